@@ -1,0 +1,48 @@
+# Two commands are all: `make demo` runs the server with sample data, `make test` runs every test.
+# Both make their own environment in .venv; nothing has to be installed by hand but Python 3.11+.
+
+PYTHON ?= python3
+UV_VERSION = 0.13.9
+BIN = .venv/bin
+UV = $(BIN)/uv
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r
+PORT ?= 8000
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+.venv/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	touch $@
+
+.venv/run: .venv/uv requirements.lock pyproject.toml
+	$(INSTALL) requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	$(BIN)/python -m compileall -q src
+	touch $@
+
+.venv/dev: .venv/run requirements-dev.lock
+	$(INSTALL) requirements-dev.lock
+	touch $@
+
+demo: .venv/run ## run the server with the sample portfolio (PORT=8000)
+	@$(BIN)/healthreports demo --port $(PORT)
+
+test: check .venv/client ## check, then run every test
+	$(BIN)/pytest
+
+check: .venv/dev ## format, lint, types, import rules
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: .venv/uv ## write the lock files anew from pyproject.toml
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group bench -c requirements-dev.lock pyproject.toml -o requirements-bench.lock
+
+.PHONY: help demo test check lock
