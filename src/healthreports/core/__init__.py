@@ -1,0 +1,1 @@
+"""What the field knows: models, vocabularies, rules, access. Pure: no I/O, no clock."""

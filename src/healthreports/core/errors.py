@@ -1,0 +1,154 @@
+"""What can stop a request, as one tree.
+
+    HealthReportsError
+    ├── MalformedRequest            the request cannot be read
+    │   ├── MalformedBody           not JSON, not a form, too deep
+    │   ├── RootMissing             the root key is not there or not an object
+    │   └── BadParameter            a query parameter has a value it cannot have
+    ├── UnsupportedMedia            a body of a type that we do not read
+    ├── BodyTooLarge
+    ├── PathUnknown                 no such path
+    ├── MethodNotAllowed            the path is there, the method is not
+    ├── Unauthenticated             no token that stands for a user
+    ├── Forbidden                   visible, but this actor may not do that
+    ├── NotFound                    not there, or not visible: the caller cannot tell
+    ├── Invalid                     a body with faults, all of them
+    └── StorageUnavailable          the database does not answer
+        └── StorageBusy             another writer holds it for too long
+
+Each carries data; `contract/failure` is the only place that makes sentences and statuses of them.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from healthreports.core.vocabulary import Kind
+
+
+class Fault(StrEnum):
+    """What can be wrong with one attribute of a body (5.6)."""
+
+    MISSING = "missing"
+    NOT_TEXT = "not_text"
+    NOT_AN_OBJECT = "not_an_object"
+    NOT_AN_ARRAY = "not_an_array"
+    NOT_A_BOOLEAN = "not_a_boolean"
+    NOT_IN = "not_in"
+    TOO_LONG = "too_long"
+    TOO_MANY = "too_many"
+    UNSTORABLE = "unstorable"
+    UNKNOWN_OBJECT = "unknown_object"
+    REPEATED = "repeated"
+    NOT_A_LINK = "not_a_link"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One fault in one attribute: `details[0].color` is not in (green, yellow, red).
+
+    `options` are the values that would be right (NOT_IN), `limit` a length in
+    characters (TOO_LONG) or a number of elements (TOO_MANY).
+    """
+
+    field: str
+    fault: Fault
+    options: tuple[str, ...] = ()
+    limit: int = 0
+
+
+class HealthReportsError(Exception):
+    """The root: everything below is expected and has an answer in the contract's form."""
+
+
+class MalformedRequest(HealthReportsError):
+    """The request cannot be read."""
+
+
+class MalformedBody(MalformedRequest):
+    """A body that is not what its content type says. `reason` is safe to show."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RootMissing(MalformedRequest):
+    """A body without an object under its root key (1.4)."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.root = root
+
+
+class BadParameter(MalformedRequest):
+    """A query parameter whose value cannot be meant. `expected` says what could be."""
+
+    def __init__(self, name: str, expected: str) -> None:
+        super().__init__(name, expected)
+        self.name = name
+        self.expected = expected
+
+
+class UnsupportedMedia(HealthReportsError):
+    """A body of a type, charset or encoding that we do not read."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(given)
+        self.given = given
+
+
+class BodyTooLarge(HealthReportsError):
+    """A body over the limit, in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+
+class PathUnknown(HealthReportsError):
+    """No such path."""
+
+
+class MethodNotAllowed(HealthReportsError):
+    """The path is there, the method is not."""
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__(allowed)
+        self.allowed = tuple(allowed)
+
+
+class Unauthenticated(HealthReportsError):
+    """No token, or one that is malformed, unknown, expired or revoked: the caller cannot tell."""
+
+
+class Forbidden(HealthReportsError):
+    """The actor sees the object but may not do this. `needs` says what is missing."""
+
+    def __init__(self, needs: str) -> None:
+        super().__init__(needs)
+        self.needs = needs
+
+
+class NotFound(HealthReportsError):
+    """Not there, or not visible."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class Invalid(HealthReportsError):
+    """A body with faults."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(problems)
+        self.problems = tuple(problems)
+
+
+class StorageUnavailable(HealthReportsError):
+    """The database does not answer, or cannot write."""
+
+
+class StorageBusy(StorageUnavailable):
+    """Another writer holds the database for longer than we wait."""

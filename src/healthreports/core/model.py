@@ -1,0 +1,133 @@
+"""The objects of the field, as frozen values.
+
+They are `msgspec.Struct`s: frozen and slotted like a frozen dataclass, but a twelfth of its cost to
+make (80 ns against 1,000 ns for nine fields), and a page of a list makes a hundred of them.
+"""
+
+from typing import NewType
+
+import msgspec
+
+from healthreports.core.vocabulary import (
+    AccountPermission,
+    Category,
+    Color,
+    ParticipationPermission,
+    SubjectType,
+    SyncStatus,
+)
+
+# A moment: microseconds since 1970-01-01T00:00:00Z. One integer means the same in both databases,
+# has no time zone to get wrong, and sorts. `contract/` turns it into text and back (3.4).
+Instant = NewType("Instant", int)
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """What a report says of one category. `description` is None when nothing was said (3.3)."""
+
+    category: Category
+    color: Color
+    description: str | None = None
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The status of a workspace at one moment (3). `details` stand in the order of `Category`."""
+
+    id: int
+    account_id: int
+    workspace_id: int
+    creator_id: int
+    updater_id: int | None
+    color: Color
+    description: str
+    details: tuple[Detail, ...]
+    created_at: Instant
+    updated_at: Instant
+
+
+class Workspace(msgspec.Struct, frozen=True, kw_only=True):
+    """A project (7). Dates are ISO 8601 calendar dates or None."""
+
+    id: int
+    account_id: int
+    creator_id: int | None
+    title: str
+    description: str | None
+    archived: bool
+    access_level: str
+    start_date: str | None
+    due_date: str | None
+    created_at: Instant
+    updated_at: Instant
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A person of an account (7)."""
+
+    id: int
+    account_id: int
+    permission: AccountPermission
+    full_name: str
+    email_address: str
+    headline: str | None
+    photo_path: str | None
+
+
+class ExternalReference(msgspec.Struct, frozen=True, kw_only=True):
+    """The link between one of our objects and its twin in another system (7).
+
+    `workspace_id` is the workspace that the subject belongs to, or is: who sees that workspace
+    sees the reference.
+    """
+
+    id: int
+    account_id: int
+    workspace_id: int
+    subject_type: SubjectType
+    subject_id: int
+    service_name: str
+    service_model: str
+    service_model_ref: str
+    status: SyncStatus
+    external_status: str | None
+    external_message: str | None
+    external_link: str | None
+    locked: bool | None
+    created_at: Instant
+    updated_at: Instant
+    last_synced_at: Instant | None
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A bearer token as its owner may see it: never the secret itself."""
+
+    id: int
+    user_id: int
+    name: str
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Instant | None
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who calls: the user a token stands for.
+
+    `account_version` counts the writes of the account; what was remembered at one version holds
+    as long as the version does.
+    """
+
+    user_id: int
+    account_id: int
+    permission: AccountPermission
+    account_version: int
+
+
+class Participation(msgspec.Struct, frozen=True, kw_only=True):
+    """A user's place in a workspace."""
+
+    workspace_id: int
+    user_id: int
+    permission: ParticipationPermission
+
+
+Record = StatusReport | Workspace | User | ExternalReference

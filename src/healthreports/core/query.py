@@ -1,0 +1,66 @@
+"""A question and its answer, as values: what `contract/params` makes and `store/records` answers.
+
+Nothing here knows how a question is written on the wire or how it is asked in SQL.
+"""
+
+import msgspec
+
+from healthreports.core.model import Instant, Record
+from healthreports.core.vocabulary import DEFAULT_PAGE_SIZE, Kind
+
+FilterValue = Instant | bool | str | tuple[int, ...] | tuple[str, ...]
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """One condition: the filter's name in the declaration of the resource, and its value (4.6)."""
+
+    name: str
+    value: FilterValue
+
+
+class Sort(msgspec.Struct, frozen=True):
+    """By what a list is ordered; ties go by id, ascending (4.5)."""
+
+    name: str = "id"
+    descending: bool = False
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Which rows of the sorted list are wanted, and what `meta` says of it (2.4, 4.1, 4.2)."""
+
+    limit: int = DEFAULT_PAGE_SIZE
+    offset: int = 0
+    page_size: int = DEFAULT_PAGE_SIZE
+    page_number: int = 1
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A question for a list. With `only`, the answer is those ids and there is no window (4.3)."""
+
+    kind: Kind
+    filters: tuple[Filter, ...] = ()
+    sort: Sort = Sort()
+    window: Window = Window()
+    only: tuple[int, ...] | None = None
+    includes: tuple[str, ...] = ()
+
+
+class Related(msgspec.Struct, frozen=True):
+    """One loaded association of a page: which objects stand beside which record.
+
+    `links` goes from a record's id to the (kind, id) of its associated objects, in order;
+    `objects` holds each of them once.
+    """
+
+    links: dict[int, tuple[tuple[Kind, int], ...]]
+    objects: dict[tuple[Kind, int], Record]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """The answer: the records in sorted order, the exact count of the whole query (2.2)."""
+
+    kind: Kind
+    records: tuple[Record, ...]
+    count: int
+    window: Window
+    related: dict[str, Related]

@@ -1,0 +1,263 @@
+"""What makes a body right: attributes as sent -> a draft, and every fault in it.
+
+Checking is a value, not an exception: the contract wants all faults of a request at once (5.6), so
+each function returns the draft as far as it could be read together with its problems. Attributes
+that the contract does not name are ignored (1.4). Follows sections 3.3, 5.2 to 5.7.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from healthreports.core.errors import Fault, Problem
+from healthreports.core.model import Detail
+from healthreports.core.vocabulary import (
+    MAX_DESCRIPTION,
+    MAX_DETAIL_DESCRIPTION,
+    MAX_ID,
+    MAX_LINK,
+    MAX_NAME,
+    Category,
+    Color,
+    SubjectType,
+    SyncStatus,
+)
+
+# What JSON can say, once read.
+Sent = Mapping[str, Any]
+Choice = TypeVar("Choice", bound=StrEnum)
+
+# Four categories, so more than four details cannot be right; up to here each one's fault is named.
+MAX_DETAILS_READ: Final = 100
+
+_FLAGS: Final = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
+_CATEGORY_ORDER: Final = {category: place for place, category in enumerate(Category)}
+
+
+class ReferenceDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """An external reference as sent; what was not sent is UNSET and stays as it is (5.4, 7)."""
+
+    service_name: str | UnsetType = UNSET
+    service_model: str | UnsetType = UNSET
+    service_model_ref: str | UnsetType = UNSET
+    status: SyncStatus | UnsetType = UNSET
+    external_status: str | None | UnsetType = UNSET
+    external_message: str | None | UnsetType = UNSET
+    external_link: str | None | UnsetType = UNSET
+    locked: bool | None | UnsetType = UNSET
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Which object an external reference is for (7)."""
+
+    type: SubjectType
+    id: int
+
+
+class ReportDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A status report as sent; what was not sent is UNSET (5.2, 5.3)."""
+
+    workspace_id: int | UnsetType = UNSET
+    color: Color | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    details: tuple[Detail, ...] | UnsetType = UNSET
+    reference: ReferenceDraft | UnsetType = UNSET
+
+
+def check_new_report(sent: Sent) -> tuple[ReportDraft, list[Problem]]:
+    """Read the body of a create. Required: workspace_id, color, description. Contract: 5.2."""
+    reading = _Reading(sent)
+    workspace_id = reading.identity("workspace_id")
+    draft = _report(reading, required=True)
+    return msgspec.structs.replace(draft, workspace_id=workspace_id), reading.problems
+
+
+def check_report_change(sent: Sent) -> tuple[ReportDraft, list[Problem]]:
+    """Read the body of an update: nothing is required, `workspace_id` is ignored. Contract: 5.3."""
+    reading = _Reading(sent)
+    return _report(reading, required=False), reading.problems
+
+
+def check_reference(sent: Sent) -> tuple[Subject | None, ReferenceDraft, list[Problem]]:
+    """Read the body of an external reference that names its subject. Contract: 7."""
+    reading = _Reading(sent)
+    subject_type = reading.choice("subject_type", SubjectType, required=True)
+    subject_id = reading.identity("subject_id")
+    status = reading.choice("status", SyncStatus, required=False)
+    draft = msgspec.structs.replace(_reference(reading), status=status)
+    if subject_type is UNSET or subject_id is UNSET:
+        return None, draft, reading.problems
+    return Subject(subject_type, subject_id), draft, reading.problems
+
+
+def _report(reading: "_Reading", *, required: bool) -> ReportDraft:
+    description = reading.text("description", MAX_DESCRIPTION, required=required, trimmed=True)
+    nested = reading.nested("external_reference")
+    return ReportDraft(
+        color=reading.choice("color", Color, required=required),
+        description=description,
+        details=_details(reading),
+        reference=UNSET if nested is None else _reference(nested),
+    )
+
+
+def _reference(reading: "_Reading") -> ReferenceDraft:
+    return ReferenceDraft(
+        service_name=reading.text("service_name", MAX_NAME, required=True),
+        service_model=reading.text("service_model", MAX_NAME, required=True),
+        service_model_ref=reading.text("service_model_ref", MAX_NAME, required=True),
+        external_status=reading.text_or_null("external_status", MAX_NAME),
+        external_message=reading.text_or_null("external_message", MAX_LINK),
+        external_link=reading.link_or_null("external_link"),
+        locked=reading.flag_or_null("locked"),
+    )
+
+
+def _details(reading: "_Reading") -> tuple[Detail, ...] | UnsetType:
+    elements = reading.array("details", MAX_DETAILS_READ)
+    if elements is UNSET:
+        return UNSET
+    seen: set[Category] = set()
+    details: list[Detail] = []
+    for element in elements:
+        category = element.choice("category", Category, required=True)
+        color = element.choice("color", Color, required=True)
+        description = element.text_or_null("description", MAX_DETAIL_DESCRIPTION)
+        if category is UNSET:
+            continue
+        if category in seen:
+            element.note("category", Fault.REPEATED)
+        seen.add(category)
+        if color is not UNSET:
+            said = None if description is UNSET else description
+            details.append(Detail(category, color, said))
+    return tuple(sorted(details, key=lambda detail: _CATEGORY_ORDER[detail.category]))
+
+
+class _Reading:
+    """Takes typed values out of what was sent; notes each fault under the attribute's full name.
+
+    A value that is not there or not right reads as UNSET.
+    """
+
+    def __init__(self, sent: Sent, path: str = "", problems: list[Problem] | None = None) -> None:
+        self.sent = sent
+        self.path = path
+        self.problems: list[Problem] = [] if problems is None else problems
+
+    def note(
+        self, name: str, fault: Fault, options: tuple[str, ...] = (), limit: int = 0
+    ) -> UnsetType:
+        self.problems.append(Problem(self.path + name, fault, options, limit))
+        return UNSET
+
+    def text(
+        self, name: str, limit: int, *, required: bool, trimmed: bool = False
+    ) -> str | UnsetType:
+        if name not in self.sent:
+            return self.note(name, Fault.MISSING) if required else UNSET
+        value = self.sent[name]
+        if value is None:
+            return self.note(name, Fault.MISSING)
+        if trimmed and isinstance(value, str):
+            value = value.strip()
+        checked = self._checked_text(name, value, limit)
+        if checked is not UNSET and not checked.strip():
+            return self.note(name, Fault.MISSING)
+        return checked
+
+    def text_or_null(self, name: str, limit: int) -> str | None | UnsetType:
+        value = self.sent.get(name, UNSET)
+        if value is None or value is UNSET:
+            return value
+        return self._checked_text(name, value, limit)
+
+    def link_or_null(self, name: str) -> str | None | UnsetType:
+        link = self.text_or_null(name, MAX_LINK)
+        if link is None or link is UNSET or _is_web_link(link):
+            return link
+        return self.note(name, Fault.NOT_A_LINK)
+
+    def flag_or_null(self, name: str) -> bool | None | UnsetType:
+        value = self.sent.get(name, UNSET)
+        if value is None or value is UNSET:
+            return value
+        if isinstance(value, bool | str) and value in _FLAGS:
+            return _FLAGS[value]
+        return self.note(name, Fault.NOT_A_BOOLEAN)
+
+    def choice(self, name: str, options: type[Choice], *, required: bool) -> Choice | UnsetType:
+        if name not in self.sent:
+            return self.note(name, Fault.MISSING) if required else UNSET
+        try:
+            return options(self.sent[name])
+        except ValueError:
+            return self.note(name, Fault.NOT_IN, tuple(options))
+
+    def identity(self, name: str) -> int | UnsetType:
+        """Ids may be JSON strings or integers (1.4); whether one is known, `service` finds out."""
+        if self.sent.get(name) in (None, ""):
+            return self.note(name, Fault.MISSING)
+        value = self.sent[name]
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < MAX_NAME:
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_ID:
+            return value
+        return self.note(name, Fault.UNKNOWN_OBJECT)
+
+    def nested(self, name: str) -> "_Reading | None":
+        if name not in self.sent:
+            return None
+        value = self.sent[name]
+        if isinstance(value, Mapping):
+            return _Reading(value, f"{self.path}{name}.", self.problems)
+        self.note(name, Fault.NOT_AN_OBJECT)
+        return None
+
+    def array(self, name: str, most: int) -> "list[_Reading] | UnsetType":
+        if name not in self.sent:
+            return UNSET
+        value = self.sent[name]
+        if not isinstance(value, list):
+            return self.note(name, Fault.NOT_AN_ARRAY)
+        if len(value) > most:
+            return self.note(name, Fault.TOO_MANY, limit=len(Category))
+        readings = []
+        for place, element in enumerate(value):
+            if isinstance(element, Mapping):
+                readings.append(_Reading(element, f"{self.path}{name}[{place}].", self.problems))
+            else:
+                self.note(f"{name}[{place}]", Fault.NOT_AN_OBJECT)
+        return readings
+
+    def _checked_text(self, name: str, value: object, limit: int) -> str | UnsetType:
+        if not isinstance(value, str):
+            return self.note(name, Fault.NOT_TEXT)
+        if len(value) > limit:
+            return self.note(name, Fault.TOO_LONG, limit=limit)
+        if not _is_storable(value):
+            return self.note(name, Fault.UNSTORABLE)
+        return value
+
+
+def _is_storable(text: str) -> bool:
+    """Neither database keeps U+0000 in text, and a lone surrogate is not a character (5.7)."""
+    if "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_web_link(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable()

@@ -1,0 +1,87 @@
+"""The closed sets and limits of the field, as tables.
+
+Each limit names the section of docs/contract/protocol.md that sets it. What a limit means is in
+`rules.py` (bodies) and `contract/params.py` (queries); here are only the values.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Color(StrEnum):
+    """How a project, or one category of it, is doing (3.1)."""
+
+    GREEN = "green"
+    YELLOW = "yellow"
+    RED = "red"
+
+
+class Category(StrEnum):
+    """What a detail of a status report speaks of, in the order answers list them (3.3)."""
+
+    SCOPE = "Scope"
+    BUDGET = "Budget"
+    SCHEDULE = "Schedule"
+    CLIENT = "Client"
+
+
+class SyncStatus(StrEnum):
+    """How the last synchronisation of an external reference went (OpenAPI: ExternalReference)."""
+
+    PENDING = "pending"
+    SUCCESSFUL = "successful"
+    FAILED = "failed"
+
+
+class Kind(StrEnum):
+    """The kinds of object on the wire; the value is the top-level key of the envelope (2.1)."""
+
+    STATUS_REPORTS = "status_reports"
+    WORKSPACES = "workspaces"
+    USERS = "users"
+    EXTERNAL_REFERENCES = "external_references"
+
+
+class SubjectType(StrEnum):
+    """What an external reference may belong to (7)."""
+
+    STATUS_REPORT = "StatusReport"
+    WORKSPACE = "Workspace"
+
+
+SUBJECT_KINDS: Final = {
+    SubjectType.STATUS_REPORT: Kind.STATUS_REPORTS,
+    SubjectType.WORKSPACE: Kind.WORKSPACES,
+}
+
+
+class AccountPermission(StrEnum):
+    """What a user may do in the whole account."""
+
+    ADMINISTRATOR = "administrator"
+    COLLABORATOR = "collaborator"
+
+
+class ParticipationPermission(StrEnum):
+    """What a participant may do in one workspace."""
+
+    EDIT = "edit"
+    VIEW = "view"
+
+
+# 2.4, 4.1: paging.
+DEFAULT_PAGE_SIZE: Final = 20
+MAX_PAGE_SIZE: Final = 200
+# 4.3, 4.6: how many ids or references one query may name.
+MAX_LISTED: Final = 200
+# 5.7: lengths in characters.
+MAX_DESCRIPTION: Final = 50_000
+MAX_DETAIL_DESCRIPTION: Final = 10_000
+MAX_NAME: Final = 255
+MAX_LINK: Final = 2_000
+# 1.5 and our own choice of depth: no attribute of the contract nests deeper than 4.
+DEFAULT_BODY_LIMIT_BYTES: Final = 1024 * 1024
+MAX_BODY_DEPTH: Final = 32
+MAX_FORM_FIELDS: Final = 1_000
+# The largest id either database can hold (a signed 64-bit integer).
+MAX_ID: Final = 2**63 - 1
