@@ -1,0 +1,206 @@
+"""Connections, transactions, and all that is particular to a database. Knows no table.
+
+SQLAlchemy writes a statement once (`compiled`); the driver runs its text. Reads run in the calling
+thread on a connection of that thread; writes run one after another in one thread, since SQLite has
+one writer. On the event loop a read must be short: there a transaction refuses to run a statement
+that may scan, and the whole read is done again in a thread.
+"""
+
+import asyncio
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from sqlalchemy import ClauseElement, ColumnElement, Table, bindparam, func, insert, select
+from sqlalchemy.dialects import sqlite
+
+from healthreports.core.errors import StorageBusy, StorageUnavailable
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Values = Mapping[str, Any]
+
+
+class Statement(NamedTuple):
+    """A statement ready for the driver: its text, and the values that were written into it."""
+
+    text: str
+    constants: Values
+
+
+READER_THREADS: Final = 4
+REMEMBERED: Final = 4096
+
+_DIALECT: Final = sqlite.dialect(paramstyle="named")
+_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# What the machine does to us. SQLITE_ERROR is left out: that is a defect of ours.
+_UNAVAILABLE: Final = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+)
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # a commit that returns is on disk
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
+)
+
+
+def compiled(statement: ClauseElement) -> Statement:
+    """A SQLAlchemy statement as the driver takes it; its parameters keep their names."""
+    ready = statement.compile(dialect=_DIALECT)
+    constants = {name: value for name, value in ready.params.items() if value is not None}
+    return Statement(str(ready), constants)
+
+
+def insertion(table: Table) -> Statement:
+    """The statement that inserts a row with a value for every column but `id`, and returns it."""
+    columns = [column.name for column in table.columns if column.name != "id"]
+    statement = insert(table).values({name: bindparam(name) for name in columns})
+    return compiled(statement.returning(table.c.id) if "id" in table.c else statement)
+
+
+def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """`column` is in the tuple bound to `name`: one text for any number of values."""
+    listed = func.json_each(bindparam(name)).table_valued("value")
+    return column.in_(select(listed.c.value))
+
+
+class Transaction:
+    """What the functions of the store run their statements in."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, remembered: dict[object, int], *, on_loop: bool
+    ) -> None:
+        self._connection = connection
+        self._on_loop = on_loop
+        self.remembered = remembered
+
+    def rows(self, statement: Statement, values: Values, *, may_scan: bool = False) -> list[Row]:
+        """The rows that `statement` finds. `may_scan`: how long it takes depends on the data."""
+        if may_scan and self._on_loop:
+            raise _TooLongForTheLoop
+        bound = dict(statement.constants)
+        for name, value in values.items():
+            bound[name] = json.dumps(value) if type(value) is tuple else value
+        return self._connection.execute(statement.text, bound).fetchall()
+
+    def row(self, statement: Statement, values: Values, *, may_scan: bool = False) -> Row | None:
+        """The first row that `statement` finds, or None."""
+        return next(iter(self.rows(statement, values, may_scan=may_scan)), None)
+
+
+class _TooLongForTheLoop(Exception):
+    """A signal from a transaction to `Database.read`."""
+
+
+class Database:
+    """One SQLite file. Raises StorageUnavailable where it cannot be opened, read or written."""
+
+    def __init__(self, path: Path, busy_timeout_s: float) -> None:
+        self._path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._here = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="reader")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._remembered: dict[object, int] = {}
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """What `work` returns, from one snapshot: on the event loop if it is short, else off it."""
+        try:
+            return self._read(work, on_loop=True)
+        except _TooLongForTheLoop:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._readers, self.read_here, work
+            )
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """What `work` returns, once it is on disk; where it raises, nothing of it is kept."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._writer, self._transact, work, "BEGIN IMMEDIATE"
+        )
+
+    def read_here(self, work: Callable[[Transaction], T]) -> T:
+        """`read` for callers without an event loop: in the calling thread."""
+        return self._read(work, on_loop=False)
+
+    def write_here(self, work: Callable[[Transaction], T]) -> T:
+        """`write` for callers without an event loop: returns when it is on disk."""
+        return self._writer.submit(self._transact, work, "BEGIN IMMEDIATE").result()
+
+    def close(self) -> None:
+        """Wait for what is under way, then let go of the file."""
+        self._writer.shutdown()
+        self._readers.shutdown()
+        while self._connections:
+            self._connections.pop().close()
+
+    def _read(self, work: Callable[[Transaction], T], *, on_loop: bool) -> T:
+        return self._transact(work, "BEGIN", on_loop=on_loop)
+
+    def _transact(
+        self, work: Callable[[Transaction], T], begin: str, *, on_loop: bool = False
+    ) -> T:
+        with _translated():
+            connection = self._connection()
+            connection.execute(begin)
+            try:
+                result = work(Transaction(connection, self._remembered, on_loop=on_loop))
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # a failed COMMIT may have ended it already
+                    connection.execute("ROLLBACK")
+                raise
+        if len(self._remembered) > REMEMBERED:
+            self._remembered.clear()
+        return result
+
+    def _connection(self) -> sqlite3.Connection:
+        try:
+            return self._here.connection  # type: ignore[no-any-return]  # threading.local has no types
+        except AttributeError:
+            connection = self._here.connection = connect(self._path, self._busy_timeout_s)
+            self._connections.append(connection)
+            return connection
+
+
+def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """A connection to an existing file, in autocommit. Raises sqlite3.OperationalError."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        timeout=busy_timeout_s,
+        isolation_level=None,
+        check_same_thread=False,  # made in the thread that uses it, closed by `close`
+        cached_statements=512,
+        uri=True,
+    )
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+    return connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The driver's errors as ours, where they are the machine's doing."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
+        if code in _BUSY:
+            raise StorageBusy from error
+        if code in _UNAVAILABLE:
+            raise StorageUnavailable from error
+        raise

@@ -1,0 +1,10 @@
+"""Where Alembic meets our connection: `store/upgrade` hands it over in the configuration."""
+
+from alembic import context
+
+from healthreports.store.schema import metadata
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,125 @@
+"""Reads: a query in, a page out; for every kind of record. Writes are in the modules beside it."""
+
+from healthreports.core.access import Reach
+from healthreports.core.model import ExternalReference, Record
+from healthreports.core.query import Page, Query, Related
+from healthreports.core.vocabulary import SUBJECT_KINDS, Kind
+from healthreports.store.database import Row, Transaction
+from healthreports.store.select import (
+    SELECTIONS,
+    Beside,
+    Direct,
+    Subject,
+    beside_statement,
+    by_ids_statement,
+    count_statement,
+    page_statement,
+)
+
+# Up to here skipping rows is cheaper than a change of thread.
+_SHORT_OFFSET = 2_000
+
+
+def page(tx: Transaction, query: Query, reach: Reach, account_version: int | None = None) -> Page:
+    """The page of records that `query` asks for, of those within `reach`, with what it includes.
+
+    With `account_version` (from the same snapshot) the exact count is remembered until the account
+    changes.
+    """
+    selection = SELECTIONS[query.kind]
+    names = tuple(one.name for one in query.filters)
+    values: dict[str, object] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
+    values |= {one.name: one.value for one in query.filters}
+    if query.only is not None:
+        values["only"] = query.only
+    else:
+        values |= {"limit": query.window.limit, "offset": query.window.offset}
+    statement = page_statement(
+        query.kind,
+        names,
+        query.sort,
+        narrowed=reach.user_id is not None,
+        only=query.only is not None,
+    )
+    rows = tx.rows(statement, values, may_scan=not _is_short(query))
+    records = tuple(map(selection.read, rows))
+    if query.only is not None:
+        count = len(records)
+    else:
+        count = _count(tx, query, reach, values, account_version)
+    related = {name: _related(tx, query.kind, name, records) for name in query.includes}
+    return Page(query.kind, records, count, query.window, related)
+
+
+def _is_short(query: Query) -> bool:
+    if query.only is not None:
+        return True
+    selection = SELECTIONS[query.kind]
+    return (
+        query.window.offset <= _SHORT_OFFSET
+        and query.sort.name in selection.indexed_sorts
+        and all(one.name in selection.indexed for one in query.filters)
+    )
+
+
+def _count(
+    tx: Transaction,
+    query: Query,
+    reach: Reach,
+    values: dict[str, object],
+    account_version: int | None,
+) -> int:
+    key = (query.kind, query.filters, reach, account_version)
+    count = tx.remembered.get(key) if account_version is not None else None
+    if count is None:
+        names = tuple(one.name for one in query.filters)
+        statement = count_statement(query.kind, names, narrowed=reach.user_id is not None)
+        [[count]] = tx.rows(statement, values, may_scan=True)
+        tx.remembered[key] = count
+    return count
+
+
+def _related(tx: Transaction, kind: Kind, name: str, records: tuple[Record, ...]) -> Related:
+    association = SELECTIONS[kind].associations[name]
+    match association:
+        case Direct(target, column):
+            ids = {getattr(record, column) for record in records} - {None}
+            return Related({}, _by_ids(tx, target, ids))
+        case Beside(target, may_scan=may_scan):
+            owners = tuple(record.id for record in records)
+            statement = beside_statement(kind, name)
+            rows = tx.rows(statement, {"owners": owners}, may_scan=may_scan) if owners else []
+            return _beside(target, rows)
+        case Subject():
+            return _subjects(tx, records)
+
+
+def _beside(target: Kind, rows: list[Row]) -> Related:
+    read = SELECTIONS[target].read
+    links: dict[int, tuple[tuple[Kind, int], ...]] = {}
+    objects: dict[tuple[Kind, int], Record] = {}
+    for owner, *row in rows:
+        record = read(tuple(row))
+        key = (target, record.id)
+        objects[key] = record
+        links[owner] = (*links.get(owner, ()), key)
+    return Related(links, objects)
+
+
+def _subjects(tx: Transaction, records: tuple[Record, ...]) -> Related:
+    links: dict[int, tuple[tuple[Kind, int], ...]] = {}
+    for record in records:
+        assert isinstance(record, ExternalReference)
+        links[record.id] = ((SUBJECT_KINDS[record.subject_type], record.subject_id),)
+    objects: dict[tuple[Kind, int], Record] = {}
+    for target in SUBJECT_KINDS.values():
+        ids = {subject for [(kind, subject)] in links.values() if kind is target}
+        objects |= _by_ids(tx, target, ids)
+    return Related(links, objects)
+
+
+def _by_ids(tx: Transaction, kind: Kind, ids: set[int]) -> dict[tuple[Kind, int], Record]:
+    if not ids:
+        return {}
+    rows = tx.rows(by_ids_statement(kind), {"ids": tuple(sorted(ids))})
+    return {(kind, record.id): record for record in map(SELECTIONS[kind].read, rows)}

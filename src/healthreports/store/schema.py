@@ -1,0 +1,228 @@
+"""The tables. A comment says when a nullable column is null and what each index is for.
+
+Instants are microseconds since the epoch in one integer column, so that both databases compare and
+keep them alike. The four details of a report are columns and not rows: the categories are a closed
+set, so the table itself cannot hold a category twice, an unknown one, or one without a color.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from healthreports.core.vocabulary import (
+    AccountPermission,
+    Category,
+    Color,
+    ParticipationPermission,
+    SubjectType,
+    SyncStatus,
+)
+
+# The revision of the newest migration; a test holds it against the migrations themselves.
+SCHEMA_REVISION: Final = "0001"
+
+metadata: Final = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+# A deleted id is never given out again: a client may still hold it (5.5).
+_NO_REUSE: Final = True
+
+
+def _key() -> Column[int]:
+    return Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+
+
+def _instant(name: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def _reference(name: str, target: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger, ForeignKey(f"{target}.id"), nullable=nullable)
+
+
+def _one_of(column: str, options: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{option}'" for option in options)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def color_column(category: Category) -> str:
+    """The column with the color of `category`; null when the report has no such detail."""
+    return f"{category.lower()}_color"
+
+
+def description_column(category: Category) -> str:
+    """The column with what the report says of `category`; null when it says nothing."""
+    return f"{category.lower()}_description"
+
+
+accounts: Final = Table(
+    "accounts",
+    metadata,
+    _key(),
+    Column("title", Text, nullable=False),
+    # Counts the writes of the account: a count remembered at one version holds while it lasts.
+    Column("version", BigInteger, nullable=False),
+    _instant("created_at"),
+    sqlite_autoincrement=_NO_REUSE,
+)
+
+users: Final = Table(
+    "users",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    Column("permission", Text, nullable=False),
+    Column("full_name", Text, nullable=False),
+    Column("email_address", Text, nullable=False),
+    Column("headline", Text),  # null until somebody gives one
+    Column("photo_path", Text),  # null until somebody gives one
+    _instant("created_at"),
+    _one_of("permission", tuple(AccountPermission)),
+    UniqueConstraint("email_address"),
+    Index("ix_users_account", "account_id", "id"),  # the list of an account's users
+    sqlite_autoincrement=_NO_REUSE,
+)
+
+workspaces: Final = Table(
+    "workspaces",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("creator_id", "users", nullable=True),  # null when made from the command line
+    Column("title", Text, nullable=False),
+    Column("description", Text),  # null when there is none
+    Column("archived", Integer, nullable=False),  # 0 or 1
+    Column("access_level", Text, nullable=False),
+    Column("start_date", Text),  # null when not planned; ISO 8601 calendar date
+    Column("due_date", Text),  # null when not planned; ISO 8601 calendar date
+    _instant("created_at"),
+    _instant("updated_at"),
+    CheckConstraint("archived IN (0, 1)", name="archived"),
+    Index("ix_workspaces_account", "account_id", "id"),  # the list of an account's workspaces
+    sqlite_autoincrement=_NO_REUSE,
+)
+
+participations: Final = Table(
+    "participations",
+    metadata,
+    Column("workspace_id", BigInteger, ForeignKey("workspaces.id"), primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("users.id"), primary_key=True),
+    Column("permission", Text, nullable=False),
+    _one_of("permission", tuple(ParticipationPermission)),
+    Index("ix_participations_user", "user_id", "workspace_id"),  # where a user participates
+)
+
+
+def _detail_columns() -> list[Column[str]]:
+    columns = []
+    for category in Category:
+        columns.append(Column(color_column(category), Text))  # null when the detail is not there
+        columns.append(Column(description_column(category), Text))  # null when nothing was said
+    return columns
+
+
+def _detail_checks() -> list[CheckConstraint]:
+    return [
+        check
+        for category in Category
+        for check in (
+            _one_of(color_column(category), tuple(Color)),
+            CheckConstraint(
+                f"{color_column(category)} IS NOT NULL OR {description_column(category)} IS NULL",
+                name=f"{category.lower()}_has_color",
+            ),
+        )
+    ]
+
+
+status_reports: Final = Table(
+    "status_reports",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("workspace_id", "workspaces"),
+    _reference("creator_id", "users"),
+    _reference("updater_id", "users", nullable=True),  # null until the first update (3.5)
+    Column("color", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    *_detail_columns(),
+    _instant("created_at"),
+    _instant("updated_at"),
+    _one_of("color", tuple(Color)),
+    *_detail_checks(),
+    # The list of an account, and of a workspace, in the default order.
+    Index("ix_status_reports_account", "account_id", "id"),
+    Index("ix_status_reports_workspace", "workspace_id", "id"),
+    # The date filters and orders of the list.
+    Index("ix_status_reports_created", "account_id", "created_at", "id"),
+    Index("ix_status_reports_updated", "account_id", "updated_at", "id"),
+    # The current report of a workspace.
+    Index("ix_status_reports_current", "workspace_id", "created_at", "id"),
+    sqlite_autoincrement=_NO_REUSE,
+)
+
+external_references: Final = Table(
+    "external_references",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    # The workspace that the subject belongs to, or is: who sees it sees the reference.
+    _reference("workspace_id", "workspaces"),
+    Column("subject_type", Text, nullable=False),
+    Column("subject_id", BigInteger, nullable=False),
+    Column("service_name", Text, nullable=False),
+    Column("service_model", Text, nullable=False),
+    Column("service_model_ref", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    # Null when the integration did not say.
+    Column("external_status", Text),
+    Column("external_message", Text),
+    Column("external_link", Text),
+    Column("locked", Integer),  # 0 or 1
+    _instant("created_at"),
+    _instant("updated_at"),
+    _instant("last_synced_at", nullable=True),  # null is for references that never synced
+    _one_of("subject_type", tuple(SubjectType)),
+    _one_of("status", tuple(SyncStatus)),
+    # One reference for each service (5.4); also finds the references of a subject.
+    UniqueConstraint("subject_type", "subject_id", "service_name"),
+    # The external-reference filters of the list of reports.
+    Index("ix_external_references_service", "account_id", "service_name", "service_model_ref"),
+    Index("ix_external_references_ref", "account_id", "service_model_ref"),
+    # The list of references in its default order.
+    Index("ix_external_references_synced", "account_id", "subject_type", "last_synced_at", "id"),
+    sqlite_autoincrement=_NO_REUSE,
+)
+
+tokens: Final = Table(
+    "tokens",
+    metadata,
+    _key(),
+    _reference("user_id", "users"),
+    Column("name", Text, nullable=False),
+    # SHA-256 of the secret, in hexadecimal: the secret itself is shown once and not kept.
+    Column("secret_hash", Text, nullable=False),
+    _instant("created_at"),
+    _instant("expires_at", nullable=True),  # null: never
+    _instant("revoked_at", nullable=True),  # null: not revoked
+    UniqueConstraint("secret_hash"),
+    sqlite_autoincrement=_NO_REUSE,
+)

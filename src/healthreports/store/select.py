@@ -1,0 +1,391 @@
+"""A query as SELECT: for each kind the table, the columns, the filters, the orders, what is beside.
+
+The names are those of `contract/resources`; `app` demands at start-up that both name the same.
+A statement depends on the shape of a query (which filters, which order), never on its values, so
+each is written once and kept. Follows sections 4 and 7.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+)
+
+from healthreports.core.model import (
+    Detail,
+    ExternalReference,
+    Record,
+    StatusReport,
+    User,
+    Workspace,
+)
+from healthreports.core.query import Sort
+from healthreports.core.vocabulary import (
+    AccountPermission,
+    Category,
+    Color,
+    Kind,
+    SubjectType,
+    SyncStatus,
+)
+from healthreports.store.database import Row, Statement, among, compiled
+from healthreports.store.schema import (
+    color_column,
+    description_column,
+    external_references,
+    participations,
+    status_reports,
+    users,
+    workspaces,
+)
+
+Condition = ColumnElement[bool]
+
+
+class Direct(NamedTuple):
+    """An association by a column of the record itself."""
+
+    kind: Kind
+    column: str
+
+
+class Beside(NamedTuple):
+    """An association by a column elsewhere: rows of `origin` whose `owner` is the record's id."""
+
+    kind: Kind
+    owner: ColumnElement[int]
+    origin: Any
+    condition: Condition
+    may_scan: bool = False
+
+
+class Subject(NamedTuple):
+    """The association of an external reference with the object it belongs to."""
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """How one kind is kept.
+
+    `workspace` is the column that says to which workspace a record belongs, None for kinds that the
+    whole account sees. The filters in `on_reference` must hold for one and the same external
+    reference (4.6). A page with no other filters than `indexed`, in an order of `indexed_sorts`, is
+    read from an index.
+    """
+
+    table: Table
+    read: Callable[[Row], Record]
+    columns: tuple[Column[Any], ...]
+    workspace: Column[Any] | None
+    sorts: Mapping[str, Column[Any]]
+    filters: Mapping[str, Condition]
+    on_reference: Mapping[str, Condition] = {}
+    associations: Mapping[str, Direct | Beside | Subject] = {}
+    indexed: frozenset[str] = frozenset()
+    indexed_sorts: frozenset[str] = frozenset({"id"})
+
+    @property
+    def filter_names(self) -> frozenset[str]:
+        """Every filter that it knows."""
+        return frozenset(self.filters) | frozenset(self.on_reference)
+
+
+@lru_cache(maxsize=2048)
+def page_statement(
+    kind: Kind, names: tuple[str, ...], sort: Sort, *, narrowed: bool, only: bool
+) -> Statement:
+    """The rows of a page. `names` are the filters, `narrowed` to the workspaces of one user.
+
+    Parameters: those of the filters, `reach_account`, `reach_user` when narrowed, `only` or else
+    `limit` and `offset`.
+    """
+    selection = SELECTIONS[kind]
+    column = selection.sorts[sort.name]
+    order = [column.desc() if sort.descending else column.asc()]
+    if sort.name != "id":
+        order.append(selection.table.c.id.asc())
+    statement = _matching(select(*selection.columns), selection, names, narrowed=narrowed)
+    statement = statement.order_by(*order)
+    if only:
+        return compiled(statement.where(among(selection.table.c.id, "only")))
+    return compiled(statement.limit(bindparam("limit")).offset(bindparam("offset")))
+
+
+@lru_cache(maxsize=2048)
+def count_statement(kind: Kind, names: tuple[str, ...], *, narrowed: bool) -> Statement:
+    """How many records match. Parameters: as for `page_statement`, without the window."""
+    selection = SELECTIONS[kind]
+    counted = select(func.count()).select_from(selection.table)
+    return compiled(_matching(counted, selection, names, narrowed=narrowed))
+
+
+@lru_cache
+def by_ids_statement(kind: Kind) -> Statement:
+    """The records with the `ids`."""
+    selection = SELECTIONS[kind]
+    return compiled(select(*selection.columns).where(among(selection.table.c.id, "ids")))
+
+
+@lru_cache
+def beside_statement(kind: Kind, name: str) -> Statement:
+    """The owner's id and the record, for each record that stands beside one of the `owners`."""
+    beside = SELECTIONS[kind].associations[name]
+    assert isinstance(beside, Beside)
+    target = SELECTIONS[beside.kind]
+    return compiled(
+        select(beside.owner, *target.columns)
+        .select_from(beside.origin)
+        .where(beside.condition, among(beside.owner, "owners"))
+        .order_by(target.table.c.id)
+    )
+
+
+def _matching(
+    statement: Select[Any], selection: Selection, names: tuple[str, ...], *, narrowed: bool
+) -> Select[Any]:
+    statement = statement.where(selection.table.c.account_id == bindparam("reach_account"))
+    if narrowed and selection.workspace is not None:
+        statement = statement.where(
+            exists().where(
+                participations.c.workspace_id == selection.workspace,
+                participations.c.user_id == bindparam("reach_user"),
+            )
+        )
+    statement = statement.where(*(selection.filters[n] for n in names if n in selection.filters))
+    together = [selection.on_reference[name] for name in names if name in selection.on_reference]
+    return statement.where(_has_reference(*together)) if together else statement
+
+
+def _has_reference(*conditions: Condition) -> Condition:
+    """A report has an external reference for which all the conditions hold."""
+    return exists().where(
+        external_references.c.subject_type == SubjectType.STATUS_REPORT,
+        external_references.c.subject_id == status_reports.c.id,
+        *conditions,
+    )
+
+
+def _strictly(column: Column[Any], name: str) -> dict[str, Condition]:
+    return {
+        f"{name}_after": column > bindparam(f"{name}_after"),
+        f"{name}_before": column < bindparam(f"{name}_before"),
+    }
+
+
+def _equal(table: Table, prefix: str, *columns: str) -> dict[str, Condition]:
+    return {prefix + name: table.c[name] == bindparam(prefix + name) for name in columns}
+
+
+_COLORS: Final = {color.value: color for color in Color}
+_SYNC_STATUSES: Final = {status.value: status for status in SyncStatus}
+_FLAGS: Final = {None: None, 0: False, 1: True}
+_REFERENCE_TEXTS: Final = (
+    "service_name",
+    "service_model",
+    "service_model_ref",
+    "external_status",
+    "external_message",
+    "status",
+)
+
+_REPORT_COLUMNS: Final = (
+    *(
+        status_reports.c[name]
+        for name in (
+            "id",
+            "account_id",
+            "workspace_id",
+            "creator_id",
+            "updater_id",
+            "color",
+            "description",
+            "created_at",
+            "updated_at",
+        )
+    ),
+    *(
+        status_reports.c[name(category)]
+        for category in Category
+        for name in (color_column, description_column)
+    ),
+)
+_DETAIL_PLACES: Final = tuple(zip(Category, range(9, 9 + 2 * len(Category), 2), strict=True))
+
+
+def _read_report(row: Row) -> StatusReport:
+    return StatusReport(
+        id=row[0],
+        account_id=row[1],
+        workspace_id=row[2],
+        creator_id=row[3],
+        updater_id=row[4],
+        color=_COLORS[row[5]],
+        description=row[6],
+        created_at=row[7],
+        updated_at=row[8],
+        details=tuple(
+            Detail(category, _COLORS[row[place]], row[place + 1])
+            for category, place in _DETAIL_PLACES
+            if row[place] is not None
+        ),
+    )
+
+
+_WORKSPACE_COLUMNS: Final = tuple(workspaces.columns)
+
+_WORKSPACE_NAMES: Final = tuple(column.name for column in _WORKSPACE_COLUMNS)
+
+
+def _read_workspace(row: Row) -> Workspace:
+    values = dict(zip(_WORKSPACE_NAMES, row, strict=True))
+    return Workspace(**values | {"archived": bool(values["archived"])})
+
+
+_USER_COLUMNS: Final = tuple(column for column in users.columns if column.name != "created_at")
+
+_USER_NAMES: Final = tuple(column.name for column in _USER_COLUMNS)
+
+
+def _read_user(row: Row) -> User:
+    values = dict(zip(_USER_NAMES, row, strict=True))
+    return User(**values | {"permission": AccountPermission(values["permission"])})
+
+
+_EXTERNAL_COLUMNS: Final = tuple(external_references.columns)
+
+_EXTERNAL_NAMES: Final = tuple(column.name for column in _EXTERNAL_COLUMNS)
+
+
+def _read_reference(row: Row) -> ExternalReference:
+    values = dict(zip(_EXTERNAL_NAMES, row, strict=True))
+    return ExternalReference(
+        **values
+        | {
+            "subject_type": SubjectType(values["subject_type"]),
+            "status": _SYNC_STATUSES[values["status"]],
+            "locked": _FLAGS[values["locked"]],
+        }
+    )
+
+
+_newer: Final = status_reports.alias("newer")
+_IS_CURRENT: Final = ~exists().where(
+    _newer.c.workspace_id == status_reports.c.workspace_id,
+    or_(
+        _newer.c.created_at > status_reports.c.created_at,
+        and_(
+            _newer.c.created_at == status_reports.c.created_at,
+            _newer.c.id > status_reports.c.id,
+        ),
+    ),
+)
+
+SELECTIONS: Final[dict[Kind, Selection]] = {
+    Kind.STATUS_REPORTS: Selection(
+        table=status_reports,
+        columns=_REPORT_COLUMNS,
+        read=_read_report,
+        workspace=status_reports.c.workspace_id,
+        sorts={name: status_reports.c[name] for name in ("id", "created_at", "updated_at")},
+        filters={
+            **_strictly(status_reports.c.created_at, "created"),
+            **_strictly(status_reports.c.updated_at, "updated"),
+            "workspace_id": among(status_reports.c.workspace_id, "workspace_id"),
+            "has_external_references": _has_reference() == bindparam("has_external_references"),
+            "without_external_reference_service_name": ~_has_reference(
+                external_references.c.service_name
+                == bindparam("without_external_reference_service_name")
+            ),
+        },
+        on_reference={
+            **_equal(external_references, "external_reference_", *_REFERENCE_TEXTS),
+            "external_reference_service_model_refs": among(
+                external_references.c.service_model_ref, "external_reference_service_model_refs"
+            ),
+        },
+        associations={
+            "creator": Direct(Kind.USERS, "creator_id"),
+            "updater": Direct(Kind.USERS, "updater_id"),
+            "workspace": Direct(Kind.WORKSPACES, "workspace_id"),
+            "external_references": Beside(
+                Kind.EXTERNAL_REFERENCES,
+                external_references.c.subject_id,
+                external_references,
+                external_references.c.subject_type == SubjectType.STATUS_REPORT,
+            ),
+        },
+        indexed=frozenset({"workspace_id"}),
+        indexed_sorts=frozenset({"id", "created_at", "updated_at"}),
+    ),
+    Kind.WORKSPACES: Selection(
+        table=workspaces,
+        columns=_WORKSPACE_COLUMNS,
+        read=_read_workspace,
+        workspace=workspaces.c.id,
+        sorts={name: workspaces.c[name] for name in ("id", "created_at", "updated_at", "title")},
+        filters={
+            "include_archived": or_(
+                workspaces.c.archived == 0, bindparam("include_archived") == true()
+            ),
+            **_strictly(workspaces.c.created_at, "created"),
+            **_strictly(workspaces.c.updated_at, "updated"),
+        },
+        associations={
+            "creator": Direct(Kind.USERS, "creator_id"),
+            "participants": Beside(
+                Kind.USERS,
+                participations.c.workspace_id,
+                users.join(participations, participations.c.user_id == users.c.id),
+                true(),
+            ),
+            "status_reports": Beside(
+                Kind.STATUS_REPORTS,
+                status_reports.c.workspace_id,
+                status_reports,
+                true(),
+                may_scan=True,
+            ),
+            "current_status_report": Beside(
+                Kind.STATUS_REPORTS, status_reports.c.workspace_id, status_reports, _IS_CURRENT
+            ),
+        },
+        indexed=frozenset({"include_archived"}),
+    ),
+    Kind.USERS: Selection(
+        table=users,
+        columns=_USER_COLUMNS,
+        read=_read_user,
+        workspace=None,
+        sorts={name: users.c[name] for name in ("id", "full_name")},
+        filters={},
+    ),
+    Kind.EXTERNAL_REFERENCES: Selection(
+        table=external_references,
+        columns=_EXTERNAL_COLUMNS,
+        read=_read_reference,
+        workspace=external_references.c.workspace_id,
+        sorts={
+            name: external_references.c[name] for name in ("id", "created_at", "last_synced_at")
+        },
+        filters={
+            **_equal(external_references, "", "subject_type", *_REFERENCE_TEXTS),
+            **_strictly(external_references.c.created_at, "created"),
+            **_strictly(external_references.c.last_synced_at, "last_synced"),
+        },
+        associations={"subject": Subject()},
+        indexed=frozenset({"subject_type"}),
+        indexed_sorts=frozenset({"id", "last_synced_at"}),
+    ),
+}

@@ -1,0 +1,78 @@
+"""Bearer tokens, kept as hashes only, and whom one stands for."""
+
+from typing import Final, cast
+
+from sqlalchemy import bindparam, or_, select, update
+
+from healthreports.core.model import Actor, Instant, Token
+from healthreports.core.vocabulary import AccountPermission
+from healthreports.store.database import Row, Transaction, compiled, insertion
+from healthreports.store.schema import accounts, tokens, users
+
+_COLUMNS: Final = tuple(column for column in tokens.columns if column.name != "secret_hash")
+_INSERT: Final = insertion(tokens)
+_ACTOR: Final = compiled(
+    select(users.c.id, users.c.account_id, users.c.permission, accounts.c.version)
+    .join_from(tokens, users, tokens.c.user_id == users.c.id)
+    .join(accounts, users.c.account_id == accounts.c.id)
+    .where(
+        tokens.c.secret_hash == bindparam("secret_hash"),
+        tokens.c.revoked_at.is_(None),
+        or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > bindparam("now")),
+    )
+)
+_ALL: Final = compiled(
+    select(users.c.email_address, *_COLUMNS)
+    .join_from(tokens, users, tokens.c.user_id == users.c.id)
+    .order_by(tokens.c.id)
+)
+_REVOKE: Final = compiled(
+    update(tokens)
+    .where(tokens.c.id == bindparam("row_id"), tokens.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"))
+    .returning(tokens.c.id)
+)
+_PERMISSIONS: Final = {permission.value: permission for permission in AccountPermission}
+
+
+def actor_of(tx: Transaction, secret_hash: str, now: Instant) -> Actor | None:
+    """Whom the token with that hash stands for; None when unknown, revoked or expired."""
+    row = tx.row(_ACTOR, {"secret_hash": secret_hash, "now": now})
+    if row is None:
+        return None
+    return Actor(
+        user_id=row[0],
+        account_id=row[1],
+        permission=_PERMISSIONS[row[2]],
+        account_version=row[3],
+    )
+
+
+def insert(tx: Transaction, token: Token, secret_hash: str) -> int:
+    """Store a new token, whose `id` is not used. Returns the id it was given."""
+    [[token_id]] = tx.rows(
+        _INSERT,
+        {
+            "user_id": token.user_id,
+            "name": token.name,
+            "secret_hash": secret_hash,
+            "created_at": token.created_at,
+            "expires_at": token.expires_at,
+            "revoked_at": token.revoked_at,
+        },
+    )
+    return cast("int", token_id)
+
+
+def with_owners(tx: Transaction) -> list[tuple[str, Token]]:
+    """Every token with the e-mail address of its user."""
+    return [(row[0], _read(row[1:])) for row in tx.rows(_ALL, {})]
+
+
+def revoke(tx: Transaction, token_id: int, now: Instant) -> bool:
+    """Revoke a token. False when there is none with that id that is not revoked yet."""
+    return tx.row(_REVOKE, {"row_id": token_id, "now": now}) is not None
+
+
+def _read(row: Row) -> Token:
+    return Token(**dict(zip((column.name for column in _COLUMNS), row, strict=True)))
