@@ -1,0 +1,1 @@
+"""The wire, pure: strings and dicts in, values out, and back."""

@@ -1,0 +1,173 @@
+"""A body, as the attributes under its root key: JSON, Rails-style forms, multipart fields.
+
+Follows sections 1.3 to 1.5. What the attributes must be is `core/rules`' business.
+"""
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import multipart  # type: ignore[import-untyped]  # ships no types
+
+from healthreports.core.errors import MalformedBody, RootMissing, UnsupportedMedia
+from healthreports.core.vocabulary import MAX_BODY_DEPTH, MAX_FORM_FIELDS
+
+Container = TypeVar("Container", dict[str, Any], list[Any])
+
+_CHARSETS: Final = ("utf-8", "utf8", "us-ascii")
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9a-fA-F]{2})")
+# `details[0][color]`: a name, then keys in brackets. What follows the last bracket is dropped.
+_KEYS: Final = re.compile(r"\[([^\[\]]*)\]")
+
+
+def attributes(body: bytes, content_type: str, root: str) -> Mapping[str, Any]:
+    """The object under `root` in a body of `content_type`.
+
+    Raises UnsupportedMedia, MalformedBody, RootMissing. Contract: 1.3, 1.4, 1.5.
+    """
+    read = _read(body, content_type) if body else {}
+    found = read.get(root) if isinstance(read, dict) else None
+    if not isinstance(found, dict):
+        raise RootMissing(root)
+    return found
+
+
+def _read(body: bytes, content_type: str) -> Any:  # noqa: ANN401  JSON is any value
+    media, options = multipart.parse_options_header(content_type)
+    reader = _READERS.get(media.lower())
+    if reader is None or options.get("charset", "utf-8").lower() not in _CHARSETS:
+        raise UnsupportedMedia(content_type)
+    value = reader(body, options)
+    if _is_deeper(value, MAX_BODY_DEPTH):
+        raise MalformedBody(f"it is nested deeper than {MAX_BODY_DEPTH} levels")
+    return value
+
+
+def _json(body: bytes, _options: Mapping[str, str]) -> Any:  # noqa: ANN401  JSON is any value
+    # The standard library's reader and not msgspec's: a lone surrogate must come through, so that
+    # it is reported as a fault of its attribute (5.7) and not of the whole body.
+    try:
+        return json.loads(body.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedBody("it is not JSON") from error
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _form(body: bytes, _options: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        text = body.decode("ascii")
+        if _BAD_ESCAPE.search(text):
+            raise MalformedBody("it has a % that no two hexadecimal digits follow")
+        pairs = parse_qsl(
+            text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS
+        )
+    except ValueError as error:
+        raise MalformedBody("it is not a URL-encoded form in UTF-8") from error
+    return nest(pairs)
+
+
+def _multipart(body: bytes, options: Mapping[str, str]) -> dict[str, Any]:
+    parser = multipart.MultipartParser(
+        io.BytesIO(body),
+        options.get("boundary", ""),
+        len(body),
+        part_limit=MAX_FORM_FIELDS,
+        spool_limit=len(body),
+        memory_limit=len(body),
+        strict=True,
+    )
+    try:
+        parts = list(parser)
+        if any(part.filename is not None for part in parts):
+            raise MalformedBody("it has a file, and files are not read")
+        return nest((part.name, part.value) for part in parts)
+    except (multipart.MultipartError, ValueError) as error:
+        raise MalformedBody("it is not a multipart form in UTF-8") from error
+
+
+def nest(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The nested value that Rails-style names spell.
+
+    `a[b]=1` is a key, `a[]=1` an element; in `a[][b]=1&a[][b]=2` the repeated key starts the next
+    element; a level whose keys are all digits is an array, in the order of the numbers. An array of
+    one blank element is an empty array: a form has no other way to send one.
+    Raises MalformedBody where one name is used for two kinds of value. Contract: 1.3.
+    """
+    root: dict[str, Any] = {}
+    for name, value in pairs:
+        head = name.split("[", 1)[0]
+        keys = _KEYS.findall(name[len(head) :])
+        if len(keys) >= MAX_BODY_DEPTH:
+            raise MalformedBody(f"it is nested deeper than {MAX_BODY_DEPTH} levels")
+        _place(root, head, keys, value)
+    return {key: _settled(value) for key, value in root.items()}
+
+
+def _place(level: dict[str, Any], key: str, keys: list[str], value: str) -> None:
+    """Put `value` into `level` under `key`, then `keys`; the empty key is the next element."""
+    if not keys:
+        if isinstance(level.get(key), dict | list):
+            raise _two_kinds(key)
+        level[key] = value
+    elif keys[0]:
+        _place(_child(level, key, dict), keys[0], keys[1:], value)
+    elif len(keys) == 1:
+        _child(level, key, list).append(value)
+    else:
+        elements = _child(level, key, list)
+        if not elements or not isinstance(elements[-1], dict) or _has(elements[-1], keys[1:]):
+            elements.append({})
+        _place(elements[-1], keys[1], keys[2:], value)
+
+
+def _child(level: dict[str, Any], key: str, kind: type[Container]) -> Container:
+    child = level.setdefault(key, kind())
+    if not isinstance(child, kind):
+        raise _two_kinds(key)
+    return child
+
+
+def _has(element: dict[str, Any], keys: list[str]) -> bool:
+    """Whether `element` already has a value where `keys` lead; an array there is never full."""
+    found: Any = element
+    for key in keys:
+        if not key or not isinstance(found, dict) or key not in found:
+            return False
+        found = found[key]
+    return True
+
+
+def _settled(value: Any) -> Any:  # noqa: ANN401  forms nest to any depth
+    if isinstance(value, list):
+        return [] if value == [""] else [_settled(element) for element in value]
+    if not isinstance(value, dict):
+        return value
+    if all(key.isascii() and key.isdigit() for key in value):
+        return [_settled(value[key]) for key in sorted(value, key=lambda key: (len(key), key))]
+    return {key: _settled(element) for key, element in value.items()}
+
+
+def _two_kinds(key: str) -> MalformedBody:
+    # The name comes from the caller and may be long; the message shows its start.
+    return MalformedBody(f"{key[:40]!r} is used for two kinds of value")
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    if isinstance(value, dict):
+        return levels == 0 or any(_is_deeper(child, levels - 1) for child in value.values())
+    if isinstance(value, list):
+        return levels == 0 or any(_is_deeper(child, levels - 1) for child in value)
+    return False
+
+
+_READERS: Final[dict[str, Callable[[bytes, Mapping[str, str]], Any]]] = {
+    "application/json": _json,
+    "application/x-www-form-urlencoded": _form,
+    "multipart/form-data": _multipart,
+}

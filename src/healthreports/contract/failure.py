@@ -1,0 +1,171 @@
+"""Exceptions as answers: the only table of statuses, types and sentences. Follows section 6."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from healthreports.core.errors import (
+    BadParameter,
+    BodyTooLarge,
+    Fault,
+    Forbidden,
+    HealthReportsError,
+    Invalid,
+    MalformedBody,
+    MethodNotAllowed,
+    NotFound,
+    PathUnknown,
+    Problem,
+    RootMissing,
+    StorageBusy,
+    StorageUnavailable,
+    Unauthenticated,
+    UnsupportedMedia,
+)
+from healthreports.core.vocabulary import Kind
+
+RETRY_AFTER_S: Final = "1"
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Failure(NamedTuple):
+    """An answer that says no: the status, the body in the contract's form, headers of its own."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = {}
+
+
+def failure_of(error: Exception) -> Failure:
+    """The answer to `error`. One that is not ours says nothing of the inside. Contract: 6."""
+    if isinstance(error, Invalid):
+        return _failure(HTTPStatus.UNPROCESSABLE_ENTITY, *map(_validation, error.problems))
+    if isinstance(error, Unauthenticated):
+        oauth = {"type": "oauth", "message": "Invalid OAuth 2 Request"}
+        return _failure(HTTPStatus.UNAUTHORIZED, oauth, headers={"www-authenticate": "Bearer"})
+    status, message, headers = _SYSTEM.get(type(error), _UNEXPECTED)
+    return _failure(status, _system(message(error)), headers=headers(error))
+
+
+def _failure(
+    status: HTTPStatus, *errors: dict[str, str], headers: Mapping[str, str] | None = None
+) -> Failure:
+    return Failure(status.value, _encode({"errors": errors}), headers or {})
+
+
+def _system(message: str) -> dict[str, str]:
+    return {"type": "system", "message": message}
+
+
+def _validation(problem: Problem) -> dict[str, str]:
+    name = problem.field.rpartition(".")[2].partition("[")[0]
+    label = name.removesuffix("_id").replace("_", " ").capitalize()
+    says = _SAYS[problem.fault].format(
+        label=label, options=_either(problem.options), limit=f"{problem.limit:,}"
+    )
+    return {"type": "validation", "message": says, "field": problem.field}
+
+
+def _either(options: tuple[str, ...]) -> str:
+    *firsts, last = options or ("",)
+    return f"{', '.join(firsts)} or {last}" if firsts else last
+
+
+_SAYS: Final = {
+    Fault.MISSING: "{label} is required",
+    Fault.NOT_TEXT: "{label} must be text",
+    Fault.NOT_AN_OBJECT: "{label} must be an object",
+    Fault.NOT_AN_ARRAY: "{label} must be an array",
+    Fault.NOT_A_BOOLEAN: "{label} must be true or false",
+    Fault.NOT_IN: "{label} must be {options}",
+    Fault.TOO_LONG: "{label} must have at most {limit} characters",
+    Fault.TOO_MANY: "{label} must have at most {limit} elements",
+    Fault.UNSTORABLE: "{label} must not contain U+0000 or half a surrogate pair",
+    Fault.UNKNOWN_OBJECT: "{label} is not known",
+    Fault.REPEATED: "{label} stands in more than one element",
+    Fault.NOT_A_LINK: "{label} must be an http or https address",
+}
+
+_NAMES: Final = {
+    Kind.STATUS_REPORTS: "status report",
+    Kind.WORKSPACES: "workspace",
+    Kind.USERS: "user",
+    Kind.EXTERNAL_REFERENCES: "external reference",
+}
+
+
+def _no_headers(_error: Any) -> dict[str, str]:  # noqa: ANN401  the row knows its exception
+    return {}
+
+
+def _retry(_error: Any) -> dict[str, str]:  # noqa: ANN401  the row knows its exception
+    return {"retry-after": RETRY_AFTER_S}
+
+
+_Row = tuple[HTTPStatus, Callable[[Any], str], Callable[[Any], dict[str, str]]]
+_UNEXPECTED: Final[_Row] = (
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    lambda _: "Something went wrong on the server",
+    _no_headers,
+)
+_SYSTEM: Final[dict[type[Exception], _Row]] = {
+    MalformedBody: (
+        HTTPStatus.BAD_REQUEST,
+        lambda e: f"The body cannot be read: {e.reason}",
+        _no_headers,
+    ),
+    RootMissing: (
+        HTTPStatus.BAD_REQUEST,
+        lambda e: f"The body must have an object under the key {e.root}",
+        _no_headers,
+    ),
+    BadParameter: (
+        HTTPStatus.BAD_REQUEST,
+        lambda e: f"The parameter {e.name} must be {e.expected}",
+        _no_headers,
+    ),
+    Forbidden: (HTTPStatus.FORBIDDEN, lambda e: f"Not allowed: {e.needs}", _no_headers),
+    NotFound: (HTTPStatus.NOT_FOUND, lambda e: f"No such {_NAMES[e.kind]}", _no_headers),
+    PathUnknown: (HTTPStatus.NOT_FOUND, lambda _: "No such path", _no_headers),
+    MethodNotAllowed: (
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        lambda e: f"This path answers to {', '.join(e.allowed)}",
+        lambda e: {"allow": ", ".join(e.allowed)},
+    ),
+    BodyTooLarge: (
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        lambda e: f"The body is larger than {e.limit:,} bytes",
+        _no_headers,
+    ),
+    UnsupportedMedia: (
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        lambda _: (
+            "The body must be application/json, application/x-www-form-urlencoded or "
+            "multipart/form-data, in UTF-8 and not compressed"
+        ),
+        _no_headers,
+    ),
+    StorageUnavailable: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        lambda _: "The storage does not answer, try again",
+        _retry,
+    ),
+    StorageBusy: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        lambda _: "The storage is busy, try again",
+        _retry,
+    ),
+    TimeoutError: (
+        HTTPStatus.GATEWAY_TIMEOUT,
+        lambda _: "The request took longer than the server allows",
+        _no_headers,
+    ),
+}
+
+
+def is_expected(error: Exception) -> bool:
+    """Whether `error` is an answer rather than a defect of ours."""
+    return isinstance(error, HealthReportsError | TimeoutError)

@@ -1,0 +1,49 @@
+"""Instants as text, and back (3.4, 4.6)."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from healthreports.core.model import Instant
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+# `datetime.fromisoformat` reads more than ISO 8601 (any separator, weeks, ordinals), so the form is
+# fixed here. A `+` that the caller did not percent-encode reaches us as a space: no offset starts
+# with a space, so it can be read back.
+_ISO: Final = re.compile(
+    r"""
+    (?P<date>\d{4}-\d{2}-\d{2})
+    (?:
+        [Tt\ ](?P<time>\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)
+        (?P<offset>[Zz]|[\ +-]\d{2}(?::?\d{2})?)?
+    )?
+    """,
+    re.ASCII | re.VERBOSE,
+)
+
+
+def as_datetime(instant: Instant) -> datetime:
+    """The aware UTC datetime of `instant`, cut to whole seconds, as answers show it."""
+    return datetime.fromtimestamp(instant // 1_000_000, UTC)
+
+
+def read_instant(text: str) -> Instant:
+    """The instant that an ISO 8601 date or date-time names; without an offset it is UTC.
+
+    Raises ValueError when it names none. Contract: 4.6.
+    """
+    match = _ISO.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    date, time, offset = match["date"], match["time"] or "00:00", match["offset"] or "Z"
+    moment = datetime.fromisoformat(f"{date}T{time}{offset.upper().replace(' ', '+')}")
+    try:
+        return of_datetime(moment)
+    except OverflowError as error:
+        raise ValueError(text) from error
+
+
+def of_datetime(moment: datetime) -> Instant:
+    """The instant of an aware datetime."""
+    return Instant((moment - _EPOCH) // _MICROSECOND)

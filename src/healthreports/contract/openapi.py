@@ -1,0 +1,352 @@
+"""The server's own OpenAPI 3.1 document, derived from the declarations.
+
+A test holds it against `docs/contract/status_reports.openapi.yaml`.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from healthreports import __version__
+from healthreports.contract.operations import BASE, OPERATIONS, Does, Operation
+from healthreports.contract.resources import (
+    CHOICES,
+    EXTERNAL_REFERENCES,
+    RESOURCES,
+    STATUS_REPORTS,
+    FieldType,
+    FilterSpec,
+    FilterType,
+    Resource,
+)
+from healthreports.core.vocabulary import (
+    DEFAULT_PAGE_SIZE,
+    MAX_DESCRIPTION,
+    MAX_DETAIL_DESCRIPTION,
+    MAX_LINK,
+    MAX_LISTED,
+    MAX_NAME,
+    MAX_PAGE_SIZE,
+    Category,
+    Color,
+    Kind,
+    SubjectType,
+    SyncStatus,
+)
+
+Json = dict[str, Any]
+
+_SCHEMA_NAMES: Final = {
+    Kind.STATUS_REPORTS: "StatusReport",
+    Kind.WORKSPACES: "Workspace",
+    Kind.USERS: "User",
+    Kind.EXTERNAL_REFERENCES: "ExternalReference",
+}
+_TEXT: Final[Json] = {"type": "string"}
+_LONG_TEXT: Final[Json] = {"type": ["string", "null"], "maxLength": MAX_LINK}
+_COLOR: Final[Json] = {"type": "string", "enum": list(Color)}
+_ID: Final[Json] = {"type": "string", "pattern": "^[0-9]+$"}
+_TIME: Final[Json] = {"type": "string", "format": "date-time"}
+_NAME: Final[Json] = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
+_DETAIL: Final[Json] = {
+    "type": "object",
+    "properties": {
+        "category": {"type": "string", "enum": list(Category)},
+        "color": _COLOR,
+        "description": {"type": ["string", "null"], "maxLength": MAX_DETAIL_DESCRIPTION},
+    },
+    "required": ["category", "color"],
+}
+_FIELD_SCHEMAS: Final[dict[FieldType, Json]] = {
+    FieldType.ID: _ID,
+    FieldType.INTEGER: {"type": "integer"},
+    FieldType.TEXT: _TEXT,
+    FieldType.FLAG: {"type": "boolean"},
+    FieldType.DATE: {"type": "string", "format": "date"},
+    FieldType.TIME: _TIME,
+    FieldType.DETAILS: {"type": "array", "items": _DETAIL, "maxItems": len(Category)},
+    **{
+        field_type: {"type": "string", "enum": list(choices)}
+        for field_type, choices in CHOICES.items()
+    },
+}
+_FILTER_SCHEMAS: Final[dict[FilterType, Json]] = {
+    FilterType.TIME: _TIME,
+    FilterType.FLAG: {"type": "boolean"},
+    FilterType.IDS: {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"},
+    FilterType.TEXT: _TEXT,
+    FilterType.TEXTS: _TEXT,
+}
+
+_REFERENCE_BODY: Final[Json] = {
+    "type": "object",
+    "properties": {
+        "service_name": _NAME,
+        "service_model": _NAME,
+        "service_model_ref": _NAME,
+        "external_status": {"type": ["string", "null"], "maxLength": MAX_NAME},
+        "external_message": _LONG_TEXT,
+        "external_link": {**_LONG_TEXT, "format": "uri"},
+        "locked": {"type": ["boolean", "null"]},
+    },
+    "required": ["service_name", "service_model", "service_model_ref"],
+}
+_REPORT_PROPERTIES: Final[Json] = {
+    "color": _COLOR,
+    "description": {"type": "string", "minLength": 1, "maxLength": MAX_DESCRIPTION},
+    "details": {"type": "array", "items": _DETAIL, "maxItems": len(Category)},
+    "external_reference": _REFERENCE_BODY,
+}
+_ANY_ID: Final[Json] = {"type": ["string", "integer"]}
+_BODIES: Final[dict[Does, tuple[Resource, Json]]] = {
+    Does.CREATE_REPORT: (
+        STATUS_REPORTS,
+        {
+            "type": "object",
+            "properties": {"workspace_id": _ANY_ID, **_REPORT_PROPERTIES},
+            "required": ["workspace_id", "color", "description"],
+        },
+    ),
+    Does.CHANGE_REPORT: (STATUS_REPORTS, {"type": "object", "properties": _REPORT_PROPERTIES}),
+    Does.CREATE_OR_UPDATE_REFERENCE: (
+        EXTERNAL_REFERENCES,
+        {
+            "type": "object",
+            "properties": {
+                "subject_type": {"type": "string", "enum": list(SubjectType)},
+                "subject_id": _ANY_ID,
+                **_REFERENCE_BODY["properties"],
+                "status": {"type": "string", "enum": list(SyncStatus)},
+            },
+            "required": ["subject_type", "subject_id", *_REFERENCE_BODY["required"]],
+        },
+    ),
+}
+_DELETES: Final = (Does.DELETE_REPORT, Does.DELETE_REFERENCE)
+_REFUSALS: Final = {
+    "400": "the request cannot be read",
+    "401": "no valid token",
+    "403": "visible, but not allowed",
+    "404": "not there, or not visible",
+    "405": "this path does not answer to the method",
+    "429": "too many requests; Retry-After says when",
+    "500": "a defect of the server",
+    "503": "the storage does not answer",
+    "504": "it took longer than the server allows",
+}
+_BODY_REFUSALS: Final = {
+    "413": "the body is too large",
+    "415": "the body is of a type that is not read",
+    "422": "faults in the body, all of them",
+}
+
+
+def document() -> Json:
+    """The OpenAPI document as a value."""
+    paths: Json = {}
+    for operation in OPERATIONS:
+        described = _operation(operation)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "healthreports",
+            "version": __version__,
+            "description": "Status reports of projects. Every path also answers with .json at its "
+            "end. Bodies may be JSON or Rails-style forms.",
+        },
+        "servers": [{"url": BASE}],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "schemas": {
+                **{_SCHEMA_NAMES[kind]: _record(one) for kind, one in RESOURCES.items()},
+                **{
+                    f"{_SCHEMA_NAMES[kind]}Envelope": _envelope(one)
+                    for kind, one in RESOURCES.items()
+                },
+                "Errors": _ERRORS,
+            },
+        },
+    }
+
+
+def document_bytes() -> bytes:
+    """The OpenAPI document as JSON."""
+    return msgspec.json.format(msgspec.json.encode(document()), indent=2)
+
+
+def _operation(operation: Operation) -> Json:
+    described: Json = {
+        "operationId": operation.name,
+        "summary": operation.says,
+        "tags": [operation.resource.kind.value],
+        "parameters": _parameters(operation),
+    }
+    refusals = dict(_REFUSALS)
+    if operation.does in _BODIES:
+        resource, schema = _BODIES[operation.does]
+        body = {
+            "type": "object",
+            "properties": {resource.root: schema},
+            "required": [resource.root],
+        }
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": body}},
+        }
+        refusals |= _BODY_REFUSALS
+    described["responses"] = {
+        **_success(operation),
+        **{
+            status: {"description": says, "content": _json(_ref("Errors"))}
+            for status, says in sorted(refusals.items())
+        },
+    }
+    return described
+
+
+def _success(operation: Operation) -> Json:
+    if operation.does in _DELETES:
+        return {"204": {"description": "deleted, no content"}}
+    envelope = f"{_SCHEMA_NAMES[operation.resource.kind]}Envelope"
+    return {"200": {"description": "envelope", "content": _json(_ref(envelope))}}
+
+
+def _parameters(operation: Operation) -> list[Json]:
+    resource = operation.resource
+    parameters: list[Json] = []
+    if "{id}" in operation.path:
+        parameters.append(
+            {"in": "path", "name": "id", "required": True, "schema": {"type": "integer"}}
+        )
+    if operation.does is Does.FIND:
+        parameters += [_filter(one) for one in resource.filters]
+        parameters += _paging(resource)
+    elif operation.does is Does.SHOW:
+        parameters += [_filter(one) for one in resource.filters if one.default is not None]
+    if operation.does not in _DELETES and resource.associations:
+        names = ", ".join(one.name for one in resource.associations)
+        parameters.append(_query("include", _TEXT, f"comma-separated: {names}"))
+    return parameters
+
+
+def _filter(spec: FilterSpec) -> Json:
+    schema = _FILTER_SCHEMAS[spec.type]
+    if spec.default is not None:
+        schema = {**schema, "default": spec.default}
+    return _query(spec.name, schema, spec.says, required=spec.required)
+
+
+def _paging(resource: Resource) -> list[Json]:
+    integer: Json = {"type": "integer"}
+    sorts = ", ".join(resource.sorts)
+    size = {**integer, "default": DEFAULT_PAGE_SIZE, "maximum": MAX_PAGE_SIZE}
+    return [
+        _query("only", _TEXT, f"these ids, comma-separated, at most {MAX_LISTED}; no paging"),
+        _query("page", {**integer, "default": 1}, "which page"),
+        _query("per_page", size, "rows on a page"),
+        _query("limit", integer, "with offset: how many rows, instead of page and per_page"),
+        _query("offset", integer, "with limit: how many rows to skip"),
+        _query("order", _TEXT, f"extension: one of {sorts}, then :asc or :desc"),
+        _query("optional_fields", _TEXT, "comma-separated; no resource has any, all are ignored"),
+    ]
+
+
+def _query(name: str, schema: Json, says: str, *, required: bool = False) -> Json:
+    return {
+        "in": "query",
+        "name": name,
+        "required": required,
+        "schema": schema,
+        "description": says,
+    }
+
+
+def _record(resource: Resource) -> Json:
+    properties: Json = {}
+    for field in resource.fields:
+        schema = _FIELD_SCHEMAS[field.type]
+        properties[field.name] = _nullable(schema) if field.nullable else schema
+    for association in resource.associations:
+        if association.is_polymorphic:
+            properties[association.link] = {
+                "type": "object",
+                "properties": {"key": _TEXT, "id": _ID},
+                "required": ["key", "id"],
+            }
+        elif association.many:
+            properties[association.link] = {"type": "array", "items": _ID}
+        elif not association.column:
+            properties[association.link] = _nullable(_ID)
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [field.name for field in resource.fields],
+    }
+
+
+def _nullable(schema: Json) -> Json:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _envelope(resource: Resource) -> Json:
+    kinds = dict.fromkeys(
+        [resource.kind, *(kind for one in resource.associations for kind in one.kinds)]
+    )
+    properties: Json = {
+        "count": {"type": "integer"},
+        "results": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"key": _TEXT, "id": _ID},
+                "required": ["key", "id"],
+            },
+        },
+        "meta": {
+            "type": "object",
+            "properties": {name: {"type": "integer"} for name in _META},
+            "required": list(_META),
+        },
+    }
+    for kind in kinds:
+        properties[kind.value] = {
+            "type": "object",
+            "additionalProperties": _ref(_SCHEMA_NAMES[kind]),
+        }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": ["count", "results", "meta", resource.kind.value],
+    }
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _json(schema: Json) -> Json:
+    return {"application/json": {"schema": schema}}
+
+
+_META: Final = ("count", "page_count", "page_number", "page_size")
+_ERRORS: Final[Json] = {
+    "type": "object",
+    "properties": {
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "type": {"type": "string", "enum": ["oauth", "system", "validation"]},
+                    "message": _TEXT,
+                    "field": _TEXT,
+                },
+                "required": ["type", "message"],
+            },
+        }
+    },
+    "required": ["errors"],
+}

@@ -1,0 +1,153 @@
+"""The query string, as a `Query`: paging, order, includes, filters, each with what nonsense means.
+
+Follows section 4: paging, order and include never fail; a filter with a value that cannot be meant
+is an error that names the parameter. What a filter selects is `store/select`'s business.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+from urllib.parse import parse_qsl
+
+from healthreports.contract.moments import read_instant
+from healthreports.contract.resources import FilterSpec, FilterType, Resource
+from healthreports.core.errors import BadParameter
+from healthreports.core.query import Filter, FilterValue, Query, Sort, Window
+from healthreports.core.vocabulary import DEFAULT_PAGE_SIZE, MAX_ID, MAX_LISTED, MAX_PAGE_SIZE
+
+Params = Mapping[str, str]
+
+_LEADING_INTEGER: Final = re.compile(r"\s*([+-]?[0-9]+(?:_[0-9]+)*)", re.ASCII)
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_DIGITS_IN_MAX_ID: Final = len(str(MAX_ID))
+_FLAGS: Final = {"true": True, "TRUE": True, "false": False, "FALSE": False}
+
+
+def read_params(query_string: str) -> Params:
+    """The parameters of a query string; of a repeated one the last counts. Contract: 1.6."""
+    return dict(parse_qsl(query_string, keep_blank_values=True)) if query_string else {}
+
+
+def list_query(resource: Resource, params: Params) -> Query:
+    """The question that a list's parameters ask. Raises BadParameter. Contract: 4."""
+    return Query(
+        kind=resource.kind,
+        filters=_filters(resource.filters, params),
+        sort=_sort(resource, params),
+        window=_window(params),
+        only=_only(params),
+        includes=_includes(resource, params),
+    )
+
+
+def show_query(resource: Resource, params: Params, record_id: int) -> Query:
+    """The question for one record: only `include` and the default filters apply.
+
+    Raises BadParameter. Contract: 5.1, 7.
+    """
+    return Query(
+        kind=resource.kind,
+        filters=_filters((f for f in resource.filters if f.default is not None), params),
+        only=(record_id,),
+        includes=_includes(resource, params),
+    )
+
+
+def written_query(resource: Resource, params: Params, record_id: int) -> Query:
+    """The question for the record just written: only `include` applies. Contract: 2.5."""
+    return Query(kind=resource.kind, only=(record_id,), includes=_includes(resource, params))
+
+
+def ruby_integer(text: str) -> int:
+    """The integer at the start of `text`, 0 if there is none, at most 64 bits. Contract: 4.1."""
+    match = _LEADING_INTEGER.match(text)
+    if match is None:
+        return 0
+    digits = match[1].replace("_", "")
+    if len(digits.lstrip("+-").lstrip("0")) >= _DIGITS_IN_MAX_ID:
+        return -MAX_ID if digits.startswith("-") else MAX_ID
+    return int(digits)
+
+
+def _window(params: Params) -> Window:
+    page = ruby_integer(params.get("page", "1"))
+    size = ruby_integer(params.get("per_page", "0"))
+    size = min(size, MAX_PAGE_SIZE) if size >= 1 else DEFAULT_PAGE_SIZE
+    limit, offset = params.get("limit", ""), params.get("offset", "")
+    if limit.strip() and offset.strip():
+        rows = min(max(ruby_integer(limit), 1), MAX_PAGE_SIZE)
+        return Window(rows, max(ruby_integer(offset), 0), size, page)
+    return Window(size, min((max(page, 1) - 1) * size, MAX_ID), size, page)
+
+
+def _only(params: Params) -> tuple[int, ...] | None:
+    only = params.get("only", "")
+    if not only.strip():
+        return None
+    ids = {ruby_integer(part) for part in only.split(",") if part.isascii() and part.isdigit()}
+    if len(ids) > MAX_LISTED:
+        raise BadParameter("only", f"at most {MAX_LISTED} ids")
+    return tuple(sorted(ids))
+
+
+def _includes(resource: Resource, params: Params) -> tuple[str, ...]:
+    names = dict.fromkeys(params.get("include", "").split(","))
+    return tuple(name for name in names if resource.association(name))
+
+
+def _sort(resource: Resource, params: Params) -> Sort:
+    name, *direction = params.get("order", "").split(":")
+    if name not in resource.sorts:
+        return resource.default_sort
+    return Sort(name, descending=direction[:1] == ["desc"])
+
+
+def _filters(specs: Iterable[FilterSpec], params: Params) -> tuple[Filter, ...]:
+    found = []
+    for spec in specs:
+        text = params.get(spec.name, "")
+        if text.strip():
+            found.append(Filter(spec.name, _value(spec, text)))
+        elif spec.default is not None:
+            found.append(Filter(spec.name, spec.default))
+        elif spec.required:
+            raise BadParameter(spec.name, "a value: it is required")
+    return tuple(found)
+
+
+def _value(spec: FilterSpec, text: str) -> FilterValue:
+    read, expected = _READERS[spec.type]
+    try:
+        return read(text)
+    except ValueError as error:
+        raise BadParameter(spec.name, expected) from error
+
+
+def _flag(text: str) -> bool:
+    try:
+        return _FLAGS[text.strip()]
+    except KeyError as error:
+        raise ValueError(text) from error
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(_INTEGER.fullmatch(part) for part in parts):
+        raise ValueError(text)
+    return tuple(sorted({ruby_integer(part) for part in parts}))
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    parts = dict.fromkeys(part for part in text.split(",") if part)
+    if len(parts) > MAX_LISTED:
+        raise ValueError(text)
+    return tuple(parts)
+
+
+_READERS: Final[dict[FilterType, tuple[Callable[[str], FilterValue], str]]] = {
+    FilterType.TIME: (read_instant, "an ISO 8601 date or date-time"),
+    FilterType.FLAG: (_flag, "true or false"),
+    FilterType.IDS: (_ids, "an integer, or integers separated by commas"),
+    FilterType.TEXT: (str, "text"),
+    FilterType.TEXTS: (_texts, f"at most {MAX_LISTED} values separated by commas"),
+}
