@@ -1,0 +1,43 @@
+"""An answer of the API: a status, headers, and JSON that is already bytes. Contract: 1.7."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from healthreports.contract.failure import Failure
+
+_JSON: Final = (b"content-type", b"application/json; charset=utf-8")
+
+
+class Answer:
+    """An ASGI response. Without a body it is a 204 with no content type."""
+
+    def __init__(
+        self,
+        body: bytes | None,
+        status: int = HTTPStatus.OK,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._body = body or b""
+        self._status = int(status)
+        self._headers = [
+            (n.encode("latin-1"), v.encode("latin-1")) for n, v in (headers or {}).items()
+        ]
+        if body is None:
+            self._status = int(HTTPStatus.NO_CONTENT)
+        else:
+            self._headers += [_JSON, (b"content-length", b"%d" % len(body))]
+
+    @classmethod
+    def of_failure(cls, failure: Failure) -> "Answer":
+        """The answer that says why not."""
+        return cls(failure.body, failure.status, failure.headers)
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send(
+            {"type": "http.response.start", "status": self._status, "headers": self._headers}
+        )
+        await send({"type": "http.response.body", "body": self._body})

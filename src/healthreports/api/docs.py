@@ -1,0 +1,76 @@
+"""The server's own OpenAPI document, and pages to browse it without any outside host."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from healthreports.api.answer import Answer
+from healthreports.contract.openapi import document_bytes
+from healthreports.core.errors import MethodNotAllowed
+
+DOCUMENT_PATH: Final = "/openapi.json"
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>healthreports API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+"""
+_START: Final = (
+    "SwaggerUIBundle({url: '" + DOCUMENT_PATH + "', dom_id: '#swagger-ui', "
+    "deepLinking: true, tryItOutEnabled: true, validatorUrl: null});\n"
+)
+# Swagger UI sets styles from its script and draws its icons from data: addresses.
+_POLICY: Final = {
+    "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; frame-ancestors 'none'"
+}
+# Swagger UI, vendored with its licence: the packaged copies of it are too old for OpenAPI 3.1.
+_VENDORED: Final = Path(__file__).parent / "vendor" / "swagger-ui-5.35.0"
+_FILES: Final = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+}
+
+
+def docs_routes() -> list[BaseRoute]:
+    """The document, the page that shows it, and what the page loads."""
+    document = document_bytes()
+    makers: dict[str, Callable[[], ASGIApp]] = {
+        "/": lambda: RedirectResponse("/docs"),
+        DOCUMENT_PATH: lambda: Answer(document),
+        "/docs": lambda: HTMLResponse(_PAGE, headers=_POLICY),
+        "/docs/start.js": lambda: Response(_START, media_type="text/javascript"),
+    }
+    for name, media_type in _FILES.items():
+        makers[f"/docs/{name}"] = _file(_VENDORED / name, media_type)
+    return [Route(path, _Static(make)) for path, make in makers.items()]
+
+
+def _file(path: Path, media_type: str) -> Callable[[], ASGIApp]:
+    return lambda: FileResponse(path, media_type=media_type)
+
+
+class _Static:
+    """A path that answers everybody's GET the same."""
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        self._make = make
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise MethodNotAllowed(("GET", "HEAD"))
+        await self._make()(scope, receive, send)

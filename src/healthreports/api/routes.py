@@ -1,0 +1,193 @@
+"""The paths of the API and their handlers, bound from `contract/operations`."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from healthreports.api.answer import Answer
+from healthreports.api.bearer import secret_in
+from healthreports.contract.bodies import attributes
+from healthreports.contract.envelope import envelope
+from healthreports.contract.operations import BASE, OPERATIONS, Does
+from healthreports.contract.params import (
+    Params,
+    list_query,
+    read_params,
+    show_query,
+    written_query,
+)
+from healthreports.contract.resources import Resource
+from healthreports.core.errors import BodyTooLarge, MethodNotAllowed, NotFound, UnsupportedMedia
+from healthreports.core.query import Page
+from healthreports.core.vocabulary import MAX_ID
+from healthreports.service import lookup, references, reports
+from healthreports.service.gateway import Gateway
+
+
+class Call:
+    """One request to one path, as the handlers see it."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._scope = scope
+        self._receive = receive
+        self.secret = secret_in(scope["headers"])
+
+    @property
+    def params(self) -> Params:
+        """The query string."""
+        return read_params(self._scope["query_string"].decode("latin-1"))
+
+    def record_id(self, resource: Resource) -> int:
+        """The id in the path. Raises NotFound for what cannot be one. Contract: 5.1."""
+        text = self._scope["path_params"]["id"]
+        if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID)):
+            number = int(text)
+            if number <= MAX_ID:
+                return number
+        raise NotFound(resource.kind)
+
+    async def attributes(self, resource: Resource, limit: int) -> Mapping[str, Any]:
+        """What stands in the body under the resource's root key. Contract: 1.3 to 1.5.
+
+        Raises BodyTooLarge, UnsupportedMedia, MalformedBody, RootMissing.
+        """
+        headers = {name: value.decode("latin-1") for name, value in self._scope["headers"]}
+        body = await self._body(limit)
+        encoding = headers.get(b"content-encoding", "identity")
+        if body and encoding.lower() != "identity":
+            raise UnsupportedMedia(encoding)
+        return attributes(body, headers.get(b"content-type", ""), resource.root)
+
+    async def _body(self, limit: int) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message = await self._receive()
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise BodyTooLarge(limit)
+            chunks.append(chunk)
+            more = message.get("more_body", False)
+        return b"".join(chunks)
+
+
+class Handlers:
+    """One method for each `Does`. Every one runs a use case through the gateway."""
+
+    def __init__(self, gateway: Gateway, body_limit_bytes: int) -> None:
+        self._gateway = gateway
+        self._body_limit_bytes = body_limit_bytes
+
+    async def find(self, resource: Resource, call: Call) -> Answer:
+        """List."""
+        page = await self._gateway.read(
+            call.secret,
+            lambda tx, actor: lookup.find(tx, actor, list_query(resource, call.params)),
+        )
+        return Answer(envelope(page))
+
+    async def show(self, resource: Resource, call: Call) -> Answer:
+        """Show one."""
+        page = await self._gateway.read(
+            call.secret,
+            lambda tx, actor: lookup.get(
+                tx, actor, show_query(resource, call.params, call.record_id(resource))
+            ),
+        )
+        return Answer(envelope(page))
+
+    async def show_me(self, resource: Resource, call: Call) -> Answer:
+        """Show the user of the token."""
+        page = await self._gateway.read(
+            call.secret,
+            lambda tx, actor: lookup.get(
+                tx, actor, show_query(resource, call.params, actor.user_id)
+            ),
+        )
+        return Answer(envelope(page))
+
+    async def create_report(self, resource: Resource, call: Call) -> Answer:
+        """Create, then show."""
+        return await self._write_and_show(resource, call, reports.create)
+
+    async def change_report(self, resource: Resource, call: Call) -> Answer:
+        """Change, then show."""
+        return await self._write_and_show(
+            resource,
+            call,
+            lambda tx, actor, sent, now: reports.change(
+                tx, actor, call.record_id(resource), sent, now
+            ),
+        )
+
+    async def delete_report(self, resource: Resource, call: Call) -> Answer:
+        """Delete; no body."""
+        await self._gateway.write(
+            call.secret,
+            lambda tx, actor, _now: reports.delete(tx, actor, call.record_id(resource)),
+        )
+        return Answer(None)
+
+    async def create_or_update_reference(self, resource: Resource, call: Call) -> Answer:
+        """Create or update, then show."""
+        return await self._write_and_show(resource, call, references.create_or_update)
+
+    async def delete_reference(self, resource: Resource, call: Call) -> Answer:
+        """Delete; no body."""
+        await self._gateway.write(
+            call.secret,
+            lambda tx, actor, _now: references.delete(tx, actor, call.record_id(resource)),
+        )
+        return Answer(None)
+
+    async def _write_and_show(
+        self, resource: Resource, call: Call, use_case: Callable[..., int]
+    ) -> Answer:
+        """Run `use_case(tx, actor, sent, now) -> id` and show what it wrote. Contract: 2.5."""
+        await self._gateway.admit(call.secret)
+        sent = await call.attributes(resource, self._body_limit_bytes)
+
+        def work(tx: Any, actor: Any, now: Any) -> Page:  # noqa: ANN401  as the gateway gives them
+            record_id = use_case(tx, actor, sent, now)
+            return lookup.get(tx, actor, written_query(resource, call.params, record_id))
+
+        return Answer(envelope(await self._gateway.write(call.secret, work)))
+
+
+Handler = Callable[[Call], Awaitable[ASGIApp]]
+
+
+class Endpoint:
+    """One path: finds the handler of the method. Raises MethodNotAllowed. Contract: 1.5."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = dict(handlers)
+        if "GET" in handlers:
+            self._handlers["HEAD"] = handlers["GET"]  # the server leaves the body out
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request to the path."""
+        handler = self._handlers.get(scope["method"])
+        if handler is None:
+            raise MethodNotAllowed(sorted(self._handlers))
+        answer = await handler(Call(scope, receive))
+        await answer(scope, receive, send)
+
+
+def api_routes(gateway: Gateway, body_limit_bytes: int) -> list[BaseRoute]:
+    """A route for each path of `OPERATIONS`."""
+    handlers = Handlers(gateway, body_limit_bytes)
+    bound: dict[Does, Any] = {does: getattr(handlers, does.value) for does in Does}
+    return [
+        Route(
+            BASE + path,
+            Endpoint({one.method: partial(bound[one.does], one.resource) for one in operations}),
+        )
+        for path, operations in groupby(OPERATIONS, key=lambda one: one.path)
+    ]

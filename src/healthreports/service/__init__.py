@@ -1,0 +1,1 @@
+"""Use cases, one transaction each: access, then rules, then the store. The only writer."""

@@ -1,0 +1,112 @@
+"""Accounts, users, workspaces and who participates in them, as the command line manages them."""
+
+from msgspec.structs import replace
+
+from healthreports.core.errors import Fault, Invalid, Problem
+from healthreports.core.model import Instant, Participation, User, Workspace
+from healthreports.core.vocabulary import MAX_NAME, AccountPermission, ParticipationPermission
+from healthreports.store import people
+from healthreports.store.database import Transaction
+
+# Only its participants and the account's administrators see a workspace.
+DEFAULT_ACCESS_LEVEL = "invitation"
+
+
+def create_account(tx: Transaction, title: str, now: Instant) -> int:
+    """Store a new account. Returns its id. Raises Invalid."""
+    _demand_names(title=title)
+    return people.insert_account(tx, title, now)
+
+
+def accounts(tx: Transaction) -> list[tuple[int, str]]:
+    """The id and title of every account."""
+    return people.accounts_by_id(tx)
+
+
+def create_user(
+    tx: Transaction,
+    account_id: int,
+    *,
+    full_name: str,
+    email_address: str,
+    permission: AccountPermission,
+    now: Instant,
+) -> User:
+    """Store a new user of an account. Addresses are kept in lower case. Raises Invalid."""
+    _demand_names(full_name=full_name, email_address=email_address)
+    email_address = email_address.strip().lower()
+    if account_id not in dict(people.accounts_by_id(tx)):
+        raise Invalid([Problem("account_id", Fault.UNKNOWN_OBJECT)])
+    if people.user_by_email(tx, email_address) is not None:
+        raise Invalid([Problem("email_address", Fault.REPEATED)])
+    user = User(
+        id=0,
+        account_id=account_id,
+        permission=permission,
+        full_name=full_name,
+        email_address=email_address,
+        headline=None,
+        photo_path=None,
+    )
+    return replace(user, id=people.insert_user(tx, user, now))
+
+
+def user_by_email(tx: Transaction, email_address: str) -> User:
+    """The user with that address. Raises Invalid."""
+    user = people.user_by_email(tx, email_address.strip().lower())
+    if user is None:
+        raise Invalid([Problem("user_id", Fault.UNKNOWN_OBJECT)])
+    return user
+
+
+def create_workspace(
+    tx: Transaction, creator: User, title: str, now: Instant, description: str | None = None
+) -> int:
+    """Store a new workspace of the creator's account. Returns its id. Raises Invalid."""
+    _demand_names(title=title)
+    return people.insert_workspace(
+        tx,
+        Workspace(
+            id=0,
+            account_id=creator.account_id,
+            creator_id=creator.id,
+            title=title,
+            description=description,
+            archived=False,
+            access_level=DEFAULT_ACCESS_LEVEL,
+            start_date=None,
+            due_date=None,
+            created_at=now,
+            updated_at=now,
+        ),
+    )
+
+
+def join(
+    tx: Transaction, workspace_id: int, user: User, permission: ParticipationPermission
+) -> None:
+    """Let `user` participate in a workspace of its own account. Raises Invalid."""
+    workspace = people.workspace(tx, workspace_id)
+    if workspace is None or workspace.account_id != user.account_id:
+        raise Invalid([Problem("workspace_id", Fault.UNKNOWN_OBJECT)])
+    if people.participation(tx, workspace_id, user.id) is not None:
+        raise Invalid([Problem("user_id", Fault.REPEATED)])
+    participation = Participation(workspace_id=workspace_id, user_id=user.id, permission=permission)
+    people.insert_participation(tx, participation, user.account_id)
+
+
+def archive(tx: Transaction, workspace_id: int, now: Instant, *, archived: bool) -> None:
+    """Archive a workspace, or bring it back. Raises Invalid."""
+    workspace = people.workspace(tx, workspace_id)
+    if workspace is None:
+        raise Invalid([Problem("workspace_id", Fault.UNKNOWN_OBJECT)])
+    people.set_archived(tx, workspace, archived=archived, now=now)
+
+
+def _demand_names(**names: str) -> None:
+    problems = [Problem(n, Fault.MISSING) for n, text in names.items() if not text.strip()]
+    problems += [
+        Problem(n, Fault.TOO_LONG, limit=MAX_NAME) for n, t in names.items() if len(t) > MAX_NAME
+    ]
+    if problems:
+        raise Invalid(problems)

@@ -1,0 +1,103 @@
+"""External references: create or update by subject and service, delete. Contract: 5.4, 7."""
+
+from typing import cast
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from healthreports.core.errors import Fault, Invalid, NotFound, Problem
+from healthreports.core.model import (
+    Actor,
+    ExternalReference,
+    Instant,
+    StatusReport,
+    Workspace,
+)
+from healthreports.core.rules import ReferenceDraft, Sent, check_reference
+from healthreports.core.vocabulary import SUBJECT_KINDS, Kind, SubjectType, SyncStatus
+from healthreports.service.lookup import demand_write, visible
+from healthreports.store import people, references
+from healthreports.store.database import Transaction
+
+Referable = StatusReport | Workspace
+
+
+def create_or_update(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
+    """Store the reference of a subject to a service. Returns its id.
+
+    Raises Invalid with every fault, or Forbidden. Contract: 7.
+    """
+    named, draft, problems = check_reference(sent)
+    subject: Referable | None = None
+    if named is not None:
+        try:
+            found = visible(tx, actor, SUBJECT_KINDS[named.type], named.id)
+            subject = cast("Referable", found)
+            demand_write(tx, actor, _workspace_of(subject))
+        except NotFound:
+            problems.append(Problem("subject_id", Fault.UNKNOWN_OBJECT))
+    if problems or subject is None:
+        raise Invalid(problems)
+    reference_id = attach(tx, subject, draft, now)
+    people.touch(tx, actor.account_id)
+    return reference_id
+
+
+def attach(tx: Transaction, subject: Referable, draft: ReferenceDraft, now: Instant) -> int:
+    """Create or update the reference of `subject` to the draft's service; what was not sent stays.
+
+    `last_synced_at` is set on each write. Returns the reference's id. Contract: 5.4.
+    """
+    sent = {
+        name: value for name, value in msgspec.structs.asdict(draft).items() if value is not UNSET
+    }
+    subject_type = _type_of(subject)
+    known = references.of_service(tx, subject_type, subject.id, sent["service_name"])
+    if known is None:
+        return references.insert(tx, _new_reference(subject, sent, now))
+    changed = replace(known, **sent)
+    updated_at = known.updated_at if changed == known else now
+    references.replace(tx, replace(changed, updated_at=updated_at, last_synced_at=now))
+    return known.id
+
+
+def delete(tx: Transaction, actor: Actor, reference_id: int) -> None:
+    """Delete a reference. Raises NotFound, Forbidden. Contract: 7."""
+    found = visible(tx, actor, Kind.EXTERNAL_REFERENCES, reference_id)
+    reference = cast("ExternalReference", found)
+    demand_write(tx, actor, reference.workspace_id)
+    references.delete_one(tx, reference.id)
+    people.touch(tx, actor.account_id)
+
+
+def _new_reference(subject: Referable, sent: dict[str, object], now: Instant) -> ExternalReference:
+    blank = ExternalReference(
+        id=0,
+        account_id=subject.account_id,
+        workspace_id=_workspace_of(subject),
+        subject_type=_type_of(subject),
+        subject_id=subject.id,
+        service_name="",
+        service_model="",
+        service_model_ref="",
+        status=SyncStatus.SUCCESSFUL,
+        external_status=None,
+        external_message=None,
+        external_link=None,
+        locked=None,
+        created_at=now,
+        updated_at=now,
+        last_synced_at=now,
+    )
+    return replace(blank, **sent)
+
+
+def _workspace_of(subject: Referable) -> int:
+    return subject.workspace_id if isinstance(subject, StatusReport) else subject.id
+
+
+def _type_of(subject: Referable) -> SubjectType:
+    if isinstance(subject, StatusReport):
+        return SubjectType.STATUS_REPORT
+    return SubjectType.WORKSPACE

@@ -1,0 +1,110 @@
+"""Status reports: create, change, delete. Contract: 5."""
+
+from typing import cast
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from healthreports.core.errors import Fault, Invalid, NotFound, Problem
+from healthreports.core.model import Actor, Instant, StatusReport, Workspace
+from healthreports.core.rules import (
+    ReferenceDraft,
+    ReportDraft,
+    Sent,
+    check_new_report,
+    check_report_change,
+)
+from healthreports.core.vocabulary import Kind
+from healthreports.service.lookup import demand_write, visible
+from healthreports.service.references import attach
+from healthreports.store import people, reports
+from healthreports.store.database import Transaction
+
+
+def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
+    """Store a new report, as `actor`, with its external reference. Returns its id.
+
+    Raises Invalid with every fault, or Forbidden. Contract: 5.2, 5.4.
+    """
+    draft, problems = check_new_report(sent)
+    workspace = _workspace(tx, actor, draft.workspace_id, problems)
+    if workspace is not None:
+        demand_write(tx, actor, workspace.id)
+    if problems or workspace is None:
+        raise Invalid(problems)
+    report = _new_report(actor, workspace, draft, now)
+    report = replace(report, id=reports.insert(tx, report))
+    _attach(tx, report, draft.reference, now)
+    people.touch(tx, actor.account_id)
+    return report.id
+
+
+def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Instant) -> int:
+    """Change what was sent of a report; details are replaced as a whole. Returns its id.
+
+    A change that changes nothing leaves the report's times and updater alone.
+    Raises NotFound, Forbidden, Invalid with every fault. Contract: 3.5, 5.3, 5.4.
+    """
+    report = cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
+    demand_write(tx, actor, report.workspace_id)
+    draft, problems = check_report_change(sent)
+    if problems:
+        raise Invalid(problems)
+    changed = replace(
+        report,
+        color=report.color if draft.color is UNSET else draft.color,
+        description=report.description if draft.description is UNSET else draft.description,
+        details=report.details if draft.details is UNSET else draft.details,
+    )
+    if changed != report:
+        reports.replace(tx, replace(changed, updater_id=actor.user_id, updated_at=now))
+    _attach(tx, report, draft.reference, now)
+    people.touch(tx, actor.account_id)
+    return report.id
+
+
+def delete(tx: Transaction, actor: Actor, report_id: int) -> None:
+    """Delete a report and its external references. Raises NotFound, Forbidden. Contract: 5.5."""
+    report = cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
+    demand_write(tx, actor, report.workspace_id)
+    reports.delete_with_references(tx, report_id)
+    people.touch(tx, actor.account_id)
+
+
+def _workspace(
+    tx: Transaction, actor: Actor, workspace_id: int | UnsetType, problems: list[Problem]
+) -> Workspace | None:
+    """The workspace, if `actor` may see it; where it may not, that is one more problem."""
+    if workspace_id is UNSET:
+        return None
+    try:
+        return cast("Workspace", visible(tx, actor, Kind.WORKSPACES, workspace_id))
+    except NotFound:
+        problems.append(Problem("workspace_id", Fault.UNKNOWN_OBJECT))
+        return None
+
+
+def _new_report(
+    actor: Actor, workspace: Workspace, draft: ReportDraft, now: Instant
+) -> StatusReport:
+    assert draft.color is not UNSET
+    assert draft.description is not UNSET
+    return StatusReport(
+        id=0,
+        account_id=workspace.account_id,
+        workspace_id=workspace.id,
+        creator_id=actor.user_id,
+        updater_id=None,
+        color=draft.color,
+        description=draft.description,
+        details=() if draft.details is UNSET else draft.details,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _attach(
+    tx: Transaction, report: StatusReport, draft: ReferenceDraft | UnsetType, now: Instant
+) -> None:
+    if draft is not UNSET:
+        attach(tx, report, draft, now)

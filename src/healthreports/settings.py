@@ -1,0 +1,57 @@
+"""The settings of a server: the environment, overridden by flags, as one frozen value.
+
+The only reader of `os.environ`.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from healthreports.core.vocabulary import DEFAULT_BODY_LIMIT_BYTES
+
+PREFIX: Final = "HEALTHREPORTS_"
+
+Positive = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What can be set. The README has this table; a test holds the two together."""
+
+    database: str = "healthreports.sqlite3"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    body_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_BODY_LIMIT_BYTES
+    time_limit_s: Positive = 180.0
+    busy_timeout_s: Positive = 5.0
+    access_log: bool = False
+
+    @property
+    def database_path(self) -> Path:
+        """Where the embedded database lies."""
+        return Path(self.database)
+
+
+class BadSetting(Exception):
+    """A setting with a value it cannot have, or one that does not exist."""
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings from the environment, with the `flags` that are not None over them.
+
+    Raises BadSetting.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {
+        name.removeprefix(PREFIX).lower(): text
+        for name, text in environment.items()
+        if name.startswith(PREFIX)
+    }
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadSetting(str(error)) from error
