@@ -1,0 +1,63 @@
+"""Run the server: take the port, say where it listens, serve until told to stop."""
+
+import socket
+import sys
+from contextlib import suppress
+
+import uvicorn
+
+from healthreports.app import build
+from healthreports.settings import Settings
+from healthreports.store.upgrade import demand_current
+
+# How long requests under way may still take once the server is told to stop.
+_GRACE_S = 10
+_BACKLOG = 1024
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM. Returns the exit code.
+
+    Raises WrongSchema when the database is not ready, OSError when the port cannot be had.
+    """
+    demand_current(settings.database_path)
+    listening = listen(settings)
+    print(f"healthreports listens on {address(settings, listening)}", file=sys.stderr, flush=True)
+    return run(settings, listening)
+
+
+def run(settings: Settings, listening: socket.socket) -> int:
+    """Serve on a socket that listens. Returns the exit code."""
+    config = uvicorn.Config(
+        build(settings),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])
+    return 0
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A socket that listens where the settings say. Raises OSError."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise OSError(
+            error.errno, f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
+        ) from error
+    return listening
+
+
+def address(settings: Settings, listening: socket.socket) -> str:
+    """The base address to show to a person."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listening.getsockname()[1]}"

@@ -1,0 +1,1 @@
+"""The sample portfolio that `healthreports demo` loads."""

@@ -1,0 +1,196 @@
+"""A running server on a real SQLite file, and accounts on it that no other test sees."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+
+from healthreports.app import now, open_database
+from healthreports.core.model import User
+from healthreports.core.vocabulary import AccountPermission, ParticipationPermission
+from healthreports.service import people, tokens
+from healthreports.settings import Settings
+from healthreports.store.database import Database
+from healthreports.store.upgrade import upgrade
+
+_LISTENS = re.compile(r"listens on (http://\S+)")
+_numbers = count(1)
+
+
+@dataclass
+class Server:
+    """`healthreports serve` as a process of its own."""
+
+    database: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[str] | None = None
+    base: str = ""
+
+    def start(self) -> "Server":
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "healthreports", "serve", "--port", "0"],
+            env={
+                **os.environ,
+                "HEALTHREPORTS_DATABASE": str(self.database),
+                **self.environment,
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr is not None
+        line = self.process.stderr.readline()
+        match = _LISTENS.search(line)
+        assert match, line + self.process.stderr.read()
+        self.base = match[1]
+        return self
+
+    def stop(self, number: int = signal.SIGTERM) -> str:
+        """End the process. Returns what it wrote to standard error since it started."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=20)
+        self.process = None
+        return errors
+
+    def client(self, secret: str | None) -> httpx.Client:
+        headers = {"authorization": f"Bearer {secret}"} if secret else {}
+        return httpx.Client(base_url=f"{self.base}/api/v1", headers=headers, timeout=30)
+
+
+@dataclass
+class Account:
+    """An account of its own: a client for each role, and workspaces.
+
+    The administrator and the editor may write in both workspaces, the viewer sees the first, the
+    outsider none.
+    """
+
+    id: int
+    users: dict[str, User]
+    secrets: dict[str, str]
+    clients: dict[str, httpx.Client]
+    workspaces: list[str]
+    database: Database
+
+    @property
+    def api(self) -> httpx.Client:
+        return self.clients["administrator"]
+
+    def report(self, **attributes: object) -> str:
+        """Create a report through the API. Returns its id."""
+        sent = {
+            "workspace_id": self.workspaces[0],
+            "color": "green",
+            "description": "All is well.",
+            **attributes,
+        }
+        response = self.api.post("/status_reports", json={"status_report": sent})
+        assert response.status_code == 200, response.text
+        return response.json()["results"][0]["id"]
+
+
+ROLES = {
+    "administrator": AccountPermission.ADMINISTRATOR,
+    "editor": AccountPermission.COLLABORATOR,
+    "viewer": AccountPermission.COLLABORATOR,
+    "outsider": AccountPermission.COLLABORATOR,
+}
+
+
+def make_account(server: Server, database: Database) -> Account:
+    number = next(_numbers)
+
+    def work(tx) -> tuple[int, dict[str, User], dict[str, str], list[str]]:
+        account_id = people.create_account(tx, f"Account {number}", now())
+        users = {
+            role: people.create_user(
+                tx,
+                account_id,
+                full_name=f"The {role}",
+                email_address=f"{role}{number}@example.org",
+                permission=permission,
+                now=now(),
+            )
+            for role, permission in ROLES.items()
+        }
+        secrets = {role: tokens.issue(tx, user, "test", now()) for role, user in users.items()}
+        spaces = [
+            people.create_workspace(tx, users["administrator"], title, now())
+            for title in ("First", "Second")
+        ]
+        for space in spaces:
+            people.join(tx, space, users["editor"], ParticipationPermission.EDIT)
+        people.join(tx, spaces[0], users["viewer"], ParticipationPermission.VIEW)
+        return account_id, users, secrets, list(map(str, spaces))
+
+    account_id, users, secrets, spaces = database.write_here(work)
+    clients = {role: server.client(secret) for role, secret in secrets.items()}
+    return Account(account_id, users, secrets, clients, spaces, database)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    path = tmp_path_factory.mktemp("server") / "test.sqlite3"
+    upgrade(path)
+    running = Server(path).start()
+    yield running
+    errors = running.stop()
+    assert "Traceback" not in errors, errors
+
+
+@pytest.fixture(scope="session")
+def database(server: Server) -> Iterator[Database]:
+    opened = open_database(Settings(database=str(server.database)))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def account(server: Server, database: Database) -> Iterator[Account]:
+    made = make_account(server, database)
+    yield made
+    for client in made.clients.values():
+        client.close()
+
+
+@pytest.fixture
+def other_account(server: Server, database: Database) -> Iterator[Account]:
+    made = make_account(server, database)
+    yield made
+    for client in made.clients.values():
+        client.close()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start a server that the test may stop, kill or starve: `own_server(**environment)`."""
+    started: list[Server] = []
+
+    def start(**environment: str) -> Server:
+        path = tmp_path / "own.sqlite3"
+        if not path.exists():
+            upgrade(path)
+        started.append(Server(path, environment).start())
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process is not None:
+            one.stop(signal.SIGKILL)
+
+
+def wait_until(holds: Callable[[], bool], timeout_s: float = 10) -> None:
+    """Wait for `holds` to become true."""
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
