@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -80,6 +79,10 @@ class Account:
     clients: dict[str, httpx.Client]
     workspaces: list[str]
     database: Database
+
+    def close(self) -> None:
+        for client in self.clients.values():
+            client.close()
 
     @property
     def api(self) -> httpx.Client:
@@ -158,16 +161,14 @@ def database(server: Server) -> Iterator[Database]:
 def account(server: Server, database: Database) -> Iterator[Account]:
     made = make_account(server, database)
     yield made
-    for client in made.clients.values():
-        client.close()
+    made.close()
 
 
 @pytest.fixture
 def other_account(server: Server, database: Database) -> Iterator[Account]:
     made = make_account(server, database)
     yield made
-    for client in made.clients.values():
-        client.close()
+    made.close()
 
 
 @pytest.fixture
@@ -188,9 +189,19 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
             one.stop(signal.SIGKILL)
 
 
-def wait_until(holds: Callable[[], bool], timeout_s: float = 10) -> None:
-    """Wait for `holds` to become true."""
-    end = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
+@pytest.fixture
+def own_account() -> Iterator[Callable[[Server], Account]]:
+    """Make an account on a server of the test's own."""
+    made: list[Account] = []
+
+    def make(server: Server) -> Account:
+        opened = open_database(Settings(database=str(server.database)))
+        try:
+            made.append(make_account(server, opened))
+        finally:
+            opened.close()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

@@ -41,8 +41,6 @@ def upgrade(path: Path) -> None:
     event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
     event.listen(engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN IMMEDIATE"))
     try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

@@ -1,0 +1,164 @@
+"""The command line: from an empty folder to a first call, and what it says of mistakes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from conftest import Server
+from expect import assert_failure, only_record
+
+COMMAND = [sys.executable, "-m", "healthreports"]
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    def run(*arguments: str, code: int = 0, **environment: str) -> str:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            cwd=tmp_path,
+            env={"PATH": "", **environment},
+        )
+        assert done.returncode == code, done.stderr
+        return done.stderr if code else done.stdout
+
+    return run
+
+
+@pytest.fixture
+def prepared(run) -> str:
+    """An account with a user and a workspace; the user's e-mail address."""
+    run("db", "upgrade")
+    assert run("account", "create", "Acme") == "account 1\n"
+    run("user", "create", "--account", "1", "--name", "Ann", "--email", "Ann@Example.org")
+    run("workspace", "create", "Bridge", "--creator", "ann@example.org")
+    run("workspace", "join", "1", "--user", "ann@example.org", "--permission", "edit")
+    return "ann@example.org"
+
+
+def test_from_nothing_to_a_first_report(run, prepared: str, tmp_path: Path) -> None:
+    secret = run("token", "create", "--user", prepared, "--name", "script").strip()
+    server = Server(tmp_path / "healthreports.sqlite3").start()
+    try:
+        with server.client(secret) as api:
+            sent = {"workspace_id": 1, "color": "green", "description": "Started."}
+            created = only_record(api.post("/status_reports", json={"status_report": sent}))
+            assert created["creator_id"] == "1"
+            run("token", "revoke", "1")
+            assert_failure(api.get("/status_reports"), 401, "oauth")
+    finally:
+        server.stop()
+
+
+def test_a_token_is_listed_without_its_secret(run, prepared: str) -> None:
+    secret = run("token", "create", "--user", prepared, "--name", "script", "--days", "3").strip()
+    listed = run("token", "list")
+    assert "script" in listed
+    assert secret not in listed
+    assert secret.removeprefix("hr_") not in listed
+
+
+def test_a_secret_is_kept_as_a_hash_only(run, prepared: str, tmp_path: Path) -> None:
+    secret = run("token", "create", "--user", prepared, "--name", "script").strip()
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("healthreports.sqlite3*"))
+    assert secret.encode() not in kept
+
+
+def test_revoking_twice_says_so(run, prepared: str) -> None:
+    run("token", "create", "--user", prepared, "--name", "script")
+    run("token", "revoke", "1")
+    assert "no token 1" in run("token", "revoke", "1", code=1)
+
+
+def test_archiving_and_bringing_back(run, prepared: str) -> None:
+    assert prepared
+    assert "archived" in run("workspace", "archive", "1")
+    assert "back" in run("workspace", "archive", "1", "--undo")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("user", "create", "--account", "9", "--name", "B", "--email", "b@x.org"), "Account"),
+        (
+            ("user", "create", "--account", "1", "--name", "B", "--email", "ann@example.org"),
+            "Email",
+        ),
+        (("user", "create", "--account", "1", "--name", " ", "--email", "c@x.org"), "Full name"),
+        (("workspace", "create", "X", "--creator", "nobody@x.org"), "User"),
+        (("workspace", "join", "7", "--user", "ann@example.org"), "Workspace"),
+        (("workspace", "archive", "7"), "Workspace"),
+        (("token", "create", "--user", "nobody@x.org", "--name", "n"), "User"),
+        (("account", "create", ""), "Title"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_is_one_line_that_names_it(run, prepared: str, arguments, says: str) -> None:
+    assert prepared
+    line = run(*arguments, code=1)
+    assert line.startswith("healthreports: ")
+    assert line.count("\n") == 1
+    assert says in line
+
+
+@pytest.mark.parametrize("command", ["serve", "token list"])
+def test_without_a_database_the_line_says_how_to_make_one(run, command: str) -> None:
+    assert "healthreports db upgrade" in run(*command.split(), code=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HEALTHREPORTS_PORT", "eighty"),
+        ("HEALTHREPORTS_PORT", "70000"),
+        ("HEALTHREPORTS_TIME_LIMIT_S", "0"),
+        ("HEALTHREPORTS_ACCESS_LOG", "perhaps"),
+        ("HEALTHREPORTS_NO_SUCH", "1"),
+    ],
+)
+def test_a_bad_setting_is_one_line(run, name: str, value: str) -> None:
+    line = run("serve", code=1, **{name: value})
+    assert line.startswith("healthreports: bad setting: ")
+    assert line.count("\n") == 1
+
+
+def test_a_flag_wins_over_the_environment(run, tmp_path: Path) -> None:
+    run("db", "upgrade", "--database", "flag.sqlite3", HEALTHREPORTS_DATABASE="env.sqlite3")
+    assert (tmp_path / "flag.sqlite3").exists()
+    assert not (tmp_path / "env.sqlite3").exists()
+
+
+def test_upgrading_twice_changes_nothing(run) -> None:
+    assert run("db", "upgrade") == run("db", "upgrade")
+
+
+def test_openapi_prints_the_document(run, tmp_path: Path) -> None:
+    printed = json.loads(run("openapi"))
+    run("openapi", "--output", "openapi.json")
+    assert json.loads((tmp_path / "openapi.json").read_text()) == printed
+    assert printed["openapi"] == "3.1.0"
+
+
+def test_every_command_explains_itself(run) -> None:
+    assert "healthreports demo" in " ".join(run("--help").split())
+    for command in ("serve", "demo", "db", "account", "user", "workspace", "token", "openapi"):
+        assert f"healthreports {command}" in run(command, "--help")
+
+
+def test_the_docs_page_asks_no_outside_host(server: Server) -> None:
+    with httpx.Client(base_url=server.base) as client:
+        assert client.get("/").headers["location"] == "/docs"
+        page = client.get("/docs")
+        assert "//" not in page.text.replace("<!doctype", "")
+        assert "default-src 'self'" in page.headers["content-security-policy"]
+        for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
+            assert client.get(f"/docs/{name}").status_code == 200
+        assert client.get("/openapi.json").json()["servers"] == [{"url": "/api/v1"}]
+        assert_failure(client.post("/docs"), 405)

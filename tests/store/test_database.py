@@ -1,0 +1,85 @@
+"""Transactions: all or nothing, one snapshot, and nothing slow on the event loop."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from healthreports.core.errors import StorageUnavailable
+from healthreports.core.model import Instant
+from healthreports.store import people
+from healthreports.store.database import Database, Transaction, compiled
+from healthreports.store.schema import accounts
+from healthreports.store.upgrade import upgrade
+
+ALL = compiled(select(accounts.c.title).order_by(accounts.c.id))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    path = tmp_path / "x.sqlite3"
+    upgrade(path)
+    opened = Database(path, 1.0)
+    yield opened
+    opened.close()
+
+
+def titles(tx: Transaction) -> list[str]:
+    return [title for (title,) in tx.rows(ALL, {})]
+
+
+def add(tx: Transaction, title: str) -> None:
+    people.insert_account(tx, title, Instant(0))
+
+
+def test_a_write_that_raises_keeps_nothing(database: Database) -> None:
+    def work(tx: Transaction) -> None:
+        add(tx, "half")
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        database.write_here(work)
+    assert database.read_here(titles) == []
+
+
+def test_a_read_sees_one_snapshot(database: Database) -> None:
+    def work(tx: Transaction) -> tuple[list[str], list[str]]:
+        before = titles(tx)
+        database.write_here(lambda other: add(other, "meanwhile"))
+        return before, titles(tx)
+
+    assert database.read_here(work) == ([], [])
+    assert database.read_here(titles) == ["meanwhile"]
+
+
+def test_a_statement_that_may_scan_leaves_the_event_loop(database: Database) -> None:
+    def short(tx: Transaction) -> str:
+        tx.rows(ALL, {})
+        return threading.current_thread().name
+
+    def long(tx: Transaction) -> str:
+        tx.rows(ALL, {}, may_scan=True)
+        return threading.current_thread().name
+
+    async def both() -> tuple[str, str]:
+        return await database.read(short), await database.read(long)
+
+    here, there = asyncio.run(both())
+    assert here == threading.current_thread().name
+    assert there.startswith("reader")
+
+
+def test_a_wrong_statement_is_a_defect_and_not_an_outage(database: Database) -> None:
+    with pytest.raises(Exception, match="no such column") as caught:
+        database.read_here(lambda tx: tx.rows(compiled(select(text("nonsense"))), {}))
+    assert not isinstance(caught.value, StorageUnavailable)
+
+
+def test_a_file_that_is_gone_is_unavailable(tmp_path: Path) -> None:
+    database = Database(tmp_path / "nowhere.sqlite3", 1.0)
+    with pytest.raises(StorageUnavailable):
+        database.read_here(titles)
+    database.close()

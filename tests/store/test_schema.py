@@ -1,0 +1,121 @@
+"""The schema: what migrations make is what the tables say, and the database is the last guard."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+import healthreports.store
+from healthreports.store.database import connect
+from healthreports.store.schema import SCHEMA_REVISION, metadata
+from healthreports.store.upgrade import upgrade
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    path = tmp_path / "x.sqlite3"
+    upgrade(path)
+    connection = connect(path, 1.0)
+    connection.executescript(
+        "INSERT INTO accounts VALUES (1, 'A', 0, 0);"
+        "INSERT INTO users VALUES (1, 1, 'administrator', 'U', 'u@x.org', NULL, NULL, 0);"
+        "INSERT INTO workspaces VALUES (1, 1, 1, 'W', NULL, 0, 'invitation', NULL, NULL, 0, 0);"
+    )
+    yield connection
+    connection.close()
+
+
+def test_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite3"
+    upgrade(path)
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        migrated = dict(
+            connection.exec_driver_sql(
+                "SELECT name, sql FROM sqlite_master WHERE type='table'"
+            ).all()
+        )
+    engine.dispose()
+    made = create_engine("sqlite://")
+    metadata.create_all(made)
+    with made.connect() as connection:
+        wanted = dict(
+            connection.exec_driver_sql(
+                "SELECT name, sql FROM sqlite_master WHERE type='table'"
+            ).all()
+        )
+    made.dispose()
+    # Columns, checks, keys: the text that made each table holds all of them.
+    for name in metadata.tables:
+        assert parts(migrated[name]) == parts(wanted[name]), name
+
+
+def parts(sql: str) -> set[str]:
+    return {line.strip().rstrip(",") for line in sql.splitlines()}
+
+
+def test_the_newest_migration_is_the_one_the_server_asks_for() -> None:
+    config = Config()
+    folder = Path(healthreports.store.__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder))
+    assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA_REVISION
+
+
+REPORT = (
+    "INSERT INTO status_reports (account_id, workspace_id, creator_id, color, description, "
+    "{columns} created_at, updated_at) VALUES (1, {workspace}, 1, '{color}', 'D', {values} 0, 0)"
+)
+
+
+@pytest.mark.parametrize(
+    ("workspace", "color", "columns", "values"),
+    [
+        (1, "purple", "", ""),
+        (99, "red", "", ""),
+        (1, "red", "scope_color,", "'purple',"),
+        (1, "red", "client_description,", "'said without a color',"),
+    ],
+    ids=["color", "workspace", "detail color", "detail without a color"],
+)
+def test_the_database_refuses_what_the_rules_refuse(
+    raw: sqlite3.Connection, workspace: int, color: str, columns: str, values: str
+) -> None:
+    right = REPORT.format(workspace=1, color="red", columns="", values="")
+    raw.execute(right)
+    wrong = REPORT.format(workspace=workspace, color=color, columns=columns, values=values)
+    with pytest.raises(sqlite3.IntegrityError):
+        raw.execute(wrong)
+
+
+def test_one_reference_for_each_service_of_a_subject(raw: sqlite3.Connection) -> None:
+    insert = (
+        "INSERT INTO external_references (account_id, workspace_id, subject_type, subject_id, "
+        "service_name, service_model, service_model_ref, status, created_at, updated_at) "
+        "VALUES (1, 1, 'Workspace', 1, 's', 'm', 'r', 'successful', 0, 0)"
+    )
+    raw.execute(insert)
+    with pytest.raises(sqlite3.IntegrityError):
+        raw.execute(insert)
+
+
+def test_an_id_is_never_given_out_again(raw: sqlite3.Connection) -> None:
+    insert = REPORT.format(workspace=1, color="red", columns="", values="") + " RETURNING id"
+    [[first]] = raw.execute(insert).fetchall()
+    raw.execute("DELETE FROM status_reports")
+    [[second]] = raw.execute(insert).fetchall()
+    assert second > first
+
+
+def test_a_commit_waits_for_the_disk(raw: sqlite3.Connection) -> None:
+    full = 2
+    assert raw.execute("PRAGMA synchronous").fetchall() == [(full,)]
+    assert raw.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+    assert raw.execute("PRAGMA foreign_keys").fetchall() == [(1,)]
