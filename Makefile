@@ -28,6 +28,12 @@ help: ## list the targets
 	$(INSTALL) requirements-dev.lock
 	touch $@
 
+# Debian's Node.js or any other; without one the client test is skipped with a line that says so.
+.venv/client: .venv/uv tests/client/package.json tests/client/package-lock.json tests/client/.npmrc
+	@if command -v node >/dev/null && command -v npm >/dev/null; \
+	then cd tests/client && npm ci --ignore-scripts --no-progress --loglevel=error && touch ../../$@; \
+	else echo "no node and npm on this machine: the brainstem-js test will be skipped"; fi
+
 demo: .venv/run ## run the server with the sample portfolio (PORT=8000)
 	@$(BIN)/healthreports demo --port $(PORT)
 

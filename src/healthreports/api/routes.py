@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from healthreports.api.answer import Answer
 from healthreports.api.bearer import secret_in
-from healthreports.contract.bodies import attributes
+from healthreports.contract.bodies import Body, read_body
 from healthreports.contract.envelope import envelope
 from healthreports.contract.operations import BASE, OPERATIONS, Does
 from healthreports.contract.params import (
@@ -50,19 +50,21 @@ class Call:
                 return number
         raise NotFound(resource.kind)
 
-    async def attributes(self, resource: Resource, limit: int) -> Mapping[str, Any]:
-        """What stands in the body under the resource's root key. Contract: 1.3 to 1.5.
+    async def body(self, resource: Resource, limit: int) -> Body:
+        """What the body says of a record of the resource. Contract: 1.3 to 1.5.
 
         Raises BodyTooLarge, UnsupportedMedia, MalformedBody, RootMissing.
         """
         headers = {name: value.decode("latin-1") for name, value in self._scope["headers"]}
-        body = await self._body(limit)
+        if int(headers.get(b"content-length", "0")) > limit:
+            raise BodyTooLarge(limit)  # before the caller has sent all of it
+        body = await self._bytes(limit)
         encoding = headers.get(b"content-encoding", "identity")
         if body and encoding.lower() != "identity":
             raise UnsupportedMedia(encoding)
-        return attributes(body, headers.get(b"content-type", ""), resource.root)
+        return read_body(body, headers.get(b"content-type", ""), resource.root)
 
-    async def _body(self, limit: int) -> bytes:
+    async def _bytes(self, limit: int) -> bytes:
         chunks: list[bytes] = []
         size = 0
         more = True
@@ -151,11 +153,12 @@ class Handlers:
     ) -> Answer:
         """Run `use_case(tx, actor, sent, now) -> id` and show what it wrote. Contract: 2.5."""
         await self._gateway.admit(call.secret)
-        sent = await call.attributes(resource, self._body_limit_bytes)
+        body = await call.body(resource, self._body_limit_bytes)
+        params = {**call.params, **body.params}
 
         def work(tx: Any, actor: Any, now: Any) -> Page:  # noqa: ANN401  as the gateway gives them
-            record_id = use_case(tx, actor, sent, now)
-            return lookup.get(tx, actor, written_query(resource, call.params, record_id))
+            record_id = use_case(tx, actor, body.attributes, now)
+            return lookup.get(tx, actor, written_query(resource, params, record_id))
 
         return Answer(envelope(await self._gateway.write(call.secret, work)))
 

@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import multipart  # type: ignore[import-untyped]  # ships no types
@@ -23,16 +23,25 @@ _BAD_ESCAPE: Final = re.compile(r"%(?![0-9a-fA-F]{2})")
 _KEYS: Final = re.compile(r"\[([^\[\]]*)\]")
 
 
-def attributes(body: bytes, content_type: str, root: str) -> Mapping[str, Any]:
-    """The object under `root` in a body of `content_type`.
+class Body(NamedTuple):
+    """What a body says: the attributes under the root key, and the parameters beside it."""
 
-    Raises UnsupportedMedia, MalformedBody, RootMissing. Contract: 1.3, 1.4, 1.5.
+    attributes: Mapping[str, Any]
+    params: Mapping[str, str]
+
+
+def read_body(body: bytes, content_type: str, root: str) -> Body:
+    """What a body of `content_type` says under `root` and beside it.
+
+    Text beside the root key counts as a parameter: Rails reads body and query string as one, and
+    brainstem-js sends its `include` there. Raises UnsupportedMedia, MalformedBody, RootMissing.
+    Contract: 1.3, 1.4, 1.5.
     """
     read = _read(body, content_type) if body else {}
     found = read.get(root) if isinstance(read, dict) else None
     if not isinstance(found, dict):
         raise RootMissing(root)
-    return found
+    return Body(found, {name: value for name, value in read.items() if isinstance(value, str)})
 
 
 def _read(body: bytes, content_type: str) -> Any:  # noqa: ANN401  JSON is any value

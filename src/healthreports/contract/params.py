@@ -5,7 +5,7 @@ is an error that names the parameter. What a filter selects is `store/select`'s 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -20,6 +20,8 @@ Params = Mapping[str, str]
 _LEADING_INTEGER: Final = re.compile(r"\s*([+-]?[0-9]+(?:_[0-9]+)*)", re.ASCII)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _DIGITS_IN_MAX_ID: Final = len(str(MAX_ID))
+# What brainstem takes for true here; anything else switches default filters off.
+_APPLY_DEFAULTS: Final = ("true", "TRUE", "1")
 _FLAGS: Final = {"true": True, "TRUE": True, "false": False, "FALSE": False}
 
 
@@ -32,7 +34,7 @@ def list_query(resource: Resource, params: Params) -> Query:
     """The question that a list's parameters ask. Raises BadParameter. Contract: 4."""
     return Query(
         kind=resource.kind,
-        filters=_filters(resource.filters, params),
+        filters=_filters(resource, params),
         sort=_sort(resource, params),
         window=_window(params),
         only=_only(params),
@@ -47,7 +49,7 @@ def show_query(resource: Resource, params: Params, record_id: int) -> Query:
     """
     return Query(
         kind=resource.kind,
-        filters=_filters((f for f in resource.filters if f.default is not None), params),
+        filters=_filters(resource, params, defaults_only=True),
         only=(record_id,),
         includes=_includes(resource, params),
     )
@@ -102,15 +104,21 @@ def _sort(resource: Resource, params: Params) -> Sort:
     return Sort(name, descending=direction[:1] == ["desc"])
 
 
-def _filters(specs: Iterable[FilterSpec], params: Params) -> tuple[Filter, ...]:
+def _filters(
+    resource: Resource, params: Params, *, defaults_only: bool = False
+) -> tuple[Filter, ...]:
+    apply_defaults = params.get("apply_default_filters", "true") in _APPLY_DEFAULTS
     found = []
-    for spec in specs:
+    for spec in resource.filters:
+        if defaults_only and spec.default is None:
+            continue
         text = params.get(spec.name, "")
         if text.strip():
             found.append(Filter(spec.name, _value(spec, text)))
-        elif spec.default is not None:
+        elif spec.default is not None and apply_defaults:
             found.append(Filter(spec.name, spec.default))
-        elif spec.required:
+        elif spec.required and not params.get("only", "").strip():
+            # brainstem-js follows an association with `only` and nothing else.
             raise BadParameter(spec.name, "a value: it is required")
     return tuple(found)
 

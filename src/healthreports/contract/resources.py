@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from healthreports.core.query import Filter, Sort
+from healthreports.core.query import Sort
 from healthreports.core.vocabulary import SUBJECT_KINDS, Color, Kind, SyncStatus
 
 
@@ -90,11 +90,6 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     def association(self, name: str) -> Association | None:
         """The association of that name, or None."""
         return next((one for one in self.associations if one.name == name), None)
-
-    @property
-    def default_filters(self) -> tuple[Filter, ...]:
-        """What applies when the query says nothing."""
-        return tuple(Filter(f.name, f.default) for f in self.filters if f.default is not None)
 
 
 def _dates(*columns: str) -> tuple[FilterSpec, ...]:

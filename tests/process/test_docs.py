@@ -1,0 +1,85 @@
+"""The documents say what is there: settings, commands, targets, rules."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from healthreports.cli.main import _parser
+from healthreports.contract.resources import RESOURCES
+from healthreports.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the README's table whose first column is headed so."""
+    table = README.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
+    lines = table.splitlines()[2:]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_readme_lists_each_setting_with_its_flag_and_default() -> None:
+    defaults = Settings()
+    listed = [(name, flag, default) for name, flag, default, _ in rows("setting")]
+    assert listed == [
+        (PREFIX + name.upper(), "--" + name.replace("_", "-"), str(getattr(defaults, name)))
+        for name in Settings.__struct_fields__
+    ]
+
+
+def commands() -> set[str]:
+    found = set()
+    for name, parser in subparsers(_parser()).items():
+        below = subparsers(parser)
+        found |= {f"healthreports {name} {one}" for one in below} or {f"healthreports {name}"}
+    return found
+
+
+def subparsers(parser) -> dict:
+    for action in parser._actions:  # noqa: SLF001  argparse has no public way to list them
+        if isinstance(action.choices, dict):
+            return action.choices
+    return {}
+
+
+def test_the_readme_lists_each_command() -> None:
+    assert {name for name, _ in rows("command")} == commands()
+
+
+def test_every_serving_flag_is_a_setting() -> None:
+    flags = {
+        option
+        for action in subparsers(_parser())["serve"]._actions  # noqa: SLF001  as above
+        for option in action.option_strings
+        if option not in ("-h", "--help")
+    }
+    assert flags == {flag for _, flag, _, _ in rows("setting")}
+
+
+def test_the_readme_lists_make_targets_that_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    listed = {name.removeprefix("make ") for name, _ in rows("target")}
+    assert listed == targets - {"help"}
+
+
+def test_the_readme_names_each_include_of_status_reports() -> None:
+    [line] = [line for line in README.splitlines() if line.startswith("| `include`:")]
+    for association in RESOURCES["status_reports"].associations:
+        assert association.name in line
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/architecture.md"])
+def test_links_between_documents_lead_somewhere(path: str) -> None:
+    text = (ROOT / path).read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        if "://" not in target:
+            assert (ROOT / path).parent.joinpath(target).exists(), target
+
+
+def test_the_architecture_page_names_each_module() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    for folder in ("core", "store", "service", "contract", "api"):
+        for module in (ROOT / "src" / "healthreports" / folder).glob("[a-z]*.py"):
+            assert module.stem in text, module
