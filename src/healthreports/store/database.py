@@ -10,13 +10,23 @@ import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import ClauseElement, ColumnElement, Table, bindparam, func, insert, select
+from sqlalchemy import (
+    ClauseElement,
+    ColumnElement,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import sqlite
 
 from healthreports.core.errors import StorageBusy, StorageUnavailable
@@ -58,9 +68,12 @@ _PRAGMAS: Final = (
 )
 
 
-def compiled(statement: ClauseElement) -> Statement:
-    """A SQLAlchemy statement as the driver takes it; its parameters keep their names."""
-    ready = statement.compile(dialect=_DIALECT)
+def compiled(statement: ClauseElement, columns: Sequence[str] | None = None) -> Statement:
+    """A SQLAlchemy statement as the driver takes it; its parameters keep their names.
+
+    `columns` are those that an insert or update sets, each from the parameter of its name.
+    """
+    ready = statement.compile(dialect=_DIALECT, column_keys=columns)
     constants = {name: value for name, value in ready.params.items() if value is not None}
     return Statement(str(ready), constants)
 
@@ -68,8 +81,18 @@ def compiled(statement: ClauseElement) -> Statement:
 def insertion(table: Table) -> Statement:
     """The statement that inserts a row with a value for every column but `id`, and returns it."""
     columns = [column.name for column in table.columns if column.name != "id"]
-    statement = insert(table).values({name: bindparam(name) for name in columns})
-    return compiled(statement.returning(table.c.id) if "id" in table.c else statement)
+    statement = insert(table)
+    return compiled(statement.returning(table.c.id) if "id" in table.c else statement, columns)
+
+
+def replacement(table: Table, columns: Sequence[str]) -> Statement:
+    """The statement that sets `columns` of the row whose id is `row_id`."""
+    return compiled(update(table).where(table.c.id == bindparam("row_id")), columns)
+
+
+def deletion(table: Table) -> Statement:
+    """The statement that deletes the row whose id is `row_id`."""
+    return compiled(delete(table).where(table.c.id == bindparam("row_id")))
 
 
 def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:

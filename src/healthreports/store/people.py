@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, select, update
 
 from healthreports.core.model import Instant, Participation, User, Workspace
 from healthreports.core.vocabulary import Kind, ParticipationPermission
-from healthreports.store.database import Transaction, compiled, insertion
+from healthreports.store.database import Transaction, compiled, insertion, replacement
 from healthreports.store.schema import accounts, participations, users, workspaces
 from healthreports.store.select import SELECTIONS
 
@@ -21,11 +21,7 @@ _TOUCH: Final = compiled(
     .values(version=accounts.c.version + 1)
 )
 _ACCOUNTS: Final = compiled(select(accounts.c.id, accounts.c.title).order_by(accounts.c.id))
-_ARCHIVE: Final = compiled(
-    update(workspaces)
-    .where(workspaces.c.id == bindparam("row_id"))
-    .values(archived=bindparam("new_archived"), updated_at=bindparam("new_updated_at"))
-)
+_ARCHIVE: Final = replacement(workspaces, ("archived", "updated_at"))
 _USER_BY_EMAIL: Final = compiled(
     select(*SELECTIONS[Kind.USERS].columns).where(
         users.c.email_address == bindparam("email_address")
@@ -74,7 +70,7 @@ def insert_participation(tx: Transaction, participation: Participation, account_
 
 def set_archived(tx: Transaction, workspace: Workspace, *, archived: bool, now: Instant) -> None:
     """Archive a workspace, or bring it back."""
-    tx.rows(_ARCHIVE, {"row_id": workspace.id, "new_archived": archived, "new_updated_at": now})
+    tx.rows(_ARCHIVE, {"row_id": workspace.id, "archived": archived, "updated_at": now})
     touch(tx, workspace.account_id)
 
 

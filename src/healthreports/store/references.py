@@ -1,13 +1,13 @@
 """Writes of external references, and finding one by its subject and service."""
 
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, select
 
 from healthreports.core.model import ExternalReference
 from healthreports.core.vocabulary import Kind, SubjectType
-from healthreports.store.database import Transaction, compiled, insertion
+from healthreports.store.database import Transaction, compiled, deletion, insertion, replacement
 from healthreports.store.schema import external_references
 from healthreports.store.select import SELECTIONS
 
@@ -23,14 +23,8 @@ _CHANGED: Final = (
     "last_synced_at",
 )
 _INSERT: Final = insertion(external_references)
-_UPDATE: Final = compiled(
-    update(external_references)
-    .where(external_references.c.id == bindparam("row_id"))
-    .values({name: bindparam(f"new_{name}") for name in _CHANGED})
-)
-_DELETE: Final = compiled(
-    delete(external_references).where(external_references.c.id == bindparam("row_id"))
-)
+_REPLACE: Final = replacement(external_references, _CHANGED)
+_DELETE: Final = deletion(external_references)
 _OF_SERVICE: Final = compiled(
     select(*SELECTIONS[Kind.EXTERNAL_REFERENCES].columns).where(
         external_references.c.subject_type == bindparam("subject_type"),
@@ -62,8 +56,7 @@ def insert(tx: Transaction, reference: ExternalReference) -> int:
 
 def replace(tx: Transaction, reference: ExternalReference) -> None:
     """Store `reference` in place of what had its id."""
-    values: dict[str, Any] = msgspec.structs.asdict(reference)
-    tx.rows(_UPDATE, {"row_id": reference.id} | {f"new_{name}": values[name] for name in _CHANGED})
+    tx.rows(_REPLACE, msgspec.structs.asdict(reference) | {"row_id": reference.id})
 
 
 def delete_one(tx: Transaction, reference_id: int) -> None:

@@ -3,11 +3,11 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, delete, update
+from sqlalchemy import bindparam, delete
 
 from healthreports.core.model import StatusReport
 from healthreports.core.vocabulary import Category, SubjectType
-from healthreports.store.database import Transaction, compiled, insertion
+from healthreports.store.database import Transaction, compiled, deletion, insertion, replacement
 from healthreports.store.schema import (
     color_column,
     description_column,
@@ -23,12 +23,8 @@ _CHANGED: Final = (
     *(name(category) for category in Category for name in (color_column, description_column)),
 )
 _INSERT: Final = insertion(status_reports)
-_UPDATE: Final = compiled(
-    update(status_reports)
-    .where(status_reports.c.id == bindparam("row_id"))
-    .values({name: bindparam(f"new_{name}") for name in _CHANGED})
-)
-_DELETE: Final = compiled(delete(status_reports).where(status_reports.c.id == bindparam("row_id")))
+_REPLACE: Final = replacement(status_reports, _CHANGED)
+_DELETE: Final = deletion(status_reports)
 _DELETE_REFERENCES: Final = compiled(
     delete(external_references).where(
         external_references.c.subject_type == SubjectType.STATUS_REPORT,
@@ -46,8 +42,7 @@ def insert(tx: Transaction, report: StatusReport) -> int:
 
 def replace(tx: Transaction, report: StatusReport) -> None:
     """Store `report` in place of what had its id."""
-    values = _columns(report)
-    tx.rows(_UPDATE, {"row_id": report.id} | {f"new_{name}": values[name] for name in _CHANGED})
+    tx.rows(_REPLACE, _columns(report) | {"row_id": report.id})
 
 
 def delete_with_references(tx: Transaction, report_id: int) -> None:
