@@ -51,3 +51,22 @@ def test_references_named_by_id_need_no_subject_type(account: Account) -> None:
     [found] = account.api.get("/external_references?subject_type=StatusReport").json()["results"]
     answer = account.api.get(f"/external_references?include=subject&only={found['id']}")
     assert_envelope(answer, "external_references", [found["id"]], count=1)
+
+
+@pytest.mark.parametrize(("sent", "kept"), [(1234, "1234"), (-5, "-5"), ("00012", "00012")])
+def test_the_id_of_something_elsewhere_may_be_a_number(
+    account: Account, sent: object, kept: str
+) -> None:
+    reference = {"service_name": "s", "service_model": "m", "service_model_ref": sent}
+    report_id = account.report(external_reference=reference)
+    path = f"/status_reports?external_reference_service_model_ref={kept}"
+    assert_envelope(account.api.get(path), "status_reports", [report_id])
+
+
+def test_a_blank_link_of_a_form_is_no_link(account: Account) -> None:
+    reference = {"service_name": "s", "service_model": "m", "service_model_ref": "r"}
+    reference |= {"external_link": ""}
+    account.report(external_reference=reference)
+    listed = account.api.get("/external_references?subject_type=StatusReport").json()
+    [found] = listed["external_references"].values()
+    assert found["external_link"] is None

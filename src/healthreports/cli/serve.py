@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import uvicorn
 
+from healthreports.api.protocol import Protocol
 from healthreports.app import build
 from healthreports.settings import Settings
 from healthreports.store.upgrade import demand_current
@@ -30,6 +31,8 @@ def run(settings: Settings, listening: socket.socket) -> int:
     """Serve on a socket that listens. Returns the exit code."""
     config = uvicorn.Config(
         build(settings),
+        http=Protocol,
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,

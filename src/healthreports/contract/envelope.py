@@ -9,7 +9,7 @@ from healthreports.contract.moments import as_datetime
 from healthreports.contract.resources import RESOURCES, Association, FieldType, Resource
 from healthreports.core.model import Instant, Record
 from healthreports.core.query import Page, Related
-from healthreports.core.vocabulary import Kind
+from healthreports.core.vocabulary import MAX_ID, Kind
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -54,12 +54,13 @@ def _links(association: Association, links: tuple[Link, ...]) -> Any:  # noqa: A
     return ids if association.many else next(iter(ids), None)
 
 
-def _meta(page: Page) -> dict[str, int]:
-    size = page.window.page_size
+def _meta(page: Page) -> dict[str, Any]:
+    size, number = page.window.page_size, page.window.page_number if page.count else 0
     return {
         "count": page.count,
         "page_count": -(-page.count // size),
-        "page_number": page.window.page_number if page.count else 0,
+        # "As sent" (2.4) may be more than the 64 bits that the encoder writes.
+        "page_number": number if abs(number) <= MAX_ID else msgspec.Raw(str(number).encode()),
         "page_size": size,
     }
 

@@ -14,6 +14,7 @@ from healthreports.core.errors import (
     HealthReportsError,
     Invalid,
     MalformedBody,
+    MalformedHttp,
     MethodNotAllowed,
     NotFound,
     PathUnknown,
@@ -112,6 +113,11 @@ _UNEXPECTED: Final[_Row] = (
     _no_headers,
 )
 _SYSTEM: Final[dict[type[Exception], _Row]] = {
+    MalformedHttp: (
+        HTTPStatus.BAD_REQUEST,
+        lambda _: "This is not an HTTP request that can be read",
+        _no_headers,
+    ),
     MalformedBody: (
         HTTPStatus.BAD_REQUEST,
         lambda e: f"The body cannot be read: {e.reason}",

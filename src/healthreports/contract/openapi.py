@@ -83,7 +83,7 @@ _REFERENCE_BODY: Final[Json] = {
     "properties": {
         "service_name": _NAME,
         "service_model": _NAME,
-        "service_model_ref": _NAME,
+        "service_model_ref": {**_NAME, "type": ["string", "integer"]},
         "external_status": {"type": ["string", "null"], "maxLength": MAX_NAME},
         "external_message": _LONG_TEXT,
         "external_link": {**_LONG_TEXT, "format": "uri"},

@@ -2,6 +2,7 @@
 
     HealthReportsError
     ├── MalformedRequest            the request cannot be read
+    │   ├── MalformedHttp           not HTTP, or a method that HTTP does not know
     │   ├── MalformedBody           not JSON, not a form, too deep
     │   ├── RootMissing             the root key is not there or not an object
     │   └── BadParameter            a query parameter has a value it cannot have
@@ -63,6 +64,10 @@ class HealthReportsError(Exception):
 
 class MalformedRequest(HealthReportsError):
     """The request cannot be read."""
+
+
+class MalformedHttp(MalformedRequest):
+    """Not HTTP, or a method that HTTP does not know."""
 
 
 class MalformedBody(MalformedRequest):

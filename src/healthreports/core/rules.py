@@ -109,7 +109,7 @@ def _reference(reading: "_Reading") -> ReferenceDraft:
     return ReferenceDraft(
         service_name=reading.text("service_name", MAX_NAME, required=True),
         service_model=reading.text("service_model", MAX_NAME, required=True),
-        service_model_ref=reading.text("service_model_ref", MAX_NAME, required=True),
+        service_model_ref=reading.reference("service_model_ref"),
         external_status=reading.text_or_null("external_status", MAX_NAME),
         external_message=reading.text_or_null("external_message", MAX_LINK),
         external_link=reading.link_or_null("external_link"),
@@ -176,8 +176,17 @@ class _Reading:
             return value
         return self._checked_text(name, value, limit)
 
+    def reference(self, name: str) -> str | UnsetType:
+        """The id of something elsewhere: any text; a client may hold a number (1.4, 4.6)."""
+        value = self.sent.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_ID:
+            return str(value)
+        return self.text(name, MAX_NAME, required=True)
+
     def link_or_null(self, name: str) -> str | None | UnsetType:
         link = self.text_or_null(name, MAX_LINK)
+        if link == "":  # a form has no other way to say null
+            return None
         if link is None or link is UNSET or _is_web_link(link):
             return link
         return self.note(name, Fault.NOT_A_LINK)
