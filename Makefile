@@ -51,4 +51,11 @@ lock: .venv/uv ## write the lock files anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group bench -c requirements-dev.lock pyproject.toml -o requirements-bench.lock
 
-.PHONY: help demo test check lock
+.venv/bench: .venv/run requirements-bench.lock
+	$(INSTALL) requirements-bench.lock
+	touch $@
+
+bench: .venv/bench ## measure beside two peers, write bench/RESULTS.md (needs wrk, 2 cores)
+	$(BIN)/python bench/run.py
+
+.PHONY: help demo test check lock fuzz bench

@@ -49,7 +49,7 @@ def test_a_date_is_its_midnight_in_utc() -> None:
         "2026-11-24T12:00:00+25:00",
         "2026-11-24T12",
         "2026-11-24x12:00:00",
-        "٢٠٢٦-١١-٢٤",
+        "２０２６-11-24",  # noqa: RUF001  digits, but not those of ISO 8601
         "1795521600",
         "",
     ],

@@ -4,7 +4,6 @@ The only place that catches every exception, since it is the last that can answe
 Follows sections 1.1, 1.7 and 6.
 """
 
-import asyncio
 import logging
 import re
 import secrets
@@ -14,6 +13,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from healthreports.api.answer import Answer
+from healthreports.api.deadlines import Deadlines
 from healthreports.contract.failure import failure_of, is_expected
 from healthreports.contract.operations import BASE, SUFFIX
 from healthreports.core.errors import StorageUnavailable
@@ -29,7 +29,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp, time_limit_s: float, *, access_log: bool) -> None:
         self._app = app
-        self._time_limit_s = time_limit_s
+        self._deadlines = Deadlines(time_limit_s)
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,7 +57,7 @@ class Edge:
         if path.endswith(SUFFIX) and path.startswith(BASE):
             scope = {**scope, "path": path.removesuffix(SUFFIX)}
         try:
-            async with asyncio.timeout(self._time_limit_s):
+            with self._deadlines:
                 await self._app(scope, receive, stamped)
         except Exception as error:  # the edge: whatever it is, the caller gets an answer
             _note(error, request_id)

@@ -37,9 +37,15 @@ class Call:
         self.secret = secret_in(scope["headers"])
 
     @property
+    def query_string(self) -> str:
+        """What stands behind the question mark."""
+        query_string: bytes = self._scope["query_string"]
+        return query_string.decode("latin-1")
+
+    @property
     def params(self) -> Params:
-        """The query string."""
-        return read_params(self._scope["query_string"].decode("latin-1"))
+        """The parameters of the query string."""
+        return read_params(self.query_string)
 
     def record_id(self, resource: Resource) -> int:
         """The id in the path. Raises NotFound for what cannot be one. Contract: 5.1."""
@@ -90,7 +96,7 @@ class Handlers:
         """List."""
         page = await self._gateway.read(
             call.secret,
-            lambda tx, actor: lookup.find(tx, actor, list_query(resource, call.params)),
+            lambda tx, actor: lookup.find(tx, actor, list_query(resource.kind, call.query_string)),
         )
         return Answer(envelope(page))
 

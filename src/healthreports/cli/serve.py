@@ -36,6 +36,7 @@ def run(settings: Settings, listening: socket.socket) -> int:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         lifespan="on",
         timeout_graceful_shutdown=_GRACE_S,
     )

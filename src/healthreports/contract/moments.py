@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from healthreports.core.model import Instant
@@ -23,6 +24,7 @@ _ISO: Final = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)  # what is on a first page is asked for again and again
 def as_datetime(instant: Instant) -> datetime:
     """The aware UTC datetime of `instant`, cut to whole seconds, as answers show it."""
     return datetime.fromtimestamp(instant // 1_000_000, UTC)

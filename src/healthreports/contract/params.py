@@ -6,14 +6,15 @@ is an error that names the parameter. What a filter selects is `store/select`'s 
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
 from healthreports.contract.moments import read_instant
-from healthreports.contract.resources import FilterSpec, FilterType, Resource
+from healthreports.contract.resources import RESOURCES, FilterSpec, FilterType, Resource
 from healthreports.core.errors import BadParameter
 from healthreports.core.query import Filter, FilterValue, Query, Sort, Window
-from healthreports.core.vocabulary import DEFAULT_PAGE_SIZE, MAX_ID, MAX_LISTED, MAX_PAGE_SIZE
+from healthreports.core.vocabulary import DEFAULT_PAGE_SIZE, MAX_ID, MAX_LISTED, MAX_PAGE_SIZE, Kind
 
 Params = Mapping[str, str]
 
@@ -31,8 +32,15 @@ def read_params(query_string: str) -> Params:
     return dict(parse_qsl(query_string, keep_blank_values=True)) if query_string else {}
 
 
-def list_query(resource: Resource, params: Params) -> Query:
-    """The question that a list's parameters ask. Raises BadParameter. Contract: 4."""
+def list_query(kind: Kind, query_string: str) -> Query:
+    """The question that a list's query string asks. Raises BadParameter. Contract: 4."""
+    if len(query_string) > _SHORT_QUERY:
+        return _list_query(kind, query_string)
+    return _remembered_list_query(kind, query_string)
+
+
+def _list_query(kind: Kind, query_string: str) -> Query:
+    resource, params = RESOURCES[kind], read_params(query_string)
     return Query(
         kind=resource.kind,
         filters=_filters(resource, params),
@@ -41,6 +49,11 @@ def list_query(resource: Resource, params: Params) -> Query:
         only=_only(params),
         includes=_includes(resource, params),
     )
+
+
+# Clients ask the same few questions again and again; a long one is not worth its memory.
+_SHORT_QUERY: Final = 200
+_remembered_list_query: Final = lru_cache(maxsize=1024)(_list_query)
 
 
 def show_query(resource: Resource, params: Params, record_id: int) -> Query:
@@ -89,7 +102,9 @@ def _only(params: Params) -> tuple[int, ...] | None:
 
 
 def _includes(resource: Resource, params: Params) -> tuple[str, ...]:
-    names = dict.fromkeys(params.get("include", "").split(","))
+    if "include" not in params:
+        return ()
+    names = dict.fromkeys(params["include"].split(","))
     return tuple(name for name in names if resource.association(name))
 
 

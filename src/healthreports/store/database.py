@@ -10,13 +10,13 @@ import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
+    JSON,
     ClauseElement,
     ColumnElement,
     Table,
@@ -28,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from healthreports.core.errors import StorageBusy, StorageUnavailable
 
@@ -37,10 +38,14 @@ Values = Mapping[str, Any]
 
 
 class Statement(NamedTuple):
-    """A statement ready for the driver: its text, and the values that were written into it."""
+    """A statement ready for the driver.
+
+    `constants` are the values that were written into it, `lists` the parameters that take a tuple.
+    """
 
     text: str
     constants: Values
+    lists: tuple[str, ...]
 
 
 READER_THREADS: Final = 4
@@ -74,8 +79,10 @@ def compiled(statement: ClauseElement, columns: Sequence[str] | None = None) -> 
     `columns` are those that an insert or update sets, each from the parameter of its name.
     """
     ready = statement.compile(dialect=_DIALECT, column_keys=columns)
+    assert isinstance(ready, SQLCompiler)
     constants = {name: value for name, value in ready.params.items() if value is not None}
-    return Statement(str(ready), constants)
+    lists = tuple(name for name, bound in ready.binds.items() if isinstance(bound.type, JSON))
+    return Statement(str(ready), constants, lists)
 
 
 def insertion(table: Table) -> Statement:
@@ -97,7 +104,7 @@ def deletion(table: Table) -> Statement:
 
 def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """`column` is in the tuple bound to `name`: one text for any number of values."""
-    listed = func.json_each(bindparam(name)).table_valued("value")
+    listed = func.json_each(bindparam(name, type_=JSON)).table_valued("value")
     return column.in_(select(listed.c.value))
 
 
@@ -115,9 +122,9 @@ class Transaction:
         """The rows that `statement` finds. `may_scan`: how long it takes depends on the data."""
         if may_scan and self._on_loop:
             raise _TooLongForTheLoop
-        bound = dict(statement.constants)
-        for name, value in values.items():
-            bound[name] = json.dumps(value) if type(value) is tuple else value
+        bound = {**statement.constants, **values}
+        for name in statement.lists:
+            bound[name] = json.dumps(bound[name])
         return self._connection.execute(statement.text, bound).fetchall()
 
     def row(self, statement: Statement, values: Values, *, may_scan: bool = False) -> Row | None:
@@ -177,7 +184,7 @@ class Database:
     def _transact(
         self, work: Callable[[Transaction], T], begin: str, *, on_loop: bool = False
     ) -> T:
-        with _translated():
+        try:
             connection = self._connection()
             connection.execute(begin)
             try:
@@ -187,6 +194,8 @@ class Database:
                 if connection.in_transaction:  # a failed COMMIT may have ended it already
                     connection.execute("ROLLBACK")
                 raise
+        except sqlite3.DatabaseError as error:
+            raise _translated(error) from error
         if len(self._remembered) > REMEMBERED:
             self._remembered.clear()
         return result
@@ -215,15 +224,9 @@ def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     return connection
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """The driver's errors as ours, where they are the machine's doing."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
-        if code in _BUSY:
-            raise StorageBusy from error
-        if code in _UNAVAILABLE:
-            raise StorageUnavailable from error
-        raise
+def _translated(error: sqlite3.DatabaseError) -> Exception:
+    """The driver's error as ours, where it is the machine's doing."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
+    if code in _BUSY:
+        return StorageBusy()
+    return StorageUnavailable() if code in _UNAVAILABLE else error

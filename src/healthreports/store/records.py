@@ -9,6 +9,7 @@ from healthreports.store.select import (
     SELECTIONS,
     Beside,
     Direct,
+    Rows,
     Subject,
     beside_statement,
     by_ids_statement,
@@ -30,17 +31,17 @@ def page(tx: Transaction, query: Query, reach: Reach, account_version: int | Non
     names = tuple(one.name for one in query.filters)
     values: dict[str, object] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
     values |= {one.name: one.value for one in query.filters}
-    if query.only is not None:
-        values["only"] = query.only
-    else:
+    if query.only is None:
+        wanted = Rows.WINDOW
         values |= {"limit": query.window.limit, "offset": query.window.offset}
-    statement = page_statement(
-        query.kind,
-        names,
-        query.sort,
-        narrowed=reach.user_id is not None,
-        only=query.only is not None,
-    )
+    elif len(query.only) == 1:
+        wanted = Rows.ONE
+        values["only"] = query.only[0]
+    else:
+        wanted = Rows.SOME
+        values["only"] = query.only
+    narrowed = reach.user_id is not None
+    statement = page_statement(query.kind, names, query.sort, wanted, narrowed=narrowed)
     rows = tx.rows(statement, values, may_scan=not _is_short(query))
     records = tuple(map(selection.read, rows))
     if query.only is not None:

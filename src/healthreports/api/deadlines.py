@@ -1,0 +1,63 @@
+"""The time limit of requests, without a timer for each. Contract: 6 (504)."""
+
+import asyncio
+from types import TracebackType
+from typing import Final, Self
+
+# How much later than its limit a request may be ended, as a share of the limit.
+_SLACK: Final = 0.1
+
+
+class Deadlines:
+    """Ends requests that take longer than `limit_s` seconds, give or take a tenth.
+
+    `asyncio.timeout` sets and unsets a timer, which takes longer than a short read does. Here a
+    request is a line in a dict, oldest first, and one timer looks at the dict while it has lines.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._ends: dict[asyncio.Task[object], float] = {}
+        self._late: set[asyncio.Task[object]] = set()
+        self._is_looking = False
+
+    def __enter__(self) -> Self:
+        """From here on the current task is timed."""
+        loop = asyncio.get_running_loop()
+        self._ends[_current()] = loop.time() + self._limit_s
+        if not self._is_looking:
+            self._is_looking = True
+            loop.call_later(self._limit_s * _SLACK, self._look)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Raise TimeoutError where the task was ended for its time."""
+        task = _current()
+        self._ends.pop(task, None)
+        if task in self._late:
+            self._late.discard(task)
+            if task.uncancel() == 0 and kind is asyncio.CancelledError:
+                raise TimeoutError from error
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        for task, end in list(self._ends.items()):
+            if end > loop.time():
+                break
+            del self._ends[task]
+            self._late.add(task)
+            task.cancel()
+        self._is_looking = bool(self._ends)
+        if self._is_looking:
+            loop.call_later(self._limit_s * _SLACK, self._look)
+
+
+def _current() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
