@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from healthreports.contract.failure import Failure
 
+_NO_CONTENT: Final = HTTPStatus.NO_CONTENT.value
 _JSON: Final = (b"content-type", b"application/json; charset=utf-8")
 
 
@@ -17,16 +18,18 @@ class Answer:
     def __init__(
         self,
         body: bytes | None,
-        status: int = HTTPStatus.OK,
+        status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._body = body or b""
-        self._status = int(status)
-        self._headers = [
-            (n.encode("latin-1"), v.encode("latin-1")) for n, v in (headers or {}).items()
-        ]
+        self._status = status
+        self._headers: list[tuple[bytes, bytes]] = []
+        if headers:
+            self._headers += [
+                (n.encode("latin-1"), v.encode("latin-1")) for n, v in headers.items()
+            ]
         if body is None:
-            self._status = int(HTTPStatus.NO_CONTENT)
+            self._status = _NO_CONTENT
         else:
             self._headers += [_JSON, (b"content-length", b"%d" % len(body))]
 

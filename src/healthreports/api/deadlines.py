@@ -1,6 +1,7 @@
 """The time limit of requests, without a timer for each. Contract: 6 (504)."""
 
 import asyncio
+import time
 from types import TracebackType
 from typing import Final, Self
 
@@ -17,17 +18,16 @@ class Deadlines:
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._ends: dict[asyncio.Task[object], float] = {}
         self._late: set[asyncio.Task[object]] = set()
         self._is_looking = False
 
     def __enter__(self) -> Self:
         """From here on the current task is timed."""
-        loop = asyncio.get_running_loop()
-        self._ends[_current()] = loop.time() + self._limit_s
+        self._ends[self._current()] = time.monotonic() + self._limit_s
         if not self._is_looking:
-            self._is_looking = True
-            loop.call_later(self._limit_s * _SLACK, self._look)
+            self._look_later()
         return self
 
     def __exit__(
@@ -37,7 +37,7 @@ class Deadlines:
         trace: TracebackType | None,
     ) -> None:
         """Raise TimeoutError where the task was ended for its time."""
-        task = _current()
+        task = self._current()
         self._ends.pop(task, None)
         if task in self._late:
             self._late.discard(task)
@@ -45,19 +45,24 @@ class Deadlines:
                 raise TimeoutError from error
 
     def _look(self) -> None:
-        loop = asyncio.get_running_loop()
         for task, end in list(self._ends.items()):
-            if end > loop.time():
+            if end > time.monotonic():
                 break
             del self._ends[task]
             self._late.add(task)
             task.cancel()
-        self._is_looking = bool(self._ends)
-        if self._is_looking:
-            loop.call_later(self._limit_s * _SLACK, self._look)
+        self._is_looking = False
+        if self._ends:
+            self._look_later()
 
+    def _look_later(self) -> None:
+        self._is_looking = True
+        asyncio.get_running_loop().call_later(self._limit_s * _SLACK, self._look)
 
-def _current() -> asyncio.Task[object]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task
+    def _current(self) -> asyncio.Task[object]:
+        # Asking for the running loop is a system call up to Python 3.11; a server has one loop.
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(self._loop)
+        assert task is not None
+        return task

@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 import time
+from itertools import count
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,6 +23,9 @@ log: Final = logging.getLogger("healthreports")
 
 # What a caller's own request id may be, so that it can stand in a header and a log line as it is.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+# Ids are unique by process and number: random bits for each would be a system call for each.
+_PROCESS: Final = secrets.token_hex(8).encode()
+_numbers: Final = count(1)
 
 
 class Edge:
@@ -79,7 +83,7 @@ def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE_ID.fullmatch(value):
             return bytes(value)
-    return secrets.token_hex(16).encode()
+    return b"%b-%x" % (_PROCESS, next(_numbers))
 
 
 def _note(error: Exception, request_id: bytes) -> None:

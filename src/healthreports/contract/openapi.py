@@ -129,6 +129,7 @@ _REFUSALS: Final = {
     "403": "visible, but not allowed",
     "404": "not there, or not visible",
     "405": "this path does not answer to the method",
+    "422": "faults in the body, all of them",
     "429": "too many requests; Retry-After says when",
     "500": "a defect of the server",
     "503": "the storage does not answer",
@@ -137,7 +138,6 @@ _REFUSALS: Final = {
 _BODY_REFUSALS: Final = {
     "413": "the body is too large",
     "415": "the body is of a type that is not read",
-    "422": "faults in the body, all of them",
 }
 
 

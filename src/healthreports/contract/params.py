@@ -22,6 +22,10 @@ _LEADING_INTEGER: Final = re.compile(r"\s*([+-]?[0-9]+(?:_[0-9]+)*)", re.ASCII)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 # Python reads no more digits than 4,300 without being told to.
 _MOST_DIGITS: Final = 4_000
+_DEFAULTS: Final = {
+    kind: tuple(spec for spec in resource.filters if spec.default is not None)
+    for kind, resource in RESOURCES.items()
+}
 # What brainstem takes for true here; anything else switches default filters off.
 _APPLY_DEFAULTS: Final = ("true", "TRUE", "1")
 _FLAGS: Final = {"true": True, "TRUE": True, "false": False, "FALSE": False}
@@ -120,9 +124,7 @@ def _filters(
 ) -> tuple[Filter, ...]:
     apply_defaults = params.get("apply_default_filters", "true") in _APPLY_DEFAULTS
     found = []
-    for spec in resource.filters:
-        if defaults_only and spec.default is None:
-            continue
+    for spec in _DEFAULTS[resource.kind] if defaults_only else resource.filters:
         text = params.get(spec.name, "")
         if text.strip():
             found.append(Filter(spec.name, _value(spec, text)))

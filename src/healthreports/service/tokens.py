@@ -14,8 +14,13 @@ PREFIX = "hr_"
 
 def authenticate(tx: Transaction, secret: str, now: Instant) -> Actor:
     """Whom `secret` stands for at `now`. Raises Unauthenticated."""
-    actor = tokens.actor_of(tx, _hash(secret), now)
-    if actor is None:
+    key = ("token", secret)
+    found = tx.unchanged.get(key) or tokens.actor_of(tx, _hash(secret))
+    if found is None:
+        raise Unauthenticated
+    tx.unchanged[key] = found
+    actor, expires_at = found
+    if expires_at is not None and expires_at <= now:
         raise Unauthenticated
     return actor
 

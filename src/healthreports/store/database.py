@@ -4,6 +4,10 @@ SQLAlchemy writes a statement once (`compiled`); the driver runs its text. Reads
 thread on a connection of that thread; writes run one after another in one thread, since SQLite has
 one writer. On the event loop a read must be short: there a transaction refuses to run a statement
 that may scan, and the whole read is done again in a thread.
+
+The short reads of one turn of the event loop share one snapshot. A request is received before the
+turn in which it is answered, so the snapshot is never older than the request: who was told of a
+write, here or through another process, and then asks, sees it.
 """
 
 import asyncio
@@ -112,11 +116,18 @@ class Transaction:
     """What the functions of the store run their statements in."""
 
     def __init__(
-        self, connection: sqlite3.Connection, remembered: dict[object, int], *, on_loop: bool
+        self,
+        connection: sqlite3.Connection,
+        counts: dict[object, int],
+        unchanged: dict[object, Any] | None = None,
     ) -> None:
+        """`unchanged` says that this is on the event loop, and keeps what holds until a write."""
         self._connection = connection
-        self._on_loop = on_loop
-        self.remembered = remembered
+        self._on_loop = unchanged is not None
+        # What was counted, by what was asked and the version of the account.
+        self.counts = counts
+        # What was read since the database last changed; forgotten as soon as anyone writes.
+        self.unchanged: dict[object, Any] = {} if unchanged is None else unchanged
 
     def rows(self, statement: Statement, values: Values, *, may_scan: bool = False) -> list[Row]:
         """The rows that `statement` finds. `may_scan`: how long it takes depends on the data."""
@@ -126,6 +137,11 @@ class Transaction:
         for name in statement.lists:
             bound[name] = json.dumps(bound[name])
         return self._connection.execute(statement.text, bound).fetchall()
+
+    def end(self) -> None:
+        """Let go of the snapshot, where it is still held."""
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
 
     def row(self, statement: Statement, values: Values, *, may_scan: bool = False) -> Row | None:
         """The first row that `statement` finds, or None."""
@@ -146,16 +162,22 @@ class Database:
         self._connections: list[sqlite3.Connection] = []
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="reader")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self._remembered: dict[object, int] = {}
+        self._counts: dict[object, int] = {}
+        self._unchanged: dict[object, Any] = {}
+        self._data_version = 0
+        self._snapshot: Transaction | None = None
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, from one snapshot: on the event loop if it is short, else off it."""
         try:
-            return self._read(work, on_loop=True)
+            return work(self._snapshot or self._begin_snapshot())
         except _TooLongForTheLoop:
             return await asyncio.get_running_loop().run_in_executor(
                 self._readers, self.read_here, work
             )
+        except sqlite3.DatabaseError as error:
+            self._end_snapshot()
+            raise _translated(error) from error
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, once it is on disk; where it raises, nothing of it is kept."""
@@ -165,7 +187,7 @@ class Database:
 
     def read_here(self, work: Callable[[Transaction], T]) -> T:
         """`read` for callers without an event loop: in the calling thread."""
-        return self._read(work, on_loop=False)
+        return self._transact(work, "BEGIN")
 
     def write_here(self, work: Callable[[Transaction], T]) -> T:
         """`write` for callers without an event loop: returns when it is on disk."""
@@ -173,22 +195,35 @@ class Database:
 
     def close(self) -> None:
         """Wait for what is under way, then let go of the file."""
+        self._end_snapshot()
         self._writer.shutdown()
         self._readers.shutdown()
         while self._connections:
             self._connections.pop().close()
 
-    def _read(self, work: Callable[[Transaction], T], *, on_loop: bool) -> T:
-        return self._transact(work, "BEGIN", on_loop=on_loop)
+    def _begin_snapshot(self) -> Transaction:
+        connection = self._connection()
+        connection.execute("BEGIN")
+        # Differs from what it was where another connection has committed since.
+        [[data_version]] = connection.execute("PRAGMA data_version").fetchall()
+        if data_version != self._data_version or len(self._unchanged) > REMEMBERED:
+            self._unchanged.clear()
+            self._data_version = data_version
+        self._snapshot = Transaction(connection, self._counts, self._unchanged)
+        asyncio.get_running_loop().call_soon(self._end_snapshot)
+        return self._snapshot
 
-    def _transact(
-        self, work: Callable[[Transaction], T], begin: str, *, on_loop: bool = False
-    ) -> T:
+    def _end_snapshot(self) -> None:
+        if self._snapshot is not None:
+            self._snapshot.end()
+            self._snapshot = None
+
+    def _transact(self, work: Callable[[Transaction], T], begin: str) -> T:
         try:
             connection = self._connection()
             connection.execute(begin)
             try:
-                result = work(Transaction(connection, self._remembered, on_loop=on_loop))
+                result = work(Transaction(connection, self._counts))
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:  # a failed COMMIT may have ended it already
@@ -196,8 +231,8 @@ class Database:
                 raise
         except sqlite3.DatabaseError as error:
             raise _translated(error) from error
-        if len(self._remembered) > REMEMBERED:
-            self._remembered.clear()
+        if len(self._counts) > REMEMBERED:
+            self._counts.clear()
         return result
 
     def _connection(self) -> sqlite3.Connection:

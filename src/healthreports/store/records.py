@@ -71,12 +71,12 @@ def _count(
     account_version: int | None,
 ) -> int:
     key = (query.kind, query.filters, reach, account_version)
-    count = tx.remembered.get(key) if account_version is not None else None
+    count = tx.counts.get(key) if account_version is not None else None
     if count is None:
         names = tuple(one.name for one in query.filters)
         statement = count_statement(query.kind, names, narrowed=reach.user_id is not None)
         [[count]] = tx.rows(statement, values, may_scan=True)
-        tx.remembered[key] = count
+        tx.counts[key] = count
     return count
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, select, update
 
 from healthreports.core.model import Actor, Instant, Token
 from healthreports.core.vocabulary import AccountPermission
@@ -12,14 +12,16 @@ from healthreports.store.schema import accounts, tokens, users
 _COLUMNS: Final = tuple(column for column in tokens.columns if column.name != "secret_hash")
 _INSERT: Final = insertion(tokens)
 _ACTOR: Final = compiled(
-    select(users.c.id, users.c.account_id, users.c.permission, accounts.c.version)
+    select(
+        users.c.id,
+        users.c.account_id,
+        users.c.permission,
+        accounts.c.version,
+        tokens.c.expires_at,
+    )
     .join_from(tokens, users, tokens.c.user_id == users.c.id)
     .join(accounts, users.c.account_id == accounts.c.id)
-    .where(
-        tokens.c.secret_hash == bindparam("secret_hash"),
-        tokens.c.revoked_at.is_(None),
-        or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > bindparam("now")),
-    )
+    .where(tokens.c.secret_hash == bindparam("secret_hash"), tokens.c.revoked_at.is_(None))
 )
 _ALL: Final = compiled(
     select(users.c.email_address, *_COLUMNS)
@@ -35,17 +37,18 @@ _REVOKE: Final = compiled(
 _PERMISSIONS: Final = {permission.value: permission for permission in AccountPermission}
 
 
-def actor_of(tx: Transaction, secret_hash: str, now: Instant) -> Actor | None:
-    """Whom the token with that hash stands for; None when unknown, revoked or expired."""
-    row = tx.row(_ACTOR, {"secret_hash": secret_hash, "now": now})
+def actor_of(tx: Transaction, secret_hash: str) -> tuple[Actor, Instant | None] | None:
+    """Whom the token with that hash stands for, and until when; None when unknown or revoked."""
+    row = tx.row(_ACTOR, {"secret_hash": secret_hash})
     if row is None:
         return None
-    return Actor(
+    actor = Actor(
         user_id=row[0],
         account_id=row[1],
         permission=_PERMISSIONS[row[2]],
         account_version=row[3],
     )
+    return actor, row[4]
 
 
 def insert(tx: Transaction, token: Token, secret_hash: str) -> int:

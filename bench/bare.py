@@ -1,0 +1,44 @@
+"""The peer `bare`: an ASGI application that only sends, the most that the server program can do.
+
+It sends bytes that our server answered, which `run.py` saved in BENCH_BARE_BODIES, with as many
+headers as ours: no token, no database, no routing, no JSON.
+"""
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+_FOLDER = Path(os.environ["BENCH_BARE_BODIES"])
+_LIST_PATH = "/api/v1/status_reports"
+
+
+def _answer(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    body = (_FOLDER / name).read_bytes()
+    headers = [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", b"0" * 32),
+        (b"x-runtime", b"0.000000"),
+    ]
+    return (
+        {"type": "http.response.start", "status": 200, "headers": headers},
+        {"type": "http.response.body", "body": body},
+    )
+
+
+_GET_ONE = _answer("get-one")
+_LISTS = {b"": _answer("list-20"), b"include": _answer("list-20-include")}
+
+
+async def app(
+    scope: dict[str, Any],
+    _receive: Callable[[], Awaitable[dict[str, Any]]],
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+) -> None:
+    if scope["path"] == _LIST_PATH:
+        start, body = _LISTS[scope["query_string"][:7]]
+    else:
+        start, body = _GET_ONE
+    await send(start)
+    await send(body)

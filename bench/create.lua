@@ -1,0 +1,31 @@
+-- Sends POSTs of one body. Arguments: the path, the file with the body, the file that takes the id
+-- of each report that was acknowledged with 200.
+local request_text
+local acknowledged
+
+function init(args)
+  local body = io.open(args[2], "rb")
+  wrk.headers["Content-Type"] = "application/json"
+  request_text = wrk.format("POST", args[1], wrk.headers, body:read("*a"))
+  body:close()
+  acknowledged = io.open(args[3], "a")
+  acknowledged:setvbuf("line")
+end
+
+function request()
+  return request_text
+end
+
+function response(status, _, body)
+  if status == 200 then
+    acknowledged:write(body:match('"id":"(%d+)"'), "\n")
+  end
+end
+
+function done(summary, latency, _)
+  local errors = summary.errors
+  io.write(string.format(
+    '\n{"requests": %d, "duration_us": %d, "p50_us": %d, "p99_us": %d, "refused": %d, "broken": %d}\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+    errors.status, errors.connect + errors.read + errors.write + errors.timeout))
+end

@@ -1,0 +1,254 @@
+"""What was measured, what must be reached, and RESULTS.md."""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one run of wrk found; `busy` is the share of a core that a process had meanwhile."""
+
+    requests: int
+    rate: float
+    rate_cpu: float
+    busy: float
+    wrk_busy: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass
+class Measurements:
+    """All that was found: turns by case and app, one a round, and the rest by app."""
+
+    turns: dict[str, dict[str, list[Turn]]] = field(default_factory=dict)
+    fsync_rates: dict[str, list[float]] = field(default_factory=dict)
+    starts_s: dict[str, list[float]] = field(default_factory=dict)
+    memory_mb: dict[str, tuple[float, float]] = field(default_factory=dict)
+    creates: list[str] = field(default_factory=list)
+
+    def add(self, label: str, app: str, turn: Turn) -> None:
+        self.turns.setdefault(label, {}).setdefault(app, []).append(turn)
+
+    def ratios(self, label: str, peer: str, rate: str = "rate") -> list[float]:
+        apps = self.turns[label]
+        pairs = zip(apps["ours"], apps[peer], strict=True)
+        return [getattr(ours, rate) / getattr(theirs, rate) for ours, theirs in pairs]
+
+    def ratio(self, label: str, peer: str, rate: str = "rate") -> float:
+        return statistics.median(self.ratios(label, peer, rate))
+
+    def start_s(self, app: str) -> float:
+        return statistics.median(self.starts_s[app])
+
+    def peak_mb(self, *apps: str) -> float:
+        return max(self.memory_mb[app][1] for app in apps)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What must be reached. `measured` gives the value that counts, the same by wrk's clock where
+    there is such a thing, and whether it is reached."""
+
+    says: str
+    target: str
+    measured: Callable[[Measurements], tuple[str, str, bool]]
+
+
+def _at_least(
+    case: str, peer: str, least: float, form: str
+) -> Callable[[Measurements], tuple[str, str, bool]]:
+    def measured(found: Measurements) -> tuple[str, str, bool]:
+        label = f"{case}, participant"
+        per_cpu = found.ratio(label, peer, "rate_cpu")
+        return form.format(per_cpu), form.format(found.ratio(label, peer)), per_cpu >= least
+
+    return measured
+
+
+MAX_START_S = 1.0
+MAX_RESIDENT_MB = 100.0
+THRESHOLDS = (
+    Threshold("get-one / bare", "at least 30 %", _at_least("get-one", "bare", 0.30, "{:.1%}")),
+    Threshold("get-one / plain", "at least 12", _at_least("get-one", "plain", 12, "{:.1f}")),
+    Threshold("list-20 / bare", "at least 16 %", _at_least("list-20", "bare", 0.16, "{:.1%}")),
+    Threshold("list-20 / plain", "at least 20", _at_least("list-20", "plain", 20, "{:.1f}")),
+    Threshold(
+        "cold start",
+        "under 1 s",
+        lambda found: (
+            f"{found.start_s('ours'):.2f} s",
+            "",
+            found.start_s("ours") < MAX_START_S,
+        ),
+    ),
+    Threshold(
+        "peak resident memory",
+        "under 100 MB",
+        lambda found: (
+            f"{found.peak_mb('ours', 'writer'):.0f} MB",
+            "",
+            found.peak_mb("ours", "writer") < MAX_RESIDENT_MB,
+        ),
+    ),
+)
+
+
+def report(found: Measurements, facts: list[str], rounds: int) -> str:
+    """RESULTS.md."""
+    parts = [
+        "# Benchmark",
+        _HEAD,
+        _bullets(facts),
+        "## Thresholds",
+        _THRESHOLDS,
+        _thresholds(found),
+        "## Requests per second",
+        _SPEED.format(rounds=rounds),
+        _rates(found),
+        _RATIOS,
+        _ratios(found),
+        _BUSY,
+        _busy(found),
+        "## Create, durable",
+        _CREATE,
+        _creates(found),
+        _bullets(found.creates),
+        "## Memory and start",
+        _MEMORY,
+        _memory(found),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_HEAD = """\
+Written by `make bench`. The numbers are of one run on one machine; the ratios are what compares.
+10,000 reports in 100 workspaces of one account, each with 3 or 4 details and one external
+reference. The *participant* is not an administrator and sees a report because it participates in
+its workspace; the *administrator* sees the whole account. *bare* is an ASGI application that only
+sends the bytes that ours sent, with as many headers, on the same server program; *plain* does the
+same reads as tutorials write them: FastAPI, Pydantic, SQLAlchemy ORM. The answers of ours and plain
+were compared before measuring: equal JSON, of the right size, nothing for an outsider, 401 for an
+unknown token."""
+_THRESHOLDS = """\
+What counts is the ratio of requests per second of processor time that the servers' processes used,
+which another program on the machine hardly changes. On a quiet machine *by wrk*, the ratio of
+requests per second of wrk's clock, says the same."""
+_SPEED = """\
+Medians of {rounds} rounds; in each the applications take turns, all of them running. get-one asks
+for 1,000 different reports in turn. list-20 is the first page, with permission and exact count;
+ours remembers the count until something in the account changes, plain counts each time."""
+_RATIOS = """\
+Ratios are taken within a round: the median, and in brackets the least and the most; *per CPU* as
+above."""
+_BUSY = """\
+How busy the server's process and wrk kept their cores. Where bare leaves its core idle, something
+else was the limit (wrk, or another program on the machine) and *ours / bare* flatters ours; *per
+CPU* does not."""
+_CREATE = """\
+Each create is one transaction that is on disk (`synchronous = FULL`) before its 200. The disk's own
+rate is that of overwriting as much of a file as one create writes and `fdatasync`, one after the
+other, on the same disk, measured before each turn. At the end the server is killed with SIGKILL and
+the database is read."""
+_MEMORY = """\
+Resident memory at the end of all rounds and the most that ever was (VmHWM), in MB of 10^6 bytes;
+*writer* is the process of ours that took the creates. Cold start is from the start of the process
+to the first 200 of get-one with a token, with the bytecode compiled before; median, and in brackets
+the least and the most."""
+
+
+def _thresholds(found: Measurements) -> str:
+    rows = []
+    for one in THRESHOLDS:
+        counts, by_wrk, reached = one.measured(found)
+        rows.append((one.says, one.target, counts, by_wrk, "yes" if reached else "**no**"))
+    return _table(("as the participant", "to reach", "measured", "by wrk", "reached"), rows)
+
+
+def _rates(found: Measurements) -> str:
+    rows = []
+    for label, apps in found.turns.items():
+        if "ours" in apps:
+            ours = apps["ours"]
+            rates = (_median(apps.get(app, []), "rate", "{:,.0f}") for app in _APPS)
+            rows.append((label, *rates, *(_median(ours, p, "{:.1f}") for p in _PERCENTILES)))
+    return _table(("case", *_APPS, "p50 of ours, ms", "p99 of ours, ms"), rows)
+
+
+def _busy(found: Measurements) -> str:
+    rows = []
+    for label, apps in found.turns.items():
+        if "ours" in apps:
+            cells = (
+                ", ".join(_median(apps[app], name, "{:.0%}") for name in ("busy", "wrk_busy"))
+                if app in apps
+                else ""
+                for app in _APPS
+            )
+            rows.append((label, *cells))
+    return _table(("core of the server, core of wrk", *_APPS), rows)
+
+
+def _ratios(found: Measurements) -> str:
+    rows = []
+    for label, apps in found.turns.items():
+        cells = (
+            _spread(found.ratios(label, peer, rate), form) if peer in apps else ""
+            for peer, form in (("bare", "{:.1%}"), ("plain", "{:.1f}"))
+            for rate in ("rate", "rate_cpu")
+        )
+        if "ours" in apps:
+            rows.append((label, *cells))
+    head = ("case", "ours / bare", "per CPU", "ours / plain", "per CPU")
+    return _table(head, rows)
+
+
+def _creates(found: Measurements) -> str:
+    rows = []
+    for label, apps in found.turns.items():
+        if "writer" in apps:
+            turns = apps["writer"]
+            disk = found.fsync_rates[label]
+            shares = [turn.rate / rate for turn, rate in zip(turns, disk, strict=True)]
+            rows.append(
+                (
+                    label,
+                    _median(turns, "rate", "{:,.0f}"),
+                    f"{statistics.median(disk):,.0f}",
+                    _spread(shares, "{:.1%}"),
+                    *(_median(turns, p, "{:.1f}") for p in _PERCENTILES),
+                )
+            )
+    head = ("case", "creates a second", "the disk's own", "share", "p50, ms", "p99, ms")
+    return _table(head, rows)
+
+
+def _memory(found: Measurements) -> str:
+    rows = []
+    for app, (now, peak) in found.memory_mb.items():
+        starts = found.starts_s.get(app)
+        rows.append((app, f"{now:.0f}", f"{peak:.0f}", _spread(starts, "{:.2f}") if starts else ""))
+    return _table(("", "resident, MB", "peak, MB", "cold start, s"), rows)
+
+
+_APPS = ("ours", "bare", "plain")
+_PERCENTILES = ("p50_ms", "p99_ms")
+
+
+def _median(turns: list[Turn], name: str, form: str) -> str:
+    return form.format(statistics.median(getattr(t, name) for t in turns)) if turns else ""
+
+
+def _spread(values: list[float], form: str) -> str:
+    middle, least, most = statistics.median(values), min(values), max(values)
+    return f"{form.format(middle)} ({form.format(least)} to {form.format(most)})"
+
+
+def _bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

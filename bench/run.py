@@ -1,0 +1,497 @@
+"""Measures our server beside two peers and writes RESULTS.md: speed, memory, start, durability.
+
+The peers: `bare` (sends the same bytes on the same server program) and `plain` (the same reads as
+tutorials write them). All run at once, on one core, and wrk on the other calls one after the other
+in short turns, so that whatever else the machine does falls on all of them; a ratio is taken
+within a round, and the median over the rounds counts. Processor time of the server's process is
+read beside each turn: requests per second of it do not depend on who else wants the core.
+"""
+
+import argparse
+import contextlib
+import functools
+import http.client
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import data
+from results import THRESHOLDS, Measurements, Turn, report
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+VAR = HERE / "var"
+RESULTS = HERE / "RESULTS.md"
+QUICK_RESULTS = VAR / "RESULTS-quick.md"
+
+LIST_PATH = "/api/v1/status_reports"
+SHOW_PATH = LIST_PATH + "/%d"
+INCLUDE_PATH = LIST_PATH + "?include=creator,workspace,external_references"
+CONNECTIONS = 16
+PAGE = 20
+OK, UNAUTHORIZED, NOT_FOUND = 200, 401, 404
+
+START_LIMIT_S = 30
+FSYNC_S = 0.5
+# What a commit of one report writes to SQLite's log, about: four pages.
+FSYNC_BYTES = 4 * 4096
+FSYNC_BLOCKS = 250
+STARTS = 7
+UVICORN = (
+    *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header"),
+    *("--log-level", "warning"),
+)
+
+
+class Stop(Exception):
+    """Why the benchmark cannot go on, in one line."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure: `answer` names what must come back, `apps` who can answer it."""
+
+    name: str
+    user: str
+    path: str
+    apps: tuple[str, ...]
+    ids: int = 1
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}, {self.user}"
+
+
+CASES = [
+    Case(name, user, path, apps, ids)
+    for name, path, apps, ids in (
+        ("get-one", SHOW_PATH, ("ours", "bare", "plain"), data.REPORTS),
+        ("list-20", LIST_PATH, ("ours", "bare", "plain"), 1),
+        ("list-20-include", INCLUDE_PATH, ("ours", "bare"), 1),
+    )
+    for user in ("participant", "administrator")
+]
+CREATES = [
+    Case("create", user, LIST_PATH, ("writer",)) for user in ("participant", "administrator")
+]
+
+
+class Server:
+    """A server as a process of its own, on the first core."""
+
+    def __init__(self, name: str, command: tuple[str, ...], environment: dict[str, str]) -> None:
+        self.name = name
+        self.command = command
+        self.environment = environment
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, secret: str) -> float:
+        """Start. Returns the seconds until the first 200."""
+        self.port = _free_port()
+        log = (VAR / f"{self.name}.log").open("wb")
+        with log:
+            started = time.perf_counter()
+            self.process = subprocess.Popen(
+                # It ends when this process ends, however that comes about.
+                [
+                    *("setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(cores()[0])),
+                    *(*self.command, "--port", str(self.port)),
+                ],
+                cwd=ROOT,
+                env=_environment() | self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        while not self._answers(secret):
+            if self.process.poll() is not None or time.perf_counter() - started > START_LIMIT_S:
+                says = (VAR / f"{self.name}.log").read_text().strip().splitlines()
+                raise Stop(f"{self.name} does not start: {says[-1] if says else 'no word'}")
+            time.sleep(0.001)
+        return time.perf_counter() - started
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(number)
+        try:
+            self.process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(timeout=15)
+        self.process = None
+
+    def get(self, path: str, secret: str) -> tuple[int, list[tuple[str, str]], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_LIMIT_S)
+        try:
+            connection.request("GET", path, headers={"authorization": f"Bearer {secret}"})
+            response = connection.getresponse()
+            return response.status, response.getheaders(), response.read()
+        finally:
+            connection.close()
+
+    def memory_mb(self) -> tuple[float, float]:
+        """What is resident now, and the most that ever was, in MB (10^6 bytes)."""
+        assert self.process is not None
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        fields = dict(line.split(":", 1) for line in lines)
+        return tuple(int(fields[name].split()[0]) * 1024 / 1e6 for name in ("VmRSS", "VmHWM"))
+
+    def cpu_s(self) -> float:
+        """The processor time that the process has used."""
+        assert self.process is not None
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        user, system = int(stat[11]), int(stat[12])
+        return (user + system) / os.sysconf("SC_CLK_TCK")
+
+    def _answers(self, secret: str) -> bool:
+        try:
+            return self.get(SHOW_PATH % 1, secret)[0] == OK
+        except OSError:
+            return False
+
+
+def main() -> int:
+    options = _options()
+    try:
+        with _content() as content:
+            found = measure(content, options)
+    except Stop as stop:
+        print(f"bench: {stop}", file=sys.stderr)
+        return 2
+    target = QUICK_RESULTS if options.quick else RESULTS
+    target.write_text(report(found, facts(options), options.rounds))
+    print(target.read_text())
+    print(f"written to {target.relative_to(ROOT)}")
+    missed = [one.says for one in THRESHOLDS if not one.measured(found)[-1]]
+    for says in missed:
+        print(f"bench: not reached: {says}", file=sys.stderr)
+    return 1 if missed and not options.quick else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure our server beside two peers.")
+    parser.add_argument("--seconds", type=int, default=2, help="of each turn, whole (default: 2)")
+    parser.add_argument("--rounds", type=int, default=7, help="at least 3 (default: 7)")
+    parser.add_argument(
+        "--quick", action="store_true", help="3 rounds of 1 s, not written to RESULTS.md"
+    )
+    options = parser.parse_args()
+    if options.quick:
+        options.seconds, options.rounds = 1, 3
+    if not (1 <= options.seconds <= 60 and 3 <= options.rounds <= 50):  # noqa: PLR2004
+        parser.error("--seconds from 1 to 60, --rounds from 3 to 50")
+    for tool in ("wrk", "taskset", "setpriv"):
+        if shutil.which(tool) is None:
+            parser.exit(2, f"bench: {tool} is missing (Debian: apt-get install wrk util-linux)\n")
+    if len(cores()) < 2:  # noqa: PLR2004
+        parser.exit(2, "bench: two cores are needed, one for the server and one for wrk\n")
+    os.sched_setaffinity(0, {cores()[1]})  # measuring must not take from who is measured
+    return options
+
+
+@functools.cache
+def cores() -> list[int]:
+    return sorted(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True)
+class Content:
+    """The filled databases, and the token of each user."""
+
+    secrets: dict[str, str]
+    servers: dict[str, Server]
+    written: Path
+
+
+@contextlib.contextmanager
+def _content() -> Iterator[Content]:
+    """Fill new databases; at the end stop every server."""
+    shutil.rmtree(VAR, ignore_errors=True)
+    (VAR / "bodies").mkdir(parents=True)
+    python, ours = Path(sys.executable), Path(sys.executable).with_name("healthreports")
+    read, written, plain = (VAR / f"{name}.sqlite3" for name in ("ours", "writer", "plain"))
+    # Everything is compiled to bytecode before a start is timed, also what runs only once.
+    _run(str(python), "-m", "compileall", "-q", str(ROOT / "src"), str(HERE))
+    _run(str(ours), "db", "upgrade", "--database", str(read))
+    secrets = data.fill_ours(read)
+    data.fill_plain(plain, secrets)
+    shutil.copyfile(read, written)
+    uvicorn = (str(python), "-m", "uvicorn", "--app-dir", str(HERE))
+    servers = {
+        "ours": Server("ours", (str(ours), "serve", "--database", str(read)), {}),
+        "writer": Server("writer", (str(ours), "serve", "--database", str(written)), {}),
+        "bare": Server(
+            "bare", (*uvicorn, "bare:app", *UVICORN), {"BENCH_BARE_BODIES": str(VAR / "bodies")}
+        ),
+        "plain": Server(
+            "plain", (*uvicorn, "plain:app", *UVICORN), {"BENCH_PLAIN_DATABASE": str(plain)}
+        ),
+    }
+    try:
+        yield Content(secrets, servers, written)
+    finally:
+        for server in servers.values():
+            server.stop()
+
+
+def measure(content: Content, options: argparse.Namespace) -> Measurements:
+    found = Measurements()
+    secret = content.secrets["participant"]
+    content.servers["ours"].start(secret)
+    save_bodies(content)
+    for app in ("plain", "bare", "writer"):
+        content.servers[app].start(secret)
+    check_answers(content)
+    print("the answers are right; warming up", flush=True)
+    for case in CASES + CREATES:
+        for app in case.apps:
+            turn(content, case, app, 1)
+    for number in range(options.rounds):
+        play_round(content, found, number, options.seconds)
+        print(f"round {number + 1} of {options.rounds}", flush=True)
+    found.memory_mb = {name: one.memory_mb() for name, one in content.servers.items()}
+    found.creates = check_creates(content, len(CREATES) * (options.rounds + 1))
+    for server in content.servers.values():
+        server.stop()
+    for _ in range(3 if options.quick else STARTS):
+        for app in ("ours", "bare", "plain"):
+            found.starts_s.setdefault(app, []).append(content.servers[app].start(secret))
+            content.servers[app].stop()
+    return found
+
+
+def play_round(content: Content, found: Measurements, number: int, seconds: int) -> None:
+    """One turn of each application in each case; who goes first changes from round to round."""
+    for case in CASES:
+        for place in range(len(case.apps)):
+            app = case.apps[(place + number) % len(case.apps)]
+            found.add(case.label, app, turn(content, case, app, seconds))
+    for case in CREATES:
+        found.fsync_rates.setdefault(case.label, []).append(fsync_rate())
+        found.add(case.label, "writer", turn(content, case, "writer", seconds))
+
+
+def save_bodies(content: Content) -> None:
+    """Keep what ours answers, for bare to send."""
+    for case in CASES:
+        path = case.path % 1 if case.ids > 1 else case.path
+        body = content.servers["ours"].get(path, content.secrets["participant"])[2]
+        (VAR / "bodies" / case.name).write_bytes(body)
+
+
+def check_answers(content: Content) -> None:
+    """Raise Stop unless each application answers what it should, to whom it should."""
+    servers, secrets = content.servers, content.secrets
+    for user in ("participant", "administrator"):
+        for path in (LIST_PATH, *(SHOW_PATH % number for number in range(1, data.REPORTS, 501))):
+            ours, plain = (_json(servers[app], path, secrets[user]) for app in ("ours", "plain"))
+            if ours != plain:
+                raise Stop(f"ours and plain answer {path} differently")
+        page = _json(servers["ours"], INCLUDE_PATH, secrets[user])
+        _demand_page(page)
+        beside = {name: len(page[name]) for name in ("users", "workspaces", "external_references")}
+        if beside != {"users": 1, "workspaces": PAGE, "external_references": PAGE}:
+            raise Stop(f"the includes are not what they should be: {beside}")
+        for app in ("ours", "plain"):
+            _demand_page(_json(servers[app], LIST_PATH, secrets[user]))
+    for app in ("ours", "plain"):
+        nothing = _json(servers[app], LIST_PATH, secrets["outsider"])
+        refused = servers[app].get(SHOW_PATH % 1, secrets["outsider"])[0]
+        unknown = servers[app].get(LIST_PATH, "unknown")[0]
+        if (nothing["count"], refused, unknown) != (0, NOT_FOUND, UNAUTHORIZED):
+            raise Stop(f"{app} does not check permissions")
+    for case in CASES:
+        path = case.path % 1 if case.ids > 1 else case.path
+        ours, bare = (servers[app].get(path, secrets["participant"]) for app in ("ours", "bare"))
+        names = [[name for name, _ in headers] for _, headers, _ in (ours, bare)]
+        if (ours[0], ours[2]) != (bare[0], bare[2]) or names[0] != names[1]:
+            raise Stop(f"bare does not send what ours sends for {path}")
+
+
+def _json(server: Server, path: str, secret: str) -> Any:  # noqa: ANN401  JSON
+    status, _, body = server.get(path, secret)
+    if status != OK:
+        raise Stop(f"{server.name} answers {path} with {status}")
+    return json.loads(body)
+
+
+def _demand_page(page: dict[str, Any]) -> None:
+    sizes = page["count"], page["meta"]["count"], len(page["results"]), len(page["status_reports"])
+    if sizes != (data.REPORTS, data.REPORTS, PAGE, PAGE):
+        raise Stop(f"a page is not what it should be: {sizes}")
+    if any(len(one["details"]) not in (3, 4) for one in page["status_reports"].values()):
+        raise Stop("a report does not have its details")
+
+
+def turn(content: Content, case: Case, app: str, seconds: int) -> Turn:
+    """Let wrk call one application. Raises Stop when an answer is not 200."""
+    server = content.servers[app]
+    if case.name == "create":
+        script, arguments = "create.lua", [case.path, str(_create_body()), str(_acknowledged())]
+    else:
+        script, arguments = "read.lua", [case.path, str(case.ids)]
+    before, wrk_before, start = server.cpu_s(), _children_cpu_s(), time.perf_counter()
+    printed = _run(
+        *("taskset", "-c", str(cores()[1]), "wrk", "-t1", f"-c{CONNECTIONS}"),
+        *(f"-d{seconds}s", "-H", f"Authorization: Bearer {content.secrets[case.user]}"),
+        *("-s", str(HERE / script), server.base, "--", *arguments),
+        timeout_s=seconds + 30,
+    )
+    cpu_s, wrk_cpu_s = server.cpu_s() - before, _children_cpu_s() - wrk_before
+    passed_s = time.perf_counter() - start
+    told = json.loads(printed.strip().splitlines()[-1])
+    if told["refused"] or told["broken"] or not told["requests"]:
+        raise Stop(f"{app} failed in {case.label}: {told}")
+    return Turn(
+        requests=told["requests"],
+        rate=told["requests"] / told["duration_us"] * 1e6,
+        rate_cpu=told["requests"] / cpu_s,
+        busy=cpu_s / passed_s,
+        wrk_busy=wrk_cpu_s / passed_s,
+        p50_ms=told["p50_us"] / 1000,
+        p99_ms=told["p99_us"] / 1000,
+    )
+
+
+def _children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _acknowledged() -> Path:
+    return VAR / "acknowledged"
+
+
+def _create_body() -> Path:
+    path = VAR / "create.json"
+    if not path.exists():
+        sent = data.report(1)
+        del sent["external_reference"]
+        path.write_text(json.dumps({"status_report": sent}))
+    return path
+
+
+def check_creates(content: Content, runs: int) -> list[str]:
+    """Kill the writer, then look for each acknowledged report. Returns what was found.
+
+    Raises Stop when one is lost. Each run of wrk hangs up with up to one call of each connection
+    under way, so there may be that many reports more than it got answers for, and never one less.
+    """
+    content.servers["writer"].stop(signal.SIGKILL)
+    told = _acknowledged().read_text().split()
+    acknowledged = set(map(int, told))
+    with contextlib.closing(sqlite3.connect(content.written)) as connection:
+        rows = connection.execute("SELECT id FROM status_reports WHERE id > ?", (data.REPORTS,))
+        stored = {number for (number,) in rows}
+        [[total]] = connection.execute("SELECT count(*) FROM status_reports")
+        [[intact]] = connection.execute("PRAGMA integrity_check")
+    lost, unheard = acknowledged - stored, stored - acknowledged
+    if lost or len(told) != len(acknowledged) or intact != "ok":
+        raise Stop(f"creates: {len(lost)} acknowledged but not stored, integrity {intact}")
+    if len(unheard) > runs * CONNECTIONS or total != data.REPORTS + len(stored):
+        raise Stop(f"creates: {len(unheard)} stored that wrk did not ask for")
+    hung_up = f"wrk hung up {runs} times, with {CONNECTIONS} connections"
+    return [
+        f"answered 200: {len(acknowledged):,}",
+        f"new in the database after SIGKILL: {len(stored):,}",
+        f"the difference, under way when wrk hung up: {len(unheard)} ({hung_up})",
+        f"answered and lost: {len(lost)}; integrity check: {intact}",
+    ]
+
+
+def fsync_rate() -> float:
+    """How often a second the disk takes what one create writes.
+
+    As SQLite does it once its log has its size: overwrite the next part of the file, fdatasync.
+    """
+    block = os.urandom(FSYNC_BYTES)
+    path = VAR / "fsync"
+    path.write_bytes(block * FSYNC_BLOCKS)
+    file = os.open(path, os.O_WRONLY)
+    try:
+        os.fsync(file)
+        number, start = 0, time.perf_counter()
+        while (passed := time.perf_counter() - start) < FSYNC_S:
+            os.pwrite(file, block, number % FSYNC_BLOCKS * len(block))
+            os.fdatasync(file)
+            number += 1
+        return number / passed
+    finally:
+        os.close(file)
+
+
+def facts(options: argparse.Namespace) -> list[str]:
+    """The command and the machine, as far as a reader of the numbers needs them."""
+    quick = " --quick" if options.quick else ""
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}"
+        for name in (
+            *("uvicorn", "uvloop", "httptools", "starlette", "msgspec"),
+            *("fastapi", "pydantic", "sqlalchemy"),
+        )
+    )
+    wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True, timeout=10, check=False)
+    load = os.getloadavg()
+    command = f"bench/run.py --seconds {options.seconds} --rounds {options.rounds}{quick}"
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    tool = " ".join(wrk.stdout.split()[:2])
+    pinned = f"servers on one, `wrk -t1 -c{CONNECTIONS}` on another"
+    return [
+        f"command: `.venv/bin/python {command}`",
+        f"{os.cpu_count()} cores ({platform.machine()}): {pinned}",
+        f"load average at the end: {load[0]:.1f} over 1 minute, {load[2]:.1f} over 15",
+        f"{python}, SQLite {sqlite3.sqlite_version}, {tool}",
+        versions,
+    ]
+
+
+def _environment() -> dict[str, str]:
+    dropped = ("HEALTHREPORTS_", "PYTHON", "WEB_CONCURRENCY")
+    return {name: text for name, text in os.environ.items() if not name.startswith(dropped)}
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def _run(*command: str, timeout_s: float = 120) -> str:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Stop(f"{Path(command[0]).name} took over {timeout_s:g} s") from error
+    if done.returncode:
+        says = (done.stderr or done.stdout).strip().splitlines()
+        raise Stop(f"{Path(command[0]).name} failed: {says[-1] if says else 'no word'}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

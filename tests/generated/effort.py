@@ -1,0 +1,30 @@
+"""How hard the generated tests try: a bounded, repeatable run, or thousands of examples."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# Taken away, because a server started by the tests would refuse a setting that it does not know.
+_FUZZ = os.environ.pop("HEALTHREPORTS_FUZZ", "") == "1"
+
+settings.register_profile(
+    "bounded",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+settings.register_profile(
+    "fuzz",
+    print_blob=True,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def effort(bounded: int, fuzz: int, **more: int) -> settings:
+    """The settings for a test: this many examples in a bounded run, that many when fuzzing."""
+    profile = settings.get_profile("fuzz" if _FUZZ else "bounded")
+    return settings(profile, max_examples=fuzz if _FUZZ else bounded, **more)
