@@ -31,7 +31,7 @@ def envelope(page: Page) -> bytes:
         _side_load(answer, association, related)
         if not association.column:
             for record in page.records:
-                links = related.links.get(record.id, ())
+                links = related.links.get(record.id, [])
                 records[str(record.id)][association.link] = _links(association, links)
     answer["meta"] = _meta(page)
     return _encode(answer)
@@ -41,13 +41,13 @@ def _side_load(answer: dict[str, Any], association: Association, related: Relate
     """Open the association's top-level keys and put each of its objects there once (2.6, 2.7)."""
     if not association.is_polymorphic:
         answer.setdefault(association.kinds[0].value, {})
-    for (kind, record_id), record in related.objects.items():
-        objects = answer.setdefault(kind.value, {})
-        if str(record_id) not in objects:
-            objects[str(record_id)] = _WRITE[kind](record)
+    for kind, found in related.objects.items():
+        objects, write = answer.setdefault(kind.value, {}), _WRITE[kind]
+        for record_id, record in found.items():
+            objects[str(record_id)] = write(record)
 
 
-def _links(association: Association, links: tuple[Link, ...]) -> Any:  # noqa: ANN401  JSON
+def _links(association: Association, links: list[Link]) -> Any:  # noqa: ANN401  JSON
     if association.is_polymorphic:
         return next(({"key": kind.value, "id": str(target)} for kind, target in links), None)
     ids = [str(target) for _, target in links]

@@ -49,11 +49,11 @@ class Related(msgspec.Struct, frozen=True):
     """One loaded association of a page: which objects stand beside which record.
 
     `links` goes from a record's id to the (kind, id) of its associated objects, in order;
-    `objects` holds each of them once.
+    `objects` holds each of them once, by kind and id.
     """
 
-    links: dict[int, tuple[tuple[Kind, int], ...]]
-    objects: dict[tuple[Kind, int], Record]
+    links: dict[int, list[tuple[Kind, int]]]
+    objects: dict[Kind, dict[int, Record]]
 
 
 class Page(msgspec.Struct, frozen=True):

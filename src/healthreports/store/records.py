@@ -85,7 +85,7 @@ def _related(tx: Transaction, kind: Kind, name: str, records: tuple[Record, ...]
     match association:
         case Direct(target, column):
             ids = {getattr(record, column) for record in records} - {None}
-            return Related({}, _by_ids(tx, target, ids))
+            return Related({}, {target: _by_ids(tx, target, ids)})
         case Beside(target, may_scan=may_scan):
             owners = tuple(record.id for record in records)
             statement = beside_statement(kind, name)
@@ -97,30 +97,28 @@ def _related(tx: Transaction, kind: Kind, name: str, records: tuple[Record, ...]
 
 def _beside(target: Kind, rows: list[Row]) -> Related:
     read = SELECTIONS[target].read
-    links: dict[int, tuple[tuple[Kind, int], ...]] = {}
-    objects: dict[tuple[Kind, int], Record] = {}
-    for owner, *row in rows:
-        record = read(tuple(row))
-        key = (target, record.id)
-        objects[key] = record
-        links[owner] = (*links.get(owner, ()), key)
-    return Related(links, objects)
+    links: dict[int, list[tuple[Kind, int]]] = {}
+    objects: dict[int, Record] = {}
+    for row in rows:
+        record = read(row[1:])
+        objects[record.id] = record
+        links.setdefault(row[0], []).append((target, record.id))
+    return Related(links, {target: objects})
 
 
 def _subjects(tx: Transaction, records: tuple[Record, ...]) -> Related:
-    links: dict[int, tuple[tuple[Kind, int], ...]] = {}
+    links: dict[int, list[tuple[Kind, int]]] = {}
+    ids: dict[Kind, set[int]] = {}
     for record in records:
         assert isinstance(record, ExternalReference)
-        links[record.id] = ((SUBJECT_KINDS[record.subject_type], record.subject_id),)
-    objects: dict[tuple[Kind, int], Record] = {}
-    for target in SUBJECT_KINDS.values():
-        ids = {subject for [(kind, subject)] in links.values() if kind is target}
-        objects |= _by_ids(tx, target, ids)
-    return Related(links, objects)
+        kind = SUBJECT_KINDS[record.subject_type]
+        links[record.id] = [(kind, record.subject_id)]
+        ids.setdefault(kind, set()).add(record.subject_id)
+    return Related(links, {kind: _by_ids(tx, kind, wanted) for kind, wanted in ids.items()})
 
 
-def _by_ids(tx: Transaction, kind: Kind, ids: set[int]) -> dict[tuple[Kind, int], Record]:
+def _by_ids(tx: Transaction, kind: Kind, ids: set[int]) -> dict[int, Record]:
     if not ids:
         return {}
     rows = tx.rows(by_ids_statement(kind), {"ids": tuple(sorted(ids))})
-    return {(kind, record.id): record for record in map(SELECTIONS[kind].read, rows)}
+    return {record.id: record for record in map(SELECTIONS[kind].read, rows)}

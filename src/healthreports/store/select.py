@@ -201,6 +201,8 @@ def _equal(table: Table, prefix: str, *columns: str) -> dict[str, Condition]:
 
 _COLORS: Final = {color.value: color for color in Color}
 _SYNC_STATUSES: Final = {status.value: status for status in SyncStatus}
+_SUBJECT_TYPES: Final = {subject_type.value: subject_type for subject_type in SubjectType}
+_PERMISSIONS: Final = {permission.value: permission for permission in AccountPermission}
 _FLAGS: Final = {None: None, 0: False, 1: True}
 _REFERENCE_TEXTS: Final = (
     "service_name",
@@ -263,7 +265,8 @@ _WORKSPACE_NAMES: Final = tuple(column.name for column in _WORKSPACE_COLUMNS)
 
 def _read_workspace(row: Row) -> Workspace:
     values = dict(zip(_WORKSPACE_NAMES, row, strict=True))
-    return Workspace(**values | {"archived": bool(values["archived"])})
+    values["archived"] = _FLAGS[values["archived"]]
+    return Workspace(**values)
 
 
 _USER_COLUMNS: Final = tuple(column for column in users.columns if column.name != "created_at")
@@ -273,7 +276,8 @@ _USER_NAMES: Final = tuple(column.name for column in _USER_COLUMNS)
 
 def _read_user(row: Row) -> User:
     values = dict(zip(_USER_NAMES, row, strict=True))
-    return User(**values | {"permission": AccountPermission(values["permission"])})
+    values["permission"] = _PERMISSIONS[values["permission"]]
+    return User(**values)
 
 
 _EXTERNAL_COLUMNS: Final = tuple(external_references.columns)
@@ -283,14 +287,10 @@ _EXTERNAL_NAMES: Final = tuple(column.name for column in _EXTERNAL_COLUMNS)
 
 def _read_reference(row: Row) -> ExternalReference:
     values = dict(zip(_EXTERNAL_NAMES, row, strict=True))
-    return ExternalReference(
-        **values
-        | {
-            "subject_type": SubjectType(values["subject_type"]),
-            "status": _SYNC_STATUSES[values["status"]],
-            "locked": _FLAGS[values["locked"]],
-        }
-    )
+    values["subject_type"] = _SUBJECT_TYPES[values["subject_type"]]
+    values["status"] = _SYNC_STATUSES[values["status"]]
+    values["locked"] = _FLAGS[values["locked"]]
+    return ExternalReference(**values)
 
 
 _newer: Final = status_reports.alias("newer")
