@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from healthreports.core.errors import StorageUnavailable
+from healthreports.core.errors import StorageUnavailable, Unauthenticated
 from healthreports.core.model import Instant
+from healthreports.core.vocabulary import AccountPermission
+from healthreports.service import tokens
+from healthreports.service.people import create_user
 from healthreports.store import people
 from healthreports.store.database import Database, Transaction, compiled
 from healthreports.store.schema import accounts
@@ -83,3 +86,68 @@ def test_a_file_that_is_gone_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable):
         database.read_here(titles)
     database.close()
+
+
+def test_reads_of_one_turn_of_the_loop_share_a_snapshot_and_later_ones_see_more(
+    database: Database,
+) -> None:
+    async def work() -> tuple[list[str], list[str], list[str]]:
+        first = await database.read(titles)
+        database.write_here(lambda tx: add(tx, "meanwhile"))
+        second = await database.read(titles)
+        await asyncio.sleep(0)
+        return first, second, await database.read(titles)
+
+    assert asyncio.run(work()) == ([], [], ["meanwhile"])
+
+
+def test_who_was_told_of_a_write_sees_it(database: Database) -> None:
+    async def work() -> list[str]:
+        await database.read(titles)
+        await database.write(lambda tx: add(tx, "told"))
+        return await database.read(titles)
+
+    assert asyncio.run(work()) == ["told"]
+
+
+def test_what_is_remembered_as_unchanged_is_forgotten_when_anybody_writes(
+    database: Database, tmp_path: Path
+) -> None:
+    elsewhere = Database(tmp_path / "x.sqlite3", 1.0)
+
+    def remember(tx: Transaction) -> None:
+        tx.unchanged["something"] = 1
+
+    async def work() -> tuple[dict, dict]:
+        await database.read(remember)
+        await asyncio.sleep(0)
+        before = await database.read(lambda tx: dict(tx.unchanged))
+        await asyncio.sleep(0)
+        elsewhere.write_here(lambda tx: add(tx, "elsewhere"))
+        return before, await database.read(lambda tx: dict(tx.unchanged))
+
+    assert asyncio.run(work()) == ({"something": 1}, {})
+    elsewhere.close()
+
+
+def test_a_remembered_token_still_expires(database: Database) -> None:
+    def issue(tx: Transaction) -> str:
+        account_id = people.insert_account(tx, "A", Instant(0))
+        user = create_user(
+            tx,
+            account_id,
+            full_name="U",
+            email_address="u@example.org",
+            permission=AccountPermission.ADMINISTRATOR,
+            now=Instant(0),
+        )
+        return tokens.issue(tx, user, "t", Instant(0), expires_at=Instant(10))
+
+    secret = database.write_here(issue)
+
+    async def work() -> None:
+        await database.read(lambda tx: tokens.authenticate(tx, secret, Instant(9)))
+        with pytest.raises(Unauthenticated):
+            await database.read(lambda tx: tokens.authenticate(tx, secret, Instant(10)))
+
+    asyncio.run(work())
