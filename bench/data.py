@@ -100,11 +100,11 @@ def _fill_ours(tx: Transaction) -> dict[str, str]:
         workspace_id = people.create_workspace(
             tx, users["administrator"], f"Project {number}", start, f"What project {number} is for."
         )
-        people.join(tx, workspace_id, users["participant"], ParticipationPermission.EDIT)
+        people.join(tx, workspace_id, users["participant"], ParticipationPermission.EDIT, start)
     creator = Actor(
         user_id=users["participant"].id,
         account_id=account_id,
-        permission=users["participant"].permission,
+        permission=USERS["participant"],
         account_version=0,
     )
     for moment, sent in all_reports():

@@ -72,8 +72,8 @@ class Server:
 class Account:
     """An account of its own: a client for each role, and workspaces.
 
-    The administrator and the editor may write in both workspaces, the viewer sees the first, the
-    outsider none.
+    The administrator of the account and the editor, an admin of both workspaces, may write there;
+    the viewer sees the first, the outsider none.
     """
 
     id: int
@@ -134,8 +134,8 @@ def make_account(server: Server, database: Database) -> Account:
             for title in ("First", "Second")
         ]
         for space in spaces:
-            people.join(tx, space, users["editor"], ParticipationPermission.EDIT)
-        people.join(tx, spaces[0], users["viewer"], ParticipationPermission.VIEW)
+            people.join(tx, space, users["editor"], ParticipationPermission.ADMIN, now())
+        people.join(tx, spaces[0], users["viewer"], ParticipationPermission.VIEW, now())
         return account_id, users, secrets, list(map(str, spaces))
 
     account_id, users, secrets, spaces = database.write_here(work)

@@ -10,7 +10,14 @@ from healthreports.contract import openapi, params
 from healthreports.contract.failure import failure_of, is_expected
 from healthreports.contract.resources import RESOURCES, FieldType, FilterSpec, FilterType
 from healthreports.core import errors
-from healthreports.core.model import ExternalReference, StatusReport, User, Workspace
+from healthreports.core.model import (
+    AccountMembership,
+    ExternalReference,
+    Participation,
+    StatusReport,
+    User,
+    Workspace,
+)
 from healthreports.core.vocabulary import Kind
 
 MODELS = {
@@ -18,6 +25,8 @@ MODELS = {
     Kind.WORKSPACES: Workspace,
     Kind.USERS: User,
     Kind.EXTERNAL_REFERENCES: ExternalReference,
+    Kind.PARTICIPATIONS: Participation,
+    Kind.ACCOUNT_MEMBERSHIPS: AccountMembership,
 }
 ARGUMENTS = {
     errors.MalformedBody: ("why",),

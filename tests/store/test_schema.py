@@ -24,8 +24,8 @@ def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     connection = connect(path, 1.0)
     connection.executescript(
         "INSERT INTO accounts VALUES (1, 'A', 0, 0);"
-        "INSERT INTO users VALUES (1, 1, 'administrator', 'U', 'u@x.org', NULL, NULL, 0);"
-        "INSERT INTO workspaces VALUES (1, 1, 1, 'W', NULL, 0, 'invitation', NULL, NULL, 0, 0);"
+        "INSERT INTO users VALUES (1, 1, 'U', 'u@x.org', NULL, NULL, 0);"
+        "INSERT INTO workspaces VALUES (1, 1, 1, 'W', NULL, 0, 'invitation', 0, NULL, NULL, 0, 0);"
     )
     yield connection
     connection.close()
@@ -59,7 +59,8 @@ def test_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
 
 
 def parts(sql: str) -> set[str]:
-    return {line.strip().rstrip(",") for line in sql.splitlines()}
+    # A renamed table has its name in quotes.
+    return {line.strip().rstrip(",") for line in sql.replace('"', "").splitlines()}
 
 
 def test_the_newest_migration_is_the_one_the_server_asks_for() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from conftest import Account
 from expect import assert_envelope, assert_failure, only_record
+from healthreports.app import now
 from healthreports.core.vocabulary import ParticipationPermission
 from healthreports.service import people
 
@@ -255,7 +256,7 @@ def test_accounts_count_for_themselves(account: Account, other_account: Account)
 # 4, 2.2
 def test_a_new_participant_sees_and_writes_at_once(account: Account) -> None:
     api, ids = account.clients["outsider"], []
-    permissions = (ParticipationPermission.VIEW, ParticipationPermission.EDIT)
+    permissions = (ParticipationPermission.VIEW, ParticipationPermission.ADMIN)
     for place, permission in enumerate(permissions):
         space = account.workspaces[place]
         report_id = account.report(workspace_id=space)
@@ -273,4 +274,4 @@ def test_a_new_participant_sees_and_writes_at_once(account: Account) -> None:
 
 
 def join(tx, *, space_id: int, account: Account, permission: ParticipationPermission) -> None:
-    people.join(tx, space_id, account.users["outsider"], permission)
+    people.join(tx, space_id, account.users["outsider"], permission, now())

@@ -9,7 +9,7 @@ from healthreports.service import people
 
 
 @pytest.mark.parametrize("form", [False, True], ids=["json", "form"])
-def test_an_include_beside_the_root_key_counts(account: Account, form: bool) -> None:  # noqa: FBT001  a table of two
+def test_an_include_beside_the_root_key_counts(account: Account, form: bool) -> None:
     report = {"workspace_id": account.workspaces[0], "color": "red", "description": "Late."}
     if form:
         sent = {f"status_report[{name}]": value for name, value in report.items()}
@@ -32,7 +32,7 @@ def test_a_body_that_includes_nothing_wins_over_the_query(account: Account) -> N
     ("value", "found"),
     [("false", True), ("0", True), ("no", True), ("", True), ("true", False), ("1", False)],
 )
-def test_default_filters_can_be_switched_off(account: Account, value: str, found: bool) -> None:  # noqa: FBT001  a cell of the table
+def test_default_filters_can_be_switched_off(account: Account, value: str, found: bool) -> None:
     space = account.workspaces[1]
     account.database.write_here(lambda tx: people.archive(tx, int(space), now(), archived=True))
     params = {"apply_default_filters": value}

@@ -24,7 +24,7 @@ from healthreports.contract.resources import Resource
 from healthreports.core.errors import BodyTooLarge, MethodNotAllowed, NotFound, UnsupportedMedia
 from healthreports.core.query import Page
 from healthreports.core.vocabulary import MAX_ID
-from healthreports.service import lookup, references, reports
+from healthreports.service import administration, lookup, references, reports
 from healthreports.service.gateway import Gateway
 
 
@@ -126,21 +126,11 @@ class Handlers:
 
     async def change_report(self, resource: Resource, call: Call) -> Answer:
         """Change, then show."""
-        return await self._write_and_show(
-            resource,
-            call,
-            lambda tx, actor, sent, now: reports.change(
-                tx, actor, call.record_id(resource), sent, now
-            ),
-        )
+        return await self._change(resource, call, reports.change)
 
     async def delete_report(self, resource: Resource, call: Call) -> Answer:
         """Delete; no body."""
-        await self._gateway.write(
-            call.secret,
-            lambda tx, actor, _now: reports.delete(tx, actor, call.record_id(resource)),
-        )
-        return Answer(None)
+        return await self._delete(resource, call, reports.delete)
 
     async def create_or_update_reference(self, resource: Resource, call: Call) -> Answer:
         """Create or update, then show."""
@@ -148,9 +138,50 @@ class Handlers:
 
     async def delete_reference(self, resource: Resource, call: Call) -> Answer:
         """Delete; no body."""
+        return await self._delete(resource, call, references.delete)
+
+    async def create_workspace(self, resource: Resource, call: Call) -> Answer:
+        """Create, then show."""
+        return await self._write_and_show(resource, call, administration.create_workspace)
+
+    async def change_workspace(self, resource: Resource, call: Call) -> Answer:
+        """Change, then show."""
+        return await self._change(resource, call, administration.change_workspace)
+
+    async def create_participation(self, resource: Resource, call: Call) -> Answer:
+        """Create, then show."""
+        return await self._write_and_show(resource, call, administration.create_participation)
+
+    async def change_participation(self, resource: Resource, call: Call) -> Answer:
+        """Change, then show."""
+        return await self._change(resource, call, administration.change_participation)
+
+    async def delete_participation(self, resource: Resource, call: Call) -> Answer:
+        """Delete; no body."""
+        return await self._delete(resource, call, administration.delete_participation)
+
+    async def create_membership(self, resource: Resource, call: Call) -> Answer:
+        """Create, then show."""
+        return await self._write_and_show(resource, call, administration.create_membership)
+
+    async def change_membership(self, resource: Resource, call: Call) -> Answer:
+        """Change, then show."""
+        return await self._change(resource, call, administration.change_membership)
+
+    async def _change(self, resource: Resource, call: Call, use_case: Callable[..., int]) -> Answer:
+        """Run `use_case(tx, actor, id, sent, now) -> id` and show what it changed."""
+        return await self._write_and_show(
+            resource,
+            call,
+            lambda tx, actor, sent, now: use_case(tx, actor, call.record_id(resource), sent, now),
+        )
+
+    async def _delete(
+        self, resource: Resource, call: Call, use_case: Callable[..., None]
+    ) -> Answer:
+        """Run `use_case(tx, actor, id)`."""
         await self._gateway.write(
-            call.secret,
-            lambda tx, actor, _now: references.delete(tx, actor, call.record_id(resource)),
+            call.secret, lambda tx, actor, _now: use_case(tx, actor, call.record_id(resource))
         )
         return Answer(None)
 

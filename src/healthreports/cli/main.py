@@ -15,7 +15,7 @@ from healthreports.contract.moments import as_datetime
 from healthreports.contract.openapi import document_bytes
 from healthreports.core.errors import HealthReportsError
 from healthreports.core.model import Instant
-from healthreports.core.vocabulary import AccountPermission, ParticipationPermission
+from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Side
 from healthreports.service import people, tokens
 from healthreports.settings import BadSetting, Settings, load
 from healthreports.store.database import Transaction
@@ -111,15 +111,52 @@ def _workspace_create(settings: Settings, options: argparse.Namespace) -> None:
     print(f"workspace {_write(settings, work)}")
 
 
-def _workspace_join(settings: Settings, options: argparse.Namespace) -> None:
-    permission = ParticipationPermission(options.permission)
+def _user_permit(settings: Settings, options: argparse.Namespace) -> None:
+    permission = AccountPermission(options.permission)
     _write(
         settings,
-        lambda tx, _now: people.join(
-            tx, options.workspace, people.user_by_email(tx, options.user), permission
+        lambda tx, now: people.change_permission(
+            tx, people.user_by_email(tx, options.user), permission, now
         ),
     )
-    print(f"{options.user} participates in workspace {options.workspace}: {permission}")
+    print(f"{options.user} is {permission}")
+
+
+def _user_disable(settings: Settings, options: argparse.Namespace) -> None:
+    _write(
+        settings,
+        lambda tx, now: people.disable(
+            tx, people.user_by_email(tx, options.user), now, disabled=not options.undo
+        ),
+    )
+    print(f"{options.user} is {'back' if options.undo else 'disabled'}")
+
+
+def _workspace_join(settings: Settings, options: argparse.Namespace) -> None:
+    permission, side = ParticipationPermission(options.permission), Side(options.side)
+    _write(
+        settings,
+        lambda tx, now: people.join(
+            tx,
+            options.workspace,
+            people.user_by_email(tx, options.user),
+            permission,
+            now,
+            side=side,
+            team_lead=options.team_lead,
+        ),
+    )
+    print(f"{options.user} participates in workspace {options.workspace}: {side}, {permission}")
+
+
+def _workspace_clients(settings: Settings, options: argparse.Namespace) -> None:
+    shown = options.see == "yes"
+    _write(
+        settings, lambda tx, now: people.show_to_clients(tx, options.workspace, now, shown=shown)
+    )
+    print(
+        f"clients {'see' if shown else 'do not see'} the reports of workspace {options.workspace}"
+    )
 
 
 def _workspace_archive(settings: Settings, options: argparse.Namespace) -> None:
@@ -199,6 +236,12 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--name", required=True, help="the full name")
     made.add_argument("--email", required=True)
     _permission(made, AccountPermission, AccountPermission.COLLABORATOR)
+    permitted = _command(group, "permit", "change what a user may do in the account", _user_permit)
+    permitted.add_argument("user", metavar="EMAIL")
+    permitted.add_argument("permission", choices=list(AccountPermission))
+    disabled = _command(group, "disable", "stop a user's tokens at once", _user_disable)
+    disabled.add_argument("user", metavar="EMAIL")
+    disabled.add_argument("--undo", action="store_true", help="let them work again")
 
     _workspace_commands(commands)
     _token_commands(commands)
@@ -218,6 +261,13 @@ def _workspace_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
     joined.add_argument("workspace", type=int, metavar="ID")
     joined.add_argument("--user", required=True, metavar="EMAIL")
     _permission(joined, ParticipationPermission, ParticipationPermission.VIEW)
+    joined.add_argument(
+        "--side", choices=list(Side), default=Side.PROVIDER, help="(default: %(default)s)"
+    )
+    joined.add_argument("--team-lead", action="store_true")
+    clients = _command(group, "clients", "say whether clients see the reports", _workspace_clients)
+    clients.add_argument("workspace", type=int, metavar="ID")
+    clients.add_argument("see", choices=("yes", "no"))
     archived = _command(group, "archive", "archive a workspace", _workspace_archive)
     archived.add_argument("workspace", type=int, metavar="ID")
     archived.add_argument("--undo", action="store_true", help="bring it back")

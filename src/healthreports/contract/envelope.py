@@ -20,6 +20,9 @@ def envelope(page: Page) -> bytes:
     """The envelope around `page`, as UTF-8 JSON. Contract: 2."""
     resource, key, write = RESOURCES[page.kind], page.kind.value, _WRITE[page.kind]
     records = {str(record.id): write(record) for record in page.records}
+    for name in page.optional_fields:  # those there are need no conversion
+        for record in page.records:
+            records[str(record.id)][name] = getattr(record, name)
     answer: dict[str, Any] = {
         "count": page.count,
         "results": [{"key": key, "id": record_id} for record_id in records],
@@ -71,7 +74,9 @@ def _writer(resource: Resource) -> Callable[[Record], dict[str, Any]]:
     It is compiled, as dataclasses and named tuples are: a loop over the fields takes three times as
     long, and a page writes a hundred records. Field names are identifiers of ours, never input.
     """
-    items = ", ".join(f"{field.name!r}: {_expression(field)}" for field in resource.fields)
+    items = ", ".join(
+        f"{field.name!r}: {_expression(field)}" for field in resource.fields if not field.optional
+    )
     write: Callable[[Record], dict[str, Any]] = eval(  # noqa: S307  see above
         f"lambda record: {{{items}}}", {"str": str, "as_datetime": as_datetime}
     )

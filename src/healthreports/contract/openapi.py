@@ -10,10 +10,13 @@ import msgspec
 from healthreports import __version__
 from healthreports.contract.operations import BASE, OPERATIONS, Does, Operation
 from healthreports.contract.resources import (
+    ACCOUNT_MEMBERSHIPS,
     CHOICES,
     EXTERNAL_REFERENCES,
+    PARTICIPATIONS,
     RESOURCES,
     STATUS_REPORTS,
+    WORKSPACES,
     FieldType,
     FilterSpec,
     FilterType,
@@ -27,9 +30,12 @@ from healthreports.core.vocabulary import (
     MAX_LISTED,
     MAX_NAME,
     MAX_PAGE_SIZE,
+    AccountPermission,
     Category,
     Color,
     Kind,
+    ParticipationPermission,
+    Side,
     SubjectType,
     SyncStatus,
 )
@@ -41,6 +47,8 @@ _SCHEMA_NAMES: Final = {
     Kind.WORKSPACES: "Workspace",
     Kind.USERS: "User",
     Kind.EXTERNAL_REFERENCES: "ExternalReference",
+    Kind.PARTICIPATIONS: "Participation",
+    Kind.ACCOUNT_MEMBERSHIPS: "AccountMembership",
 }
 _TEXT: Final[Json] = {"type": "string"}
 _LONG_TEXT: Final[Json] = {"type": ["string", "null"], "maxLength": MAX_LINK}
@@ -78,6 +86,11 @@ _FILTER_SCHEMAS: Final[dict[FilterType, Json]] = {
     FilterType.TEXTS: _TEXT,
 }
 
+
+def _object(properties: Json, *required: str) -> Json:
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
 _REFERENCE_BODY: Final[Json] = {
     "type": "object",
     "properties": {
@@ -98,6 +111,25 @@ _REPORT_PROPERTIES: Final[Json] = {
     "external_reference": _REFERENCE_BODY,
 }
 _ANY_ID: Final[Json] = {"type": ["string", "integer"]}
+_FLAG: Final[Json] = {"type": "boolean"}
+_DATE: Final[Json] = {"type": ["string", "null"], "format": "date"}
+_WORKSPACE_PROPERTIES: Final[Json] = {
+    "title": _NAME,
+    "description": {"type": ["string", "null"], "maxLength": MAX_DESCRIPTION},
+    "archived": _FLAG,
+    "clients_see_status_reports": _FLAG,
+    "start_date": _DATE,
+    "due_date": _DATE,
+}
+_PARTICIPATION_PROPERTIES: Final[Json] = {
+    "side": {"type": "string", "enum": list(Side), "default": Side.PROVIDER},
+    "permission": {"type": "string", "enum": list(ParticipationPermission)},
+    "team_lead": _FLAG,
+}
+_MEMBERSHIP_PROPERTIES: Final[Json] = {
+    "permission": {"type": "string", "enum": list(AccountPermission)},
+    "disabled": _FLAG,
+}
 _BODIES: Final[dict[Does, tuple[Resource, Json]]] = {
     Does.CREATE_REPORT: (
         STATUS_REPORTS,
@@ -108,6 +140,28 @@ _BODIES: Final[dict[Does, tuple[Resource, Json]]] = {
         },
     ),
     Does.CHANGE_REPORT: (STATUS_REPORTS, {"type": "object", "properties": _REPORT_PROPERTIES}),
+    Does.CREATE_WORKSPACE: (WORKSPACES, _object(_WORKSPACE_PROPERTIES, "title")),
+    Does.CHANGE_WORKSPACE: (WORKSPACES, _object(_WORKSPACE_PROPERTIES)),
+    Does.CREATE_PARTICIPATION: (
+        PARTICIPATIONS,
+        _object(
+            {"workspace_id": _ANY_ID, "user_id": _ANY_ID, **_PARTICIPATION_PROPERTIES},
+            "workspace_id",
+            "user_id",
+            "permission",
+        ),
+    ),
+    Does.CHANGE_PARTICIPATION: (PARTICIPATIONS, _object(_PARTICIPATION_PROPERTIES)),
+    Does.CREATE_MEMBERSHIP: (
+        ACCOUNT_MEMBERSHIPS,
+        _object(
+            {"full_name": _NAME, "email_address": _NAME, **_MEMBERSHIP_PROPERTIES},
+            "full_name",
+            "email_address",
+            "permission",
+        ),
+    ),
+    Does.CHANGE_MEMBERSHIP: (ACCOUNT_MEMBERSHIPS, _object(_MEMBERSHIP_PROPERTIES)),
     Does.CREATE_OR_UPDATE_REFERENCE: (
         EXTERNAL_REFERENCES,
         {
@@ -122,7 +176,7 @@ _BODIES: Final[dict[Does, tuple[Resource, Json]]] = {
         },
     ),
 }
-_DELETES: Final = (Does.DELETE_REPORT, Does.DELETE_REFERENCE)
+_DELETES: Final = (Does.DELETE_REPORT, Does.DELETE_REFERENCE, Does.DELETE_PARTICIPATION)
 _REFUSALS: Final = {
     "400": "the request cannot be read",
     "401": "no valid token",
@@ -242,6 +296,7 @@ def _filter(spec: FilterSpec) -> Json:
 def _paging(resource: Resource) -> list[Json]:
     integer: Json = {"type": "integer"}
     sorts = ", ".join(resource.sorts)
+    optional = ", ".join(field.name for field in resource.fields if field.optional)
     size = {**integer, "default": DEFAULT_PAGE_SIZE, "maximum": MAX_PAGE_SIZE}
     return [
         _query("only", _TEXT, f"these ids, comma-separated, at most {MAX_LISTED}; no paging"),
@@ -250,7 +305,7 @@ def _paging(resource: Resource) -> list[Json]:
         _query("limit", integer, "with offset: how many rows, instead of page and per_page"),
         _query("offset", integer, "with limit: how many rows to skip"),
         _query("order", _TEXT, f"extension: one of {sorts}, then :asc or :desc"),
-        _query("optional_fields", _TEXT, "comma-separated; no resource has any, all are ignored"),
+        _query("optional_fields", _TEXT, f"comma-separated: {optional or 'there are none'}"),
     ]
 
 
@@ -283,7 +338,7 @@ def _record(resource: Resource) -> Json:
     return {
         "type": "object",
         "properties": properties,
-        "required": [field.name for field in resource.fields],
+        "required": [field.name for field in resource.fields if not field.optional],
     }
 
 

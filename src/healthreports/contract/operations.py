@@ -4,7 +4,9 @@ from enum import StrEnum, auto
 from typing import Final, NamedTuple
 
 from healthreports.contract.resources import (
+    ACCOUNT_MEMBERSHIPS,
     EXTERNAL_REFERENCES,
+    PARTICIPATIONS,
     STATUS_REPORTS,
     USERS,
     WORKSPACES,
@@ -26,6 +28,13 @@ class Does(StrEnum):
     DELETE_REPORT = auto()
     CREATE_OR_UPDATE_REFERENCE = auto()
     DELETE_REFERENCE = auto()
+    CREATE_WORKSPACE = auto()
+    CHANGE_WORKSPACE = auto()
+    CREATE_PARTICIPATION = auto()
+    CHANGE_PARTICIPATION = auto()
+    DELETE_PARTICIPATION = auto()
+    CREATE_MEMBERSHIP = auto()
+    CHANGE_MEMBERSHIP = auto()
 
 
 class Operation(NamedTuple):
@@ -89,12 +98,100 @@ OPERATIONS: Final = (
         "Delete a status report",
     ),
     Operation("GET", "/workspaces", WORKSPACES, Does.FIND, "GetWorkspaces", "List workspaces"),
+    Operation(
+        "POST",
+        "/workspaces",
+        WORKSPACES,
+        Does.CREATE_WORKSPACE,
+        "CreateWorkspace",
+        "Create a workspace; its creator becomes an admin of it",
+    ),
     Operation("GET", "/workspaces/{id}", WORKSPACES, Does.SHOW, "GetWorkspace", "Show a workspace"),
+    Operation(
+        "PUT",
+        "/workspaces/{id}",
+        WORKSPACES,
+        Does.CHANGE_WORKSPACE,
+        "UpdateWorkspace",
+        "Change a workspace, archive it or bring it back",
+    ),
     Operation("GET", "/users", USERS, Does.FIND, "GetUsers", "List the users of the account"),
     Operation(
         "GET", "/users/me", USERS, Does.SHOW_ME, "GetMe", "Show the user that the token stands for"
     ),
     Operation("GET", "/users/{id}", USERS, Does.SHOW, "GetUser", "Show a user"),
+    Operation(
+        "GET",
+        "/participations",
+        PARTICIPATIONS,
+        Does.FIND,
+        "GetParticipations",
+        "List who participates in what",
+    ),
+    Operation(
+        "POST",
+        "/participations",
+        PARTICIPATIONS,
+        Does.CREATE_PARTICIPATION,
+        "CreateParticipation",
+        "Let a user participate in a workspace",
+    ),
+    Operation(
+        "GET",
+        "/participations/{id}",
+        PARTICIPATIONS,
+        Does.SHOW,
+        "GetParticipation",
+        "Show a participation",
+    ),
+    Operation(
+        "PUT",
+        "/participations/{id}",
+        PARTICIPATIONS,
+        Does.CHANGE_PARTICIPATION,
+        "UpdateParticipation",
+        "Change a participation",
+    ),
+    Operation(
+        "DELETE",
+        "/participations/{id}",
+        PARTICIPATIONS,
+        Does.DELETE_PARTICIPATION,
+        "DeleteParticipation",
+        "Let a user no longer participate",
+    ),
+    Operation(
+        "GET",
+        "/account_memberships",
+        ACCOUNT_MEMBERSHIPS,
+        Does.FIND,
+        "GetAccountMemberships",
+        "List the memberships of the account",
+    ),
+    Operation(
+        "POST",
+        "/account_memberships",
+        ACCOUNT_MEMBERSHIPS,
+        Does.CREATE_MEMBERSHIP,
+        "CreateAccountMembership",
+        "Create a user of the account",
+    ),
+    Operation(
+        "GET",
+        "/account_memberships/{id}",
+        ACCOUNT_MEMBERSHIPS,
+        Does.SHOW,
+        "GetAccountMembership",
+        "Show a membership",
+    ),
+    Operation(
+        "PUT",
+        "/account_memberships/{id}",
+        ACCOUNT_MEMBERSHIPS,
+        Does.CHANGE_MEMBERSHIP,
+        "UpdateAccountMembership",
+        "Change a user's permission, disable the user or let it back",
+    ),
     Operation(
         "GET",
         "/external_references",

@@ -52,6 +52,7 @@ def _list_query(kind: Kind, query_string: str) -> Query:
         window=_window(params),
         only=_only(params),
         includes=_includes(resource, params),
+        optional_fields=_optional_fields(resource, params),
     )
 
 
@@ -70,12 +71,18 @@ def show_query(resource: Resource, params: Params, record_id: int) -> Query:
         filters=_filters(resource, params, defaults_only=True),
         only=(record_id,),
         includes=_includes(resource, params),
+        optional_fields=_optional_fields(resource, params),
     )
 
 
 def written_query(resource: Resource, params: Params, record_id: int) -> Query:
     """The question for the record just written: only `include` applies. Contract: 2.5."""
-    return Query(kind=resource.kind, only=(record_id,), includes=_includes(resource, params))
+    return Query(
+        kind=resource.kind,
+        only=(record_id,),
+        includes=_includes(resource, params),
+        optional_fields=_optional_fields(resource, params),
+    )
 
 
 def ruby_integer(text: str) -> int:
@@ -110,6 +117,13 @@ def _includes(resource: Resource, params: Params) -> tuple[str, ...]:
         return ()
     names = dict.fromkeys(params["include"].split(","))
     return tuple(name for name in names if resource.association(name))
+
+
+def _optional_fields(resource: Resource, params: Params) -> tuple[str, ...]:
+    if "optional_fields" not in params:
+        return ()
+    asked = {name.strip() for name in params["optional_fields"].split(",")}
+    return tuple(one.name for one in resource.fields if one.optional and one.name in asked)
 
 
 def _sort(resource: Resource, params: Params) -> Sort:

@@ -11,7 +11,15 @@ from typing import Final
 import msgspec
 
 from healthreports.core.query import Sort
-from healthreports.core.vocabulary import SUBJECT_KINDS, Color, Kind, SyncStatus
+from healthreports.core.vocabulary import (
+    SUBJECT_KINDS,
+    AccountPermission,
+    Color,
+    Kind,
+    ParticipationPermission,
+    Side,
+    SyncStatus,
+)
 
 
 class FieldType(StrEnum):
@@ -22,6 +30,9 @@ class FieldType(StrEnum):
     TEXT = auto()
     COLOR = auto()
     SYNC_STATUS = auto()
+    SIDE = auto()
+    PARTICIPATION_PERMISSION = auto()
+    ACCOUNT_PERMISSION = auto()
     FLAG = auto()
     DATE = auto()
     TIME = auto()
@@ -39,11 +50,15 @@ class FilterType(StrEnum):
 
 
 class Field(msgspec.Struct, frozen=True):
-    """An attribute that every answer has. It has the same name in the model."""
+    """An attribute that every answer has, or where it is `optional` those that ask for it (4.4).
+
+    It has the same name in the model.
+    """
 
     name: str
     type: FieldType
     nullable: bool = False
+    optional: bool = False
 
 
 class Association(msgspec.Struct, frozen=True):
@@ -168,6 +183,7 @@ WORKSPACES: Final = Resource(
         Field("creator_id", FieldType.ID, nullable=True),
         Field("created_at", FieldType.TIME),
         Field("updated_at", FieldType.TIME),
+        Field("clients_see_status_reports", FieldType.FLAG, optional=True),
     ),
     associations=(
         Association("creator", (Kind.USERS,), "creator_id", column=True),
@@ -244,11 +260,62 @@ EXTERNAL_REFERENCES: Final = Resource(
     default_sort=Sort("last_synced_at", descending=True),
 )
 
+PARTICIPATIONS: Final = Resource(
+    kind=Kind.PARTICIPATIONS,
+    root="participation",
+    fields=(
+        Field("id", FieldType.ID),
+        Field("workspace_id", FieldType.ID),
+        Field("user_id", FieldType.ID),
+        Field("side", FieldType.SIDE),
+        Field("permission", FieldType.PARTICIPATION_PERMISSION),
+        Field("team_lead", FieldType.FLAG),
+        Field("created_at", FieldType.TIME),
+        Field("updated_at", FieldType.TIME),
+    ),
+    associations=(
+        Association("user", (Kind.USERS,), "user_id", column=True),
+        Association("workspace", (Kind.WORKSPACES,), "workspace_id", column=True),
+    ),
+    filters=(
+        FilterSpec("workspace_id", FilterType.IDS, "in these workspaces, comma-separated"),
+        FilterSpec("user_id", FilterType.IDS, "of these users, comma-separated"),
+    ),
+    sorts=("id", "created_at", "updated_at"),
+)
+
+ACCOUNT_MEMBERSHIPS: Final = Resource(
+    kind=Kind.ACCOUNT_MEMBERSHIPS,
+    root="account_membership",
+    fields=(
+        Field("id", FieldType.ID),
+        Field("user_id", FieldType.ID),
+        Field("permission", FieldType.ACCOUNT_PERMISSION),
+        Field("disabled_at", FieldType.TIME, nullable=True),
+        Field("created_at", FieldType.TIME),
+        Field("updated_at", FieldType.TIME),
+    ),
+    associations=(Association("user", (Kind.USERS,), "user_id", column=True),),
+    filters=(FilterSpec("user_id", FilterType.IDS, "of these users, comma-separated"),),
+    sorts=("id", "created_at", "updated_at"),
+)
+
 RESOURCES: Final = {
-    resource.kind: resource for resource in (STATUS_REPORTS, WORKSPACES, USERS, EXTERNAL_REFERENCES)
+    resource.kind: resource
+    for resource in (
+        STATUS_REPORTS,
+        WORKSPACES,
+        USERS,
+        EXTERNAL_REFERENCES,
+        PARTICIPATIONS,
+        ACCOUNT_MEMBERSHIPS,
+    )
 }
 
 CHOICES: Final = {
     FieldType.COLOR: tuple(Color),
     FieldType.SYNC_STATUS: tuple(SyncStatus),
+    FieldType.SIDE: tuple(Side),
+    FieldType.PARTICIPATION_PERMISSION: tuple(ParticipationPermission),
+    FieldType.ACCOUNT_PERMISSION: tuple(AccountPermission),
 }

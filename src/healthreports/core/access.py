@@ -1,69 +1,144 @@
-"""Who may do what, as one table and one function.
+"""Who may do what, as one table and the function that reads it.
 
 The contract leaves permissions to the account (5.1, 5.2): what an actor cannot see is not there,
 what it sees but may not change is forbidden. `service/` asks here; lists are narrowed by `Reach`,
-so that counts are right.
+so that counts are right. Where the public reference is silent the rules are inferred; README says
+which. A test walks the table cell by cell.
 """
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
-from healthreports.core.model import Actor, Participation
-from healthreports.core.vocabulary import AccountPermission, ParticipationPermission
+from healthreports.core.model import Actor, Participation, StatusReport, Workspace
+from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Side
 
 
 class Action(StrEnum):
-    """What can be done with the status reports and external references of a workspace."""
+    """What can be done in one workspace."""
 
-    SEE = "see"
-    WRITE = "write"
+    SEE_WORKSPACE = "see workspace"
+    SEE_REPORTS = "see reports"
+    CREATE_REPORT = "create report"
+    CHANGE_REPORT = "change report"
+    CHANGE_WORKSPACE = "change workspace"
 
 
 class Standing(StrEnum):
-    """How an actor stands to one workspace of its own account."""
+    """How an actor stands to a workspace of its account, or to a report in it; maybe several."""
 
     ADMINISTRATOR = "administrator"
-    EDITOR = "editor"
-    VIEWER = "viewer"
-    OUTSIDER = "outsider"
+    REPORTS_VIEWER = "reports viewer"
+    PROVIDER_ADMIN = "provider admin"
+    PROVIDER_EDIT = "provider edit"
+    PROVIDER_VIEW = "provider view"
+    CLIENT = "client"
+    CLIENT_SHOWN = "client, reports shown"
+    AUTHOR = "author of the report"
 
 
-ALLOWED: dict[Standing, frozenset[Action]] = {
-    Standing.ADMINISTRATOR: frozenset({Action.SEE, Action.WRITE}),
-    Standing.EDITOR: frozenset({Action.SEE, Action.WRITE}),
-    Standing.VIEWER: frozenset({Action.SEE}),
-    Standing.OUTSIDER: frozenset(),
+_READ: Final = frozenset({Action.SEE_WORKSPACE, Action.SEE_REPORTS})
+
+ALLOWED: Final[dict[Standing, frozenset[Action]]] = {
+    Standing.ADMINISTRATOR: frozenset(Action),
+    Standing.REPORTS_VIEWER: _READ,
+    Standing.PROVIDER_ADMIN: frozenset(Action),
+    Standing.PROVIDER_EDIT: _READ | {Action.CREATE_REPORT},
+    Standing.PROVIDER_VIEW: _READ,
+    Standing.CLIENT: frozenset({Action.SEE_WORKSPACE}),
+    Standing.CLIENT_SHOWN: _READ,
+    Standing.AUTHOR: frozenset({Action.CHANGE_REPORT}),
 }
+# All that can be done in an archived workspace.
+ALLOWED_IN_ARCHIVE: Final = _READ
 
-_STANDING_OF = {
-    ParticipationPermission.EDIT: Standing.EDITOR,
-    ParticipationPermission.VIEW: Standing.VIEWER,
+# What is missing where an action is not allowed; seeing is never refused like this, but hidden.
+NEEDS: Final = {
+    Action.CREATE_REPORT: "creating a report needs the permission to edit in the workspace",
+    Action.CHANGE_REPORT: "changing a report needs its creator, the admin permission in the "
+    "workspace or an administrator of the account",
+    Action.CHANGE_WORKSPACE: "this needs the admin permission in the workspace "
+    "or an administrator of the account",
+}
+IN_ARCHIVE: Final = "the workspace is archived, and can only be read"
+NEEDS_ADMINISTRATOR: Final = "this needs an administrator of the account"
+NEEDS_CREATOR: Final = "creating a workspace needs a project creator or lead, or an administrator"
+
+# Who may do what in the account as a whole.
+MAY_CREATE_WORKSPACES: Final = frozenset(
+    {
+        AccountPermission.ADMINISTRATOR,
+        AccountPermission.PROJECT_LEAD,
+        AccountPermission.PROJECT_CREATOR,
+    }
+)
+MAY_MANAGE_PEOPLE: Final = frozenset({AccountPermission.ADMINISTRATOR})
+# Whom nothing of the account is hidden from.
+SEES_ACCOUNT: Final = frozenset({AccountPermission.ADMINISTRATOR, AccountPermission.REPORTS_VIEWER})
+
+_OF_ACCOUNT: Final = {
+    AccountPermission.ADMINISTRATOR: Standing.ADMINISTRATOR,
+    AccountPermission.REPORTS_VIEWER: Standing.REPORTS_VIEWER,
+}
+_OF_PROVIDER: Final = {
+    ParticipationPermission.ADMIN: Standing.PROVIDER_ADMIN,
+    ParticipationPermission.EDIT: Standing.PROVIDER_EDIT,
+    ParticipationPermission.VIEW: Standing.PROVIDER_VIEW,
 }
 
 
 class Reach(msgspec.Struct, frozen=True):
-    """Which records an actor sees: all of an account, or, with `user_id`, its own workspaces'."""
+    """Which records an actor sees: all of an account, or, with `user_id`, what that user may."""
 
     account_id: int
     user_id: int | None
 
 
-def standing(actor: Actor, participation: Participation | None) -> Standing:
-    """How `actor` stands to a workspace of its account in which it has `participation`, if any."""
-    if actor.permission is AccountPermission.ADMINISTRATOR:
-        return Standing.ADMINISTRATOR
-    if participation is None:
-        return Standing.OUTSIDER
-    return _STANDING_OF[participation.permission]
+def standings(
+    actor: Actor,
+    workspace: Workspace,
+    participation: Participation | None,
+    report: StatusReport | None = None,
+) -> frozenset[Standing]:
+    """How `actor` stands to `workspace`, in which it has `participation`, and to a report there."""
+    found = set()
+    if actor.permission in _OF_ACCOUNT:
+        found.add(_OF_ACCOUNT[actor.permission])
+    if participation is not None and participation.side is Side.PROVIDER:
+        found.add(_OF_PROVIDER[participation.permission])
+    elif participation is not None:
+        shown = workspace.clients_see_status_reports
+        found.add(Standing.CLIENT_SHOWN if shown else Standing.CLIENT)
+    if report is not None and report.creator_id == actor.user_id:
+        found.add(Standing.AUTHOR)
+    return frozenset(found)
 
 
-def may(actor: Actor, action: Action, participation: Participation | None) -> bool:
-    """Whether `actor` may do `action` in a workspace in which it has `participation`, if any."""
-    return action in ALLOWED[standing(actor, participation)]
+def allowed(found: frozenset[Standing], *, archived: bool) -> frozenset[Action]:
+    """What one of the standings `found` allows, in an archived workspace or another.
+
+    An author who does not see the reports any more may not change its own either.
+    """
+    actions = frozenset[Action]().union(*(ALLOWED[standing] for standing in found))
+    if Action.SEE_REPORTS not in actions:
+        actions -= {Action.CHANGE_REPORT}
+    return actions & ALLOWED_IN_ARCHIVE if archived else actions
+
+
+def may(
+    actor: Actor,
+    action: Action,
+    workspace: Workspace,
+    participation: Participation | None,
+    report: StatusReport | None = None,
+) -> bool:
+    """Whether `actor` may do `action` in `workspace`, with `report` if it is about one."""
+    found = standings(actor, workspace, participation, report)
+    return action in allowed(found, archived=workspace.archived)
 
 
 def reach(actor: Actor) -> Reach:
-    """What `actor` sees: an administrator the whole account, anyone else where it participates."""
-    everything = actor.permission is AccountPermission.ADMINISTRATOR
+    """What `actor` sees: the whole account, or what it participates in."""
+    everything = actor.permission in SEES_ACCOUNT
     return Reach(actor.account_id, None if everything else actor.user_id)

@@ -43,6 +43,9 @@ class Fault(StrEnum):
     UNKNOWN_OBJECT = "unknown_object"
     REPEATED = "repeated"
     NOT_A_LINK = "not_a_link"
+    NOT_A_DATE = "not_a_date"
+    NOT_AN_ADDRESS = "not_an_address"
+    LAST_ADMINISTRATOR = "last_administrator"
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from healthreports.core.vocabulary import (
     Category,
     Color,
     ParticipationPermission,
+    Side,
     SubjectType,
     SyncStatus,
 )
@@ -56,6 +57,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     description: str | None
     archived: bool
     access_level: str
+    clients_see_status_reports: bool
     start_date: str | None
     due_date: str | None
     created_at: Instant
@@ -67,7 +69,6 @@ class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     id: int
     account_id: int
-    permission: AccountPermission
     full_name: str
     email_address: str
     headline: str | None
@@ -123,12 +124,30 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     account_version: int
 
 
+class AccountMembership(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A user's place in its account. A disabled one is as if the user's tokens were revoked."""
+
+    id: int
+    account_id: int
+    user_id: int
+    permission: AccountPermission
+    created_at: Instant
+    updated_at: Instant
+    disabled_at: Instant | None
+
+
 class Participation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A user's place in a workspace."""
 
+    id: int
+    account_id: int
     workspace_id: int
     user_id: int
+    side: Side
     permission: ParticipationPermission
+    team_lead: bool
+    created_at: Instant
+    updated_at: Instant
 
 
-Record = StatusReport | Workspace | User | ExternalReference
+Record = StatusReport | Workspace | User | ExternalReference | Participation | AccountMembership

@@ -43,6 +43,7 @@ class Query(msgspec.Struct, frozen=True):
     window: Window = Window()
     only: tuple[int, ...] | None = None
     includes: tuple[str, ...] = ()
+    optional_fields: tuple[str, ...] = ()
 
 
 class Related(msgspec.Struct, frozen=True):
@@ -64,3 +65,4 @@ class Page(msgspec.Struct, frozen=True):
     count: int
     window: Window
     related: dict[str, Related]
+    optional_fields: tuple[str, ...] = ()

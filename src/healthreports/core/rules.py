@@ -5,7 +5,9 @@ each function returns the draft as far as it could be read together with its pro
 that the contract does not name are ignored (1.4). Follows sections 3.3, 5.2 to 5.7.
 """
 
+import re
 from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -21,8 +23,11 @@ from healthreports.core.vocabulary import (
     MAX_ID,
     MAX_LINK,
     MAX_NAME,
+    AccountPermission,
     Category,
     Color,
+    ParticipationPermission,
+    Side,
     SubjectType,
     SyncStatus,
 )
@@ -34,6 +39,8 @@ Choice = TypeVar("Choice", bound=StrEnum)
 # Four categories, so more than four details cannot be right; up to here each one's fault is named.
 MAX_DETAILS_READ: Final = 100
 
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+")
 _FLAGS: Final = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
 _CATEGORY_ORDER: Final = {category: place for place, category in enumerate(Category)}
 
@@ -66,6 +73,77 @@ class ReportDraft(msgspec.Struct, frozen=True, kw_only=True):
     description: str | UnsetType = UNSET
     details: tuple[Detail, ...] | UnsetType = UNSET
     reference: ReferenceDraft | UnsetType = UNSET
+
+
+class WorkspaceDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A workspace as sent; what was not sent is UNSET."""
+
+    title: str | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+    archived: bool | UnsetType = UNSET
+    clients_see_status_reports: bool | UnsetType = UNSET
+    start_date: str | None | UnsetType = UNSET
+    due_date: str | None | UnsetType = UNSET
+
+
+class ParticipationDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A participation as sent; what was not sent is UNSET."""
+
+    workspace_id: int | UnsetType = UNSET
+    user_id: int | UnsetType = UNSET
+    side: Side | UnsetType = UNSET
+    permission: ParticipationPermission | UnsetType = UNSET
+    team_lead: bool | UnsetType = UNSET
+
+
+class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """An account membership as sent, with the user it is made for; not sent is UNSET."""
+
+    full_name: str | UnsetType = UNSET
+    email_address: str | UnsetType = UNSET
+    permission: AccountPermission | UnsetType = UNSET
+    disabled: bool | UnsetType = UNSET
+
+
+def check_workspace(sent: Sent, *, new: bool) -> tuple[WorkspaceDraft, list[Problem]]:
+    """Read the body of a workspace; a new one needs a title."""
+    reading = _Reading(sent)
+    draft = WorkspaceDraft(
+        title=reading.text("title", MAX_NAME, required=new, trimmed=True),
+        description=reading.text_or_null("description", MAX_DESCRIPTION),
+        archived=reading.flag("archived"),
+        clients_see_status_reports=reading.flag("clients_see_status_reports"),
+        start_date=reading.date_or_null("start_date"),
+        due_date=reading.date_or_null("due_date"),
+    )
+    return draft, reading.problems
+
+
+def check_participation(sent: Sent, *, new: bool) -> tuple[ParticipationDraft, list[Problem]]:
+    """Read the body of a participation; a new one needs all but `side` and `team_lead`."""
+    reading = _Reading(sent)
+    draft = ParticipationDraft(
+        workspace_id=reading.identity("workspace_id") if new else UNSET,
+        user_id=reading.identity("user_id") if new else UNSET,
+        side=reading.choice("side", Side, required=False),
+        permission=reading.choice("permission", ParticipationPermission, required=new),
+        team_lead=reading.flag("team_lead"),
+    )
+    return draft, reading.problems
+
+
+def check_membership(sent: Sent, *, new: bool) -> tuple[MembershipDraft, list[Problem]]:
+    """Read the body of an account membership; a new one needs the person and the permission."""
+    reading = _Reading(sent)
+    draft = MembershipDraft(
+        full_name=reading.text("full_name", MAX_NAME, required=True, trimmed=True)
+        if new
+        else UNSET,
+        email_address=reading.address("email_address") if new else UNSET,
+        permission=reading.choice("permission", AccountPermission, required=new),
+        disabled=reading.flag("disabled"),
+    )
+    return draft, reading.problems
 
 
 def check_new_report(sent: Sent) -> tuple[ReportDraft, list[Problem]]:
@@ -199,6 +277,25 @@ class _Reading:
             return _FLAGS[value]
         return self.note(name, Fault.NOT_A_BOOLEAN)
 
+    def flag(self, name: str) -> bool | UnsetType:
+        value = self.flag_or_null(name)
+        return self.note(name, Fault.NOT_A_BOOLEAN) if value is None else value
+
+    def date_or_null(self, name: str) -> str | None | UnsetType:
+        value = self.sent.get(name, UNSET)
+        if value is None or value is UNSET:
+            return value
+        if isinstance(value, str) and _is_date(value):
+            return value
+        return self.note(name, Fault.NOT_A_DATE)
+
+    def address(self, name: str) -> str | UnsetType:
+        """An e-mail address: whether mail arrives there, only mail can tell."""
+        value = self.text(name, MAX_NAME, required=True, trimmed=True)
+        if value is UNSET or _ADDRESS.fullmatch(value):
+            return value
+        return self.note(name, Fault.NOT_AN_ADDRESS)
+
     def choice(self, name: str, options: type[Choice], *, required: bool) -> Choice | UnsetType:
         if name not in self.sent:
             return self.note(name, Fault.MISSING) if required else UNSET
@@ -260,6 +357,17 @@ def _is_storable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_date(text: str) -> bool:
+    """A calendar date as ISO 8601 writes it; the library reads other forms too."""
+    if _DATE.fullmatch(text) is None:
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
         return False
     return True
 

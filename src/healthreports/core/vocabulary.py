@@ -40,6 +40,8 @@ class Kind(StrEnum):
     WORKSPACES = "workspaces"
     USERS = "users"
     EXTERNAL_REFERENCES = "external_references"
+    PARTICIPATIONS = "participations"
+    ACCOUNT_MEMBERSHIPS = "account_memberships"
 
 
 class SubjectType(StrEnum):
@@ -56,15 +58,26 @@ SUBJECT_KINDS: Final = {
 
 
 class AccountPermission(StrEnum):
-    """What a user may do in the whole account."""
+    """What a user may do in the whole account; the names are those of account memberships."""
 
     ADMINISTRATOR = "administrator"
+    REPORTS_VIEWER = "reports_viewer"
+    PROJECT_LEAD = "project_lead"
+    PROJECT_CREATOR = "project_creator"
     COLLABORATOR = "collaborator"
+
+
+class Side(StrEnum):
+    """For whom a participant is in a workspace: those who do the work, or those it is done for."""
+
+    PROVIDER = "provider"
+    CLIENT = "client"
 
 
 class ParticipationPermission(StrEnum):
     """What a participant may do in one workspace."""
 
+    ADMIN = "admin"
     EDIT = "edit"
     VIEW = "view"
 

@@ -92,7 +92,7 @@ def load(tx: Transaction) -> None:
     ]
     programmes = list(csv.DictReader(_csv().splitlines()))
     workspace_ids = [_load_workspace(tx, programme, users) for programme in programmes]
-    administrator = _actor(users[0])
+    administrator = _administrator(users[0])
     for workspace_id, programme in zip(workspace_ids, programmes, strict=True):
         reports.create(tx, administrator, _published(workspace_id, programme), published)
     for week in range(WEEKS):
@@ -109,9 +109,12 @@ def _instant(moment: datetime) -> Instant:
     return Instant(int(moment.timestamp()) * 1_000_000)
 
 
-def _actor(user: User) -> Actor:
+def _administrator(user: User) -> Actor:
     return Actor(
-        user_id=user.id, account_id=user.account_id, permission=user.permission, account_version=0
+        user_id=user.id,
+        account_id=user.account_id,
+        permission=AccountPermission.ADMINISTRATOR,
+        account_version=0,
     )
 
 
@@ -126,7 +129,7 @@ def _load_workspace(tx: Transaction, programme: dict[str, str], users: list[User
     for sample, user in zip(SAMPLE_USERS, users, strict=True):
         permission = sample.participates.get(programme["department"])
         if permission is not None:
-            people.join(tx, workspace_id, user, permission)
+            people.join(tx, workspace_id, user, permission, _instant(PUBLISHED))
     return workspace_id
 
 

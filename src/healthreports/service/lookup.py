@@ -1,8 +1,8 @@
 """Finding and showing records of any kind, within what the actor may see."""
 
-from healthreports.core.access import Action, may, reach
+from healthreports.core.access import IN_ARCHIVE, NEEDS, Action, may, reach
 from healthreports.core.errors import Forbidden, NotFound
-from healthreports.core.model import Actor, Record
+from healthreports.core.model import Actor, Record, StatusReport, Workspace
 from healthreports.core.query import Page, Query
 from healthreports.core.vocabulary import Kind
 from healthreports.store import people, records
@@ -27,7 +27,30 @@ def visible(tx: Transaction, actor: Actor, kind: Kind, record_id: int) -> Record
     return get(tx, actor, Query(kind, only=(record_id,))).records[0]
 
 
-def demand_write(tx: Transaction, actor: Actor, workspace_id: int) -> None:
-    """Raise Forbidden unless `actor` may write in a workspace that it sees. Contract: 5.2, 6."""
-    if not may(actor, Action.WRITE, people.participation(tx, workspace_id, actor.user_id)):
-        raise Forbidden("this needs the permission to edit in the workspace")
+def demand(
+    tx: Transaction,
+    actor: Actor,
+    action: Action,
+    workspace_id: int,
+    report: StatusReport | None = None,
+) -> None:
+    """Raise Forbidden unless `actor` may do `action` in a workspace that it sees.
+
+    `report` is the one that the action is about. Contract: 5.2, 6.
+    """
+    workspace = people.workspace(tx, workspace_id)
+    assert workspace is not None  # it is seen
+    demand_in(tx, actor, action, workspace, report)
+
+
+def demand_in(
+    tx: Transaction,
+    actor: Actor,
+    action: Action,
+    workspace: Workspace,
+    report: StatusReport | None = None,
+) -> None:
+    """`demand` for a workspace that is at hand."""
+    participation = people.participation(tx, workspace.id, actor.user_id)
+    if not may(actor, action, workspace, participation, report):
+        raise Forbidden(IN_ARCHIVE if workspace.archived else NEEDS[action])

@@ -3,8 +3,13 @@
 from msgspec.structs import replace
 
 from healthreports.core.errors import Fault, Invalid, Problem
-from healthreports.core.model import Instant, Participation, User, Workspace
-from healthreports.core.vocabulary import MAX_NAME, AccountPermission, ParticipationPermission
+from healthreports.core.model import AccountMembership, Instant, Participation, User, Workspace
+from healthreports.core.vocabulary import (
+    MAX_NAME,
+    AccountPermission,
+    ParticipationPermission,
+    Side,
+)
 from healthreports.store import people
 from healthreports.store.database import Transaction
 
@@ -42,13 +47,12 @@ def create_user(
     user = User(
         id=0,
         account_id=account_id,
-        permission=permission,
         full_name=full_name,
         email_address=email_address,
         headline=None,
         photo_path=None,
     )
-    return replace(user, id=people.insert_user(tx, user, now))
+    return replace(user, id=people.insert_user(tx, user, permission, now))
 
 
 def user_by_email(tx: Transaction, email_address: str) -> User:
@@ -74,6 +78,7 @@ def create_workspace(
             description=description,
             archived=False,
             access_level=DEFAULT_ACCESS_LEVEL,
+            clients_see_status_reports=False,
             start_date=None,
             due_date=None,
             created_at=now,
@@ -83,24 +88,86 @@ def create_workspace(
 
 
 def join(
-    tx: Transaction, workspace_id: int, user: User, permission: ParticipationPermission
-) -> None:
-    """Let `user` participate in a workspace of its own account. Raises Invalid."""
+    tx: Transaction,
+    workspace_id: int,
+    user: User,
+    permission: ParticipationPermission,
+    now: Instant,
+    *,
+    side: Side = Side.PROVIDER,
+    team_lead: bool = False,
+) -> int:
+    """Let `user` participate in a workspace of its own account. Returns the participation's id.
+
+    Raises Invalid.
+    """
     workspace = people.workspace(tx, workspace_id)
     if workspace is None or workspace.account_id != user.account_id:
         raise Invalid([Problem("workspace_id", Fault.UNKNOWN_OBJECT)])
     if people.participation(tx, workspace_id, user.id) is not None:
         raise Invalid([Problem("user_id", Fault.REPEATED)])
-    participation = Participation(workspace_id=workspace_id, user_id=user.id, permission=permission)
-    people.insert_participation(tx, participation, user.account_id)
+    return people.insert_participation(
+        tx,
+        Participation(
+            id=0,
+            account_id=user.account_id,
+            workspace_id=workspace_id,
+            user_id=user.id,
+            side=side,
+            permission=permission,
+            team_lead=team_lead,
+            created_at=now,
+            updated_at=now,
+        ),
+    )
 
 
 def archive(tx: Transaction, workspace_id: int, now: Instant, *, archived: bool) -> None:
     """Archive a workspace, or bring it back. Raises Invalid."""
+    workspace = _workspace(tx, workspace_id)
+    people.replace_workspace(tx, replace(workspace, archived=archived, updated_at=now))
+
+
+def show_to_clients(tx: Transaction, workspace_id: int, now: Instant, *, shown: bool) -> None:
+    """Let the client side of a workspace see its status reports, or not. Raises Invalid."""
+    workspace = _workspace(tx, workspace_id)
+    changed = replace(workspace, clients_see_status_reports=shown, updated_at=now)
+    people.replace_workspace(tx, changed)
+
+
+def change_permission(
+    tx: Transaction, user: User, permission: AccountPermission, now: Instant
+) -> None:
+    """Give `user` another permission in its account. Raises Invalid for the last administrator."""
+    membership = people.membership(tx, user.id)
+    change_membership(tx, replace(membership, permission=permission), now)
+
+
+def disable(tx: Transaction, user: User, now: Instant, *, disabled: bool) -> None:
+    """Stop the tokens of `user` at once, or let them work again. Raises Invalid.
+
+    The last administrator cannot be disabled: nobody could bring anybody back.
+    """
+    membership = people.membership(tx, user.id)
+    change_membership(tx, replace(membership, disabled_at=now if disabled else None), now)
+
+
+def change_membership(tx: Transaction, changed: AccountMembership, now: Instant) -> None:
+    """Store a changed membership. Raises Invalid where it would leave nobody to administer."""
+    administers = (
+        changed.permission is AccountPermission.ADMINISTRATOR and changed.disabled_at is None
+    )
+    others = people.administrators(tx, changed.account_id) - {changed.user_id}
+    if not administers and not others:
+        raise Invalid([Problem("permission", Fault.LAST_ADMINISTRATOR)])
+    people.replace_membership(tx, replace(changed, updated_at=now))
+
+
+def _workspace(tx: Transaction, workspace_id: int) -> Workspace:
     workspace = people.workspace(tx, workspace_id)
     if workspace is None:
         raise Invalid([Problem("workspace_id", Fault.UNKNOWN_OBJECT)])
-    people.set_archived(tx, workspace, archived=archived, now=now)
+    return workspace
 
 
 def _demand_names(**names: str) -> None:

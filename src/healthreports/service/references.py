@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from healthreports.core.access import Action
 from healthreports.core.errors import Fault, Invalid, NotFound, Problem
 from healthreports.core.model import (
     Actor,
@@ -16,7 +17,7 @@ from healthreports.core.model import (
 )
 from healthreports.core.rules import ReferenceDraft, Sent, check_reference
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind, SubjectType, SyncStatus
-from healthreports.service.lookup import demand_write, visible
+from healthreports.service.lookup import demand, visible
 from healthreports.store import people, references
 from healthreports.store.database import Transaction
 
@@ -34,7 +35,7 @@ def create_or_update(tx: Transaction, actor: Actor, sent: Sent, now: Instant) ->
         try:
             found = visible(tx, actor, SUBJECT_KINDS[named.type], named.id)
             subject = cast("Referable", found)
-            demand_write(tx, actor, _workspace_of(subject))
+            _demand_change(tx, actor, subject)
         except NotFound:
             problems.append(Problem("subject_id", Fault.UNKNOWN_OBJECT))
     if problems or subject is None:
@@ -66,7 +67,8 @@ def delete(tx: Transaction, actor: Actor, reference_id: int) -> None:
     """Delete a reference. Raises NotFound, Forbidden. Contract: 7."""
     found = visible(tx, actor, Kind.EXTERNAL_REFERENCES, reference_id)
     reference = cast("ExternalReference", found)
-    demand_write(tx, actor, reference.workspace_id)
+    kind = SUBJECT_KINDS[reference.subject_type]
+    _demand_change(tx, actor, cast("Referable", visible(tx, actor, kind, reference.subject_id)))
     references.delete_one(tx, reference.id)
     people.touch(tx, actor.account_id)
 
@@ -91,6 +93,14 @@ def _new_reference(subject: Referable, sent: dict[str, object], now: Instant) ->
         last_synced_at=now,
     )
     return replace(blank, **sent)
+
+
+def _demand_change(tx: Transaction, actor: Actor, subject: Referable) -> None:
+    """Raise Forbidden unless `actor` may change what the reference belongs to."""
+    if isinstance(subject, StatusReport):
+        demand(tx, actor, Action.CHANGE_REPORT, subject.workspace_id, subject)
+    else:
+        demand(tx, actor, Action.CHANGE_WORKSPACE, subject.id)
 
 
 def _workspace_of(subject: Referable) -> int:

@@ -5,6 +5,7 @@ from typing import cast
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from healthreports.core.access import Action
 from healthreports.core.errors import Fault, Invalid, NotFound, Problem
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
 from healthreports.core.rules import (
@@ -15,7 +16,7 @@ from healthreports.core.rules import (
     check_report_change,
 )
 from healthreports.core.vocabulary import Kind
-from healthreports.service.lookup import demand_write, visible
+from healthreports.service.lookup import demand, visible
 from healthreports.service.references import attach
 from healthreports.store import people, reports
 from healthreports.store.database import Transaction
@@ -29,7 +30,7 @@ def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
     draft, problems = check_new_report(sent)
     workspace = _workspace(tx, actor, draft.workspace_id, problems)
     if workspace is not None:
-        demand_write(tx, actor, workspace.id)
+        demand(tx, actor, Action.CREATE_REPORT, workspace.id)
     if problems or workspace is None:
         raise Invalid(problems)
     report = _new_report(actor, workspace, draft, now)
@@ -46,7 +47,7 @@ def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Insta
     Raises NotFound, Forbidden, Invalid with every fault. Contract: 3.5, 5.3, 5.4.
     """
     report = cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
-    demand_write(tx, actor, report.workspace_id)
+    demand(tx, actor, Action.CHANGE_REPORT, report.workspace_id, report)
     draft, problems = check_report_change(sent)
     if problems:
         raise Invalid(problems)
@@ -66,7 +67,7 @@ def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Insta
 def delete(tx: Transaction, actor: Actor, report_id: int) -> None:
     """Delete a report and its external references. Raises NotFound, Forbidden. Contract: 5.5."""
     report = cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
-    demand_write(tx, actor, report.workspace_id)
+    demand(tx, actor, Action.CHANGE_REPORT, report.workspace_id, report)
     reports.delete_with_references(tx, report_id)
     people.touch(tx, actor.account_id)
 

@@ -5,33 +5,79 @@ from typing import Any, Final, cast
 import msgspec
 from sqlalchemy import bindparam, select, update
 
-from healthreports.core.model import Instant, Participation, User, Workspace
-from healthreports.core.vocabulary import Kind, ParticipationPermission
-from healthreports.store.database import Transaction, compiled, insertion, replacement
-from healthreports.store.schema import accounts, participations, users, workspaces
+from healthreports.core.model import (
+    AccountMembership,
+    Instant,
+    Participation,
+    User,
+    Workspace,
+)
+from healthreports.core.vocabulary import AccountPermission, Kind
+from healthreports.store.database import Transaction, compiled, deletion, insertion, replacement
+from healthreports.store.schema import (
+    account_memberships,
+    accounts,
+    participations,
+    users,
+    workspaces,
+)
 from healthreports.store.select import SELECTIONS
 
 _INSERT_ACCOUNT: Final = insertion(accounts)
 _INSERT_USER: Final = insertion(users)
 _INSERT_WORKSPACE: Final = insertion(workspaces)
 _INSERT_PARTICIPATION: Final = insertion(participations)
+_INSERT_MEMBERSHIP: Final = insertion(account_memberships)
+_REPLACE_WORKSPACE: Final = replacement(
+    workspaces,
+    (
+        "title",
+        "description",
+        "archived",
+        "clients_see_status_reports",
+        "start_date",
+        "due_date",
+        "updated_at",
+    ),
+)
+_REPLACE_PARTICIPATION: Final = replacement(
+    participations, ("side", "permission", "team_lead", "updated_at")
+)
+_DELETE_PARTICIPATION: Final = deletion(participations)
+_REPLACE_MEMBERSHIP: Final = replacement(
+    account_memberships, ("permission", "updated_at", "disabled_at")
+)
 _TOUCH: Final = compiled(
     update(accounts)
     .where(accounts.c.id == bindparam("row_id"))
     .values(version=accounts.c.version + 1)
 )
 _ACCOUNTS: Final = compiled(select(accounts.c.id, accounts.c.title).order_by(accounts.c.id))
-_ARCHIVE: Final = replacement(workspaces, ("archived", "updated_at"))
+_MEMBERSHIP: Final = compiled(
+    select(*SELECTIONS[Kind.ACCOUNT_MEMBERSHIPS].columns).where(
+        account_memberships.c.user_id == bindparam("user_id")
+    )
+)
+_ADMINISTRATORS: Final = compiled(
+    select(account_memberships.c.user_id).where(
+        account_memberships.c.account_id == bindparam("account_id"),
+        account_memberships.c.permission == AccountPermission.ADMINISTRATOR,
+        account_memberships.c.disabled_at.is_(None),
+    )
+)
 _USER_BY_EMAIL: Final = compiled(
     select(*SELECTIONS[Kind.USERS].columns).where(
         users.c.email_address == bindparam("email_address")
     )
 )
+_USER: Final = compiled(
+    select(*SELECTIONS[Kind.USERS].columns).where(users.c.id == bindparam("row_id"))
+)
 _WORKSPACE: Final = compiled(
     select(*SELECTIONS[Kind.WORKSPACES].columns).where(workspaces.c.id == bindparam("row_id"))
 )
 _PARTICIPATION: Final = compiled(
-    select(participations.c.permission).where(
+    select(*SELECTIONS[Kind.PARTICIPATIONS].columns).where(
         participations.c.workspace_id == bindparam("workspace_id"),
         participations.c.user_id == bindparam("user_id"),
     )
@@ -48,30 +94,59 @@ def insert_account(tx: Transaction, title: str, now: Instant) -> int:
     return _inserted(tx.rows(_INSERT_ACCOUNT, {"title": title, "version": 0, "created_at": now}))
 
 
-def insert_user(tx: Transaction, user: User, now: Instant) -> int:
-    """Store a new user, whose `id` is not used. Returns the id it was given."""
+def insert_user(tx: Transaction, user: User, permission: AccountPermission, now: Instant) -> int:
+    """Store a new user, whose `id` is not used, and its membership. Returns the user's id."""
     user_id = _inserted(tx.rows(_INSERT_USER, msgspec.structs.asdict(user) | {"created_at": now}))
+    new = AccountMembership(
+        id=0,
+        account_id=user.account_id,
+        user_id=user_id,
+        permission=permission,
+        created_at=now,
+        updated_at=now,
+        disabled_at=None,
+    )
+    tx.rows(_INSERT_MEMBERSHIP, msgspec.structs.asdict(new))
     touch(tx, user.account_id)
     return user_id
 
 
-def insert_workspace(tx: Transaction, workspace: Workspace) -> int:
+def replace_membership(tx: Transaction, changed: AccountMembership) -> None:
+    """Store a membership in place of what had its id."""
+    tx.rows(_REPLACE_MEMBERSHIP, msgspec.structs.asdict(changed) | {"row_id": changed.id})
+    touch(tx, changed.account_id)
+
+
+def insert_workspace(tx: Transaction, new: Workspace) -> int:
     """Store a new workspace, whose `id` is not used. Returns the id it was given."""
-    workspace_id = _inserted(tx.rows(_INSERT_WORKSPACE, msgspec.structs.asdict(workspace)))
-    touch(tx, workspace.account_id)
+    workspace_id = _inserted(tx.rows(_INSERT_WORKSPACE, msgspec.structs.asdict(new)))
+    touch(tx, new.account_id)
     return workspace_id
 
 
-def insert_participation(tx: Transaction, participation: Participation, account_id: int) -> None:
-    """Store that a user participates in a workspace of the account."""
-    tx.rows(_INSERT_PARTICIPATION, msgspec.structs.asdict(participation))
-    touch(tx, account_id)
+def replace_workspace(tx: Transaction, changed: Workspace) -> None:
+    """Store a workspace in place of what had its id."""
+    tx.rows(_REPLACE_WORKSPACE, msgspec.structs.asdict(changed) | {"row_id": changed.id})
+    touch(tx, changed.account_id)
 
 
-def set_archived(tx: Transaction, workspace: Workspace, *, archived: bool, now: Instant) -> None:
-    """Archive a workspace, or bring it back."""
-    tx.rows(_ARCHIVE, {"row_id": workspace.id, "archived": archived, "updated_at": now})
-    touch(tx, workspace.account_id)
+def insert_participation(tx: Transaction, new: Participation) -> int:
+    """Store a new participation, whose `id` is not used. Returns the id it was given."""
+    participation_id = _inserted(tx.rows(_INSERT_PARTICIPATION, msgspec.structs.asdict(new)))
+    touch(tx, new.account_id)
+    return participation_id
+
+
+def replace_participation(tx: Transaction, changed: Participation) -> None:
+    """Store a participation in place of what had its id."""
+    tx.rows(_REPLACE_PARTICIPATION, msgspec.structs.asdict(changed) | {"row_id": changed.id})
+    touch(tx, changed.account_id)
+
+
+def delete_participation(tx: Transaction, gone: Participation) -> None:
+    """Delete a participation."""
+    tx.rows(_DELETE_PARTICIPATION, {"row_id": gone.id})
+    touch(tx, gone.account_id)
 
 
 def accounts_by_id(tx: Transaction) -> list[tuple[int, str]]:
@@ -82,6 +157,12 @@ def accounts_by_id(tx: Transaction) -> list[tuple[int, str]]:
 def user_by_email(tx: Transaction, email_address: str) -> User | None:
     """The user with that address, in lower case."""
     row = tx.row(_USER_BY_EMAIL, {"email_address": email_address})
+    return None if row is None else cast("User", SELECTIONS[Kind.USERS].read(row))
+
+
+def user(tx: Transaction, user_id: int) -> User | None:
+    """The user with that id, of whatever account."""
+    row = tx.row(_USER, {"row_id": user_id})
     return None if row is None else cast("User", SELECTIONS[Kind.USERS].read(row))
 
 
@@ -96,9 +177,19 @@ def participation(tx: Transaction, workspace_id: int, user_id: int) -> Participa
     row = tx.row(_PARTICIPATION, {"workspace_id": workspace_id, "user_id": user_id})
     if row is None:
         return None
-    return Participation(
-        workspace_id=workspace_id, user_id=user_id, permission=ParticipationPermission(row[0])
-    )
+    return cast("Participation", SELECTIONS[Kind.PARTICIPATIONS].read(row))
+
+
+def membership(tx: Transaction, user_id: int) -> AccountMembership:
+    """The user's place in its account."""
+    row = tx.row(_MEMBERSHIP, {"user_id": user_id})
+    assert row is not None  # a user is never stored without one
+    return cast("AccountMembership", SELECTIONS[Kind.ACCOUNT_MEMBERSHIPS].read(row))
+
+
+def administrators(tx: Transaction, account_id: int) -> set[int]:
+    """The ids of the users who administer the account and are not disabled."""
+    return {user_id for (user_id,) in tx.rows(_ADMINISTRATORS, {"account_id": account_id})}
 
 
 def _inserted(rows: list[tuple[Any, ...]]) -> int:

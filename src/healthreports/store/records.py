@@ -48,8 +48,8 @@ def page(tx: Transaction, query: Query, reach: Reach, account_version: int | Non
         count = len(records)
     else:
         count = _count(tx, query, reach, values, account_version)
-    related = {name: _related(tx, query.kind, name, records) for name in query.includes}
-    return Page(query.kind, records, count, query.window, related)
+    related = {name: _related(tx, query.kind, name, records, reach) for name in query.includes}
+    return Page(query.kind, records, count, query.window, related, query.optional_fields)
 
 
 def _is_short(query: Query) -> bool:
@@ -80,16 +80,21 @@ def _count(
     return count
 
 
-def _related(tx: Transaction, kind: Kind, name: str, records: tuple[Record, ...]) -> Related:
+def _related(
+    tx: Transaction, kind: Kind, name: str, records: tuple[Record, ...], reach: Reach
+) -> Related:
     association = SELECTIONS[kind].associations[name]
     match association:
         case Direct(target, column):
             ids = {getattr(record, column) for record in records} - {None}
             return Related({}, {target: _by_ids(tx, target, ids)})
         case Beside(target, may_scan=may_scan):
-            owners = tuple(record.id for record in records)
-            statement = beside_statement(kind, name)
-            rows = tx.rows(statement, {"owners": owners}, may_scan=may_scan) if owners else []
+            values = {
+                "owners": tuple(record.id for record in records),
+                "reach_user": reach.user_id,
+            }
+            statement = beside_statement(kind, name, narrowed=reach.user_id is not None)
+            rows = tx.rows(statement, values, may_scan=may_scan) if records else []
             return _beside(target, rows)
         case Subject():
             return _subjects(tx, records)

@@ -25,12 +25,13 @@ from healthreports.core.vocabulary import (
     Category,
     Color,
     ParticipationPermission,
+    Side,
     SubjectType,
     SyncStatus,
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0001"
+SCHEMA_REVISION: Final = "0002"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -89,15 +90,29 @@ users: Final = Table(
     metadata,
     _key(),
     _reference("account_id", "accounts"),
-    Column("permission", Text, nullable=False),
     Column("full_name", Text, nullable=False),
     Column("email_address", Text, nullable=False),
     Column("headline", Text),  # null until somebody gives one
     Column("photo_path", Text),  # null until somebody gives one
     _instant("created_at"),
-    _one_of("permission", tuple(AccountPermission)),
     UniqueConstraint("email_address"),
     Index("ix_users_account", "account_id", "id"),  # the list of an account's users
+    sqlite_autoincrement=_NO_REUSE,
+)
+
+account_memberships: Final = Table(
+    "account_memberships",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("user_id", "users"),
+    Column("permission", Text, nullable=False),
+    _instant("created_at"),
+    _instant("updated_at"),
+    _instant("disabled_at", nullable=True),  # null: the user may come in
+    _one_of("permission", tuple(AccountPermission)),
+    UniqueConstraint("user_id"),  # a user belongs to one account
+    Index("ix_account_memberships_account", "account_id", "id"),  # the list of an account's
     sqlite_autoincrement=_NO_REUSE,
 )
 
@@ -111,11 +126,13 @@ workspaces: Final = Table(
     Column("description", Text),  # null when there is none
     Column("archived", Integer, nullable=False),  # 0 or 1
     Column("access_level", Text, nullable=False),
+    Column("clients_see_status_reports", Integer, nullable=False),  # 0 or 1
     Column("start_date", Text),  # null when not planned; ISO 8601 calendar date
     Column("due_date", Text),  # null when not planned; ISO 8601 calendar date
     _instant("created_at"),
     _instant("updated_at"),
     CheckConstraint("archived IN (0, 1)", name="archived"),
+    CheckConstraint("clients_see_status_reports IN (0, 1)", name="clients_see_status_reports"),
     Index("ix_workspaces_account", "account_id", "id"),  # the list of an account's workspaces
     sqlite_autoincrement=_NO_REUSE,
 )
@@ -123,11 +140,22 @@ workspaces: Final = Table(
 participations: Final = Table(
     "participations",
     metadata,
-    Column("workspace_id", BigInteger, ForeignKey("workspaces.id"), primary_key=True),
-    Column("user_id", BigInteger, ForeignKey("users.id"), primary_key=True),
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("workspace_id", "workspaces"),
+    _reference("user_id", "users"),
+    Column("side", Text, nullable=False),
     Column("permission", Text, nullable=False),
+    Column("team_lead", Integer, nullable=False),  # 0 or 1
+    _instant("created_at"),
+    _instant("updated_at"),
+    _one_of("side", tuple(Side)),
     _one_of("permission", tuple(ParticipationPermission)),
+    CheckConstraint("team_lead IN (0, 1)", name="team_lead"),
+    UniqueConstraint("workspace_id", "user_id"),
     Index("ix_participations_user", "user_id", "workspace_id"),  # where a user participates
+    Index("ix_participations_account", "account_id", "id"),  # the list of an account's
+    sqlite_autoincrement=_NO_REUSE,
 )
 
 

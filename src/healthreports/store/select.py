@@ -26,8 +26,10 @@ from sqlalchemy import (
 )
 
 from healthreports.core.model import (
+    AccountMembership,
     Detail,
     ExternalReference,
+    Participation,
     Record,
     StatusReport,
     User,
@@ -39,11 +41,14 @@ from healthreports.core.vocabulary import (
     Category,
     Color,
     Kind,
+    ParticipationPermission,
+    Side,
     SubjectType,
     SyncStatus,
 )
 from healthreports.store.database import Row, Statement, among, compiled
 from healthreports.store.schema import (
+    account_memberships,
     color_column,
     description_column,
     external_references,
@@ -80,16 +85,15 @@ class Subject(NamedTuple):
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind is kept.
 
-    `workspace` is the column that says to which workspace a record belongs, None for kinds that the
-    whole account sees. The filters in `on_reference` must hold for one and the same external
-    reference (4.6). A page with no other filters than `indexed`, in an order of `indexed_sorts`, is
-    read from an index.
+    `within_reach` says which records of the account the user `reach_user` sees. The filters in
+    `on_reference` must hold for one and the same external reference (4.6). A page with no other
+    filters than `indexed`, in an order of `indexed_sorts`, is read from an index.
     """
 
     table: Table
     read: Callable[[Row], Record]
     columns: tuple[Column[Any], ...]
-    workspace: Column[Any] | None
+    within_reach: Condition
     sorts: Mapping[str, Column[Any]]
     filters: Mapping[str, Condition]
     on_reference: Mapping[str, Condition] = {}
@@ -150,30 +154,32 @@ def by_ids_statement(kind: Kind) -> Statement:
 
 
 @lru_cache
-def beside_statement(kind: Kind, name: str) -> Statement:
-    """The owner's id and the record, for each record that stands beside one of the `owners`."""
+def beside_statement(kind: Kind, name: str, *, narrowed: bool) -> Statement:
+    """The owner's id and the record, for each record that stands beside one of the `owners`.
+
+    `narrowed` to what the user `reach_user` sees, but for people: who takes part in something that
+    is seen is seen there.
+    """
     beside = SELECTIONS[kind].associations[name]
     assert isinstance(beside, Beside)
     target = SELECTIONS[beside.kind]
-    return compiled(
+    statement = (
         select(beside.owner, *target.columns)
         .select_from(beside.origin)
         .where(beside.condition, among(beside.owner, "owners"))
         .order_by(target.table.c.id)
     )
+    if narrowed and beside.kind is not Kind.USERS:
+        statement = statement.where(target.within_reach)
+    return compiled(statement)
 
 
 def _matching(
     statement: Select[Any], selection: Selection, names: tuple[str, ...], *, narrowed: bool
 ) -> Select[Any]:
     statement = statement.where(selection.table.c.account_id == bindparam("reach_account"))
-    if narrowed and selection.workspace is not None:
-        statement = statement.where(
-            exists().where(
-                participations.c.workspace_id == selection.workspace,
-                participations.c.user_id == bindparam("reach_user"),
-            )
-        )
+    if narrowed:
+        statement = statement.where(selection.within_reach)
     statement = statement.where(*(selection.filters[n] for n in names if n in selection.filters))
     together = [selection.on_reference[name] for name in names if name in selection.on_reference]
     return statement.where(_has_reference(*together)) if together else statement
@@ -266,6 +272,7 @@ _WORKSPACE_NAMES: Final = tuple(column.name for column in _WORKSPACE_COLUMNS)
 def _read_workspace(row: Row) -> Workspace:
     values = dict(zip(_WORKSPACE_NAMES, row, strict=True))
     values["archived"] = _FLAGS[values["archived"]]
+    values["clients_see_status_reports"] = _FLAGS[values["clients_see_status_reports"]]
     return Workspace(**values)
 
 
@@ -276,7 +283,6 @@ _USER_NAMES: Final = tuple(column.name for column in _USER_COLUMNS)
 
 def _read_user(row: Row) -> User:
     values = dict(zip(_USER_NAMES, row, strict=True))
-    values["permission"] = _PERMISSIONS[values["permission"]]
     return User(**values)
 
 
@@ -305,12 +311,57 @@ _IS_CURRENT: Final = ~exists().where(
     ),
 )
 
+_PARTICIPATION_COLUMNS: Final = tuple(participations.columns)
+_PARTICIPATION_NAMES: Final = tuple(column.name for column in _PARTICIPATION_COLUMNS)
+
+
+def _read_participation(row: Row) -> Participation:
+    values = dict(zip(_PARTICIPATION_NAMES, row, strict=True))
+    values["side"] = Side(values["side"])
+    values["permission"] = ParticipationPermission(values["permission"])
+    values["team_lead"] = _FLAGS[values["team_lead"]]
+    return Participation(**values)
+
+
+_MEMBERSHIP_COLUMNS: Final = tuple(account_memberships.columns)
+_MEMBERSHIP_NAMES: Final = tuple(column.name for column in _MEMBERSHIP_COLUMNS)
+
+
+def _read_membership(row: Row) -> AccountMembership:
+    values = dict(zip(_MEMBERSHIP_NAMES, row, strict=True))
+    values["permission"] = _PERMISSIONS[values["permission"]]
+    return AccountMembership(**values)
+
+
+_own: Final = participations.alias("own")
+_own_workspace: Final = workspaces.alias("own_workspace")
+# The user's own participation lets it see the reports, and not only that the workspace is there.
+_SHOWN: Final = or_(_own.c.side == Side.PROVIDER, _own_workspace.c.clients_see_status_reports == 1)
+
+
+def _participates(workspace_id: Column[Any], *conditions: Condition) -> Condition:
+    """The user `reach_user` participates in the workspace, in a way for which `conditions` hold."""
+    return (
+        exists()
+        .select_from(_own.join(_own_workspace, _own.c.workspace_id == _own_workspace.c.id))
+        .where(
+            _own.c.workspace_id == workspace_id,
+            _own.c.user_id == bindparam("reach_user"),
+            *conditions,
+        )
+    )
+
+
+_SHARES_A_WORKSPACE: Final = exists().where(
+    participations.c.user_id == users.c.id, _participates(participations.c.workspace_id)
+)
+
 SELECTIONS: Final[dict[Kind, Selection]] = {
     Kind.STATUS_REPORTS: Selection(
         table=status_reports,
         columns=_REPORT_COLUMNS,
         read=_read_report,
-        workspace=status_reports.c.workspace_id,
+        within_reach=_participates(status_reports.c.workspace_id, _SHOWN),
         sorts={name: status_reports.c[name] for name in ("id", "created_at", "updated_at")},
         filters={
             **_strictly(status_reports.c.created_at, "created"),
@@ -346,7 +397,7 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
         table=workspaces,
         columns=_WORKSPACE_COLUMNS,
         read=_read_workspace,
-        workspace=workspaces.c.id,
+        within_reach=_participates(workspaces.c.id),
         sorts={name: workspaces.c[name] for name in ("id", "created_at", "updated_at", "title")},
         filters={
             "include_archived": or_(
@@ -380,7 +431,7 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
         table=users,
         columns=_USER_COLUMNS,
         read=_read_user,
-        workspace=None,
+        within_reach=or_(users.c.id == bindparam("reach_user"), _SHARES_A_WORKSPACE),
         sorts={name: users.c[name] for name in ("id", "full_name")},
         filters={},
     ),
@@ -388,7 +439,13 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
         table=external_references,
         columns=_EXTERNAL_COLUMNS,
         read=_read_reference,
-        workspace=external_references.c.workspace_id,
+        within_reach=or_(
+            _participates(external_references.c.workspace_id, _SHOWN),
+            and_(
+                external_references.c.subject_type == SubjectType.WORKSPACE,
+                _participates(external_references.c.workspace_id),
+            ),
+        ),
         sorts={
             name: external_references.c[name] for name in ("id", "created_at", "last_synced_at")
         },
@@ -400,5 +457,31 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
         associations={"subject": Subject()},
         indexed=frozenset({"subject_type"}),
         indexed_sorts=frozenset({"id", "last_synced_at"}),
+    ),
+    Kind.PARTICIPATIONS: Selection(
+        table=participations,
+        columns=_PARTICIPATION_COLUMNS,
+        read=_read_participation,
+        within_reach=_participates(participations.c.workspace_id),
+        sorts={name: participations.c[name] for name in ("id", "created_at", "updated_at")},
+        filters={
+            "workspace_id": among(participations.c.workspace_id, "workspace_id"),
+            "user_id": among(participations.c.user_id, "user_id"),
+        },
+        associations={
+            "user": Direct(Kind.USERS, "user_id"),
+            "workspace": Direct(Kind.WORKSPACES, "workspace_id"),
+        },
+        indexed=frozenset({"workspace_id", "user_id"}),
+    ),
+    Kind.ACCOUNT_MEMBERSHIPS: Selection(
+        table=account_memberships,
+        columns=_MEMBERSHIP_COLUMNS,
+        read=_read_membership,
+        within_reach=account_memberships.c.user_id == bindparam("reach_user"),
+        sorts={name: account_memberships.c[name] for name in ("id", "created_at", "updated_at")},
+        filters={"user_id": among(account_memberships.c.user_id, "user_id")},
+        associations={"user": Direct(Kind.USERS, "user_id")},
+        indexed=frozenset({"user_id"}),
     ),
 }

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, select, update
 from healthreports.core.model import Actor, Instant, Token
 from healthreports.core.vocabulary import AccountPermission
 from healthreports.store.database import Row, Transaction, compiled, insertion
-from healthreports.store.schema import accounts, tokens, users
+from healthreports.store.schema import account_memberships, accounts, tokens, users
 
 _COLUMNS: Final = tuple(column for column in tokens.columns if column.name != "secret_hash")
 _INSERT: Final = insertion(tokens)
@@ -15,13 +15,18 @@ _ACTOR: Final = compiled(
     select(
         users.c.id,
         users.c.account_id,
-        users.c.permission,
+        account_memberships.c.permission,
         accounts.c.version,
         tokens.c.expires_at,
     )
     .join_from(tokens, users, tokens.c.user_id == users.c.id)
     .join(accounts, users.c.account_id == accounts.c.id)
-    .where(tokens.c.secret_hash == bindparam("secret_hash"), tokens.c.revoked_at.is_(None))
+    .join(account_memberships, account_memberships.c.user_id == users.c.id)
+    .where(
+        tokens.c.secret_hash == bindparam("secret_hash"),
+        tokens.c.revoked_at.is_(None),
+        account_memberships.c.disabled_at.is_(None),
+    )
 )
 _ALL: Final = compiled(
     select(users.c.email_address, *_COLUMNS)
@@ -38,7 +43,10 @@ _PERMISSIONS: Final = {permission.value: permission for permission in AccountPer
 
 
 def actor_of(tx: Transaction, secret_hash: str) -> tuple[Actor, Instant | None] | None:
-    """Whom the token with that hash stands for, and until when; None when unknown or revoked."""
+    """Whom the token with that hash stands for, and until when.
+
+    None when it is unknown or revoked, or its user is disabled.
+    """
     row = tx.row(_ACTOR, {"secret_hash": secret_hash})
     if row is None:
         return None

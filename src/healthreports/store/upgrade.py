@@ -24,8 +24,8 @@ class WrongSchema(HealthReportsError):
         self.says = says
 
 
-def upgrade(path: Path) -> None:
-    """Create the database if it is not there, and bring it to this version's schema.
+def upgrade(path: Path, revision: str = SCHEMA_REVISION) -> None:
+    """Create the database if it is not there, and bring it to `revision` of the schema.
 
     Raises WrongSchema for one of a newer version, or where the file cannot be written.
     """
@@ -43,7 +43,7 @@ def upgrade(path: Path) -> None:
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
     except SQLAlchemyError as error:
         raise WrongSchema(f"{path}: {error.__cause__ or error}") from error
     finally:

@@ -1,0 +1,191 @@
+"""What an administrator, or an admin of a workspace, manages over the API.
+
+The same people, memberships and workspaces as `service/people`, but as an actor and from a body.
+"""
+
+from typing import Any, cast
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from healthreports.core.access import (
+    MAY_CREATE_WORKSPACES,
+    MAY_MANAGE_PEOPLE,
+    NEEDS_ADMINISTRATOR,
+    NEEDS_CREATOR,
+    Action,
+)
+from healthreports.core.errors import Fault, Forbidden, Invalid, NotFound, Problem
+from healthreports.core.model import (
+    AccountMembership,
+    Actor,
+    Instant,
+    Participation,
+    User,
+    Workspace,
+)
+from healthreports.core.rules import (
+    Sent,
+    check_membership,
+    check_participation,
+    check_workspace,
+)
+from healthreports.core.vocabulary import Kind, ParticipationPermission
+from healthreports.service import people as management
+from healthreports.service.lookup import demand, demand_in, visible
+from healthreports.store import people
+from healthreports.store.database import Transaction
+
+
+def create_workspace(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
+    """Store a new workspace, of which `actor` becomes an admin and team lead. Returns its id.
+
+    Raises Forbidden, Invalid with every fault.
+    """
+    if actor.permission not in MAY_CREATE_WORKSPACES:
+        raise Forbidden(NEEDS_CREATOR)
+    draft, problems = check_workspace(sent, new=True)
+    if problems:
+        raise Invalid(problems)
+    assert draft.title is not UNSET
+    creator = cast("User", visible(tx, actor, Kind.USERS, actor.user_id))
+    workspace_id = management.create_workspace(tx, creator, draft.title, now)
+    workspace = people.workspace(tx, workspace_id)
+    assert workspace is not None
+    people.replace_workspace(tx, replace(workspace, **_sent(draft)))
+    admin = ParticipationPermission.ADMIN
+    management.join(tx, workspace_id, creator, admin, now, team_lead=True)
+    return workspace_id
+
+
+def change_workspace(
+    tx: Transaction, actor: Actor, workspace_id: int, sent: Sent, now: Instant
+) -> int:
+    """Change what was sent of a workspace. Returns its id.
+
+    An archived one can only be brought back, or changed with that.
+    Raises NotFound, Forbidden, Invalid with every fault.
+    """
+    workspace = cast("Workspace", visible(tx, actor, Kind.WORKSPACES, workspace_id))
+    draft, problems = check_workspace(sent, new=False)
+    comes_back = draft.archived is False
+    changed_in = replace(workspace, archived=False) if comes_back else workspace
+    demand_in(tx, actor, Action.CHANGE_WORKSPACE, changed_in)
+    if problems:
+        raise Invalid(problems)
+    changed = replace(workspace, **_sent(draft))
+    if changed != workspace:
+        people.replace_workspace(tx, replace(changed, updated_at=now))
+    return workspace_id
+
+
+def create_participation(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
+    """Let a user of the account participate in a workspace. Returns the participation's id.
+
+    Raises Forbidden, Invalid with every fault.
+    """
+    draft, problems = check_participation(sent, new=True)
+    if draft.workspace_id is not UNSET:
+        try:
+            visible(tx, actor, Kind.WORKSPACES, draft.workspace_id)
+            demand(tx, actor, Action.CHANGE_WORKSPACE, draft.workspace_id)
+        except NotFound:
+            problems.append(Problem("workspace_id", Fault.UNKNOWN_OBJECT))
+    user = None if draft.user_id is UNSET else people.user(tx, draft.user_id)
+    if draft.user_id is not UNSET and (user is None or user.account_id != actor.account_id):
+        problems.append(Problem("user_id", Fault.UNKNOWN_OBJECT))
+    if problems or user is None:
+        raise Invalid(problems)
+    values = _sent(draft)
+    del values["user_id"]
+    workspace_id, permission = values.pop("workspace_id"), values.pop("permission")
+    return management.join(tx, workspace_id, user, permission, now, **values)
+
+
+def change_participation(
+    tx: Transaction, actor: Actor, participation_id: int, sent: Sent, now: Instant
+) -> int:
+    """Change what was sent of a participation; who and where stay. Returns its id.
+
+    Raises NotFound, Forbidden, Invalid with every fault.
+    """
+    participation = _participation(tx, actor, participation_id)
+    draft, problems = check_participation(sent, new=False)
+    if problems:
+        raise Invalid(problems)
+    changed = replace(participation, **_sent(draft))
+    if changed != participation:
+        people.replace_participation(tx, replace(changed, updated_at=now))
+    return participation_id
+
+
+def delete_participation(tx: Transaction, actor: Actor, participation_id: int) -> None:
+    """Let a user no longer participate. Raises NotFound, Forbidden."""
+    people.delete_participation(tx, _participation(tx, actor, participation_id))
+
+
+def create_membership(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
+    """Store a new user of the account. Returns the id of its membership.
+
+    Raises Forbidden, Invalid with every fault.
+    """
+    _demand_administrator(actor)
+    draft, problems = check_membership(sent, new=True)
+    if problems:
+        raise Invalid(problems)
+    assert draft.full_name is not UNSET
+    assert draft.email_address is not UNSET
+    assert draft.permission is not UNSET
+    user = management.create_user(
+        tx,
+        actor.account_id,
+        full_name=draft.full_name,
+        email_address=draft.email_address,
+        permission=draft.permission,
+        now=now,
+    )
+    if draft.disabled is True:
+        management.disable(tx, user, now, disabled=True)
+    return people.membership(tx, user.id).id
+
+
+def change_membership(
+    tx: Transaction, actor: Actor, membership_id: int, sent: Sent, now: Instant
+) -> int:
+    """Change a user's permission, or disable it. Returns the membership's id.
+
+    Raises NotFound, Forbidden, Invalid with every fault, or where nobody would be left to
+    administer the account.
+    """
+    found = visible(tx, actor, Kind.ACCOUNT_MEMBERSHIPS, membership_id)
+    _demand_administrator(actor)
+    membership = cast("AccountMembership", found)
+    draft, problems = check_membership(sent, new=False)
+    if problems:
+        raise Invalid(problems)
+    changed = membership
+    if draft.permission is not UNSET:
+        changed = replace(changed, permission=draft.permission)
+    if draft.disabled is not UNSET:
+        disabled_at = (membership.disabled_at or now) if draft.disabled else None
+        changed = replace(changed, disabled_at=disabled_at)
+    if changed != membership:
+        management.change_membership(tx, changed, now)
+    return membership_id
+
+
+def _demand_administrator(actor: Actor) -> None:
+    if actor.permission not in MAY_MANAGE_PEOPLE:
+        raise Forbidden(NEEDS_ADMINISTRATOR)
+
+
+def _participation(tx: Transaction, actor: Actor, participation_id: int) -> Participation:
+    found = cast("Participation", visible(tx, actor, Kind.PARTICIPATIONS, participation_id))
+    demand(tx, actor, Action.CHANGE_WORKSPACE, found.workspace_id)
+    return found
+
+
+def _sent(draft: msgspec.Struct) -> dict[str, Any]:
+    """What was sent of a draft, by name."""
+    return {n: v for n, v in msgspec.structs.asdict(draft).items() if v is not UNSET}
