@@ -6,7 +6,6 @@ UV_VERSION = 0.13.9
 BIN = .venv/bin
 UV = $(BIN)/uv
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r
-PORT ?= 8000
 
 .DEFAULT_GOAL := help
 
@@ -34,8 +33,8 @@ help: ## list the targets
 	then cd tests/client && npm ci --ignore-scripts --no-progress --loglevel=error && touch ../../$@; \
 	else echo "no node and npm on this machine: the brainstem-js test will be skipped"; fi
 
-demo: .venv/run ## run the server with the sample portfolio (PORT=8000)
-	@$(BIN)/healthreports demo --port $(PORT)
+demo: .venv/run ## run the server with the sample portfolio (PORT=8001 for another port)
+	@$(BIN)/healthreports demo $(if $(PORT),--port $(PORT))
 
 test: check .venv/client ## check, then run every test
 	$(BIN)/pytest

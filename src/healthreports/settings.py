@@ -39,15 +39,15 @@ class BadSetting(Exception):
     """A setting with a value it cannot have, or one that does not exist."""
 
 
-def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings from the environment, with the `flags` that are not None over them.
+def load(flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
+    """The settings: `defaults` of a command, over them the environment, over it the flags.
 
-    Raises BadSetting.
+    A flag that is None was not given. Raises BadSetting.
     """
-    environment = os.environ if environment is None else environment
-    values: dict[str, Any] = {
+    values: dict[str, Any] = dict(defaults)
+    values |= {
         name.removeprefix(PREFIX).lower(): text
-        for name, text in environment.items()
+        for name, text in os.environ.items()
         if name.startswith(PREFIX)
     }
     values |= {name: value for name, value in flags.items() if value is not None}

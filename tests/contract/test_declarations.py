@@ -32,7 +32,6 @@ ARGUMENTS = {
     errors.MalformedBody: ("why",),
     errors.RootMissing: ("status_report",),
     errors.BadParameter: ("page", "a number"),
-    errors.UnsupportedMedia: ("text/plain",),
     errors.BodyTooLarge: (10,),
     errors.MethodNotAllowed: (("GET",),),
     errors.Forbidden: ("a permission",),

@@ -1,6 +1,7 @@
 """Transactions: all or nothing, one snapshot, and nothing slow on the event loop."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,3 +152,65 @@ def test_a_remembered_token_still_expires(database: Database) -> None:
             await database.read(lambda tx: tokens.authenticate(tx, secret, Instant(10)))
 
     asyncio.run(work())
+
+
+def test_an_error_at_the_start_of_a_snapshot_does_not_last(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection that saw the error is let go; the next read has a new one."""
+    broken = [True]
+
+    class Broken(sqlite3.Connection):
+        def execute(self, text: str, *values: object) -> sqlite3.Cursor:
+            if "data_version" in text and broken:
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+                raise error
+            return super().execute(text, *values)
+
+    really = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: really(*a, **k, factory=Broken))
+
+    async def work() -> list[str]:
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable):
+                await database.read(titles)
+        broken.clear()
+        return await database.read(titles)
+
+    assert asyncio.run(work()) == []
+
+
+def test_a_write_that_nobody_waits_for_is_not_kept(database: Database) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(tx: Transaction) -> None:
+        add(tx, "too late")
+        begun.set()
+        go_on.wait(5)
+
+    async def work() -> None:
+        writing = asyncio.ensure_future(database.write(slow))
+        await asyncio.to_thread(begun.wait, 5)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        go_on.set()
+        await database.write(lambda tx: add(tx, "after"))
+
+    asyncio.run(work())
+    assert database.read_here(titles) == ["after"]
+
+
+def test_a_read_that_nobody_waits_for_is_stopped(database: Database) -> None:
+    endless = compiled(
+        text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n")
+    )
+
+    async def work() -> None:
+        reading = database.read(lambda tx: tx.rows(endless, {}, may_scan=True))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reading, 0.2)
+
+    asyncio.run(work())
+    database.close()  # waits for the reader, which would never end

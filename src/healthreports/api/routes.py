@@ -1,9 +1,10 @@
 """The paths of the API and their handlers, bound from `contract/operations`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,11 +22,20 @@ from healthreports.contract.params import (
     written_query,
 )
 from healthreports.contract.resources import Resource
-from healthreports.core.errors import BodyTooLarge, MethodNotAllowed, NotFound, UnsupportedMedia
-from healthreports.core.query import Page
+from healthreports.core.errors import (
+    BodyTooLarge,
+    MalformedBody,
+    MethodNotAllowed,
+    NotFound,
+    UnsupportedMedia,
+)
+from healthreports.core.model import Actor
 from healthreports.core.vocabulary import MAX_ID
 from healthreports.service import administration, lookup, references, reports
 from healthreports.service.gateway import Gateway
+
+# What is read in less time than a change of thread takes.
+_SHORT_BODY: Final = 64 * 1024
 
 
 class Call:
@@ -40,7 +50,7 @@ class Call:
     def query_string(self) -> str:
         """What stands behind the question mark."""
         query_string: bytes = self._scope["query_string"]
-        return query_string.decode("latin-1")
+        return query_string.decode("utf-8", "replace")
 
     @property
     def params(self) -> Params:
@@ -67,8 +77,11 @@ class Call:
         body = await self._bytes(limit)
         encoding = headers.get(b"content-encoding", "identity")
         if body and encoding.lower() != "identity":
-            raise UnsupportedMedia(encoding)
-        return read_body(body, headers.get(b"content-type", ""), resource.root)
+            raise UnsupportedMedia
+        content_type = headers.get(b"content-type", "")
+        if len(body) <= _SHORT_BODY:
+            return read_body(body, content_type, resource.root)
+        return await asyncio.to_thread(read_body, body, content_type, resource.root)
 
     async def _bytes(self, limit: int) -> bytes:
         chunks: list[bytes] = []
@@ -76,6 +89,8 @@ class Call:
         more = True
         while more:
             message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise MalformedBody("it ended too early")
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > limit:
@@ -94,31 +109,36 @@ class Handlers:
 
     async def find(self, resource: Resource, call: Call) -> Answer:
         """List."""
-        page = await self._gateway.read(
-            call.secret,
-            lambda tx, actor: lookup.find(tx, actor, list_query(resource.kind, call.query_string)),
+        return Answer(
+            await self._gateway.read(
+                call.secret,
+                lambda tx, actor: envelope(
+                    lookup.find(tx, actor, list_query(resource.kind, call.query_string))
+                ),
+            )
         )
-        return Answer(envelope(page))
 
     async def show(self, resource: Resource, call: Call) -> Answer:
         """Show one."""
-        page = await self._gateway.read(
-            call.secret,
-            lambda tx, actor: lookup.get(
-                tx, actor, show_query(resource, call.params, call.record_id(resource))
-            ),
-        )
-        return Answer(envelope(page))
+        return await self._show(resource, call, lambda _actor: call.record_id(resource))
 
     async def show_me(self, resource: Resource, call: Call) -> Answer:
         """Show the user of the token."""
-        page = await self._gateway.read(
-            call.secret,
-            lambda tx, actor: lookup.get(
-                tx, actor, show_query(resource, call.params, actor.user_id)
-            ),
+        return await self._show(resource, call, lambda actor: actor.user_id)
+
+    async def _show(self, resource: Resource, call: Call, id_for: Callable[[Actor], int]) -> Answer:
+        """Show the record with the id `id_for` the actor.
+
+        The envelope is made where the rows are read: off the event loop if there are many.
+        """
+        return Answer(
+            await self._gateway.read(
+                call.secret,
+                lambda tx, actor: envelope(
+                    lookup.get(tx, actor, show_query(resource, call.params, id_for(actor)))
+                ),
+            )
         )
-        return Answer(envelope(page))
 
     async def create_report(self, resource: Resource, call: Call) -> Answer:
         """Create, then show."""
@@ -193,11 +213,11 @@ class Handlers:
         body = await call.body(resource, self._body_limit_bytes)
         params = {**call.params, **body.params}
 
-        def work(tx: Any, actor: Any, now: Any) -> Page:  # noqa: ANN401  as the gateway gives them
+        def work(tx: Any, actor: Any, now: Any) -> bytes:  # noqa: ANN401  as the gateway gives them
             record_id = use_case(tx, actor, body.attributes, now)
-            return lookup.get(tx, actor, written_query(resource, params, record_id))
+            return envelope(lookup.get(tx, actor, written_query(resource, params, record_id)))
 
-        return Answer(envelope(await self._gateway.write(call.secret, work)))
+        return Answer(await self._gateway.write(call.secret, work))
 
 
 Handler = Callable[[Call], Awaitable[ASGIApp]]

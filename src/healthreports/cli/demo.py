@@ -4,11 +4,12 @@ from typing import Final
 
 from healthreports.app import now, open_database
 from healthreports.cli.serve import address, listen, run
+from healthreports.core.errors import Invalid
 from healthreports.sample import portfolio
 from healthreports.service import people, tokens
 from healthreports.settings import Settings
 from healthreports.store.database import Transaction
-from healthreports.store.upgrade import upgrade
+from healthreports.store.upgrade import WrongSchema, upgrade
 
 _PURPOSE: Final = "demo"
 
@@ -25,10 +26,17 @@ def demo(settings: Settings) -> int:
 
 
 def prepare(settings: Settings) -> dict[str, str]:
-    """Load the portfolio unless something is there. Returns a new token for each role."""
+    """Load the portfolio unless it is there. Returns a new token for each role.
+
+    Raises WrongSchema where other data are there.
+    """
     database = open_database(settings)
     try:
         return database.write_here(_prepare)
+    except Invalid as error:
+        raise WrongSchema(
+            f"{settings.database} holds other data; the demonstration wants a database of its own"
+        ) from error
     finally:
         database.close()
 

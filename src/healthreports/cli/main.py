@@ -23,6 +23,8 @@ from healthreports.store.upgrade import WrongSchema, demand_current, upgrade
 
 T = TypeVar("T")
 
+# Where the demonstration keeps its database unless it is told otherwise.
+DEMO_DATABASE: Final = "var/demo.sqlite3"
 _DAY_US: Final = 86_400 * 1_000_000
 _FLAGS: Final = tuple(Settings.__struct_fields__)
 
@@ -34,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         flags = {name: getattr(options, name, None) for name in _FLAGS}
-        return int(options.run(load(flags), options) or 0)
+        defaults = getattr(options, "defaults", {})
+        return int(options.run(load(flags, defaults=defaults), options) or 0)
     except BadSetting as error:
         return _fail(f"bad setting: {error}")
     except WrongSchema as error:
@@ -98,6 +101,8 @@ def _user_create(settings: Settings, options: argparse.Namespace) -> None:
             email_address=options.email,
             permission=permission,
             now=now,
+            headline=options.headline,
+            photo_path=options.photo_path,
         ).id
 
     print(f"user {_write(settings, work)}")
@@ -219,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     shown = _command(
         commands, "demo", "run a server with the sample portfolio, ready to try", _demo
     )
-    shown.set_defaults(database="var/demo.sqlite3")
+    shown.set_defaults(defaults={"database": DEMO_DATABASE})
     _serving_flags(shown)
 
     group = _group(commands, "db", "the database")
@@ -235,6 +240,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--account", type=int, required=True, metavar="ID")
     made.add_argument("--name", required=True, help="the full name")
     made.add_argument("--email", required=True)
+    made.add_argument("--headline", help="what the person does, in a few words")
+    made.add_argument("--photo-path", help="the address of a picture")
     _permission(made, AccountPermission, AccountPermission.COLLABORATOR)
     permitted = _command(group, "permit", "change what a user may do in the account", _user_permit)
     permitted.add_argument("user", metavar="EMAIL")

@@ -48,7 +48,7 @@ def _read(body: bytes, content_type: str) -> Any:  # noqa: ANN401  JSON is any v
     media, options = multipart.parse_options_header(content_type)
     reader = _READERS.get(media.lower())
     if reader is None or options.get("charset", "utf-8").lower() not in _CHARSETS:
-        raise UnsupportedMedia(content_type)
+        raise UnsupportedMedia
     value = reader(body, options)
     if _is_deeper(value, MAX_BODY_DEPTH):
         raise MalformedBody(f"it is nested deeper than {MAX_BODY_DEPTH} levels")
@@ -95,7 +95,9 @@ def _multipart(body: bytes, options: Mapping[str, str]) -> dict[str, Any]:
         parts = list(parser)
         if any(part.filename is not None for part in parts):
             raise MalformedBody("it has a file, and files are not read")
-        return nest((part.name, part.value) for part in parts)
+        if not all(part.charset.lower() in _CHARSETS for part in parts):
+            raise MalformedBody("it has a part that is not in UTF-8")
+        return nest((part.name, part.raw.decode()) for part in parts)
     except (multipart.MultipartError, ValueError) as error:
         raise MalformedBody("it is not a multipart form in UTF-8") from error
 

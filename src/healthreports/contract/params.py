@@ -167,7 +167,7 @@ def _flag(text: str) -> bool:
 
 def _ids(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(_INTEGER.fullmatch(part) for part in parts):
+    if len(parts) > MAX_LISTED or not all(_INTEGER.fullmatch(part) for part in parts):
         raise ValueError(text)
     return _possible({ruby_integer(part) for part in parts})
 
@@ -187,7 +187,7 @@ def _texts(text: str) -> tuple[str, ...]:
 _READERS: Final[dict[FilterType, tuple[Callable[[str], FilterValue], str]]] = {
     FilterType.TIME: (read_instant, "an ISO 8601 date or date-time"),
     FilterType.FLAG: (_flag, "true or false"),
-    FilterType.IDS: (_ids, "an integer, or integers separated by commas"),
+    FilterType.IDS: (_ids, f"an integer, or at most {MAX_LISTED} of them separated by commas"),
     FilterType.TEXT: (str, "text"),
     FilterType.TEXTS: (_texts, f"at most {MAX_LISTED} values separated by commas"),
 }

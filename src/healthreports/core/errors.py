@@ -101,10 +101,6 @@ class BadParameter(MalformedRequest):
 class UnsupportedMedia(HealthReportsError):
     """A body of a type, charset or encoding that we do not read."""
 
-    def __init__(self, given: str) -> None:
-        super().__init__(given)
-        self.given = given
-
 
 class BodyTooLarge(HealthReportsError):
     """A body over the limit, in bytes."""

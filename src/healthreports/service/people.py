@@ -36,6 +36,8 @@ def create_user(
     email_address: str,
     permission: AccountPermission,
     now: Instant,
+    headline: str | None = None,
+    photo_path: str | None = None,
 ) -> User:
     """Store a new user of an account. Addresses are kept in lower case. Raises Invalid."""
     _demand_names(full_name=full_name, email_address=email_address)
@@ -49,8 +51,8 @@ def create_user(
         account_id=account_id,
         full_name=full_name,
         email_address=email_address,
-        headline=None,
-        photo_path=None,
+        headline=headline,
+        photo_path=photo_path,
     )
     return replace(user, id=people.insert_user(tx, user, permission, now))
 

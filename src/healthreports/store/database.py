@@ -52,8 +52,12 @@ class Statement(NamedTuple):
     lists: tuple[str, ...]
 
 
+# Long reads at once; more would only take the processor from each other and from short ones.
 READER_THREADS: Final = 4
+# Counts, and tokens, that are remembered before all are forgotten: a few hundred kB.
 REMEMBERED: Final = 4096
+# A look takes about as long as a hundred steps of SQLite's machine.
+_STEPS_BETWEEN_LOOKS: Final = 10_000
 
 _DIALECT: Final = sqlite.dialect(paramstyle="named")
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -112,13 +116,20 @@ def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return column.in_(select(listed.c.value))
 
 
+class Counted(NamedTuple):
+    """How many records match, and among how many rows of the table they are spread."""
+
+    matching: int
+    among: int
+
+
 class Transaction:
     """What the functions of the store run their statements in."""
 
     def __init__(
         self,
         connection: sqlite3.Connection,
-        counts: dict[object, int],
+        counts: dict[object, Counted],
         unchanged: dict[object, Any] | None = None,
     ) -> None:
         """`unchanged` says that this is on the event loop, and keeps what holds until a write."""
@@ -138,11 +149,6 @@ class Transaction:
             bound[name] = json.dumps(bound[name])
         return self._connection.execute(statement.text, bound).fetchall()
 
-    def end(self) -> None:
-        """Let go of the snapshot, where it is still held."""
-        if self._connection.in_transaction:
-            self._connection.execute("COMMIT")
-
     def row(self, statement: Statement, values: Values, *, may_scan: bool = False) -> Row | None:
         """The first row that `statement` finds, or None."""
         return next(iter(self.rows(statement, values, may_scan=may_scan)), None)
@@ -150,6 +156,58 @@ class Transaction:
 
 class _TooLongForTheLoop(Exception):
     """A signal from a transaction to `Database.read`."""
+
+
+class _Abandoned(Exception):
+    """Nobody waits for this transaction any more: nothing of it may be kept."""
+
+
+class _Snapshots:
+    """The snapshot that the short reads of one turn of the event loop share.
+
+    Its connection does not wait for a lock, since everybody would wait with it.
+    """
+
+    def __init__(self, path: Path, counts: dict[object, Counted]) -> None:
+        self._path = path
+        self._counts = counts
+        self._unchanged: dict[object, Any] = {}
+        self._data_version = 0
+        self._connection: sqlite3.Connection | None = None
+        self._current: Transaction | None = None
+
+    def current(self) -> Transaction:
+        """The snapshot of this turn, begun if there is none. Raises sqlite3.DatabaseError."""
+        return self._current or self._begin()
+
+    def drop(self) -> None:
+        """Let go of the connection: whatever state an error left it in, the next is a new one."""
+        connection, self._connection, self._current = self._connection, None, None
+        if connection is not None:
+            connection.close()
+
+    def _begin(self) -> Transaction:
+        if self._connection is None:
+            self._connection = connect(self._path, busy_timeout_s=0)
+            self._unchanged.clear()
+        self._connection.execute("BEGIN")
+        # Differs from what it was where another connection has committed since.
+        [[data_version]] = self._connection.execute("PRAGMA data_version").fetchall()
+        if data_version != self._data_version or len(self._unchanged) > REMEMBERED:
+            self._unchanged.clear()
+            self._data_version = data_version
+        self._current = Transaction(self._connection, self._counts, self._unchanged)
+        asyncio.get_running_loop().call_soon(self._end)
+        return self._current
+
+    def _end(self) -> None:
+        self._current = None
+        if self._connection is None:
+            return
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.DatabaseError:
+            self.drop()
 
 
 class Database:
@@ -162,70 +220,69 @@ class Database:
         self._connections: list[sqlite3.Connection] = []
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="reader")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self._counts: dict[object, int] = {}
-        self._unchanged: dict[object, Any] = {}
-        self._data_version = 0
-        self._snapshot: Transaction | None = None
+        self._counts: dict[object, Counted] = {}
+        self._snapshots = _Snapshots(path, self._counts)
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, from one snapshot: on the event loop if it is short, else off it."""
         try:
-            return work(self._snapshot or self._begin_snapshot())
+            return work(self._snapshots.current())
         except _TooLongForTheLoop:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._readers, self.read_here, work
-            )
+            pass
         except sqlite3.DatabaseError as error:
-            self._end_snapshot()
-            raise _translated(error) from error
+            self._snapshots.drop()
+            if _primary_code(error) not in _BUSY:  # waiting for a lock is for a thread
+                raise _translated(error) from error
+        return await self._run(self._readers, work, "BEGIN")
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, once it is on disk; where it raises, nothing of it is kept."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._writer, self._transact, work, "BEGIN IMMEDIATE"
-        )
+        return await self._run(self._writer, work, "BEGIN IMMEDIATE")
 
     def read_here(self, work: Callable[[Transaction], T]) -> T:
         """`read` for callers without an event loop: in the calling thread."""
-        return self._transact(work, "BEGIN")
+        return self._transact(work, "BEGIN", threading.Event())
 
     def write_here(self, work: Callable[[Transaction], T]) -> T:
         """`write` for callers without an event loop: returns when it is on disk."""
-        return self._writer.submit(self._transact, work, "BEGIN IMMEDIATE").result()
+        never = threading.Event()
+        return self._writer.submit(self._transact, work, "BEGIN IMMEDIATE", never).result()
 
     def close(self) -> None:
         """Wait for what is under way, then let go of the file."""
-        self._end_snapshot()
+        self._snapshots.drop()
         self._writer.shutdown()
         self._readers.shutdown()
         while self._connections:
             self._connections.pop().close()
 
-    def _begin_snapshot(self) -> Transaction:
-        connection = self._connection()
-        connection.execute("BEGIN")
-        # Differs from what it was where another connection has committed since.
-        [[data_version]] = connection.execute("PRAGMA data_version").fetchall()
-        if data_version != self._data_version or len(self._unchanged) > REMEMBERED:
-            self._unchanged.clear()
-            self._data_version = data_version
-        self._snapshot = Transaction(connection, self._counts, self._unchanged)
-        asyncio.get_running_loop().call_soon(self._end_snapshot)
-        return self._snapshot
+    async def _run(
+        self, threads: ThreadPoolExecutor, work: Callable[[Transaction], T], begin: str
+    ) -> T:
+        """Run a transaction in one of `threads`; give it up when the caller is cancelled."""
+        abandoned = threading.Event()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                threads, self._transact, work, begin, abandoned
+            )
+        except asyncio.CancelledError:
+            abandoned.set()
+            raise
 
-    def _end_snapshot(self) -> None:
-        if self._snapshot is not None:
-            self._snapshot.end()
-            self._snapshot = None
-
-    def _transact(self, work: Callable[[Transaction], T], begin: str) -> T:
+    def _transact(
+        self, work: Callable[[Transaction], T], begin: str, abandoned: threading.Event
+    ) -> T:
         try:
             connection = self._connection()
+            # A statement that nobody waits for any more is stopped.
+            connection.set_progress_handler(abandoned.is_set, _STEPS_BETWEEN_LOOKS)
             connection.execute(begin)
             try:
                 result = work(Transaction(connection, self._counts))
+                _demand_wanted(abandoned)
                 connection.execute("COMMIT")
             except BaseException:
+                connection.set_progress_handler(None, 0)  # so that nothing stops the ROLLBACK
                 if connection.in_transaction:  # a failed COMMIT may have ended it already
                     connection.execute("ROLLBACK")
                 raise
@@ -244,6 +301,11 @@ class Database:
             return connection
 
 
+def _demand_wanted(abandoned: threading.Event) -> None:
+    if abandoned.is_set():
+        raise _Abandoned
+
+
 def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     """A connection to an existing file, in autocommit. Raises sqlite3.OperationalError."""
     connection = sqlite3.connect(
@@ -259,9 +321,14 @@ def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     return connection
 
 
+def _primary_code(error: sqlite3.DatabaseError) -> int:
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF  # what is above the low byte tells variants apart
+
+
 def _translated(error: sqlite3.DatabaseError) -> Exception:
     """The driver's error as ours, where it is the machine's doing."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
+    code = _primary_code(error)
     if code in _BUSY:
         return StorageBusy()
     return StorageUnavailable() if code in _UNAVAILABLE else error

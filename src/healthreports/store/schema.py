@@ -92,8 +92,8 @@ users: Final = Table(
     _reference("account_id", "accounts"),
     Column("full_name", Text, nullable=False),
     Column("email_address", Text, nullable=False),
-    Column("headline", Text),  # null until somebody gives one
-    Column("photo_path", Text),  # null until somebody gives one
+    Column("headline", Text),  # null when none was given
+    Column("photo_path", Text),  # null when none was given
     _instant("created_at"),
     UniqueConstraint("email_address"),
     Index("ix_users_account", "account_id", "id"),  # the list of an account's users
@@ -121,7 +121,7 @@ workspaces: Final = Table(
     metadata,
     _key(),
     _reference("account_id", "accounts"),
-    _reference("creator_id", "users", nullable=True),  # null when made from the command line
+    _reference("creator_id", "users", nullable=True),  # null when it is not known who made it
     Column("title", Text, nullable=False),
     Column("description", Text),  # null when there is none
     Column("archived", Integer, nullable=False),  # 0 or 1

@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
+    literal_column,
     or_,
     select,
     true,
@@ -144,6 +145,12 @@ def count_statement(kind: Kind, names: tuple[str, ...], *, narrowed: bool) -> St
     selection = SELECTIONS[kind]
     counted = select(func.count()).select_from(selection.table)
     return compiled(_matching(counted, selection, names, narrowed=narrowed))
+
+
+@lru_cache
+def largest_id_statement(kind: Kind) -> Statement:
+    """The largest id given out, read from an index: about how many rows the table has."""
+    return compiled(select(func.max(SELECTIONS[kind].table.c.id)))
 
 
 @lru_cache
@@ -299,16 +306,15 @@ def _read_reference(row: Row) -> ExternalReference:
     return ExternalReference(**values)
 
 
-_newer: Final = status_reports.alias("newer")
-_IS_CURRENT: Final = ~exists().where(
-    _newer.c.workspace_id == status_reports.c.workspace_id,
-    or_(
-        _newer.c.created_at > status_reports.c.created_at,
-        and_(
-            _newer.c.created_at == status_reports.c.created_at,
-            _newer.c.id > status_reports.c.id,
-        ),
-    ),
+_newest: Final = status_reports.alias("newest")
+# The id of the newest report of a workspace, sought from the end of an index.
+_CURRENT: Final = (
+    select(_newest.c.id)
+    .where(_newest.c.workspace_id == workspaces.c.id)
+    .order_by(_newest.c.created_at.desc(), _newest.c.id.desc())
+    .limit(literal_column("1"))
+    .correlate(workspaces)
+    .scalar_subquery()
 )
 
 _PARTICIPATION_COLUMNS: Final = tuple(participations.columns)
@@ -413,6 +419,7 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
                 participations.c.workspace_id,
                 users.join(participations, participations.c.user_id == users.c.id),
                 true(),
+                may_scan=True,
             ),
             "status_reports": Beside(
                 Kind.STATUS_REPORTS,
@@ -422,7 +429,10 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
                 may_scan=True,
             ),
             "current_status_report": Beside(
-                Kind.STATUS_REPORTS, status_reports.c.workspace_id, status_reports, _IS_CURRENT
+                Kind.STATUS_REPORTS,
+                workspaces.c.id,
+                workspaces.join(status_reports, status_reports.c.id == _CURRENT),
+                true(),
             ),
         },
         indexed=frozenset({"include_archived"}),

@@ -1,6 +1,6 @@
 """Bearer tokens, kept as hashes only, and whom one stands for."""
 
-from typing import Final, cast
+from typing import Final
 
 from sqlalchemy import bindparam, select, update
 
@@ -59,9 +59,9 @@ def actor_of(tx: Transaction, secret_hash: str) -> tuple[Actor, Instant | None] 
     return actor, row[4]
 
 
-def insert(tx: Transaction, token: Token, secret_hash: str) -> int:
-    """Store a new token, whose `id` is not used. Returns the id it was given."""
-    [[token_id]] = tx.rows(
+def insert(tx: Transaction, token: Token, secret_hash: str) -> None:
+    """Store a new token, whose `id` is not used."""
+    tx.rows(
         _INSERT,
         {
             "user_id": token.user_id,
@@ -72,7 +72,6 @@ def insert(tx: Transaction, token: Token, secret_hash: str) -> int:
             "revoked_at": token.revoked_at,
         },
     )
-    return cast("int", token_id)
 
 
 def with_owners(tx: Transaction) -> list[tuple[str, Token]]:
