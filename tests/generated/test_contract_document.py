@@ -47,9 +47,15 @@ class Aim:
             "workspaces": account.workspaces,
             "users": [str(user.id) for user in account.users.values()],
             "external_references": self.references(),
+            "participations": [self.participation()],
+            # Only the outsider's: the callers' own are needed as they are.
+            "account_memberships": self.found("account_memberships", user_id=self.outsider),
         }
 
     def report(self) -> str:
+        # A generated call may have archived the workspace.
+        path = f"/workspaces/{self.account.workspaces[0]}"
+        self.account.api.put(path, json={"workspace": {"archived": False}})
         return self.account.report(
             details=[{"category": "Scope", "color": "red"}],
             external_reference={
@@ -59,9 +65,28 @@ class Aim:
             },
         )
 
+    @property
+    def outsider(self) -> str:
+        return str(self.account.users["outsider"].id)
+
     def references(self) -> list[str]:
-        params = {"subject_type": "StatusReport"}
-        shown = self.account.api.get("/external_references", params=params).json()
+        return self.found("external_references", subject_type="StatusReport")
+
+    def participation(self) -> str:
+        """The outsider's, made if it is not there."""
+        sent = {
+            "workspace_id": self.account.workspaces[0],
+            "user_id": self.outsider,
+            "permission": "view",
+        }
+        self.account.api.post("/participations", json={"participation": sent})
+        [found] = self.found(
+            "participations", user_id=self.outsider, workspace_id=sent["workspace_id"]
+        )
+        return found
+
+    def found(self, collection: str, **params: str) -> list[str]:
+        shown = self.account.api.get(f"/{collection}", params=params).json()
         return [one["id"] for one in shown["results"]]
 
     def take(self, case: schemathesis.Case) -> requests.Session:
@@ -88,7 +113,9 @@ class Aim:
 
     def refill(self, case: schemathesis.Case, status: int) -> None:
         """Put something there again for what was deleted."""
-        if status == 204:
+        if status == 204 and case.path.startswith("/participations"):
+            self.ids["participations"][:] = [self.participation()]
+        elif status == 204:
             gone = str(case.path_parameters["id"])
             self.reports[:] = [one for one in self.reports if one != gone] + [self.report()]
             self.ids["external_references"][:] = self.references()
