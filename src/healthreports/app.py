@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from healthreports.api.docs import docs_routes
 from healthreports.api.middleware import Edge
-from healthreports.api.routes import api_routes
+from healthreports.api.routes import Paths, api_endpoints
 from healthreports.contract.resources import RESOURCES
 from healthreports.core.errors import PathUnknown
 from healthreports.core.model import Instant
@@ -40,16 +40,14 @@ def build(settings: Settings) -> ASGIApp:
         yield
         database.close()
 
-    router = Router(
-        routes=[
-            *api_routes(Gateway(database, now), settings.body_limit_bytes),
-            *docs_routes(),
-        ],
+    pages = Router(
+        routes=docs_routes(),
         redirect_slashes=False,
         default=_path_unknown,
         lifespan=lifespan,
     )
-    return Edge(router, settings.time_limit_s, access_log=settings.access_log)
+    endpoints = api_endpoints(Gateway(database, now), settings.body_limit_bytes)
+    return Edge(Paths(endpoints, pages), settings.time_limit_s, access_log=settings.access_log)
 
 
 def check_declarations() -> None:

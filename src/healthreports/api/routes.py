@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from itertools import groupby
 from typing import Any, Final
 
-from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from healthreports.api.answer import Answer
 from healthreports.api.bearer import secret_in
 from healthreports.contract.bodies import Body, read_body
 from healthreports.contract.envelope import envelope
-from healthreports.contract.operations import BASE, OPERATIONS, Does
+from healthreports.contract.operations import BASE, OPERATIONS
 from healthreports.contract.params import (
     Params,
     list_query,
@@ -34,6 +32,7 @@ from healthreports.core.vocabulary import MAX_ID
 from healthreports.service import administration, lookup, references, reports
 from healthreports.service.gateway import Gateway
 
+_ID: Final = "/{id}"
 # What is read in less time than a change of thread takes.
 _SHORT_BODY: Final = 64 * 1024
 
@@ -240,14 +239,38 @@ class Endpoint:
         await answer(scope, receive, send)
 
 
-def api_routes(gateway: Gateway, body_limit_bytes: int) -> list[BaseRoute]:
-    """A route for each path of `OPERATIONS`."""
+class Paths:
+    """The paths of the API: exact ones, and those that end in an id; `other` gets all else.
+
+    A look into two dicts: Starlette's router tries one pattern after the other.
+    """
+
+    def __init__(self, endpoints: Mapping[str, Endpoint], other: ASGIApp) -> None:
+        self._exact = {path: one for path, one in endpoints.items() if not path.endswith(_ID)}
+        self._above_id = {
+            path.removesuffix(_ID): one for path, one in endpoints.items() if path.endswith(_ID)
+        }
+        self._other = other
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request to the endpoint of its path."""
+        app = self._other
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            above, _, last = path.rpartition("/")
+            if path in self._exact:
+                app = self._exact[path]
+            elif last and above in self._above_id:
+                app = self._above_id[above]
+                scope["path_params"] = {"id": last}
+        await app(scope, receive, send)
+
+
+def api_endpoints(gateway: Gateway, body_limit_bytes: int) -> dict[str, Endpoint]:
+    """An endpoint for each path of `OPERATIONS`."""
     handlers = Handlers(gateway, body_limit_bytes)
-    bound: dict[Does, Any] = {does: getattr(handlers, does.value) for does in Does}
-    return [
-        Route(
-            BASE + path,
-            Endpoint({one.method: partial(bound[one.does], one.resource) for one in operations}),
-        )
-        for path, operations in groupby(OPERATIONS, key=lambda one: one.path)
-    ]
+    methods: dict[str, dict[str, Handler]] = {}
+    for one in OPERATIONS:
+        handler = partial(getattr(handlers, one.does.value), one.resource)
+        methods.setdefault(BASE + one.path, {})[one.method] = handler
+    return {path: Endpoint(handlers) for path, handlers in methods.items()}
