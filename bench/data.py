@@ -106,6 +106,9 @@ def _fill_ours(tx: Transaction) -> dict[str, str]:
         account_id=account_id,
         permission=USERS["participant"],
         account_version=0,
+        token_id=0,
+        scopes=tokens.ALL_SCOPES,
+        last_used_at=None,
     )
     for moment, sent in all_reports():
         reports.create(tx, creator, sent, _instant(moment))

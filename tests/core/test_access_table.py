@@ -12,7 +12,13 @@ from healthreports.core.access import (
     reach,
 )
 from healthreports.core.model import Actor, Instant, Participation, StatusReport, Workspace
-from healthreports.core.vocabulary import AccountPermission, Color, ParticipationPermission, Side
+from healthreports.core.vocabulary import (
+    AccountPermission,
+    Color,
+    ParticipationPermission,
+    Scope,
+    Side,
+)
 
 # In the account, in the workspace: then see workspace, see reports, create, change a report of
 # somebody else, change one's own, change the workspace.
@@ -59,7 +65,13 @@ THEN = Instant(0)
 
 def actor(permission: str) -> Actor:
     return Actor(
-        user_id=7, account_id=3, permission=AccountPermission(permission), account_version=1
+        user_id=7,
+        account_id=3,
+        permission=AccountPermission(permission),
+        account_version=1,
+        token_id=1,
+        scopes=frozenset(Scope),
+        last_used_at=None,
     )
 
 

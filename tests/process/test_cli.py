@@ -65,6 +65,27 @@ def test_a_token_is_listed_without_its_secret(run, prepared: str) -> None:
     assert secret.removeprefix("hr_") not in listed
 
 
+def test_a_read_only_token_reads_and_its_last_use_is_listed(
+    run, prepared: str, tmp_path: Path
+) -> None:
+    made = ("token", "create", "--user", prepared, "--name", "reader", "--read-only")
+    secret = run(*made).strip()
+    assert run("token", "list").rstrip().endswith("-")
+    server = Server(tmp_path / "healthreports.sqlite3").start()
+    try:
+        with server.client(secret) as api:
+            assert api.get("/status_reports").status_code == 200
+            sent = {"status_report": {"workspace_id": 1, "color": "red", "description": "No."}}
+            for answer in (api.post("/status_reports", json=sent), api.delete("/status_reports/1")):
+                [error] = assert_failure(answer, 403)
+                assert "write" in error["message"]
+    finally:
+        server.stop()
+    line = run("token", "list").rstrip().splitlines()[-1].split("\t")
+    assert line[3] == "read"
+    assert line[-1] != "-"
+
+
 def test_a_secret_is_kept_as_a_hash_only(run, prepared: str, tmp_path: Path) -> None:
     secret = run("token", "create", "--user", prepared, "--name", "script").strip()
     kept = b"".join(path.read_bytes() for path in tmp_path.glob("healthreports.sqlite3*"))

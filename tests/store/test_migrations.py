@@ -46,6 +46,7 @@ def test_everything_is_there_after_the_upgrade(tmp_path: Path) -> None:
     database = Database(path, 1.0)
     bob = database.read_here(lambda tx: tokens.authenticate(tx, "hr_x", Instant(THEN)))
     assert (bob.user_id, bob.permission) == (2, AccountPermission.COLLABORATOR)
+    assert bob.scopes == tokens.ALL_SCOPES
     place = database.read_here(lambda tx: people.participation(tx, 3, 2))
     assert place is not None
     assert (place.side, place.permission, place.team_lead) == ("provider", "edit", False)

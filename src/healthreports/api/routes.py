@@ -208,7 +208,7 @@ class Handlers:
         self, resource: Resource, call: Call, use_case: Callable[..., int]
     ) -> Answer:
         """Run `use_case(tx, actor, sent, now) -> id` and show what it wrote. Contract: 2.5."""
-        await self._gateway.admit(call.secret)
+        await self._gateway.admit_writer(call.secret)
         body = await call.body(resource, self._body_limit_bytes)
         params = {**call.params, **body.params}
 

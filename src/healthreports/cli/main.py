@@ -15,7 +15,7 @@ from healthreports.contract.moments import as_datetime
 from healthreports.contract.openapi import document_bytes
 from healthreports.core.errors import HealthReportsError
 from healthreports.core.model import Instant
-from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Side
+from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Scope, Side
 from healthreports.service import people, tokens
 from healthreports.settings import BadSetting, Settings, load
 from healthreports.store.database import Transaction
@@ -175,8 +175,14 @@ def _workspace_archive(settings: Settings, options: argparse.Namespace) -> None:
 def _token_create(settings: Settings, options: argparse.Namespace) -> None:
     def work(tx: Transaction, now: Instant) -> str:
         expires_at = None if options.days is None else Instant(now + options.days * _DAY_US)
+        scopes = frozenset({Scope.READ}) if options.read_only else tokens.ALL_SCOPES
         return tokens.issue(
-            tx, people.user_by_email(tx, options.user), options.name, now, expires_at
+            tx,
+            people.user_by_email(tx, options.user),
+            options.name,
+            now,
+            expires_at=expires_at,
+            scopes=scopes,
         )
 
     print(_write(settings, work))
@@ -186,10 +192,10 @@ def _token_list(settings: Settings, _options: argparse.Namespace) -> None:
     def show(instant: Instant | None) -> str:
         return "-" if instant is None else f"{as_datetime(instant):%Y-%m-%d %H:%M}"
 
-    print("id\tuser\tname\tcreated\texpires\trevoked")
+    print("id\tuser\tname\tscopes\tcreated\texpires\trevoked\tlast used")
     for owner, one in _write(settings, lambda tx, _now: tokens.with_owners(tx)):
-        dates = map(show, (one.created_at, one.expires_at, one.revoked_at))
-        print(one.id, owner, one.name, *dates, sep="\t")
+        dates = map(show, (one.created_at, one.expires_at, one.revoked_at, one.last_used_at))
+        print(one.id, owner, one.name, " ".join(sorted(one.scopes)), *dates, sep="\t")
 
 
 def _token_revoke(settings: Settings, options: argparse.Namespace) -> int:
@@ -285,6 +291,7 @@ def _token_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own type
     made = _command(group, "create", "create a token and print it, once", _token_create)
     made.add_argument("--user", required=True, metavar="EMAIL")
     made.add_argument("--name", required=True, help="what it is for")
+    made.add_argument("--read-only", action="store_true", help="it may read, and not write")
     made.add_argument("--days", type=_days, help="how many days it works (default: for ever)")
     _command(group, "list", "list the tokens, without their secrets", _token_list)
     revoked = _command(group, "revoke", "make a token useless at once", _token_revoke)

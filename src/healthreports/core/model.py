@@ -14,6 +14,7 @@ from healthreports.core.vocabulary import (
     Category,
     Color,
     ParticipationPermission,
+    Scope,
     Side,
     SubjectType,
     SyncStatus,
@@ -106,22 +107,28 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: int
     user_id: int
     name: str
+    scopes: frozenset[Scope]
     created_at: Instant
     expires_at: Instant | None
     revoked_at: Instant | None
+    last_used_at: Instant | None
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who calls: the user a token stands for.
 
     `account_version` counts the writes of the account; what was remembered at one version holds
-    as long as the version does.
+    as long as the version does. `scopes` narrow what the user may do, `last_used_at` is when the
+    token was used, give or take an hour.
     """
 
     user_id: int
     account_id: int
     permission: AccountPermission
     account_version: int
+    token_id: int
+    scopes: frozenset[Scope]
+    last_used_at: Instant | None
 
 
 class AccountMembership(msgspec.Struct, frozen=True, kw_only=True, gc=False):

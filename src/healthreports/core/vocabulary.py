@@ -67,6 +67,13 @@ class AccountPermission(StrEnum):
     COLLABORATOR = "collaborator"
 
 
+class Scope(StrEnum):
+    """What a token may be used for; every token may read. It narrows what its user may do."""
+
+    READ = "read"
+    WRITE = "write"
+
+
 class Side(StrEnum):
     """For whom a participant is in a workspace: those who do the work, or those it is done for."""
 

@@ -17,6 +17,7 @@ from healthreports.core.vocabulary import (
     Category,
     Color,
     ParticipationPermission,
+    Scope,
 )
 from healthreports.service import people, reports
 from healthreports.store.database import Transaction
@@ -115,6 +116,9 @@ def _administrator(user: User) -> Actor:
         account_id=user.account_id,
         permission=AccountPermission.ADMINISTRATOR,
         account_version=0,
+        token_id=0,
+        scopes=frozenset(Scope),
+        last_used_at=None,
     )
 
 

@@ -2,14 +2,19 @@
 
 import hashlib
 import secrets
+from typing import Final
 
-from healthreports.core.errors import Unauthenticated
+from healthreports.core.errors import Forbidden, Unauthenticated
 from healthreports.core.model import Actor, Instant, Token, User
+from healthreports.core.vocabulary import Scope
 from healthreports.store import tokens
 from healthreports.store.database import Transaction
 
 # Makes a token found in a log or a repository recognisable as ours.
-PREFIX = "hr_"
+PREFIX: Final = "hr_"
+ALL_SCOPES: Final = frozenset(Scope)
+# A write for each use would cost more than the use; an hour tells a living token from a dead one.
+USE_IS_NEWS_AFTER_US: Final = 3_600 * 1_000_000
 
 
 def authenticate(tx: Transaction, secret: str, now: Instant) -> Actor:
@@ -25,8 +30,30 @@ def authenticate(tx: Transaction, secret: str, now: Instant) -> Actor:
     return actor
 
 
+def demand_write(actor: Actor) -> None:
+    """Raise Forbidden unless the token may be used to write."""
+    if Scope.WRITE not in actor.scopes:
+        raise Forbidden(f"this needs a token with the scope {Scope.WRITE}")
+
+
+def is_use_news(actor: Actor, now: Instant) -> bool:
+    """Whether the last use that is noted of the token is too old to be left."""
+    return actor.last_used_at is None or now - actor.last_used_at >= USE_IS_NEWS_AFTER_US
+
+
+def note_use(tx: Transaction, actor: Actor, now: Instant) -> None:
+    """Note that the token was used."""
+    tokens.note_use(tx, actor.token_id, now)
+
+
 def issue(
-    tx: Transaction, user: User, name: str, now: Instant, expires_at: Instant | None = None
+    tx: Transaction,
+    user: User,
+    name: str,
+    now: Instant,
+    *,
+    expires_at: Instant | None = None,
+    scopes: frozenset[Scope] = ALL_SCOPES,
 ) -> str:
     """Give `user` a new token. Returns the secret: only its hash is kept."""
     secret = PREFIX + secrets.token_urlsafe(32)
@@ -34,9 +61,11 @@ def issue(
         id=0,
         user_id=user.id,
         name=name,
+        scopes=scopes,
         created_at=now,
         expires_at=expires_at,
         revoked_at=None,
+        last_used_at=None,
     )
     tokens.insert(tx, token, _hash(secret))
     return secret

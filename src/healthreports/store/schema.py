@@ -31,7 +31,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0002"
+SCHEMA_REVISION: Final = "0003"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -248,9 +248,11 @@ tokens: Final = Table(
     Column("name", Text, nullable=False),
     # SHA-256 of the secret, in hexadecimal: the secret itself is shown once and not kept.
     Column("secret_hash", Text, nullable=False),
+    Column("scopes", Text, nullable=False),  # words separated by a space, as OAuth writes them
     _instant("created_at"),
     _instant("expires_at", nullable=True),  # null: never
     _instant("revoked_at", nullable=True),  # null: not revoked
+    _instant("last_used_at", nullable=True),  # null: not used yet
     UniqueConstraint("secret_hash"),
     sqlite_autoincrement=_NO_REUSE,
 )

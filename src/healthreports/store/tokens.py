@@ -1,12 +1,13 @@
 """Bearer tokens, kept as hashes only, and whom one stands for."""
 
+from functools import lru_cache
 from typing import Final
 
 from sqlalchemy import bindparam, select, update
 
 from healthreports.core.model import Actor, Instant, Token
-from healthreports.core.vocabulary import AccountPermission
-from healthreports.store.database import Row, Transaction, compiled, insertion
+from healthreports.core.vocabulary import AccountPermission, Scope
+from healthreports.store.database import Row, Transaction, compiled, insertion, replacement
 from healthreports.store.schema import account_memberships, accounts, tokens, users
 
 _COLUMNS: Final = tuple(column for column in tokens.columns if column.name != "secret_hash")
@@ -17,6 +18,9 @@ _ACTOR: Final = compiled(
         users.c.account_id,
         account_memberships.c.permission,
         accounts.c.version,
+        tokens.c.id,
+        tokens.c.scopes,
+        tokens.c.last_used_at,
         tokens.c.expires_at,
     )
     .join_from(tokens, users, tokens.c.user_id == users.c.id)
@@ -39,6 +43,7 @@ _REVOKE: Final = compiled(
     .values(revoked_at=bindparam("now"))
     .returning(tokens.c.id)
 )
+_NOTE_USE: Final = replacement(tokens, ("last_used_at",))
 _PERMISSIONS: Final = {permission.value: permission for permission in AccountPermission}
 
 
@@ -55,8 +60,11 @@ def actor_of(tx: Transaction, secret_hash: str) -> tuple[Actor, Instant | None] 
         account_id=row[1],
         permission=_PERMISSIONS[row[2]],
         account_version=row[3],
+        token_id=row[4],
+        scopes=_scopes(row[5]),
+        last_used_at=row[6],
     )
-    return actor, row[4]
+    return actor, row[7]
 
 
 def insert(tx: Transaction, token: Token, secret_hash: str) -> None:
@@ -67,9 +75,11 @@ def insert(tx: Transaction, token: Token, secret_hash: str) -> None:
             "user_id": token.user_id,
             "name": token.name,
             "secret_hash": secret_hash,
+            "scopes": " ".join(sorted(token.scopes)),
             "created_at": token.created_at,
             "expires_at": token.expires_at,
             "revoked_at": token.revoked_at,
+            "last_used_at": token.last_used_at,
         },
     )
 
@@ -84,5 +94,16 @@ def revoke(tx: Transaction, token_id: int, now: Instant) -> bool:
     return tx.row(_REVOKE, {"row_id": token_id, "now": now}) is not None
 
 
+def note_use(tx: Transaction, token_id: int, now: Instant) -> None:
+    """Note that a token was used."""
+    tx.rows(_NOTE_USE, {"row_id": token_id, "last_used_at": now})
+
+
 def _read(row: Row) -> Token:
-    return Token(**dict(zip((column.name for column in _COLUMNS), row, strict=True)))
+    values = dict(zip((column.name for column in _COLUMNS), row, strict=True))
+    return Token(**values | {"scopes": _scopes(values["scopes"])})
+
+
+@lru_cache
+def _scopes(text: str) -> frozenset[Scope]:
+    return frozenset(map(Scope, text.split()))
