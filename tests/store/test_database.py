@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from healthreports.core.vocabulary import AccountPermission
 from healthreports.service import tokens
 from healthreports.service.people import create_user
 from healthreports.store import people
-from healthreports.store.database import Database, Transaction, compiled
+from healthreports.store.database import Database, Statement, Transaction, compiled
 from healthreports.store.schema import accounts
 from healthreports.store.upgrade import upgrade
 
@@ -59,21 +60,41 @@ def test_a_read_sees_one_snapshot(database: Database) -> None:
     assert database.read_here(titles) == ["meanwhile"]
 
 
-def test_a_statement_that_may_scan_leaves_the_event_loop(database: Database) -> None:
-    def short(tx: Transaction) -> str:
-        tx.rows(ALL, {})
+def counting_to(number: int) -> Statement:
+    return compiled(
+        text(
+            f"WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < {number}) "
+            "SELECT max(x) FROM n"
+        )
+    )
+
+
+def test_a_statement_that_takes_long_leaves_the_event_loop(database: Database) -> None:
+    def work(statement: Statement, tx: Transaction) -> tuple[str, int]:
+        [[number]] = tx.rows(statement, {})
+        return threading.current_thread().name, number
+
+    async def both() -> list[tuple[str, int]]:
+        sizes = (10, 1_000_000, 10)
+        return [await database.read(partial(work, counting_to(size))) for size in sizes]
+
+    here = threading.current_thread().name
+    short, long, again = asyncio.run(both())
+    assert short == again == (here, 10)
+    assert long[0].startswith("reader")
+    assert long[1] == 1_000_000
+
+
+def test_many_short_statements_do_not_add_up_to_a_long_one(database: Database) -> None:
+    def work(tx: Transaction) -> str:
+        for _ in range(500):
+            tx.rows(counting_to(100), {})
         return threading.current_thread().name
 
-    def long(tx: Transaction) -> str:
-        tx.rows(ALL, {}, may_scan=True)
-        return threading.current_thread().name
+    async def read() -> str:
+        return await database.read(work)
 
-    async def both() -> tuple[str, str]:
-        return await database.read(short), await database.read(long)
-
-    here, there = asyncio.run(both())
-    assert here == threading.current_thread().name
-    assert there.startswith("reader")
+    assert asyncio.run(read()) == threading.current_thread().name
 
 
 def test_a_wrong_statement_is_a_defect_and_not_an_outage(database: Database) -> None:
@@ -203,14 +224,23 @@ def test_a_write_that_nobody_waits_for_is_not_kept(database: Database) -> None:
 
 
 def test_a_read_that_nobody_waits_for_is_stopped(database: Database) -> None:
-    endless = compiled(
-        text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n")
-    )
+    endless = counting_to(10**12)
 
     async def work() -> None:
-        reading = database.read(lambda tx: tx.rows(endless, {}, may_scan=True))
+        reading = database.read(lambda tx: tx.rows(endless, {}))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reading, 0.2)
 
     asyncio.run(work())
     database.close()  # waits for the reader, which would never end
+
+
+def test_abandoned_transactions_leave_nothing_open(database: Database) -> None:
+    """SQLite counts its steps across statements, so a BEGIN may be what is interrupted."""
+    abandoned = threading.Event()
+    abandoned.set()
+    for _ in range(3_000):
+        with pytest.raises(Exception, match=r"interrupted|^$"):
+            database._transact(titles, "BEGIN IMMEDIATE", abandoned)  # noqa: SLF001  what is stopped here cannot be timed from outside
+    database._transact(lambda tx: add(tx, "after"), "BEGIN IMMEDIATE", threading.Event())  # noqa: SLF001  as above
+    assert database.read_here(titles) == ["after"]

@@ -31,6 +31,9 @@ def at_0001(path: Path) -> None:
             INSERT INTO participations VALUES (3, 2, 'edit');
             INSERT INTO status_reports (id, account_id, workspace_id, creator_id, color,
               description, created_at, updated_at) VALUES (9, 1, 3, 2, 'red', 'D', {THEN}, {THEN});
+            INSERT INTO workspaces VALUES
+              (8, 1, 1, 'Gone', NULL, 0, 'invitation', NULL, NULL, {THEN}, {THEN});
+            DELETE FROM workspaces WHERE id = 8;
             INSERT INTO tokens VALUES (1, 2, 't', '{tokens._hash("hr_x")}', {THEN}, NULL, NULL);
             """  # noqa: SLF001  the hash of a secret as it is kept
         )
@@ -61,6 +64,8 @@ def test_everything_is_there_after_the_upgrade(tmp_path: Path) -> None:
         assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
         assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert raw.execute("SELECT id, color FROM status_reports").fetchall() == [(9, "red")]
+        marks = dict(raw.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+        assert (marks["workspaces"], marks["users"], marks["tokens"]) == (8, 2, 1)
         tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master")}
     assert not {name for name in tables if name.startswith("new_")}
     assert set(Kind) <= tables

@@ -51,18 +51,31 @@ def test_a_part_of_another_charset_is_a_400(account: Account, charset: str) -> N
     assert_failure(account.api.post("/status_reports", content=body, headers=headers), 400)
 
 
+def taken_of(connection: socket.socket, piece: bytes, most: int = 8 * 1024 * 1024) -> int:
+    """How many bytes of endless pieces the server takes before it closes."""
+    taken = 0
+    try:
+        while taken < most:
+            taken += connection.send(piece)
+    except ConnectionError:
+        return taken
+    pytest.fail(f"the server took {taken:,} bytes")
+
+
 @pytest.mark.parametrize("line", [b"x: " + b"a" * 1000, b"x: a"], ids=["long", "short"])
 def test_headers_that_never_end_are_cut_off(server: Server, line: bytes) -> None:
-    sent = 0
     with closing(open_to(server)) as connection:
         connection.sendall(b"GET /api/v1/users/me HTTP/1.1\r\n")
-        try:
-            while sent < 4 * 1024 * 1024:
-                sent += connection.send((line + b"\r\n") * 64)
-            answer = b""
-        except ConnectionError:
-            answer = None
-        assert answer is None, "the server took four megabytes of headers"
+        assert taken_of(connection, (line + b"\r\n") * 64)
+
+
+def test_trailers_that_never_end_are_cut_off(server: Server) -> None:
+    with closing(open_to(server)) as connection:
+        connection.sendall(
+            b"POST /api/v1/status_reports HTTP/1.1\r\nhost: x\r\n"
+            b"transfer-encoding: chunked\r\n\r\n0\r\n"
+        )
+        assert taken_of(connection, b"x: " + b"a" * 4096 + b"\r\n")
 
 
 def test_many_requests_in_one_piece_are_all_answered(server: Server, account: Account) -> None:

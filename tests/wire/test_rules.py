@@ -4,6 +4,8 @@ import pytest
 
 from conftest import Account
 from expect import assert_envelope, assert_failure, only_record
+from healthreports.app import now
+from healthreports.service import people
 
 RED = {"status_report": {"color": "red"}}
 
@@ -128,7 +130,7 @@ def test_the_last_administrator_stays_one(account: Account) -> None:
     path = f"/account_memberships/{membership_of(account, 'administrator')}"
     for change in ({"permission": "collaborator"}, {"disabled": True}):
         answer = account.api.put(path, json={"account_membership": change})
-        assert_failure(answer, 422, "validation", "permission")
+        assert_failure(answer, 422, "validation", *change)
     second = f"/account_memberships/{membership_of(account, 'editor')}"
     promote = {"account_membership": {"permission": "administrator"}}
     assert account.api.put(second, json=promote).status_code == 200
@@ -232,6 +234,43 @@ def test_nobody_of_another_account_can_be_let_in(account: Account, other_account
     }
     answer = account.api.post("/participations", json={"participation": sent})
     assert_failure(answer, 422, "validation", "user_id")
+
+
+def test_only_an_administrator_lets_in_somebody_whom_an_admin_does_not_see(
+    account: Account,
+) -> None:
+    """Or an admin of one workspace could read everybody's name by letting them in."""
+    sent = {
+        "workspace_id": account.workspaces[0],
+        "user_id": account.users["outsider"].id,
+        "permission": "view",
+    }
+    unknown = {**sent, "user_id": 999_999}
+    path, editor = "/participations?include=user", account.clients["editor"]
+    answers = [editor.post(path, json={"participation": one}) for one in (sent, unknown)]
+    assert_failure(answers[0], 422, "validation", "user_id")
+    assert answers[0].content == answers[1].content
+    only_record(account.api.post(path, json={"participation": sent}), "participations")
+
+
+def test_the_answer_to_a_stranger_does_not_tell_who_is_of_its_account(account: Account) -> None:
+    api = account.clients["outsider"]
+    answers = {
+        api.post(
+            "/participations", json={"participation": {"user_id": user_id, "permission": "view"}}
+        ).content
+        for user_id in (account.users["administrator"].id, 999_999)
+    }
+    assert len(answers) == 1
+
+
+def test_a_user_can_be_disabled_where_nobody_administers(account: Account) -> None:
+    def work(tx) -> None:
+        for role in ("viewer", "outsider"):
+            people.disable(tx, account.users[role], now(), disabled=True)
+
+    account.database.write_here(work)
+    assert_failure(account.clients["viewer"].get("/users/me"), 401, "oauth")
 
 
 def test_people_see_whom_they_work_with(account: Account) -> None:

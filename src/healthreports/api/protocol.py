@@ -11,9 +11,8 @@ from healthreports.core.errors import MalformedHttp
 _FAILURE: Final = failure_of(MalformedHttp())
 
 
-# How much may come before the headers of a request are complete, as most servers have it.
+# How much may come, in more than one piece, that completes no headers and is no body.
 MAX_HEAD_BYTES: Final = 64 * 1024
-_IN_BODY: Final = -1
 
 
 class Protocol(HttpToolsProtocol):
@@ -22,27 +21,34 @@ class Protocol(HttpToolsProtocol):
     The parser collects what it gets for as long as headers come, and anybody can send them.
     """
 
-    _head_bytes = 0
+    _bytes_of_nothing = 0
     _got_on = False
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; close where the headers do not end."""
-        in_head, self._got_on = self._head_bytes >= 0, False
+        """Parse what came; close where neither headers nor trailers end."""
+        self._got_on = False
         super().data_received(data)
-        if in_head and not self._got_on:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self.send_400_response("")
+        if self._got_on:
+            self._bytes_of_nothing = 0
+            return
+        self._bytes_of_nothing += len(data)
+        if self._bytes_of_nothing > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("")
 
     def on_headers_complete(self) -> None:
         """Go on to the body, where there is one."""
-        self._got_on, self._head_bytes = True, _IN_BODY
+        self._got_on = True
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Go on with the body."""
+        self._got_on = True
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Go on to the next request of the connection."""
+        self._got_on = True
         super().on_message_complete()
-        self._got_on, self._head_bytes = True, 0
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  the parser's words are its own
         """Answer what cannot be parsed, and close."""

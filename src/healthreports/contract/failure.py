@@ -88,6 +88,7 @@ _SAYS: Final = {
     Fault.UNKNOWN_OBJECT: "{label} is not known",
     Fault.REPEATED: "{label} stands in more than one element",
     Fault.NOT_A_LINK: "{label} must be an http or https address",
+    Fault.TAKEN: "{label} is there already",
     Fault.NOT_A_DATE: "{label} must be a date like 2026-11-24",
     Fault.NOT_AN_ADDRESS: "{label} must be an e-mail address",
     Fault.LAST_ADMINISTRATOR: "{label} must leave the account an administrator",

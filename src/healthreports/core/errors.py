@@ -43,6 +43,7 @@ class Fault(StrEnum):
     UNKNOWN_OBJECT = "unknown_object"
     REPEATED = "repeated"
     NOT_A_LINK = "not_a_link"
+    TAKEN = "taken"
     NOT_A_DATE = "not_a_date"
     NOT_AN_ADDRESS = "not_an_address"
     LAST_ADMINISTRATOR = "last_administrator"

@@ -79,8 +79,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class ExternalReference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The link between one of our objects and its twin in another system (7).
 
-    `workspace_id` is the workspace that the subject belongs to, or is: who sees that workspace
-    sees the reference.
+    `workspace_id` is the workspace that the subject belongs to, or is.
     """
 
     id: int

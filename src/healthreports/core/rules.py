@@ -172,6 +172,11 @@ def check_reference(sent: Sent) -> tuple[Subject | None, ReferenceDraft, list[Pr
     return Subject(subject_type, subject_id), draft, reading.problems
 
 
+def values_sent(draft: msgspec.Struct) -> dict[str, Any]:
+    """What was sent of a draft, by the name of the attribute."""
+    return {n: v for n, v in msgspec.structs.asdict(draft).items() if v is not UNSET}
+
+
 def _report(reading: "_Reading", *, required: bool) -> ReportDraft:
     description = reading.text("description", MAX_DESCRIPTION, required=required, trimmed=True)
     nested = reading.nested("external_reference")
@@ -283,6 +288,8 @@ class _Reading:
 
     def date_or_null(self, name: str) -> str | None | UnsetType:
         value = self.sent.get(name, UNSET)
+        if value == "":  # a form has no other way to say null
+            return None
         if value is None or value is UNSET:
             return value
         if isinstance(value, str) and _is_date(value):

@@ -3,9 +3,8 @@
 The same people, memberships and workspaces as `service/people`, but as an actor and from a body.
 """
 
-from typing import Any, cast
+from typing import cast
 
-import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -16,7 +15,7 @@ from healthreports.core.access import (
     NEEDS_CREATOR,
     Action,
 )
-from healthreports.core.errors import Fault, Forbidden, Invalid, NotFound, Problem
+from healthreports.core.errors import Forbidden, Invalid
 from healthreports.core.model import (
     AccountMembership,
     Actor,
@@ -30,10 +29,11 @@ from healthreports.core.rules import (
     check_membership,
     check_participation,
     check_workspace,
+    values_sent,
 )
 from healthreports.core.vocabulary import Kind, ParticipationPermission
 from healthreports.service import people as management
-from healthreports.service.lookup import demand, demand_in, visible
+from healthreports.service.lookup import demand, demand_in, seen, visible
 from healthreports.store import people
 from healthreports.store.database import Transaction
 
@@ -53,7 +53,7 @@ def create_workspace(tx: Transaction, actor: Actor, sent: Sent, now: Instant) ->
     workspace_id = management.create_workspace(tx, creator, draft.title, now)
     workspace = people.workspace(tx, workspace_id)
     assert workspace is not None
-    people.replace_workspace(tx, replace(workspace, **_sent(draft)))
+    people.replace_workspace(tx, replace(workspace, **values_sent(draft)))
     admin = ParticipationPermission.ADMIN
     management.join(tx, workspace_id, creator, admin, now, team_lead=True)
     return workspace_id
@@ -74,33 +74,28 @@ def change_workspace(
     demand_in(tx, actor, Action.CHANGE_WORKSPACE, changed_in)
     if problems:
         raise Invalid(problems)
-    changed = replace(workspace, **_sent(draft))
+    changed = replace(workspace, **values_sent(draft))
     if changed != workspace:
         people.replace_workspace(tx, replace(changed, updated_at=now))
     return workspace_id
 
 
 def create_participation(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
-    """Let a user of the account participate in a workspace. Returns the participation's id.
+    """Let a user whom `actor` sees participate in a workspace. Returns the participation's id.
 
     Raises Forbidden, Invalid with every fault.
     """
     draft, problems = check_participation(sent, new=True)
-    if draft.workspace_id is not UNSET:
-        try:
-            visible(tx, actor, Kind.WORKSPACES, draft.workspace_id)
-            demand(tx, actor, Action.CHANGE_WORKSPACE, draft.workspace_id)
-        except NotFound:
-            problems.append(Problem("workspace_id", Fault.UNKNOWN_OBJECT))
-    user = None if draft.user_id is UNSET else people.user(tx, draft.user_id)
-    if draft.user_id is not UNSET and (user is None or user.account_id != actor.account_id):
-        problems.append(Problem("user_id", Fault.UNKNOWN_OBJECT))
-    if problems or user is None:
+    workspace = seen(tx, actor, Kind.WORKSPACES, "workspace_id", draft.workspace_id, problems)
+    if workspace is not None:
+        demand(tx, actor, Action.CHANGE_WORKSPACE, workspace.id)
+    user = seen(tx, actor, Kind.USERS, "user_id", draft.user_id, problems)
+    if problems:
         raise Invalid(problems)
-    values = _sent(draft)
+    values = values_sent(draft)
     del values["user_id"]
     workspace_id, permission = values.pop("workspace_id"), values.pop("permission")
-    return management.join(tx, workspace_id, user, permission, now, **values)
+    return management.join(tx, workspace_id, cast("User", user), permission, now, **values)
 
 
 def change_participation(
@@ -114,7 +109,7 @@ def change_participation(
     draft, problems = check_participation(sent, new=False)
     if problems:
         raise Invalid(problems)
-    changed = replace(participation, **_sent(draft))
+    changed = replace(participation, **values_sent(draft))
     if changed != participation:
         people.replace_participation(tx, replace(changed, updated_at=now))
     return participation_id
@@ -184,8 +179,3 @@ def _participation(tx: Transaction, actor: Actor, participation_id: int) -> Part
     found = cast("Participation", visible(tx, actor, Kind.PARTICIPATIONS, participation_id))
     demand(tx, actor, Action.CHANGE_WORKSPACE, found.workspace_id)
     return found
-
-
-def _sent(draft: msgspec.Struct) -> dict[str, Any]:
-    """What was sent of a draft, by name."""
-    return {n: v for n, v in msgspec.structs.asdict(draft).items() if v is not UNSET}

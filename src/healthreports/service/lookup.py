@@ -1,7 +1,9 @@
 """Finding and showing records of any kind, within what the actor may see."""
 
+from msgspec import UNSET, UnsetType
+
 from healthreports.core.access import IN_ARCHIVE, NEEDS, Action, may, reach
-from healthreports.core.errors import Forbidden, NotFound
+from healthreports.core.errors import Fault, Forbidden, NotFound, Problem
 from healthreports.core.model import Actor, Record, StatusReport, Workspace
 from healthreports.core.query import Page, Query
 from healthreports.core.vocabulary import Kind
@@ -25,6 +27,24 @@ def get(tx: Transaction, actor: Actor, query: Query) -> Page:
 def visible(tx: Transaction, actor: Actor, kind: Kind, record_id: int) -> Record:
     """The record, if `actor` may see it. Raises NotFound."""
     return get(tx, actor, Query(kind, only=(record_id,))).records[0]
+
+
+def seen(  # noqa: PLR0917  a look-up and where to note that it failed
+    tx: Transaction,
+    actor: Actor,
+    kind: Kind,
+    name: str,
+    record_id: int | UnsetType,
+    problems: list[Problem],
+) -> Record | None:
+    """The record, if `actor` sees it; where it does not, that is one more problem."""
+    if record_id is UNSET:
+        return None
+    try:
+        return visible(tx, actor, kind, record_id)
+    except NotFound:
+        problems.append(Problem(name, Fault.UNKNOWN_OBJECT))
+        return None
 
 
 def demand(

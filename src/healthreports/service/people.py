@@ -13,7 +13,7 @@ from healthreports.core.vocabulary import (
 from healthreports.store import people
 from healthreports.store.database import Transaction
 
-# Only its participants and the account's administrators see a workspace.
+# A workspace is seen by those who were let in, and by who sees the whole account.
 DEFAULT_ACCESS_LEVEL = "invitation"
 
 
@@ -45,7 +45,7 @@ def create_user(
     if account_id not in dict(people.accounts_by_id(tx)):
         raise Invalid([Problem("account_id", Fault.UNKNOWN_OBJECT)])
     if people.user_by_email(tx, email_address) is not None:
-        raise Invalid([Problem("email_address", Fault.REPEATED)])
+        raise Invalid([Problem("email_address", Fault.TAKEN)])
     user = User(
         id=0,
         account_id=account_id,
@@ -107,7 +107,7 @@ def join(
     if workspace is None or workspace.account_id != user.account_id:
         raise Invalid([Problem("workspace_id", Fault.UNKNOWN_OBJECT)])
     if people.participation(tx, workspace_id, user.id) is not None:
-        raise Invalid([Problem("user_id", Fault.REPEATED)])
+        raise Invalid([Problem("user_id", Fault.TAKEN)])
     return people.insert_participation(
         tx,
         Participation(
@@ -159,9 +159,9 @@ def change_membership(tx: Transaction, changed: AccountMembership, now: Instant)
     administers = (
         changed.permission is AccountPermission.ADMINISTRATOR and changed.disabled_at is None
     )
-    others = people.administrators(tx, changed.account_id) - {changed.user_id}
-    if not administers and not others:
-        raise Invalid([Problem("permission", Fault.LAST_ADMINISTRATOR)])
+    if not administers and people.administrators(tx, changed.account_id) == {changed.user_id}:
+        field = "permission" if changed.disabled_at is None else "disabled"
+        raise Invalid([Problem(field, Fault.LAST_ADMINISTRATOR)])
     people.replace_membership(tx, replace(changed, updated_at=now))
 
 

@@ -2,8 +2,6 @@
 
 from typing import cast
 
-import msgspec
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from healthreports.core.access import Action
@@ -15,7 +13,7 @@ from healthreports.core.model import (
     StatusReport,
     Workspace,
 )
-from healthreports.core.rules import ReferenceDraft, Sent, check_reference
+from healthreports.core.rules import ReferenceDraft, Sent, check_reference, values_sent
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind, SubjectType, SyncStatus
 from healthreports.service.lookup import demand, visible
 from healthreports.store import people, references
@@ -50,9 +48,7 @@ def attach(tx: Transaction, subject: Referable, draft: ReferenceDraft, now: Inst
 
     `last_synced_at` is set on each write. Returns the reference's id. Contract: 5.4.
     """
-    sent = {
-        name: value for name, value in msgspec.structs.asdict(draft).items() if value is not UNSET
-    }
+    sent = values_sent(draft)
     subject_type = _type_of(subject)
     known = references.of_service(tx, subject_type, subject.id, sent["service_name"])
     if known is None:

@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from healthreports.core.access import Action
-from healthreports.core.errors import Fault, Invalid, NotFound, Problem
+from healthreports.core.errors import Invalid
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
 from healthreports.core.rules import (
     ReferenceDraft,
@@ -16,7 +16,7 @@ from healthreports.core.rules import (
     check_report_change,
 )
 from healthreports.core.vocabulary import Kind
-from healthreports.service.lookup import demand, visible
+from healthreports.service.lookup import demand, seen, visible
 from healthreports.service.references import attach
 from healthreports.store import people, reports
 from healthreports.store.database import Transaction
@@ -28,7 +28,8 @@ def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
     Raises Invalid with every fault, or Forbidden. Contract: 5.2, 5.4.
     """
     draft, problems = check_new_report(sent)
-    workspace = _workspace(tx, actor, draft.workspace_id, problems)
+    found = seen(tx, actor, Kind.WORKSPACES, "workspace_id", draft.workspace_id, problems)
+    workspace = cast("Workspace | None", found)
     if workspace is not None:
         demand(tx, actor, Action.CREATE_REPORT, workspace.id)
     if problems or workspace is None:
@@ -70,19 +71,6 @@ def delete(tx: Transaction, actor: Actor, report_id: int) -> None:
     demand(tx, actor, Action.CHANGE_REPORT, report.workspace_id, report)
     reports.delete_with_references(tx, report_id)
     people.touch(tx, actor.account_id)
-
-
-def _workspace(
-    tx: Transaction, actor: Actor, workspace_id: int | UnsetType, problems: list[Problem]
-) -> Workspace | None:
-    """The workspace, if `actor` may see it; where it may not, that is one more problem."""
-    if workspace_id is UNSET:
-        return None
-    try:
-        return cast("Workspace", visible(tx, actor, Kind.WORKSPACES, workspace_id))
-    except NotFound:
-        problems.append(Problem("workspace_id", Fault.UNKNOWN_OBJECT))
-        return None
 
 
 def _new_report(

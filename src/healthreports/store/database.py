@@ -2,8 +2,8 @@
 
 SQLAlchemy writes a statement once (`compiled`); the driver runs its text. Reads run in the calling
 thread on a connection of that thread; writes run one after another in one thread, since SQLite has
-one writer. On the event loop a read must be short: there a transaction refuses to run a statement
-that may scan, and the whole read is done again in a thread.
+one writer. On the event loop a read must be short: there a statement has a budget, and where it
+needs more the whole read is done again in a thread.
 
 The short reads of one turn of the event loop share one snapshot. A request is received before the
 turn in which it is answered, so the snapshot is never older than the request: who was told of a
@@ -56,8 +56,10 @@ class Statement(NamedTuple):
 READER_THREADS: Final = 4
 # Counts, and tokens, that are remembered before all are forgotten: a few hundred kB.
 REMEMBERED: Final = 4096
-# A look takes about as long as a hundred steps of SQLite's machine.
+# Steps of SQLite's machine between two calls of a progress handler: about a millisecond.
 _STEPS_BETWEEN_LOOKS: Final = 10_000
+# A statement may meet one look that is due from those before it; at the second it has had its time.
+_LOOKS_ON_THE_LOOP: Final = 1
 
 _DIALECT: Final = sqlite.dialect(paramstyle="named")
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -116,46 +118,39 @@ def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return column.in_(select(listed.c.value))
 
 
-class Counted(NamedTuple):
-    """How many records match, and among how many rows of the table they are spread."""
-
-    matching: int
-    among: int
-
-
 class Transaction:
     """What the functions of the store run their statements in."""
 
     def __init__(
         self,
         connection: sqlite3.Connection,
-        counts: dict[object, Counted],
+        counts: dict[object, int],
         unchanged: dict[object, Any] | None = None,
     ) -> None:
-        """`unchanged` says that this is on the event loop, and keeps what holds until a write."""
+        """`unchanged` keeps what holds until a write, where that is known."""
         self._connection = connection
-        self._on_loop = unchanged is not None
+        self._looks = 0
         # What was counted, by what was asked and the version of the account.
         self.counts = counts
         # What was read since the database last changed; forgotten as soon as anyone writes.
         self.unchanged: dict[object, Any] = {} if unchanged is None else unchanged
 
-    def rows(self, statement: Statement, values: Values, *, may_scan: bool = False) -> list[Row]:
-        """The rows that `statement` finds. `may_scan`: how long it takes depends on the data."""
-        if may_scan and self._on_loop:
-            raise _TooLongForTheLoop
+    def rows(self, statement: Statement, values: Values) -> list[Row]:
+        """The rows that `statement` finds."""
+        self._looks = 0
         bound = {**statement.constants, **values}
         for name in statement.lists:
             bound[name] = json.dumps(bound[name])
         return self._connection.execute(statement.text, bound).fetchall()
 
-    def row(self, statement: Statement, values: Values, *, may_scan: bool = False) -> Row | None:
+    def row(self, statement: Statement, values: Values) -> Row | None:
         """The first row that `statement` finds, or None."""
-        return next(iter(self.rows(statement, values, may_scan=may_scan)), None)
+        return next(iter(self.rows(statement, values)), None)
 
-
-class _TooLongForTheLoop(Exception):
-    """A signal from a transaction to `Database.read`."""
+    def has_spent_its_time(self) -> bool:
+        """The progress handler on the event loop: whether the statement under way must stop."""
+        self._looks += 1
+        return self._looks > _LOOKS_ON_THE_LOOP
 
 
 class _Abandoned(Exception):
@@ -168,7 +163,7 @@ class _Snapshots:
     Its connection does not wait for a lock, since everybody would wait with it.
     """
 
-    def __init__(self, path: Path, counts: dict[object, Counted]) -> None:
+    def __init__(self, path: Path, counts: dict[object, int]) -> None:
         self._path = path
         self._counts = counts
         self._unchanged: dict[object, Any] = {}
@@ -197,6 +192,9 @@ class _Snapshots:
             self._unchanged.clear()
             self._data_version = data_version
         self._current = Transaction(self._connection, self._counts, self._unchanged)
+        self._connection.set_progress_handler(
+            self._current.has_spent_its_time, _STEPS_BETWEEN_LOOKS
+        )
         asyncio.get_running_loop().call_soon(self._end)
         return self._current
 
@@ -205,6 +203,7 @@ class _Snapshots:
         if self._connection is None:
             return
         try:
+            self._connection.set_progress_handler(None, 0)
             self._connection.execute("COMMIT")
         except sqlite3.DatabaseError:
             self.drop()
@@ -220,18 +219,19 @@ class Database:
         self._connections: list[sqlite3.Connection] = []
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="reader")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self._counts: dict[object, Counted] = {}
+        self._counts: dict[object, int] = {}
         self._snapshots = _Snapshots(path, self._counts)
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, from one snapshot: on the event loop if it is short, else off it."""
         try:
             return work(self._snapshots.current())
-        except _TooLongForTheLoop:
-            pass
         except sqlite3.DatabaseError as error:
-            self._snapshots.drop()
-            if _primary_code(error) not in _BUSY:  # waiting for a lock is for a thread
+            code = _primary_code(error)
+            if code != sqlite3.SQLITE_INTERRUPT:
+                self._snapshots.drop()
+            # Waiting for a lock, or taking one's time, is for a thread.
+            if code not in (*_BUSY, sqlite3.SQLITE_INTERRUPT):
                 raise _translated(error) from error
         return await self._run(self._readers, work, "BEGIN")
 
@@ -276,8 +276,8 @@ class Database:
             connection = self._connection()
             # A statement that nobody waits for any more is stopped.
             connection.set_progress_handler(abandoned.is_set, _STEPS_BETWEEN_LOOKS)
-            connection.execute(begin)
             try:
+                connection.execute(begin)
                 result = work(Transaction(connection, self._counts))
                 _demand_wanted(abandoned)
                 connection.execute("COMMIT")

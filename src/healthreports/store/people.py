@@ -70,9 +70,6 @@ _USER_BY_EMAIL: Final = compiled(
         users.c.email_address == bindparam("email_address")
     )
 )
-_USER: Final = compiled(
-    select(*SELECTIONS[Kind.USERS].columns).where(users.c.id == bindparam("row_id"))
-)
 _WORKSPACE: Final = compiled(
     select(*SELECTIONS[Kind.WORKSPACES].columns).where(workspaces.c.id == bindparam("row_id"))
 )
@@ -157,12 +154,6 @@ def accounts_by_id(tx: Transaction) -> list[tuple[int, str]]:
 def user_by_email(tx: Transaction, email_address: str) -> User | None:
     """The user with that address, in lower case."""
     row = tx.row(_USER_BY_EMAIL, {"email_address": email_address})
-    return None if row is None else cast("User", SELECTIONS[Kind.USERS].read(row))
-
-
-def user(tx: Transaction, user_id: int) -> User | None:
-    """The user with that id, of whatever account."""
-    row = tx.row(_USER, {"row_id": user_id})
     return None if row is None else cast("User", SELECTIONS[Kind.USERS].read(row))
 
 

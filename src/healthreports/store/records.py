@@ -4,7 +4,7 @@ from healthreports.core.access import Reach
 from healthreports.core.model import ExternalReference, Record
 from healthreports.core.query import Page, Query, Related
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind
-from healthreports.store.database import Counted, Row, Transaction
+from healthreports.store.database import Row, Transaction
 from healthreports.store.select import (
     SELECTIONS,
     Beside,
@@ -14,14 +14,11 @@ from healthreports.store.select import (
     beside_statement,
     by_ids_statement,
     count_statement,
-    largest_id_statement,
     page_statement,
 )
 
-# Up to so many rows going through them is cheaper than a change of thread.
-_SHORT_SCAN = 2_000
-# A count asked for with a longer value than this is not worth the memory of its question.
-_SMALL = 200
+# A count asked for with longer filters than this is not worth the memory of its question.
+_SMALL = 500
 
 
 def page(tx: Transaction, query: Query, reach: Reach, account_version: int | None = None) -> Page:
@@ -44,32 +41,16 @@ def page(tx: Transaction, query: Query, reach: Reach, account_version: int | Non
         wanted = Rows.SOME
         values["only"] = query.only
     narrowed = reach.user_id is not None
-    counted = None
+    statement = page_statement(query.kind, names, query.sort, wanted, narrowed=narrowed)
     if query.only is None:
-        counted = _count(tx, query, reach, values, account_version)
-    may_scan = counted is not None and not _is_short(query, counted, narrowed=narrowed)
-    rows: list[Row] = []
-    if counted is None or counted.matching > query.window.offset:
-        statement = page_statement(query.kind, names, query.sort, wanted, narrowed=narrowed)
-        rows = tx.rows(statement, values, may_scan=may_scan)
+        count = _count(tx, query, reach, values, account_version)
+        rows = tx.rows(statement, values) if count > query.window.offset else []
+    else:
+        rows = tx.rows(statement, values)
+        count = len(rows)
     records = tuple(map(selection.read, rows))
-    count = len(records) if counted is None else counted.matching
     related = {name: _related(tx, query.kind, name, records, reach) for name in query.includes}
     return Page(query.kind, records, count, query.window, related, query.optional_fields)
-
-
-def _is_short(query: Query, counted: Counted, *, narrowed: bool) -> bool:
-    """Whether a page takes a time that does not depend on how much there is.
-
-    Matching rows that are spread among many others are found by going through those.
-    """
-    selection = SELECTIONS[query.kind]
-    if query.sort.name not in selection.indexed_sorts:
-        return False
-    if not all(one.name in selection.indexed for one in query.filters):
-        return False
-    spread = counted.among / max(counted.matching, 1) if narrowed or query.filters else 1
-    return (query.window.offset + query.window.limit) * spread <= _SHORT_SCAN
 
 
 def _count(
@@ -78,22 +59,16 @@ def _count(
     reach: Reach,
     values: dict[str, object],
     account_version: int | None,
-) -> Counted:
+) -> int:
     key = (query.kind, query.filters, reach, account_version)
-    counted = tx.counts.get(key) if account_version is not None else None
-    if counted is None:
+    count = tx.counts.get(key) if account_version is not None else None
+    if count is None:
         names = tuple(one.name for one in query.filters)
         statement = count_statement(query.kind, names, narrowed=reach.user_id is not None)
-        [[count]] = tx.rows(statement, values, may_scan=True)
-        [[largest]] = tx.rows(largest_id_statement(query.kind), {})
-        counted = Counted(count, largest or 0)
-        if all(_is_small(one.value) for one in query.filters):
-            tx.counts[key] = counted
-    return counted
-
-
-def _is_small(value: object) -> bool:
-    return not isinstance(value, str | tuple) or len(value) <= _SMALL
+        [[count]] = tx.rows(statement, values)
+        if account_version is not None and len(str(query.filters)) <= _SMALL:
+            tx.counts[key] = count
+    return count
 
 
 def _related(
@@ -104,13 +79,13 @@ def _related(
         case Direct(target, column):
             ids = {getattr(record, column) for record in records} - {None}
             return Related({}, {target: _by_ids(tx, target, ids)})
-        case Beside(target, may_scan=may_scan):
+        case Beside(target):
             values = {
                 "owners": tuple(record.id for record in records),
                 "reach_user": reach.user_id,
             }
             statement = beside_statement(kind, name, narrowed=reach.user_id is not None)
-            rows = tx.rows(statement, values, may_scan=may_scan) if records else []
+            rows = tx.rows(statement, values) if records else []
             return _beside(target, rows)
         case Subject():
             return _subjects(tx, records)

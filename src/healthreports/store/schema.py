@@ -212,7 +212,7 @@ external_references: Final = Table(
     metadata,
     _key(),
     _reference("account_id", "accounts"),
-    # The workspace that the subject belongs to, or is: who sees it sees the reference.
+    # The workspace that the subject belongs to, or is; what is seen is narrowed by it.
     _reference("workspace_id", "workspaces"),
     Column("subject_type", Text, nullable=False),
     Column("subject_id", BigInteger, nullable=False),

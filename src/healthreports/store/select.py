@@ -76,7 +76,6 @@ class Beside(NamedTuple):
     owner: ColumnElement[int]
     origin: Any
     condition: Condition
-    may_scan: bool = False
 
 
 class Subject(NamedTuple):
@@ -87,8 +86,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind is kept.
 
     `within_reach` says which records of the account the user `reach_user` sees. The filters in
-    `on_reference` must hold for one and the same external reference (4.6). A page with no other
-    filters than `indexed`, in an order of `indexed_sorts`, is read from an index.
+    `on_reference` must hold for one and the same external reference (4.6).
     """
 
     table: Table
@@ -99,8 +97,6 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     filters: Mapping[str, Condition]
     on_reference: Mapping[str, Condition] = {}
     associations: Mapping[str, Direct | Beside | Subject] = {}
-    indexed: frozenset[str] = frozenset()
-    indexed_sorts: frozenset[str] = frozenset({"id"})
 
     @property
     def filter_names(self) -> frozenset[str]:
@@ -145,12 +141,6 @@ def count_statement(kind: Kind, names: tuple[str, ...], *, narrowed: bool) -> St
     selection = SELECTIONS[kind]
     counted = select(func.count()).select_from(selection.table)
     return compiled(_matching(counted, selection, names, narrowed=narrowed))
-
-
-@lru_cache
-def largest_id_statement(kind: Kind) -> Statement:
-    """The largest id given out, read from an index: about how many rows the table has."""
-    return compiled(select(func.max(SELECTIONS[kind].table.c.id)))
 
 
 @lru_cache
@@ -396,8 +386,6 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
                 external_references.c.subject_type == SubjectType.STATUS_REPORT,
             ),
         },
-        indexed=frozenset({"workspace_id"}),
-        indexed_sorts=frozenset({"id", "created_at", "updated_at"}),
     ),
     Kind.WORKSPACES: Selection(
         table=workspaces,
@@ -419,14 +407,12 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
                 participations.c.workspace_id,
                 users.join(participations, participations.c.user_id == users.c.id),
                 true(),
-                may_scan=True,
             ),
             "status_reports": Beside(
                 Kind.STATUS_REPORTS,
                 status_reports.c.workspace_id,
                 status_reports,
                 true(),
-                may_scan=True,
             ),
             "current_status_report": Beside(
                 Kind.STATUS_REPORTS,
@@ -435,7 +421,6 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
                 true(),
             ),
         },
-        indexed=frozenset({"include_archived"}),
     ),
     Kind.USERS: Selection(
         table=users,
@@ -465,8 +450,6 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
             **_strictly(external_references.c.last_synced_at, "last_synced"),
         },
         associations={"subject": Subject()},
-        indexed=frozenset({"subject_type"}),
-        indexed_sorts=frozenset({"id", "last_synced_at"}),
     ),
     Kind.PARTICIPATIONS: Selection(
         table=participations,
@@ -482,7 +465,6 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
             "user": Direct(Kind.USERS, "user_id"),
             "workspace": Direct(Kind.WORKSPACES, "workspace_id"),
         },
-        indexed=frozenset({"workspace_id", "user_id"}),
     ),
     Kind.ACCOUNT_MEMBERSHIPS: Selection(
         table=account_memberships,
@@ -492,6 +474,5 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
         sorts={name: account_memberships.c[name] for name in ("id", "created_at", "updated_at")},
         filters={"user_id": among(account_memberships.c.user_id, "user_id")},
         associations={"user": Direct(Kind.USERS, "user_id")},
-        indexed=frozenset({"user_id"}),
     ),
 }

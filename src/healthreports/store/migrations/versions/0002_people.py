@@ -36,6 +36,11 @@ def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
 def _replace(old: str, made: str, columns: str, values: str, source: str) -> None:
     """Fill the table `made` from `source` and put it in the place of `old`."""
     op.execute(f"INSERT INTO {made} ({columns}) SELECT {values} FROM {source}")  # noqa: S608  names of ours
+    # The mark of ids given out goes over too, where there was one: none is given out again.
+    op.execute(
+        f"UPDATE sqlite_sequence SET seq = max(seq, (SELECT coalesce(max(seq), 0) "  # noqa: S608  as above
+        f"FROM sqlite_sequence WHERE name = '{old}')) WHERE name = '{made}'"
+    )
     op.drop_table(old)
     op.rename_table(made, old)
 

@@ -32,6 +32,11 @@ def upgrade() -> None:
         f"INSERT INTO new_tokens ({before}, scopes, {after}) "  # noqa: S608  names of ours
         f"SELECT {before}, 'read write', {after} FROM tokens"
     )
+    # The mark of ids given out goes over too: none is given out again.
+    op.execute(
+        "UPDATE sqlite_sequence SET seq = (SELECT max(seq) FROM sqlite_sequence "
+        "WHERE name IN ('tokens', 'new_tokens')) WHERE name = 'new_tokens'"
+    )
     op.drop_table("tokens")
     op.rename_table("new_tokens", "tokens")
 
