@@ -33,6 +33,8 @@ help: ## list the targets
 	then cd tests/client && npm ci --ignore-scripts --no-progress --loglevel=error && touch ../../$@; \
 	else echo "no node and npm on this machine: the brainstem-js test will be skipped"; fi
 
+install: .venv/run ## make the environment, and nothing more
+
 demo: .venv/run ## run the server with the sample portfolio (PORT=8001 for another port)
 	@$(BIN)/healthreports demo $(if $(PORT),--port $(PORT))
 
@@ -60,4 +62,4 @@ fuzz: .venv/dev ## thousands of generated requests and sequences (long)
 bench: .venv/bench ## measure beside two peers, write bench/RESULTS.md (needs wrk, 2 cores)
 	$(BIN)/python bench/run.py
 
-.PHONY: help demo test check lock fuzz bench
+.PHONY: help install demo test check lock fuzz bench

@@ -6,7 +6,7 @@ The only reader of `os.environ`.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -18,7 +18,7 @@ PREFIX: Final = "HEALTHREPORTS_"
 Positive = Annotated[float, Meta(gt=0, le=86_400)]
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What can be set. The README has this table; a test holds the two together."""
 
     database: str = "healthreports.sqlite3"
@@ -51,7 +51,16 @@ def load(flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
         if name.startswith(PREFIX)
     }
     values |= {name: value for name, value in flags.items() if value is not None}
+    return Settings(**{name: _read(name, value) for name, value in values.items()})
+
+
+def _read(name: str, value: object) -> Any:  # noqa: ANN401  of the type of the setting
+    kinds = get_type_hints(Settings, include_extras=True)
+    shown = f"{PREFIX}{name.upper()}"
+    if name not in Settings.__struct_fields__:
+        raise BadSetting(f"there is no {shown}; there are {', '.join(Settings.__struct_fields__)}")
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        return msgspec.convert(value, kinds[name], strict=False)
     except msgspec.ValidationError as error:
-        raise BadSetting(str(error)) from error
+        flag = f"--{name.replace('_', '-')}"
+        raise BadSetting(f"{shown} (or {flag}) is {value!r}: {error}") from error

@@ -30,7 +30,7 @@ MODELS = {
 }
 ARGUMENTS = {
     errors.MalformedBody: ("why",),
-    errors.RootMissing: ("status_report",),
+    errors.RootMissing: ("status_report", "application/json"),
     errors.BadParameter: ("page", "a number"),
     errors.BodyTooLarge: (10,),
     errors.MethodNotAllowed: (("GET",),),

@@ -37,9 +37,9 @@ def prepared(run) -> str:
     """An account with a user and a workspace; the user's e-mail address."""
     run("db", "upgrade")
     assert run("account", "create", "Acme") == "account 1\n"
-    run("user", "create", "--account", "1", "--name", "Ann", "--email", "Ann@Example.org")
+    ann = ("--name", "Ann", "--email", "Ann@Example.org", "--permission", "administrator")
+    run("user", "create", "--account", "1", *ann)
     run("workspace", "create", "Bridge", "--creator", "ann@example.org")
-    run("workspace", "join", "1", "--user", "ann@example.org", "--permission", "edit")
     return "ann@example.org"
 
 
@@ -116,6 +116,10 @@ def test_archiving_and_bringing_back(run, prepared: str) -> None:
         (("workspace", "create", "X", "--creator", "nobody@x.org"), "User"),
         (("workspace", "join", "7", "--user", "ann@example.org"), "Workspace"),
         (("workspace", "archive", "7"), "Workspace"),
+        (("workspace", "join", "1", "--user", "ann@example.org"), "User is there already"),
+        (("user", "create", "--account", "1", "--name", "B", "--email", "nobody"), "e-mail"),
+        (("user", "disable", "ann@example.org"), "administrator"),
+        (("db", "upgrade", "--database", "no/such/folder.db"), "no folder"),
         (("token", "create", "--user", "nobody@x.org", "--name", "n"), "User"),
         (("account", "create", ""), "Title"),
     ],

@@ -111,7 +111,10 @@ def _user_create(settings: Settings, options: argparse.Namespace) -> None:
 def _workspace_create(settings: Settings, options: argparse.Namespace) -> None:
     def work(tx: Transaction, now: Instant) -> int:
         creator = people.user_by_email(tx, options.creator)
-        return people.create_workspace(tx, creator, options.title, now, options.description)
+        workspace_id = people.create_workspace(tx, creator, options.title, now, options.description)
+        admin = ParticipationPermission.ADMIN
+        people.join(tx, workspace_id, creator, admin, now, team_lead=True)
+        return workspace_id
 
     print(f"workspace {_write(settings, work)}")
 
@@ -192,8 +195,9 @@ def _token_list(settings: Settings, _options: argparse.Namespace) -> None:
     def show(instant: Instant | None) -> str:
         return "-" if instant is None else f"{as_datetime(instant):%Y-%m-%d %H:%M}"
 
+    listed = _write(settings, lambda tx, _now: tokens.with_owners(tx))
     print("id\tuser\tname\tscopes\tcreated\texpires\trevoked\tlast used")
-    for owner, one in _write(settings, lambda tx, _now: tokens.with_owners(tx)):
+    for owner, one in listed:
         dates = map(show, (one.created_at, one.expires_at, one.revoked_at, one.last_used_at))
         print(one.id, owner, one.name, " ".join(sorted(one.scopes)), *dates, sep="\t")
 
@@ -251,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     _permission(made, AccountPermission, AccountPermission.COLLABORATOR)
     permitted = _command(group, "permit", "change what a user may do in the account", _user_permit)
     permitted.add_argument("user", metavar="EMAIL")
-    permitted.add_argument("permission", choices=list(AccountPermission))
+    permitted.add_argument("permission", choices=[str(one) for one in AccountPermission])
     disabled = _command(group, "disable", "stop a user's tokens at once", _user_disable)
     disabled.add_argument("user", metavar="EMAIL")
     disabled.add_argument("--undo", action="store_true", help="let them work again")
@@ -268,14 +272,19 @@ def _workspace_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
     group = _group(commands, "workspace", "the projects that status reports are about")
     made = _command(group, "create", "create a workspace", _workspace_create)
     made.add_argument("title")
-    made.add_argument("--creator", required=True, metavar="EMAIL", help="the user who creates it")
+    made.add_argument(
+        "--creator", required=True, metavar="EMAIL", help="who becomes an admin of it"
+    )
     made.add_argument("--description")
     joined = _command(group, "join", "let a user participate", _workspace_join)
     joined.add_argument("workspace", type=int, metavar="ID")
     joined.add_argument("--user", required=True, metavar="EMAIL")
     _permission(joined, ParticipationPermission, ParticipationPermission.VIEW)
     joined.add_argument(
-        "--side", choices=list(Side), default=Side.PROVIDER, help="(default: %(default)s)"
+        "--side",
+        choices=[str(side) for side in Side],
+        default=Side.PROVIDER,
+        help="(default: %(default)s)",
     )
     joined.add_argument("--team-lead", action="store_true")
     clients = _command(group, "clients", "say whether clients see the reports", _workspace_clients)
@@ -333,7 +342,10 @@ def _serving_flags(parser: argparse.ArgumentParser) -> None:
 
 def _permission(parser: argparse.ArgumentParser, options: Any, default: str) -> None:  # noqa: ANN401  an enum class
     parser.add_argument(
-        "--permission", choices=list(options), default=default, help="(default: %(default)s)"
+        "--permission",
+        choices=[str(option) for option in options],
+        default=default,
+        help="(default: %(default)s)",
     )
 
 

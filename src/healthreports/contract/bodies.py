@@ -40,7 +40,7 @@ def read_body(body: bytes, content_type: str, root: str) -> Body:
     read = _read(body, content_type) if body else {}
     found = read.get(root) if isinstance(read, dict) else None
     if not isinstance(found, dict):
-        raise RootMissing(root)
+        raise RootMissing(root, multipart.parse_options_header(content_type)[0])
     return Body(found, {name: value for name, value in read.items() if isinstance(value, str)})
 
 

@@ -64,6 +64,8 @@ def _system(message: str) -> dict[str, str]:
 def _validation(problem: Problem) -> dict[str, str]:
     name = problem.field.rpartition(".")[2].partition("[")[0]
     label = name.removesuffix("_id").replace("_", " ").capitalize()
+    if problem.field.endswith("]"):
+        label = f"Each of {name}"
     says = _SAYS[problem.fault].format(
         label=label, options=_either(problem.options), limit=f"{problem.limit:,}"
     )
@@ -91,7 +93,7 @@ _SAYS: Final = {
     Fault.TAKEN: "{label} is there already",
     Fault.NOT_A_DATE: "{label} must be a date like 2026-11-24",
     Fault.NOT_AN_ADDRESS: "{label} must be an e-mail address",
-    Fault.LAST_ADMINISTRATOR: "{label} must leave the account an administrator",
+    Fault.LAST_ADMINISTRATOR: "{label} would leave the account without an administrator",
 }
 
 _NAMES: Final = {
@@ -131,7 +133,10 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     ),
     RootMissing: (
         HTTPStatus.BAD_REQUEST,
-        lambda e: f"The body must have an object under the key {e.root}",
+        lambda e: (
+            f"The body must have an object under the key {e.root}"
+            + (f"; it was read as {e.media}, and JSON is application/json" if e.media else "")
+        ),
         _no_headers,
     ),
     BadParameter: (

@@ -53,7 +53,7 @@ _SCHEMA_NAMES: Final = {
 _TEXT: Final[Json] = {"type": "string"}
 _LONG_TEXT: Final[Json] = {"type": ["string", "null"], "maxLength": MAX_LINK}
 _COLOR: Final[Json] = {"type": "string", "enum": list(Color)}
-_ID: Final[Json] = {"type": "string", "pattern": "^[0-9]+$"}
+_ID: Final[Json] = {"type": "string", "pattern": "^[0-9]+$", "examples": ["1"]}
 _TIME: Final[Json] = {"type": "string", "format": "date-time"}
 _NAME: Final[Json] = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
 _DETAIL: Final[Json] = {
@@ -110,7 +110,7 @@ _REPORT_PROPERTIES: Final[Json] = {
     "details": {"type": "array", "items": _DETAIL, "maxItems": len(Category)},
     "external_reference": _REFERENCE_BODY,
 }
-_ANY_ID: Final[Json] = {"type": ["string", "integer"]}
+_ANY_ID: Final[Json] = {"type": ["string", "integer"], "examples": ["1"]}
 _FLAG: Final[Json] = {"type": "boolean"}
 _DATE: Final[Json] = {"type": ["string", "null"], "format": "date"}
 _WORKSPACE_PROPERTIES: Final[Json] = {

@@ -146,7 +146,7 @@ def _filters(
             found.append(Filter(spec.name, spec.default))
         elif spec.required and not params.get("only", "").strip():
             # brainstem-js follows an association with `only` and nothing else.
-            raise BadParameter(spec.name, "a value: it is required")
+            raise BadParameter(spec.name, "given")
     return tuple(found)
 
 

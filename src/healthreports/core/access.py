@@ -55,7 +55,8 @@ ALLOWED_IN_ARCHIVE: Final = _READ
 
 # What is missing where an action is not allowed; seeing is never refused like this, but hidden.
 NEEDS: Final = {
-    Action.CREATE_REPORT: "creating a report needs the permission to edit in the workspace",
+    Action.CREATE_REPORT: "creating a report needs the permission to edit in the workspace, "
+    "on the provider side",
     Action.CHANGE_REPORT: "changing a report needs its creator, the admin permission in the "
     "workspace or an administrator of the account",
     Action.CHANGE_WORKSPACE: "this needs the admin permission in the workspace "

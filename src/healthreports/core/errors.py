@@ -83,11 +83,12 @@ class MalformedBody(MalformedRequest):
 
 
 class RootMissing(MalformedRequest):
-    """A body without an object under its root key (1.4)."""
+    """A body, read as `media`, without an object under its root key (1.4)."""
 
-    def __init__(self, root: str) -> None:
-        super().__init__(root)
+    def __init__(self, root: str, media: str) -> None:
+        super().__init__(root, media)
         self.root = root
+        self.media = media
 
 
 class BadParameter(MalformedRequest):

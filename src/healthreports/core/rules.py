@@ -172,6 +172,11 @@ def check_reference(sent: Sent) -> tuple[Subject | None, ReferenceDraft, list[Pr
     return Subject(subject_type, subject_id), draft, reading.problems
 
 
+def is_address(text: str) -> bool:
+    """Whether `text` has the form of an e-mail address; only mail can tell whether it is one."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
 def values_sent(draft: msgspec.Struct) -> dict[str, Any]:
     """What was sent of a draft, by the name of the attribute."""
     return {n: v for n, v in msgspec.structs.asdict(draft).items() if v is not UNSET}
@@ -297,9 +302,8 @@ class _Reading:
         return self.note(name, Fault.NOT_A_DATE)
 
     def address(self, name: str) -> str | UnsetType:
-        """An e-mail address: whether mail arrives there, only mail can tell."""
         value = self.text(name, MAX_NAME, required=True, trimmed=True)
-        if value is UNSET or _ADDRESS.fullmatch(value):
+        if value is UNSET or is_address(value):
             return value
         return self.note(name, Fault.NOT_AN_ADDRESS)
 

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from healthreports.core.errors import Fault, Invalid, Problem
 from healthreports.core.model import AccountMembership, Instant, Participation, User, Workspace
+from healthreports.core.rules import is_address
 from healthreports.core.vocabulary import (
     MAX_NAME,
     AccountPermission,
@@ -42,6 +43,8 @@ def create_user(
     """Store a new user of an account. Addresses are kept in lower case. Raises Invalid."""
     _demand_names(full_name=full_name, email_address=email_address)
     email_address = email_address.strip().lower()
+    if not is_address(email_address):
+        raise Invalid([Problem("email_address", Fault.NOT_AN_ADDRESS)])
     if account_id not in dict(people.accounts_by_id(tx)):
         raise Invalid([Problem("account_id", Fault.UNKNOWN_OBJECT)])
     if people.user_by_email(tx, email_address) is not None:

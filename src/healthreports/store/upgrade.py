@@ -32,6 +32,8 @@ def upgrade(path: Path, revision: str = SCHEMA_REVISION) -> None:
     from alembic import command  # noqa: PLC0415  see the module's head
     from alembic.config import Config  # noqa: PLC0415
 
+    if not path.absolute().parent.is_dir():
+        raise WrongSchema(f"there is no folder {path.absolute().parent}")
     if path.exists():
         _demand_known(path)
     config = Config()

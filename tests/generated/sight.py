@@ -1,0 +1,347 @@
+"""Accounts full of random people, memberships and reports, and who sees what of them.
+
+The rules of sight are written anew from the README's section "Who may do what". Where it leaves a
+thing open, `must` is the narrow reading and `may` the wide one. Every text that is stored holds a
+marker: a word that nobody can guess and that stands nowhere else.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from healthreports.app import now
+from healthreports.core import model
+from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Scope, Side
+from healthreports.service import people, references, reports, tokens
+from healthreports.store.people import membership
+
+MARKER = re.compile(r"zq[0-9a-f]{16}")
+# An id that no object will ever have.
+NOBODY = 2**62 + 11
+
+PERMISSIONS = tuple(map(str, AccountPermission))
+SIDES = tuple(map(str, Side))
+PLACES = tuple(map(str, ParticipationPermission))
+COLORS = ("green", "yellow", "red")
+SUBJECTS = {"StatusReport": "status_reports", "Workspace": "workspaces"}
+TYPES = {kind: name for name, kind in SUBJECTS.items()}
+KINDS = (
+    "status_reports",
+    "workspaces",
+    "users",
+    "participations",
+    "account_memberships",
+    "external_references",
+)
+INCLUDES = {
+    "status_reports": {
+        "creator": "users",
+        "updater": "users",
+        "workspace": "workspaces",
+        "external_references": "external_references",
+    },
+    "workspaces": {
+        "creator": "users",
+        "participants": "users",
+        "status_reports": "status_reports",
+        "current_status_report": "status_reports",
+    },
+    "users": {},
+    "participations": {"user": "users", "workspace": "workspaces"},
+    "account_memberships": {"user": "users"},
+    "external_references": {"subject": ""},
+}
+
+
+def word() -> str:
+    return f"zq{secrets.token_hex(8)}"
+
+
+@dataclass
+class Thing:
+    """One stored object: `links` are ids of others, `texts` what only those who see it may read."""
+
+    kind: str
+    id: int
+    account: int
+    links: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Sight:
+    """By kind, the ids that a caller must be shown when it asks, and those that it may be shown."""
+
+    must: dict[str, set[int]]
+    may: dict[str, set[int]]
+    words: set[str]
+
+
+class World:
+    """All that one example has stored."""
+
+    def __init__(self) -> None:
+        self.things: dict[str, dict[int, Thing]] = {kind: {} for kind in KINDS}
+        self.secrets: dict[int, str] = {}
+        # Some services are known to several accounts, so that a filter by them finds both.
+        self.services = [word(), word()]
+
+    def add(self, kind: str, thing_id: int, account: int, **links: Any) -> Thing:
+        return self.things[kind].setdefault(thing_id, Thing(kind, thing_id, account, links))
+
+    def all(self, kind: str, **links: Any) -> list[Thing]:
+        """The things of a kind that have these links."""
+        return [
+            one
+            for one in self.things[kind].values()
+            if all(one.links[name] == value for name, value in links.items())
+        ]
+
+    def remove(self, kind: str, thing_id: int) -> None:
+        thing = self.things[kind].pop(thing_id)
+        for one in self.all("external_references", subject=(thing.kind, thing.id)):
+            del self.things[one.kind][one.id]
+
+    def place(self, user: int, space: int) -> Thing | None:
+        return next(iter(self.all("participations", workspace=space, user=user)), None)
+
+    # -- who sees what
+
+    def is_administrator(self, user: Thing) -> bool:
+        return user.links["permission"] == "administrator"
+
+    def sees_all(self, user: Thing) -> bool:
+        return user.links["permission"] in {"administrator", "reports_viewer"}
+
+    def sees_space(self, user: Thing, space: Thing) -> bool:
+        return self.place(user.id, space.id) is not None
+
+    def sees_reports(self, user: Thing, space: Thing) -> bool:
+        place = self.place(user.id, space.id)
+        return place is not None and (place.links["side"] == "provider" or space.links["shown"])
+
+    def sight(self, user: Thing) -> Sight:
+        if self.sees_all(user):
+            must = may = {
+                kind: {one.id for one in self.all(kind) if one.account == user.account}
+                for kind in KINDS
+            }
+        else:
+            seen = self._seen_with_workspaces(user)
+            must = {**seen, "users": self._shares(user)}
+            may = {**seen, "users": must["users"] | self._took_part(seen)}
+        things = [self.things[kind][one] for kind in KINDS for one in may[kind]]
+        return Sight(must, may, set(markers(things)))
+
+    def _seen_with_workspaces(self, user: Thing) -> dict[str, set[int]]:
+        spaces = {one.id for one in self.all("workspaces") if self.sees_space(user, one)}
+        read = {one for one in spaces if self.sees_reports(user, self.things["workspaces"][one])}
+        seen = {
+            "workspaces": spaces,
+            "status_reports": {
+                r.id for r in self.all("status_reports") if r.links["space"] in read
+            },
+            "participations": {
+                p.id for p in self.all("participations") if p.links["workspace"] in spaces
+            },
+            "account_memberships": {m.id for m in self.all("account_memberships", user=user.id)},
+        }
+        seen["external_references"] = {
+            one.id
+            for one in self.all("external_references")
+            if one.links["subject"][1] in seen[one.links["subject"][0]]
+        }
+        return seen
+
+    def _shares(self, user: Thing) -> set[int]:
+        """Whom the user shares a workspace with."""
+        own = {one.links["workspace"] for one in self.all("participations", user=user.id)}
+        return {user.id} | {
+            one.links["user"] for one in self.all("participations") if one.links["workspace"] in own
+        }
+
+    def _took_part(self, seen: dict[str, set[int]]) -> set[int]:
+        """Whoever took part in something that is seen."""
+        found = {
+            self.things[kind][one].links.get(name)
+            for kind in ("workspaces", "status_reports")
+            for one in seen[kind]
+            for name in ("creator", "updater")
+        }
+        return found - {None}
+
+    # -- what stands beside a record
+
+    def linked(self, thing: Thing, include: str, sight: Sight) -> set[int]:
+        """The ids that an include brings with a record, for one who sees the record."""
+        if include == "external_references":
+            found = self.all("external_references", subject=(thing.kind, thing.id))
+            return {one.id for one in found}
+        if include == "participants":
+            return {p.links["user"] for p in self.all("participations", workspace=thing.id)}
+        if include in {"status_reports", "current_status_report"}:
+            found = self.all("status_reports", space=thing.id)
+            return {one.id for one in found} & sight.may["status_reports"]
+        if include == "subject":
+            return {thing.links["subject"][1]}
+        name = "space" if thing.kind == "status_reports" and include == "workspace" else include
+        return {thing.links[name]} - {None}
+
+
+def markers(things: Iterable[Thing]) -> Iterator[str]:
+    for one in things:
+        for text in one.texts.values():
+            yield from MARKER.findall(text)
+
+
+# -- plans: small numbers that are taken modulo what there is
+
+index = st.integers(0, 7)
+reference_plans = st.lists(st.sampled_from([None, None, 0, 1]), max_size=2)
+report_plans = st.fixed_dictionaries(
+    {"creator": index, "updater": st.none() | index, "references": reference_plans}
+)
+space_plans = st.fixed_dictionaries(
+    {
+        "creator": index,
+        "archived": st.sampled_from([False, False, False, True]),
+        "shown": st.booleans(),
+        "people": st.dictionaries(
+            index, st.tuples(st.sampled_from(SIDES), st.sampled_from(PLACES)), max_size=5
+        ),
+        "reports": st.lists(report_plans, max_size=3),
+        "references": reference_plans,
+    }
+)
+account_plans = st.fixed_dictionaries(
+    {
+        "more": st.lists(st.sampled_from(["collaborator", *PERMISSIONS]), max_size=3),
+        "disabled": st.lists(index, max_size=2, unique=True),
+        "readers": st.lists(index, max_size=2, unique=True),
+        "spaces": st.lists(space_plans, min_size=1, max_size=3),
+    }
+)
+world_plans = st.lists(account_plans, min_size=2, max_size=3)
+
+
+def build(tx: Any, plans: list[dict[str, Any]]) -> World:
+    world = World()
+    for plan in plans:
+        _Builder(tx, world).build(plan)
+    return world
+
+
+class _Builder:
+    """Stores one account."""
+
+    def __init__(self, tx: Any, world: World) -> None:
+        self.tx = tx
+        self.world = world
+        self.account = people.create_account(tx, word(), now())
+        self.users: list[model.User] = []
+        self.actors: list[model.Actor] = []
+
+    def build(self, plan: dict[str, Any]) -> None:
+        for permission in (*PERMISSIONS, *plan["more"]):
+            self._hire(permission)
+        for space in plan["spaces"]:
+            self._build_space(space)
+        for number in plan["readers"]:
+            user = self._of(self.users, number)
+            secret = tokens.issue(self.tx, user, word(), now(), scopes=frozenset({Scope.READ}))
+            self.world.secrets[user.id] = secret
+            self.world.things["users"][user.id].links["reads_only"] = True
+        # The first is an administrator and stays one.
+        for number in plan["disabled"]:
+            user = self.users[1 + number % (len(self.users) - 1)]
+            people.disable(self.tx, user, now(), disabled=True)
+            self.world.things["users"][user.id].links["disabled"] = True
+
+    def _hire(self, permission: str) -> None:
+        name, address = word(), f"{word()}@example.org"
+        user = people.create_user(
+            self.tx,
+            self.account,
+            full_name=name,
+            email_address=address,
+            permission=AccountPermission(permission),
+            now=now(),
+        )
+        secret = tokens.issue(self.tx, user, word(), now())
+        self.users.append(user)
+        self.world.secrets[user.id] = secret
+        # Whoever makes a thing here, may: people leave, and what they made stays.
+        actor = tokens.authenticate(self.tx, secret, now())
+        self.actors.append(replace(actor, permission=AccountPermission.ADMINISTRATOR))
+        thing = self.world.add("users", user.id, self.account, permission=permission)
+        thing.links |= {"disabled": False, "reads_only": False}
+        thing.texts = {"full_name": name, "email_address": address}
+        membership_id = membership(self.tx, user.id).id
+        self.world.add("account_memberships", membership_id, self.account, user=user.id)
+
+    def _build_space(self, plan: dict[str, Any]) -> None:
+        creator, title, description = self._of(self.users, plan["creator"]), word(), word()
+        space = people.create_workspace(self.tx, creator, title, now(), description)
+        thing = self.world.add("workspaces", space, self.account, creator=creator.id)
+        thing.links |= {"archived": plan["archived"], "shown": plan["shown"]}
+        thing.texts = {"title": title, "description": description}
+        people.show_to_clients(self.tx, space, now(), shown=plan["shown"])
+        for number, (side, permission) in plan["people"].items():
+            self._join(space, self._of(self.users, number), side, permission)
+        for one in plan["reports"]:
+            self._build_report(space, one)
+        self._refer(thing, plan["references"])
+        people.archive(self.tx, space, now(), archived=plan["archived"])
+
+    def _join(self, space: int, user: model.User, side: str, permission: str) -> None:
+        if self.world.place(user.id, space) is None:
+            rights = ParticipationPermission(permission)
+            place = people.join(self.tx, space, user, rights, now(), side=Side(side))
+            thing = self.world.add("participations", place, self.account, workspace=space)
+            thing.links |= {"user": user.id, "side": side}
+
+    def _build_report(self, space: int, plan: dict[str, Any]) -> None:
+        creator, description, detail = self._of(self.actors, plan["creator"]), word(), word()
+        sent = {
+            "workspace_id": space,
+            "color": "green",
+            "description": description,
+            "details": [{"category": "Budget", "color": "red", "description": detail}],
+        }
+        report = reports.create(self.tx, creator, sent, now())
+        thing = self.world.add("status_reports", report, self.account, space=space)
+        thing.links |= {"creator": creator.user_id, "updater": None}
+        thing.texts = {"description": description, "detail": detail}
+        if plan["updater"] is not None:
+            updater = self._of(self.actors, plan["updater"])
+            reports.change(self.tx, updater, report, {"color": "red"}, now())
+            thing.links["updater"] = updater.user_id
+        self._refer(thing, plan["references"])
+
+    def _refer(self, subject: Thing, plan: list[int | None]) -> None:
+        for number in plan:
+            sent = reference(None if number is None else self.world.services[number])
+            whole = {**sent, "subject_type": TYPES[subject.kind], "subject_id": subject.id}
+            made = references.create_or_update(self.tx, self.actors[0], whole, now())
+            thing = self.world.add("external_references", made, self.account)
+            thing.links["subject"] = (subject.kind, subject.id)
+            thing.texts = sent
+
+    def _of(self, values: list[Any], number: int) -> Any:
+        return values[number % len(values)]
+
+
+def reference(service: str | None) -> dict[str, str]:
+    return {
+        "service_name": service or word(),
+        "service_model": service or word(),
+        "service_model_ref": word(),
+        "external_status": word(),
+        "external_message": word(),
+        "external_link": f"https://example.org/{word()}",
+    }
