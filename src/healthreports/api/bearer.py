@@ -1,7 +1,7 @@
 """The bearer token of a call. Contract: 1.2."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 from healthreports.core.errors import Unauthenticated
@@ -10,12 +10,9 @@ from healthreports.core.errors import Unauthenticated
 _BEARER: Final = re.compile(rb"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 
 
-def secret_in(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def secret_in(headers: Mapping[bytes, bytes]) -> str:
     """The token in the Authorization header. Raises Unauthenticated when there is none."""
-    for name, value in headers:
-        if name == b"authorization":
-            match = _BEARER.fullmatch(value)
-            if match is not None:
-                return match[1].decode("ascii")
-            break
-    raise Unauthenticated
+    match = _BEARER.fullmatch(headers.get(b"authorization", b""))
+    if match is None:
+        raise Unauthenticated
+    return match[1].decode("ascii")

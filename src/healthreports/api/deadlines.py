@@ -8,6 +8,8 @@ from typing import Final, Self
 # How much later than its limit a request may be ended, as a share of the limit.
 _SLACK: Final = 0.1
 
+Task = asyncio.Task[object]
+
 
 class Deadlines:
     """Ends requests that take longer than `limit_s` seconds, give or take a tenth.
@@ -19,13 +21,16 @@ class Deadlines:
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ends: dict[asyncio.Task[object], float] = {}
-        self._late: set[asyncio.Task[object]] = set()
+        self._ends: dict[Task, float] = {}
+        self._late: set[Task] = set()
         self._is_looking = False
 
     def __enter__(self) -> Self:
         """From here on the current task is timed."""
-        self._ends[self._current()] = time.monotonic() + self._limit_s
+        # Asking for the running loop is a system call up to Python 3.11; a server has one loop.
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._ends[_task_of(self._loop)] = time.monotonic() + self._limit_s
         if not self._is_looking:
             self._look_later()
         return self
@@ -37,8 +42,10 @@ class Deadlines:
         trace: TracebackType | None,
     ) -> None:
         """Raise TimeoutError where the task was ended for its time."""
-        task = self._current()
+        task = _task_of(self._loop)
         self._ends.pop(task, None)
+        if not self._late:
+            return
         if task in self._late:
             self._late.discard(task)
             if task.uncancel() == 0 and kind is asyncio.CancelledError:
@@ -59,10 +66,8 @@ class Deadlines:
         self._is_looking = True
         asyncio.get_running_loop().call_later(self._limit_s * _SLACK, self._look)
 
-    def _current(self) -> asyncio.Task[object]:
-        # Asking for the running loop is a system call up to Python 3.11; a server has one loop.
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        task = asyncio.current_task(self._loop)
-        assert task is not None
-        return task
+
+def _task_of(loop: asyncio.AbstractEventLoop | None) -> Task:
+    task = asyncio.current_task(loop)
+    assert task is not None  # a request is answered in a task of its own
+    return task

@@ -22,33 +22,23 @@ class Protocol(HttpToolsProtocol):
     """
 
     _bytes_of_nothing = 0
-    _got_on = False
+    _got_body = False
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; close where neither headers nor trailers end."""
-        self._got_on = False
-        super().data_received(data)
-        if self._got_on:
+        before, self._got_body = self.cycle, False
+        HttpToolsProtocol.data_received(self, data)
+        if self.cycle is not before or self._got_body:  # there is a new request, or more of one
             self._bytes_of_nothing = 0
             return
         self._bytes_of_nothing += len(data)
         if self._bytes_of_nothing > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("")
 
-    def on_headers_complete(self) -> None:
-        """Go on to the body, where there is one."""
-        self._got_on = True
-        super().on_headers_complete()
-
     def on_body(self, body: bytes) -> None:
         """Go on with the body."""
-        self._got_on = True
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """Go on to the next request of the connection."""
-        self._got_on = True
-        super().on_message_complete()
+        self._got_body = True
+        HttpToolsProtocol.on_body(self, body)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  the parser's words are its own
         """Answer what cannot be parsed, and close."""

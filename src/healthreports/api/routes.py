@@ -43,7 +43,9 @@ class Call:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._scope = scope
         self._receive = receive
-        self.secret = secret_in(scope["headers"])
+        # Of a repeated header the last one counts; none of those we read may be repeated.
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.secret = secret_in(self._headers)
 
     @property
     def query_string(self) -> str:
@@ -70,7 +72,7 @@ class Call:
 
         Raises BodyTooLarge, UnsupportedMedia, MalformedBody, RootMissing.
         """
-        headers = {name: value.decode("latin-1") for name, value in self._scope["headers"]}
+        headers = {name: value.decode("latin-1") for name, value in self._headers.items()}
         if int(headers.get(b"content-length", "0")) > limit:
             raise BodyTooLarge(limit)  # before the caller has sent all of it
         body = await self._bytes(limit)

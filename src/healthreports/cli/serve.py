@@ -1,5 +1,6 @@
 """Run the server: take the port, say where it listens, serve until told to stop."""
 
+import gc
 import socket
 import sys
 from contextlib import suppress
@@ -40,6 +41,9 @@ def run(settings: Settings, listening: socket.socket) -> int:
         lifespan="on",
         timeout_graceful_shutdown=_GRACE_S,
     )
+    # What is there by now stays: the garbage collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
     return 0

@@ -26,6 +26,10 @@ _DEFAULTS: Final = {
     kind: tuple(spec for spec in resource.filters if spec.default is not None)
     for kind, resource in RESOURCES.items()
 }
+_DEFAULT_FILTERS: Final = {
+    kind: tuple(Filter(spec.name, spec.default) for spec in specs if spec.default is not None)
+    for kind, specs in _DEFAULTS.items()
+}
 # What brainstem takes for true here; anything else switches default filters off.
 _APPLY_DEFAULTS: Final = ("true", "TRUE", "1")
 _FLAGS: Final = {"true": True, "TRUE": True, "false": False, "FALSE": False}
@@ -66,6 +70,8 @@ def show_query(resource: Resource, params: Params, record_id: int) -> Query:
 
     Raises BadParameter. Contract: 5.1, 7.
     """
+    if not params:
+        return Query(resource.kind, _DEFAULT_FILTERS[resource.kind], only=(record_id,))
     return Query(
         kind=resource.kind,
         filters=_filters(resource, params, defaults_only=True),

@@ -28,18 +28,17 @@ def page(tx: Transaction, query: Query, reach: Reach, account_version: int | Non
     changes.
     """
     selection = SELECTIONS[query.kind]
-    names = tuple(one.name for one in query.filters)
+    names = tuple([one.name for one in query.filters])
     values: dict[str, object] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
-    values |= {one.name: one.value for one in query.filters}
+    for one in query.filters:
+        values[one.name] = one.value
     if query.only is None:
         wanted = Rows.WINDOW
-        values |= {"limit": query.window.limit, "offset": query.window.offset}
+        values["limit"], values["offset"] = query.window.limit, query.window.offset
     elif len(query.only) == 1:
-        wanted = Rows.ONE
-        values["only"] = query.only[0]
+        wanted, [values["only"]] = Rows.ONE, query.only
     else:
-        wanted = Rows.SOME
-        values["only"] = query.only
+        wanted, values["only"] = Rows.SOME, query.only
     narrowed = reach.user_id is not None
     statement = page_statement(query.kind, names, query.sort, wanted, narrowed=narrowed)
     if query.only is None:
