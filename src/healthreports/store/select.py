@@ -205,7 +205,7 @@ def _equal(table: Table, prefix: str, *columns: str) -> dict[str, Condition]:
 _COLORS: Final = {color.value: color for color in Color}
 _SYNC_STATUSES: Final = {status.value: status for status in SyncStatus}
 _SUBJECT_TYPES: Final = {subject_type.value: subject_type for subject_type in SubjectType}
-_PERMISSIONS: Final = {permission.value: permission for permission in AccountPermission}
+PERMISSIONS: Final = {permission.value: permission for permission in AccountPermission}
 _FLAGS: Final = {None: None, 0: False, 1: True}
 _REFERENCE_TEXTS: Final = (
     "service_name",
@@ -333,7 +333,7 @@ _MEMBERSHIP_NAMES: Final = tuple(column.name for column in _MEMBERSHIP_COLUMNS)
 
 def _read_membership(row: Row) -> AccountMembership:
     values = dict(zip(_MEMBERSHIP_NAMES, row, strict=True))
-    values["permission"] = _PERMISSIONS[values["permission"]]
+    values["permission"] = PERMISSIONS[values["permission"]]
     return AccountMembership(**values)
 
 

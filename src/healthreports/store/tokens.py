@@ -6,9 +6,10 @@ from typing import Final
 from sqlalchemy import bindparam, select, update
 
 from healthreports.core.model import Actor, Instant, Token
-from healthreports.core.vocabulary import AccountPermission, Scope
+from healthreports.core.vocabulary import Scope
 from healthreports.store.database import Row, Transaction, compiled, insertion, replacement
 from healthreports.store.schema import account_memberships, accounts, tokens, users
+from healthreports.store.select import PERMISSIONS
 
 _COLUMNS: Final = tuple(column for column in tokens.columns if column.name != "secret_hash")
 _INSERT: Final = insertion(tokens)
@@ -44,7 +45,6 @@ _REVOKE: Final = compiled(
     .returning(tokens.c.id)
 )
 _NOTE_USE: Final = replacement(tokens, ("last_used_at",))
-_PERMISSIONS: Final = {permission.value: permission for permission in AccountPermission}
 
 
 def actor_of(tx: Transaction, secret_hash: str) -> tuple[Actor, Instant | None] | None:
@@ -58,7 +58,7 @@ def actor_of(tx: Transaction, secret_hash: str) -> tuple[Actor, Instant | None] 
     actor = Actor(
         user_id=row[0],
         account_id=row[1],
-        permission=_PERMISSIONS[row[2]],
+        permission=PERMISSIONS[row[2]],
         account_version=row[3],
         token_id=row[4],
         scopes=_scopes(row[5]),
