@@ -27,18 +27,18 @@ help: ## list the targets
 	$(INSTALL) requirements-dev.lock
 	touch $@
 
-# Debian's Node.js or any other; without one the client test is skipped with a line that says so.
-.venv/client: .venv/uv tests/client/package.json tests/client/package-lock.json tests/client/.npmrc
+# Debian's Node.js or any other; without one its tests are skipped with a line that says so.
+.venv/node-%: .venv/uv tests/%/package.json tests/%/package-lock.json tests/%/.npmrc
 	@if command -v node >/dev/null && command -v npm >/dev/null; \
-	then cd tests/client && npm ci --ignore-scripts --no-progress --loglevel=error && touch ../../$@; \
-	else echo "no node and npm on this machine: the brainstem-js test will be skipped"; fi
+	then cd tests/$* && npm ci --ignore-scripts --no-progress --loglevel=error && touch ../../$@; \
+	else echo "no node and npm on this machine: tests/$* will be skipped"; fi
 
 install: .venv/run ## make the environment, and nothing more
 
 demo: .venv/run ## run the server with the sample portfolio (PORT=8001 for another port)
 	@$(BIN)/healthreports demo $(if $(PORT),--port $(PORT))
 
-test: check .venv/client ## check, then run every test
+test: check .venv/node-client .venv/node-signin ## check, then run every test
 	$(BIN)/pytest
 
 check: .venv/dev ## format, lint, types, import rules

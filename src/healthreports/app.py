@@ -10,14 +10,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from healthreports.api.docs import docs_routes
 from healthreports.api.middleware import Edge
+from healthreports.api.oauth import oauth_routes
 from healthreports.api.routes import Paths, api_endpoints
 from healthreports.contract.resources import RESOURCES
 from healthreports.core.errors import PathUnknown
 from healthreports.core.model import Instant
 from healthreports.service.gateway import Gateway
-from healthreports.settings import Settings
+from healthreports.service.limits import BadStore, Limits
+from healthreports.service.sign_in import SignIn, actor_of_session, signing_key
+from healthreports.service.tokens import authenticate as authenticate_token
+from healthreports.settings import BadSetting, Settings
 from healthreports.store.database import Database
 from healthreports.store.select import SELECTIONS
+from healthreports.web.oidc import Provider
+from healthreports.web.pages import page_routes
+from healthreports.web.session import with_session
 
 
 def now() -> Instant:
@@ -30,24 +37,75 @@ def open_database(settings: Settings) -> Database:
     return Database(settings.database_path, settings.busy_timeout_s)
 
 
-def build(settings: Settings) -> ASGIApp:
-    """The server as an ASGI application."""
+def build(settings: Settings, origin: str) -> ASGIApp:
+    """The server as an ASGI application, whose base address, as its clients see it, is `origin`.
+
+    Raises BadSetting.
+    """
     check_declarations()
     database = open_database(settings)
+    limits = _limits(settings)
+    sign_in = SignIn(database, now, limits)
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         yield
+        sign_in.close()
         database.close()
 
+    tokens_in, sessions_in = (
+        Gateway(database, now, limits, authenticate)
+        for authenticate in (authenticate_token, actor_of_session)
+    )
+    provider = _provider(settings)
     pages = Router(
-        routes=docs_routes(),
+        routes=[
+            *docs_routes(),
+            *oauth_routes(tokens_in, limits, origin),
+            *page_routes(sessions_in, sign_in, limits, provider, now, origin),
+        ],
         redirect_slashes=False,
         default=_path_unknown,
         lifespan=lifespan,
     )
-    endpoints = api_endpoints(Gateway(database, now), settings.body_limit_bytes)
-    return Edge(Paths(endpoints, pages), settings.time_limit_s, access_log=settings.access_log)
+    key = _signing_key(database)
+    return Edge(
+        Paths(
+            api_endpoints(tokens_in),
+            with_session(pages, key, secure=origin.startswith("https:")),
+        ),
+        limits,
+        settings.time_limit_s,
+        settings.body_limit_bytes,
+        access_log=settings.access_log,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    try:
+        return Limits(
+            settings.limit_store,
+            settings.token_requests_per_minute,
+            settings.address_requests_per_minute,
+            now,
+        )
+    except BadStore as error:
+        raise BadSetting(str(error)) from error
+
+
+def _provider(settings: Settings) -> Provider | None:
+    if not settings.oidc_issuer:
+        return None
+    return Provider(
+        settings.oidc_issuer,
+        settings.oidc_client_id,
+        settings.oidc_client_secret,
+        settings.oidc_name,
+    )
+
+
+def _signing_key(database: Database) -> str:
+    return database.write_here(lambda tx: signing_key(tx, "sessions", now()))
 
 
 def check_declarations() -> None:

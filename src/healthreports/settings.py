@@ -16,6 +16,13 @@ from healthreports.core.vocabulary import DEFAULT_BODY_LIMIT_BYTES
 PREFIX: Final = "HEALTHREPORTS_"
 
 Positive = Annotated[float, Meta(gt=0, le=86_400)]
+# An origin: no path, and nothing at the end.
+PublicUrl = Annotated[str, Meta(pattern=r"^(https?://[^\s/?#]+)?$")]
+# Who says who somebody is must be asked over TLS, or on this machine.
+IssuerUrl = Annotated[
+    str,
+    Meta(pattern=r"^(https://[^\s?#]+|http://(127\.0\.0\.1|localhost|\[::1\])[^\s?#]*)?$"),
+]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +35,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     time_limit_s: Positive = 180.0
     busy_timeout_s: Positive = 5.0
     access_log: bool = False
+    public_url: PublicUrl = ""
+    trusted_proxies: str = ""
+    limit_store: str = "memory"
+    token_requests_per_minute: Annotated[int, Meta(ge=0)] = 3000
+    address_requests_per_minute: Annotated[int, Meta(ge=0)] = 300
+    oidc_issuer: IssuerUrl = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""  # has no flag: a command line is seen by every program
+    oidc_name: str = "your organisation"
 
     @property
     def database_path(self) -> Path:

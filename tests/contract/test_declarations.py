@@ -36,6 +36,9 @@ ARGUMENTS = {
     errors.MethodNotAllowed: (("GET",),),
     errors.Forbidden: ("a permission",),
     errors.NotFound: (Kind.USERS,),
+    errors.BadConsentRequest: ("a reason",),
+    errors.SignInRefused: ("a reason",),
+    errors.TooManyRequests: ("token", 5, 60, 3),
     errors.Invalid: ([errors.Problem("color", errors.Fault.MISSING)],),
 }
 

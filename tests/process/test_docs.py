@@ -22,11 +22,13 @@ def rows(heading: str) -> list[list[str]]:
 
 def test_the_readme_lists_each_setting_with_its_flag_and_default() -> None:
     defaults = Settings()
-    listed = [(name, flag, default) for name, flag, default, _ in rows("setting")]
-    assert listed == [
-        (PREFIX + name.upper(), "--" + name.replace("_", "-"), str(getattr(defaults, name)))
-        for name in Settings.__struct_fields__
+    listed = [(name, default) for name, _, default, _ in rows("setting")]
+    assert [name for name, _ in listed] == [
+        PREFIX + name.upper() for name in Settings.__struct_fields__
     ]
+    for name, default in listed:
+        held = str(getattr(defaults, name.removeprefix(PREFIX).lower()))
+        assert default == held if held else default.startswith("("), name
 
 
 def commands() -> set[str]:
@@ -55,7 +57,13 @@ def test_every_serving_flag_is_a_setting() -> None:
         for option in action.option_strings
         if option not in ("-h", "--help")
     }
-    assert flags == {flag for _, flag, _, _ in rows("setting")}
+    listed = {name: flag for name, flag, _, _ in rows("setting")}
+    assert flags == {flag for flag in listed.values() if flag.startswith("--")}
+    without = {name for name, flag in listed.items() if not flag.startswith("--")}
+    assert without == {PREFIX + "OIDC_CLIENT_SECRET"}
+    for name, flag in listed.items():
+        if name not in without:
+            assert flag == "--" + name.removeprefix(PREFIX).lower().replace("_", "-")
 
 
 def test_the_readme_lists_make_targets_that_exist() -> None:
@@ -70,7 +78,7 @@ def test_the_readme_names_each_include_of_status_reports() -> None:
         assert association.name in line
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/architecture.md"])
+@pytest.mark.parametrize("path", ["README.md", "docs/architecture.md", "docs/security.md"])
 def test_links_between_documents_lead_somewhere(path: str) -> None:
     text = (ROOT / path).read_text("utf-8")
     for target in re.findall(r"\]\(([^)#]+)", text):
@@ -78,8 +86,15 @@ def test_links_between_documents_lead_somewhere(path: str) -> None:
             assert (ROOT / path).parent.joinpath(target).exists(), target
 
 
+def test_the_page_of_threats_names_tests_that_exist() -> None:
+    named = set(re.findall(r"`(tests/[^`]+)`", (ROOT / "docs" / "security.md").read_text("utf-8")))
+    assert named
+    for path in named:
+        assert (ROOT / path).is_file(), path
+
+
 def test_the_architecture_page_names_each_module() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    for folder in ("core", "store", "service", "contract", "api"):
+    for folder in ("core", "store", "service", "contract", "api", "web"):
         for module in (ROOT / "src" / "healthreports" / folder).glob("[a-z]*.py"):
             assert module.stem in text, module

@@ -34,8 +34,8 @@ def at_0001(path: Path) -> None:
             INSERT INTO workspaces VALUES
               (8, 1, 1, 'Gone', NULL, 0, 'invitation', NULL, NULL, {THEN}, {THEN});
             DELETE FROM workspaces WHERE id = 8;
-            INSERT INTO tokens VALUES (1, 2, 't', '{tokens._hash("hr_x")}', {THEN}, NULL, NULL);
-            """  # noqa: SLF001  the hash of a secret as it is kept
+            INSERT INTO tokens VALUES (1, 2, 't', '{tokens.hash_of("hr_x")}', {THEN}, NULL, NULL);
+            """
         )
 
 

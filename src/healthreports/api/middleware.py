@@ -1,4 +1,4 @@
-"""The outer edge of every request: its id and duration, the time limit, and errors as answers.
+"""The outer edge of every request: its id and duration, limits of time and size, errors as answers.
 
 The only place that catches every exception, since it is the last that can answer one.
 Follows sections 1.1, 1.7 and 6.
@@ -17,22 +17,44 @@ from healthreports.api.answer import Answer
 from healthreports.api.deadlines import Deadlines
 from healthreports.contract.failure import failure_of, is_expected
 from healthreports.contract.operations import BASE, SUFFIX
-from healthreports.core.errors import StorageUnavailable
+from healthreports.core.errors import (
+    BodyTooLarge,
+    MalformedBody,
+    StorageUnavailable,
+    TooManyRequests,
+    Unauthenticated,
+)
+from healthreports.service.limits import Limits
 
 log: Final = logging.getLogger("healthreports")
 
 # What a caller's own request id may be, so that it can stand in a header and a log line as it is.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_WITHOUT_BODY: Final = ("GET", "HEAD")
 # Ids are unique by process and number: random bits for each would be a system call for each.
 _PROCESS: Final = secrets.token_hex(8).encode()
 _numbers: Final = count(1)
 
 
 class Edge:
-    """Wraps the router. `time_limit_s` is how long a request may take before it is a 504."""
+    """Wraps the router.
 
-    def __init__(self, app: ASGIApp, time_limit_s: float, *, access_log: bool) -> None:
+    `time_limit_s` is how long a request may take before it is a 504, `body_limit_bytes` how long
+    its body may be before it is a 413.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        time_limit_s: float,
+        body_limit_bytes: int,
+        *,
+        access_log: bool,
+    ) -> None:
         self._app = app
+        self._limits = limits
+        self._body_limit_bytes = body_limit_bytes
         self._deadlines = Deadlines(time_limit_s)
         self._access_log = access_log
 
@@ -60,6 +82,8 @@ class Edge:
         path = scope["path"]
         if path.endswith(SUFFIX) and path.startswith(BASE):
             scope = {**scope, "path": path.removesuffix(SUFFIX)}
+        if scope["method"] not in _WITHOUT_BODY:
+            receive = _limited(scope, receive, self._body_limit_bytes)
         try:
             with self._deadlines:
                 await self._app(scope, receive, stamped)
@@ -67,7 +91,8 @@ class Edge:
             _note(error, request_id)
             if status:  # the answer is under way; the server closes the connection
                 raise
-            await Answer.of_failure(failure_of(error))(scope, receive, stamped)
+            failure = failure_of(await self._or_too_many(scope, error))
+            await Answer.of_failure(failure)(scope, receive, stamped)
         if self._access_log:
             log.info(
                 "%s %s %d %.1f ms id=%s",
@@ -77,6 +102,52 @@ class Edge:
                 (time.perf_counter() - started) * 1000,
                 request_id.decode(),
             )
+
+    async def _or_too_many(self, scope: Scope, error: Exception) -> Exception:
+        """`error`, or that its caller has come without a valid token too often."""
+        if isinstance(error, Unauthenticated):
+            try:
+                await self._limits.admit_stranger(address_of(scope))
+            except TooManyRequests as too_many:
+                return too_many
+        return error
+
+
+def address_of(scope: Scope) -> str:
+    """The address that the request comes from, as far as the server program knows."""
+    return scope["client"][0] if scope["client"] else ""
+
+
+def _limited(scope: Scope, receive: Receive, limit: int) -> Receive:
+    """`receive` as far as the body is whole and not over `limit` bytes.
+
+    Raises BodyTooLarge, before the caller has sent all of it where it said how long it is, and
+    MalformedBody where it ends too early. Contract: 1.5.
+    """
+    size = 0
+    more = True
+
+    async def receive_some() -> Message:
+        nonlocal size, more
+        if not more:  # what comes now is that the caller has gone, as it may
+            return await receive()
+        if not size and _length(scope) > limit:
+            raise BodyTooLarge(limit)
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise MalformedBody("it ended too early")
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise BodyTooLarge(limit)
+        more = message.get("more_body", False)
+        return message
+
+    return receive_some
+
+
+def _length(scope: Scope) -> int:
+    """The length of the body in bytes as its sender says; the server has checked the number."""
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
 
 
 def _request_id(scope: Scope) -> bytes:

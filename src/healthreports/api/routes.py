@@ -15,20 +15,18 @@ from healthreports.contract.operations import BASE, OPERATIONS
 from healthreports.contract.params import (
     Params,
     list_query,
+    read_id,
     read_params,
     show_query,
     written_query,
 )
 from healthreports.contract.resources import Resource
 from healthreports.core.errors import (
-    BodyTooLarge,
-    MalformedBody,
     MethodNotAllowed,
     NotFound,
     UnsupportedMedia,
 )
 from healthreports.core.model import Actor
-from healthreports.core.vocabulary import MAX_ID
 from healthreports.service import administration, lookup, references, reports
 from healthreports.service.gateway import Gateway
 
@@ -60,22 +58,24 @@ class Call:
 
     def record_id(self, resource: Resource) -> int:
         """The id in the path. Raises NotFound for what cannot be one. Contract: 5.1."""
-        text = self._scope["path_params"]["id"]
-        if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID)):
-            number = int(text)
-            if number <= MAX_ID:
-                return number
-        raise NotFound(resource.kind)
+        record_id = read_id(self._scope["path_params"]["id"])
+        if record_id is None:
+            raise NotFound(resource.kind)
+        return record_id
 
-    async def body(self, resource: Resource, limit: int) -> Body:
+    async def body(self, resource: Resource) -> Body:
         """What the body says of a record of the resource. Contract: 1.3 to 1.5.
 
-        Raises BodyTooLarge, UnsupportedMedia, MalformedBody, RootMissing.
+        Raises UnsupportedMedia, MalformedBody, RootMissing; `middleware` limits its size.
         """
         headers = {name: value.decode("latin-1") for name, value in self._headers.items()}
-        if int(headers.get(b"content-length", "0")) > limit:
-            raise BodyTooLarge(limit)  # before the caller has sent all of it
-        body = await self._bytes(limit)
+        chunks: list[bytes] = []
+        more = True
+        while more:
+            message = await self._receive()
+            chunks.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        body = b"".join(chunks)
         encoding = headers.get(b"content-encoding", "identity")
         if body and encoding.lower() != "identity":
             raise UnsupportedMedia
@@ -84,29 +84,12 @@ class Call:
             return read_body(body, content_type, resource.root)
         return await asyncio.to_thread(read_body, body, content_type, resource.root)
 
-    async def _bytes(self, limit: int) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise MalformedBody("it ended too early")
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > limit:
-                raise BodyTooLarge(limit)
-            chunks.append(chunk)
-            more = message.get("more_body", False)
-        return b"".join(chunks)
-
 
 class Handlers:
     """One method for each `Does`. Every one runs a use case through the gateway."""
 
-    def __init__(self, gateway: Gateway, body_limit_bytes: int) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._body_limit_bytes = body_limit_bytes
 
     async def find(self, resource: Resource, call: Call) -> Answer:
         """List."""
@@ -201,6 +184,7 @@ class Handlers:
         self, resource: Resource, call: Call, use_case: Callable[..., None]
     ) -> Answer:
         """Run `use_case(tx, actor, id)`."""
+        await self._gateway.admit_writer(call.secret)
         await self._gateway.write(
             call.secret, lambda tx, actor, _now: use_case(tx, actor, call.record_id(resource))
         )
@@ -211,7 +195,7 @@ class Handlers:
     ) -> Answer:
         """Run `use_case(tx, actor, sent, now) -> id` and show what it wrote. Contract: 2.5."""
         await self._gateway.admit_writer(call.secret)
-        body = await call.body(resource, self._body_limit_bytes)
+        body = await call.body(resource)
         params = {**call.params, **body.params}
 
         def work(tx: Any, actor: Any, now: Any) -> bytes:  # noqa: ANN401  as the gateway gives them
@@ -268,9 +252,9 @@ class Paths:
         await app(scope, receive, send)
 
 
-def api_endpoints(gateway: Gateway, body_limit_bytes: int) -> dict[str, Endpoint]:
+def api_endpoints(gateway: Gateway) -> dict[str, Endpoint]:
     """An endpoint for each path of `OPERATIONS`."""
-    handlers = Handlers(gateway, body_limit_bytes)
+    handlers = Handlers(gateway)
     methods: dict[str, dict[str, Handler]] = {}
     for one in OPERATIONS:
         handler = partial(getattr(handlers, one.does.value), one.resource)

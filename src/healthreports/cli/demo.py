@@ -1,17 +1,26 @@
 """The demonstration: a database with the sample portfolio, a token for each role, a server."""
 
-from typing import Final
+import secrets
+from typing import Final, NamedTuple
 
 from healthreports.app import now, open_database
 from healthreports.cli.serve import address, listen, run
 from healthreports.core.errors import Invalid
 from healthreports.sample import portfolio
 from healthreports.service import people, tokens
+from healthreports.service.sign_in import set_password
 from healthreports.settings import Settings
 from healthreports.store.database import Transaction
 from healthreports.store.upgrade import WrongSchema, upgrade
 
 _PURPOSE: Final = "demo"
+
+
+class Secrets(NamedTuple):
+    """What the demonstration prints: a token for each role, one password for all of them."""
+
+    tokens: dict[str, str]
+    password: str
 
 
 def demo(settings: Settings) -> int:
@@ -20,13 +29,13 @@ def demo(settings: Settings) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     upgrade(path)
     listening = listen(settings)
-    secrets = prepare(settings)
-    print(_greeting(address(settings, listening), str(path), secrets), flush=True)
-    return run(settings, listening)
+    made = prepare(settings)
+    greeting = _greeting(address(settings, listening), str(path), made)
+    return run(settings, listening, lambda: print(greeting, flush=True))
 
 
-def prepare(settings: Settings) -> dict[str, str]:
-    """Load the portfolio unless it is there. Returns a new token for each role.
+def prepare(settings: Settings) -> Secrets:
+    """Load the portfolio unless it is there. Returns new secrets.
 
     Raises WrongSchema where other data are there.
     """
@@ -41,31 +50,34 @@ def prepare(settings: Settings) -> dict[str, str]:
         database.close()
 
 
-def _prepare(tx: Transaction) -> dict[str, str]:
+def _prepare(tx: Transaction) -> Secrets:
     if not portfolio.is_loaded(tx):
         portfolio.load(tx)
-    return {
-        sample.role: tokens.issue(
-            tx, people.user_by_email(tx, sample.email_address), _PURPOSE, now()
-        )
-        for sample in portfolio.SAMPLE_USERS
-    }
+    password = secrets.token_urlsafe(12)
+    made = {}
+    for sample in portfolio.SAMPLE_USERS:
+        user = people.user_by_email(tx, sample.email_address)
+        made[sample.role] = tokens.issue(tx, user, _PURPOSE, now())
+        set_password(tx, user, password, now())
+    return Secrets(made, password)
 
 
-def _greeting(base: str, path: str, secrets: dict[str, str]) -> str:
+def _greeting(base: str, path: str, made: Secrets) -> str:
     api = f"{base}/api/v1"
-    bearer = f'-H "Authorization: Bearer {secrets["administrator"]}"'
+    bearer = f'-H "Authorization: Bearer {made.tokens["administrator"]}"'
     body = (
         '{"status_report": {"workspace_id": "1", "color": "red", '
         '"description": "The supplier is late.", '
         '"details": [{"category": "Schedule", "color": "red"}]}}'
     )
-    roles = "\n".join(f"  {role:<14} {secret}" for role, secret in secrets.items())
+    roles = "\n".join(f"  {role:<14} {secret}" for role, secret in made.tokens.items())
     return f"""
 healthreports with the sample portfolio (database {path})
 
 Base URL  {api}
 Browse    {base}/docs
+Sign in   {base}/sign-in as {portfolio.SAMPLE_USERS[0].email_address}
+          (or another sample role's address), password {made.password}
 
 Tokens
 {roles}

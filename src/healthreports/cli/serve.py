@@ -3,6 +3,7 @@
 import gc
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
@@ -24,20 +25,35 @@ def serve(settings: Settings) -> int:
     """
     demand_current(settings.database_path)
     listening = listen(settings)
-    print(f"healthreports listens on {address(settings, listening)}", file=sys.stderr, flush=True)
-    return run(settings, listening)
+    says = f"healthreports listens on {address(settings, listening)}"
+    return run(settings, listening, lambda: print(says, file=sys.stderr, flush=True))
 
 
-def run(settings: Settings, listening: socket.socket) -> int:
-    """Serve on a socket that listens. Returns the exit code."""
+class _Server(uvicorn.Server):
+    """Tells when it is up: from then on a signal ends it in order."""
+
+    def __init__(self, config: uvicorn.Config, tell: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = tell
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell()
+
+
+def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) -> int:
+    """Serve on a socket that listens, and `tell` when it is up. Returns the exit code."""
+    origin = settings.public_url or address(settings, listening)
     config = uvicorn.Config(
-        build(settings),
+        build(settings, origin),
         http=Protocol,
         ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        # Whose word counts on what address a request came from.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         lifespan="on",
         timeout_graceful_shutdown=_GRACE_S,
     )
@@ -45,7 +61,7 @@ def run(settings: Settings, listening: socket.socket) -> int:
     gc.collect()
     gc.freeze()
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config, tell).run(sockets=[listening])
     return 0
 
 

@@ -69,16 +69,20 @@ def _no_constant(name: str) -> None:
 
 
 def _form(body: bytes, _options: Mapping[str, str]) -> dict[str, Any]:
+    return nest(form_pairs(body))
+
+
+def form_pairs(body: bytes) -> list[tuple[str, str]]:
+    """The names and values of a URL-encoded form, in their order. Raises MalformedBody."""
     try:
         text = body.decode("ascii")
         if _BAD_ESCAPE.search(text):
             raise MalformedBody("it has a % that no two hexadecimal digits follow")
-        pairs = parse_qsl(
+        return parse_qsl(
             text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS
         )
     except ValueError as error:
         raise MalformedBody("it is not a URL-encoded form in UTF-8") from error
-    return nest(pairs)
 
 
 def _multipart(body: bytes, options: Mapping[str, str]) -> dict[str, Any]:

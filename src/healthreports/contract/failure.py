@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from healthreports.core.errors import (
+    BadConsentRequest,
     BadParameter,
     BodyTooLarge,
     Fault,
@@ -20,8 +21,10 @@ from healthreports.core.errors import (
     PathUnknown,
     Problem,
     RootMissing,
+    SignInRefused,
     StorageBusy,
     StorageUnavailable,
+    TooManyRequests,
     Unauthenticated,
     UnsupportedMedia,
 )
@@ -85,15 +88,25 @@ _SAYS: Final = {
     Fault.NOT_A_BOOLEAN: "{label} must be true or false",
     Fault.NOT_IN: "{label} must be {options}",
     Fault.TOO_LONG: "{label} must have at most {limit} characters",
+    Fault.TOO_SHORT: "{label} must have at least {limit} characters",
     Fault.TOO_MANY: "{label} must have at most {limit} elements",
     Fault.UNSTORABLE: "{label} must not contain U+0000 or half a surrogate pair",
     Fault.UNKNOWN_OBJECT: "{label} is not known",
     Fault.REPEATED: "{label} stands in more than one element",
     Fault.NOT_A_LINK: "{label} must be an http or https address",
+    Fault.NOT_A_REDIRECT: (
+        "{label} must be https addresses, http addresses of this machine (127.0.0.1, [::1], "
+        "localhost), or addresses of an application's own scheme like org.example.app:/back, "
+        "each once, without a fragment"
+    ),
     Fault.TAKEN: "{label} is there already",
+    Fault.NOT_A_NUMBER: "{label} must be a whole number from 1 to {limit}",
     Fault.NOT_A_DATE: "{label} must be a date like 2026-11-24",
     Fault.NOT_AN_ADDRESS: "{label} must be an e-mail address",
     Fault.LAST_ADMINISTRATOR: "{label} would leave the account without an administrator",
+    Fault.NOT_AN_ADMINISTRATOR: "{label} must be an administrator of the account",
+    Fault.NOT_CONFIDENTIAL: "{label} needs an application that has a secret",
+    Fault.WRONG: "{label} is not right",
 }
 
 _NAMES: Final = {
@@ -112,6 +125,15 @@ def _no_headers(_error: Any) -> dict[str, str]:  # noqa: ANN401  the row knows i
 
 def _retry(_error: Any) -> dict[str, str]:  # noqa: ANN401  the row knows its exception
     return {"retry-after": RETRY_AFTER_S}
+
+
+def _limited(error: TooManyRequests) -> dict[str, str]:
+    """The fields that draft-ietf-httpapi-ratelimit-headers-10 names, and Retry-After."""
+    return {
+        "retry-after": str(error.retry_after_s),
+        "ratelimit": f'"{error.policy}";r=0;t={error.retry_after_s}',
+        "ratelimit-policy": f'"{error.policy}";q={error.limit};w={error.window_s}',
+    }
 
 
 _Row = tuple[HTTPStatus, Callable[[Any], str], Callable[[Any], dict[str, str]]]
@@ -143,6 +165,16 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
         HTTPStatus.BAD_REQUEST,
         lambda e: f"The parameter {e.name} must be {e.expected}",
         _no_headers,
+    ),
+    BadConsentRequest: (HTTPStatus.BAD_REQUEST, lambda e: e.reason, _no_headers),
+    SignInRefused: (HTTPStatus.UNAUTHORIZED, lambda e: e.reason, _no_headers),
+    TooManyRequests: (
+        HTTPStatus.TOO_MANY_REQUESTS,
+        lambda e: (
+            f"Too many requests: at most {e.limit:,} in {e.window_s:,} s; "
+            f"wait {e.retry_after_s:,} s"
+        ),
+        _limited,
     ),
     Forbidden: (HTTPStatus.FORBIDDEN, lambda e: f"Not allowed: {e.needs}", _no_headers),
     NotFound: (HTTPStatus.NOT_FOUND, lambda e: f"No such {_NAMES[e.kind]}", _no_headers),

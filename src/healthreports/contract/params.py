@@ -164,6 +164,15 @@ def _value(spec: FilterSpec, text: str) -> FilterValue:
         raise BadParameter(spec.name, expected) from error
 
 
+def read_id(text: str) -> int | None:
+    """The id that a part of a path spells; None for what cannot be one. Contract: 5.1."""
+    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID)):
+        number = int(text)
+        if number <= MAX_ID:
+            return number
+    return None
+
+
 def _flag(text: str) -> bool:
     try:
         return _FLAGS[text.strip()]

@@ -5,14 +5,17 @@
     │   ├── MalformedHttp           not HTTP, or a method that HTTP does not know
     │   ├── MalformedBody           not JSON, not a form, too deep
     │   ├── RootMissing             the root key is not there or not an object
-    │   └── BadParameter            a query parameter has a value it cannot have
+    │   ├── BadParameter            a query parameter has a value it cannot have
+    │   └── BadConsentRequest       an application asks to act for a user, and not as it must
     ├── UnsupportedMedia            a body of a type that we do not read
     ├── BodyTooLarge
     ├── PathUnknown                 no such path
     ├── MethodNotAllowed            the path is there, the method is not
     ├── Unauthenticated             no token that stands for a user
+    ├── SignInRefused               no such user, or not its password
     ├── Forbidden                   visible, but this actor may not do that
     ├── NotFound                    not there, or not visible: the caller cannot tell
+    ├── TooManyRequests             more than the limit in its time
     ├── Invalid                     a body with faults, all of them
     └── StorageUnavailable          the database does not answer
         └── StorageBusy             another writer holds it for too long
@@ -38,22 +41,29 @@ class Fault(StrEnum):
     NOT_A_BOOLEAN = "not_a_boolean"
     NOT_IN = "not_in"
     TOO_LONG = "too_long"
+    TOO_SHORT = "too_short"
     TOO_MANY = "too_many"
     UNSTORABLE = "unstorable"
     UNKNOWN_OBJECT = "unknown_object"
     REPEATED = "repeated"
     NOT_A_LINK = "not_a_link"
+    NOT_A_REDIRECT = "not_a_redirect"
     TAKEN = "taken"
+    NOT_A_NUMBER = "not_a_number"
     NOT_A_DATE = "not_a_date"
     NOT_AN_ADDRESS = "not_an_address"
     LAST_ADMINISTRATOR = "last_administrator"
+    NOT_AN_ADMINISTRATOR = "not_an_administrator"
+    NOT_CONFIDENTIAL = "not_confidential"
+    WRONG = "wrong"
 
 
 class Problem(msgspec.Struct, frozen=True):
     """One fault in one attribute: `details[0].color` is not in (green, yellow, red).
 
     `options` are the values that would be right (NOT_IN), `limit` a length in
-    characters (TOO_LONG) or a number of elements (TOO_MANY).
+    characters (TOO_LONG, TOO_SHORT), a number of elements (TOO_MANY) or the
+    largest number (NOT_A_NUMBER).
     """
 
     field: str
@@ -100,6 +110,17 @@ class BadParameter(MalformedRequest):
         self.expected = expected
 
 
+class BadConsentRequest(MalformedRequest):
+    """An application asks to act for a user so that no answer can be sent to it.
+
+    `reason` is safe to show. RFC 6749, section 4.1.2.1.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class UnsupportedMedia(HealthReportsError):
     """A body of a type, charset or encoding that we do not read."""
 
@@ -126,6 +147,31 @@ class MethodNotAllowed(HealthReportsError):
 
 class Unauthenticated(HealthReportsError):
     """No token, or one that is malformed, unknown, expired or revoked: the caller cannot tell."""
+
+
+class SignInRefused(HealthReportsError):
+    """Who wants to sign in is not known, or did not prove it: the caller cannot tell.
+
+    `reason` is safe to show.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TooManyRequests(HealthReportsError):
+    """More than `limit` in `window_s` seconds; the next may come in `retry_after_s` seconds.
+
+    `policy` is the name of the limit.
+    """
+
+    def __init__(self, policy: str, limit: int, window_s: int, retry_after_s: int) -> None:
+        super().__init__(policy)
+        self.policy = policy
+        self.limit = limit
+        self.window_s = window_s
+        self.retry_after_s = retry_after_s
 
 
 class Forbidden(HealthReportsError):

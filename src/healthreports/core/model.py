@@ -101,10 +101,14 @@ class ExternalReference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A bearer token as its owner may see it: never the secret itself."""
+    """A bearer token as its owner may see it: never the secret itself.
+
+    `grant_id` is the grant of an application that it was issued by; None for a personal one.
+    """
 
     id: int
     user_id: int
+    grant_id: int | None = None
     name: str
     scopes: frozenset[Scope]
     created_at: Instant
@@ -113,19 +117,71 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     last_used_at: Instant | None
 
 
-class Actor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Who calls: the user a token stands for.
+class Application(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A program that users of its account may let act for them (OAuth 2: a client).
 
-    `account_version` counts the writes of the account; what was remembered at one version holds
-    as long as the version does. `scopes` narrow what the user may do, `last_used_at` is when the
-    token was used, give or take an hour.
+    A `confidential` one has a secret. `user_id` is whom it acts as by itself, with the
+    client-credentials grant; None where it may not. Its access tokens last `token_lifetime_s`
+    seconds, or until they are revoked.
+    """
+
+    id: int
+    account_id: int
+    name: str
+    client_id: str
+    confidential: bool
+    redirect_uris: tuple[str, ...]
+    scopes: frozenset[Scope]
+    user_id: int | None
+    token_lifetime_s: int | None
+    created_at: Instant
+    revoked_at: Instant | None
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a user let an application do, or what an application does by itself.
+
+    One that a user gave was exchanged for tokens at `exchanged_at`, once, by a code that works
+    until `code_expires_at`. All that it gave ends with it.
+    """
+
+    id: int
+    account_id: int
+    application_id: int
+    user_id: int
+    scopes: frozenset[Scope]
+    redirect_uri: str | None
+    code_challenge: str | None
+    code_expires_at: Instant | None
+    exchanged_at: Instant | None
+    created_at: Instant
+    revoked_at: Instant | None
+
+
+class RefreshToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an application gets its next access token with, once."""
+
+    id: int
+    account_id: int
+    grant_id: int
+    created_at: Instant
+    expires_at: Instant
+    used_at: Instant | None
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who calls: the user that a token, or a session in the browser, stands for.
+
+    `token_id` is None for a session. `account_version` counts the writes of the account; what was
+    remembered at one version holds as long as the version does. `scopes` narrow what the user may
+    do, `last_used_at` is when the token was used, give or take an hour.
     """
 
     user_id: int
     account_id: int
     permission: AccountPermission
     account_version: int
-    token_id: int
+    token_id: int | None
     scopes: frozenset[Scope]
     last_used_at: Instant | None
 

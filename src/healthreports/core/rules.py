@@ -23,6 +23,9 @@ from healthreports.core.vocabulary import (
     MAX_ID,
     MAX_LINK,
     MAX_NAME,
+    MAX_PASSWORD,
+    MAX_REDIRECT_URIS,
+    MIN_PASSWORD,
     AccountPermission,
     Category,
     Color,
@@ -41,6 +44,10 @@ MAX_DETAILS_READ: Final = 100
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+")
+# A scheme of an application's own has a dot, as the names of its maker (RFC 8252, 7.1).
+_OWN_SCHEME: Final = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+", re.ASCII)
+_HOST_AND_PORT: Final = re.compile(r"([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?", re.ASCII)
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _FLAGS: Final = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
 _CATEGORY_ORDER: Final = {category: place for place, category in enumerate(Category)}
 
@@ -170,6 +177,37 @@ def check_reference(sent: Sent) -> tuple[Subject | None, ReferenceDraft, list[Pr
     if subject_type is UNSET or subject_id is UNSET:
         return None, draft, reading.problems
     return Subject(subject_type, subject_id), draft, reading.problems
+
+
+def check_names(**names: str) -> list[Problem]:
+    """The faults in texts that may not be blank, as a person typed them, by attribute."""
+    problems = []
+    for name, text in names.items():
+        if not text.strip():
+            problems.append(Problem(name, Fault.MISSING))
+        elif len(text) > MAX_NAME:
+            problems.append(Problem(name, Fault.TOO_LONG, limit=MAX_NAME))
+        elif not _is_storable(text):
+            problems.append(Problem(name, Fault.UNSTORABLE))
+    return problems
+
+
+def check_redirect_uris(uris: tuple[str, ...]) -> list[Problem]:
+    """The faults in the addresses that an application may be sent back to (RFC 9700, 2.1)."""
+    if len(uris) > MAX_REDIRECT_URIS:
+        return [Problem("redirect_uris", Fault.TOO_MANY, limit=MAX_REDIRECT_URIS)]
+    if len(set(uris)) < len(uris) or not all(map(_is_redirect, uris)):
+        return [Problem("redirect_uris", Fault.NOT_A_REDIRECT)]
+    return []
+
+
+def check_password(password: str) -> list[Problem]:
+    """The faults in a new password: its length, and nothing else (NIST SP 800-63B, 3.1.1.2)."""
+    if len(password) < MIN_PASSWORD:
+        return [Problem("password", Fault.TOO_SHORT, limit=MIN_PASSWORD)]
+    if len(password) > MAX_PASSWORD:
+        return [Problem("password", Fault.TOO_LONG, limit=MAX_PASSWORD)]
+    return [] if _is_storable(password) else [Problem("password", Fault.UNSTORABLE)]
 
 
 def is_address(text: str) -> bool:
@@ -389,3 +427,19 @@ def _is_web_link(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable()
+
+
+def _is_redirect(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    if len(text) > MAX_LINK or not text.isascii() or not text.isprintable():
+        return False
+    if " " in text or "\\" in text or "#" in text:
+        return False
+    if parts.scheme in ("http", "https"):
+        known = parts.scheme == "https" or parts.hostname in _LOOPBACK
+        return known and _HOST_AND_PORT.fullmatch(parts.netloc) is not None
+    return _OWN_SCHEME.fullmatch(parts.scheme) is not None

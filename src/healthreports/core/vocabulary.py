@@ -105,3 +105,20 @@ MAX_BODY_DEPTH: Final = 32
 MAX_FORM_FIELDS: Final = 1_000
 # The largest id either database can hold (a signed 64-bit integer).
 MAX_ID: Final = 2**63 - 1
+
+# OAuth 2. A code is exchanged at once or never; RFC 6749 (4.1.2) allows ten minutes.
+CODE_LIFETIME_S: Final = 5 * 60
+# How long an application's access token works unless the application was registered otherwise.
+ACCESS_TOKEN_LIFETIME_S: Final = 2 * 60 * 60
+# Counts from the last use: each refresh gives out a new refresh token.
+REFRESH_TOKEN_LIFETIME_S: Final = 90 * 24 * 60 * 60
+MAX_REDIRECT_URIS: Final = 10
+# Sign-in. NIST SP 800-63B (revision 4, 3.1.1.2) wants at least 15 where a password stands alone.
+MIN_PASSWORD: Final = 15
+MAX_PASSWORD: Final = 1_000
+SESSION_LIFETIME_S: Final = 14 * 24 * 60 * 60
+# A hundred years.
+MAX_TOKEN_DAYS: Final = 36_500
+SECOND_US: Final = 1_000_000
+DAY_US: Final = 86_400 * SECOND_US
+HOUR_S: Final = 3_600

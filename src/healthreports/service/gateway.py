@@ -8,39 +8,63 @@ from typing import TypeVar
 from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Actor, Instant
 from healthreports.service import tokens
-from healthreports.service.tokens import authenticate
+from healthreports.service.limits import Limits, SpentShare
 from healthreports.store.database import Database, Transaction
 
 T = TypeVar("T")
 Clock = Callable[[], Instant]
+Authenticate = Callable[[Transaction, str, Instant], Actor]
 
 
 class Gateway:
-    """The way from a wing to the use cases. `clock` gives the present."""
+    """The way from a wing to the use cases. `clock` gives the present.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    `authenticate` tells whom a secret stands for: a token (the API) or a session (the browser).
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        limits: Limits,
+        authenticate: Authenticate = tokens.authenticate,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._limits = limits
+        self._authenticate = authenticate
         # The tokens whose use is being noted, and the tasks that do it.
-        self._noting: dict[int, asyncio.Task[None]] = {}
+        self._noting: dict[int | None, asyncio.Task[None]] = {}
 
     async def admit_writer(self, secret: str) -> None:
-        """Raise Unauthenticated or Forbidden unless `secret` is a token that may write.
+        """Raise Unauthenticated, Forbidden or TooManyRequests unless `secret` may write now.
 
         Asked before a body is read, so that a stranger's body never is.
         """
-        now = self._clock()
-        await self._database.read(lambda tx: tokens.demand_write(authenticate(tx, secret, now)))
+        await self.read(secret, lambda _tx, actor: tokens.demand_write(actor))
 
     async def read(self, secret: str, work: Callable[[Transaction, Actor], T]) -> T:
-        """What `work` finds for the user of the token, in one snapshot. Raises Unauthenticated."""
+        """What `work` finds for the user of the token, in one snapshot.
+
+        Raises Unauthenticated, TooManyRequests.
+        """
         now = self._clock()
+        counted = False
 
         def as_actor(tx: Transaction) -> tuple[Actor, T]:
-            actor = authenticate(tx, secret, now)
+            nonlocal counted
+            actor = self._authenticate(tx, secret, now)
+            if not counted:  # what is begun on the event loop may be done again in a thread
+                self._limits.spend(actor.token_id, now)
+                counted = True
             return actor, work(tx, actor)
 
-        actor, found = await self._database.read(as_actor)
+        while True:
+            try:
+                actor, found = await self._database.read(as_actor)
+                break
+            except SpentShare as spent:
+                await self._limits.take_share(spent.token_id)
         if tokens.is_use_news(actor, now) and actor.token_id not in self._noting:
             self._noting[actor.token_id] = asyncio.create_task(self._note_use(actor, now))
         return found
@@ -53,7 +77,7 @@ class Gateway:
         now = self._clock()
 
         def as_actor(tx: Transaction) -> T:
-            actor = authenticate(tx, secret, now)
+            actor = self._authenticate(tx, secret, now)
             tokens.demand_write(actor)
             if tokens.is_use_news(actor, now):
                 tokens.note_use(tx, actor, now)
@@ -61,8 +85,18 @@ class Gateway:
 
         return await self._database.write(as_actor)
 
+    async def write_unnamed(self, work: Callable[[Transaction, Instant], T]) -> T:
+        """What `work` returns, once it is on disk, for a caller who proves itself in another way.
+
+        Where `work` raises, nothing of it is kept.
+        """
+        now = self._clock()
+        return await self._database.write(lambda tx: work(tx, now))
+
     async def _note_use(self, actor: Actor, now: Instant) -> None:
         # Where it cannot be noted now, the next use is news as well.
-        with suppress(StorageUnavailable):
-            await self._database.write(lambda tx: tokens.note_use(tx, actor, now))
-        del self._noting[actor.token_id]
+        try:
+            with suppress(StorageUnavailable):
+                await self._database.write(lambda tx: tokens.note_use(tx, actor, now))
+        finally:
+            del self._noting[actor.token_id]

@@ -3,10 +3,16 @@
 from msgspec.structs import replace
 
 from healthreports.core.errors import Fault, Invalid, Problem
-from healthreports.core.model import AccountMembership, Instant, Participation, User, Workspace
-from healthreports.core.rules import is_address
+from healthreports.core.model import (
+    AccountMembership,
+    Actor,
+    Instant,
+    Participation,
+    User,
+    Workspace,
+)
+from healthreports.core.rules import check_names, is_address
 from healthreports.core.vocabulary import (
-    MAX_NAME,
     AccountPermission,
     ParticipationPermission,
     Side,
@@ -66,6 +72,26 @@ def user_by_email(tx: Transaction, email_address: str) -> User:
     if user is None:
         raise Invalid([Problem("user_id", Fault.UNKNOWN_OBJECT)])
     return user
+
+
+def user_of_account(tx: Transaction, account_id: int, email_address: str, field: str) -> User:
+    """The user of an account with that address. Raises Invalid at `field`, of any other too."""
+    user = people.user_by_email(tx, email_address.strip().lower())
+    if user is None or user.account_id != account_id:
+        raise Invalid([Problem(field, Fault.UNKNOWN_OBJECT)])
+    return user
+
+
+def own_user(tx: Transaction, actor: Actor) -> User:
+    """The user that `actor` is."""
+    user = people.user(tx, actor.user_id)
+    assert user is not None  # it was let in
+    return user
+
+
+def account_title(tx: Transaction, actor: Actor) -> str:
+    """What the account of `actor` is called."""
+    return people.account_title(tx, actor.account_id)
 
 
 def create_workspace(
@@ -176,9 +202,5 @@ def _workspace(tx: Transaction, workspace_id: int) -> Workspace:
 
 
 def _demand_names(**names: str) -> None:
-    problems = [Problem(n, Fault.MISSING) for n, text in names.items() if not text.strip()]
-    problems += [
-        Problem(n, Fault.TOO_LONG, limit=MAX_NAME) for n, t in names.items() if len(t) > MAX_NAME
-    ]
-    if problems:
+    if problems := check_names(**names):
         raise Invalid(problems)

@@ -4,8 +4,9 @@ import hashlib
 import secrets
 from typing import Final
 
-from healthreports.core.errors import Forbidden, Unauthenticated
+from healthreports.core.errors import Forbidden, Invalid, Unauthenticated
 from healthreports.core.model import Actor, Instant, Token, User
+from healthreports.core.rules import check_names
 from healthreports.core.vocabulary import Scope
 from healthreports.store import tokens
 from healthreports.store.database import Transaction
@@ -20,7 +21,7 @@ USE_IS_NEWS_AFTER_US: Final = 3_600 * 1_000_000
 def authenticate(tx: Transaction, secret: str, now: Instant) -> Actor:
     """Whom `secret` stands for at `now`. Raises Unauthenticated."""
     key = ("token", secret)
-    found = tx.unchanged.get(key) or tokens.actor_of(tx, _hash(secret))
+    found = tx.unchanged.get(key) or tokens.actor_of(tx, hash_of(secret))
     if found is None:
         raise Unauthenticated
     tx.unchanged[key] = found
@@ -36,13 +37,21 @@ def demand_write(actor: Actor) -> None:
         raise Forbidden(f"this needs a token with the scope {Scope.WRITE}")
 
 
+def scopes_for(*, read_only: bool) -> frozenset[Scope]:
+    """The scopes of what may read, and write unless it is `read_only`."""
+    return frozenset({Scope.READ}) if read_only else ALL_SCOPES
+
+
 def is_use_news(actor: Actor, now: Instant) -> bool:
     """Whether the last use that is noted of the token is too old to be left."""
+    if actor.token_id is None:
+        return False
     return actor.last_used_at is None or now - actor.last_used_at >= USE_IS_NEWS_AFTER_US
 
 
 def note_use(tx: Transaction, actor: Actor, now: Instant) -> None:
     """Note that the token was used."""
+    assert actor.token_id is not None  # its use is news
     tokens.note_use(tx, actor.token_id, now)
 
 
@@ -55,20 +64,37 @@ def issue(
     expires_at: Instant | None = None,
     scopes: frozenset[Scope] = ALL_SCOPES,
 ) -> str:
-    """Give `user` a new token. Returns the secret: only its hash is kept."""
-    secret = PREFIX + secrets.token_urlsafe(32)
+    """Give `user` a new personal token. Returns the secret: only its hash is kept.
+
+    Raises Invalid.
+    """
+    if problems := check_names(name=name):
+        raise Invalid(problems)
+    secret = new_secret(PREFIX)
     token = Token(
         id=0,
         user_id=user.id,
-        name=name,
+        name=name.strip(),
         scopes=scopes,
         created_at=now,
         expires_at=expires_at,
         revoked_at=None,
         last_used_at=None,
     )
-    tokens.insert(tx, token, _hash(secret))
+    tokens.insert(tx, token, hash_of(secret))
     return secret
+
+
+def personal(tx: Transaction, user_id: int) -> list[Token]:
+    """The personal tokens of a user, revoked ones too."""
+    return tokens.personal(tx, user_id)
+
+
+def revoke_own(tx: Transaction, user_id: int, token_id: int | None, now: Instant) -> None:
+    """Revoke a personal token of a user; nothing happens to any other."""
+    for one in tokens.personal(tx, user_id):
+        if one.id == token_id:
+            tokens.revoke(tx, one.id, now)
 
 
 def with_owners(tx: Transaction) -> list[tuple[str, Token]]:
@@ -81,6 +107,12 @@ def revoke(tx: Transaction, token_id: int, now: Instant) -> bool:
     return tokens.revoke(tx, token_id, now)
 
 
-def _hash(secret: str) -> str:
+def new_secret(prefix: str) -> str:
+    """A secret of 256 random bits; the prefix tells what it is for."""
+    return prefix + secrets.token_urlsafe(32)
+
+
+def hash_of(secret: str) -> str:
+    """What is kept of a secret that we made."""
     # A plain hash is enough: a secret has 256 random bits, so there is nothing to guess.
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

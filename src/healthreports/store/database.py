@@ -118,6 +118,11 @@ def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     return column.in_(select(listed.c.value))
 
 
+def named(row: Row, columns: Sequence[ColumnElement[Any]]) -> dict[str, Any]:
+    """The values of a row of `columns`, by the columns' names."""
+    return dict(zip((column.key or "" for column in columns), row, strict=True))
+
+
 class Transaction:
     """What the functions of the store run their statements in."""
 

@@ -3,7 +3,7 @@
 from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import ColumnElement, Select, Table, bindparam, select, update
 
 from healthreports.core.model import (
     AccountMembership,
@@ -53,6 +53,9 @@ _TOUCH: Final = compiled(
     .values(version=accounts.c.version + 1)
 )
 _ACCOUNTS: Final = compiled(select(accounts.c.id, accounts.c.title).order_by(accounts.c.id))
+_ACCOUNT_TITLE: Final = compiled(
+    select(accounts.c.title).where(accounts.c.id == bindparam("row_id"))
+)
 _MEMBERSHIP: Final = compiled(
     select(*SELECTIONS[Kind.ACCOUNT_MEMBERSHIPS].columns).where(
         account_memberships.c.user_id == bindparam("user_id")
@@ -70,6 +73,9 @@ _USER_BY_EMAIL: Final = compiled(
         users.c.email_address == bindparam("email_address")
     )
 )
+_USER: Final = compiled(
+    select(*SELECTIONS[Kind.USERS].columns).where(users.c.id == bindparam("row_id"))
+)
 _WORKSPACE: Final = compiled(
     select(*SELECTIONS[Kind.WORKSPACES].columns).where(workspaces.c.id == bindparam("row_id"))
 )
@@ -81,6 +87,29 @@ _PARTICIPATION: Final = compiled(
 )
 
 
+def actor_by(proof: Table, *columns: ColumnElement[Any]) -> Select[Any]:
+    """The SELECT of whom a row of `proof` with a `secret_hash` stands for, unless disabled.
+
+    The user's id, account, permission and the account's version, then `columns` of `proof`.
+    """
+    return (
+        select(
+            users.c.id,
+            users.c.account_id,
+            account_memberships.c.permission,
+            accounts.c.version,
+            *columns,
+        )
+        .join_from(proof, users, proof.c.user_id == users.c.id)
+        .join(accounts, users.c.account_id == accounts.c.id)
+        .join(account_memberships, account_memberships.c.user_id == users.c.id)
+        .where(
+            proof.c.secret_hash == bindparam("secret_hash"),
+            account_memberships.c.disabled_at.is_(None),
+        )
+    )
+
+
 def touch(tx: Transaction, account_id: int) -> None:
     """Note that something in the account changed, so that what was remembered no longer holds."""
     tx.rows(_TOUCH, {"row_id": account_id})
@@ -89,6 +118,12 @@ def touch(tx: Transaction, account_id: int) -> None:
 def insert_account(tx: Transaction, title: str, now: Instant) -> int:
     """Store a new account. Returns its id."""
     return _inserted(tx.rows(_INSERT_ACCOUNT, {"title": title, "version": 0, "created_at": now}))
+
+
+def account_title(tx: Transaction, account_id: int) -> str:
+    """What an account is called."""
+    [[title]] = tx.rows(_ACCOUNT_TITLE, {"row_id": account_id})
+    return str(title)
 
 
 def insert_user(tx: Transaction, user: User, permission: AccountPermission, now: Instant) -> int:
@@ -154,6 +189,12 @@ def accounts_by_id(tx: Transaction) -> list[tuple[int, str]]:
 def user_by_email(tx: Transaction, email_address: str) -> User | None:
     """The user with that address, in lower case."""
     row = tx.row(_USER_BY_EMAIL, {"email_address": email_address})
+    return None if row is None else cast("User", SELECTIONS[Kind.USERS].read(row))
+
+
+def user(tx: Transaction, user_id: int) -> User | None:
+    """The user with that id."""
+    row = tx.row(_USER, {"row_id": user_id})
     return None if row is None else cast("User", SELECTIONS[Kind.USERS].read(row))
 
 

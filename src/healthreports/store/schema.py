@@ -31,7 +31,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0003"
+SCHEMA_REVISION: Final = "0004"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -240,11 +240,69 @@ external_references: Final = Table(
     sqlite_autoincrement=_NO_REUSE,
 )
 
+oauth_applications: Final = Table(
+    "oauth_applications",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    Column("name", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("secret_hash", Text),  # null: a public client, which could not keep a secret
+    Column("redirect_uris", Text, nullable=False),  # separated by a space, which none has
+    Column("scopes", Text, nullable=False),
+    # Null when it may not act by itself (client credentials).
+    _reference("user_id", "users", nullable=True),
+    Column("token_lifetime_s", Integer),  # null: its tokens work until they are revoked
+    _instant("created_at"),
+    _instant("revoked_at", nullable=True),  # null: not revoked
+    UniqueConstraint("client_id"),
+    Index("ix_oauth_applications_account", "account_id", "id"),  # the list of an account's
+    sqlite_autoincrement=_NO_REUSE,
+)
+
+oauth_grants: Final = Table(
+    "oauth_grants",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("application_id", "oauth_applications"),
+    _reference("user_id", "users"),
+    Column("scopes", Text, nullable=False),
+    Column("redirect_uri", Text),  # null when the request named none, or there was no request
+    # Null when the application acts by itself: then there is no code.
+    Column("code_hash", Text),
+    Column("code_challenge", Text),  # also null when the request had none (S256 of RFC 7636)
+    _instant("code_expires_at", nullable=True),
+    _instant("exchanged_at", nullable=True),  # null until the code was exchanged
+    _instant("created_at"),
+    _instant("revoked_at", nullable=True),  # null: not revoked
+    UniqueConstraint("code_hash"),
+    Index("ix_oauth_grants_user", "user_id", "id"),  # what a user gave
+    Index("ix_oauth_grants_application", "application_id", "user_id"),
+    sqlite_autoincrement=_NO_REUSE,
+)
+
+oauth_refresh_tokens: Final = Table(
+    "oauth_refresh_tokens",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("grant_id", "oauth_grants"),
+    Column("secret_hash", Text, nullable=False),
+    _instant("created_at"),
+    _instant("expires_at"),
+    _instant("used_at", nullable=True),  # null until it was used; used again, it revokes the grant
+    UniqueConstraint("secret_hash"),
+    Index("ix_oauth_refresh_tokens_grant", "grant_id"),  # what ends with a grant
+    sqlite_autoincrement=_NO_REUSE,
+)
+
 tokens: Final = Table(
     "tokens",
     metadata,
     _key(),
     _reference("user_id", "users"),
+    _reference("grant_id", "oauth_grants", nullable=True),  # null: a personal token
     Column("name", Text, nullable=False),
     # SHA-256 of the secret, in hexadecimal: the secret itself is shown once and not kept.
     Column("secret_hash", Text, nullable=False),
@@ -254,5 +312,57 @@ tokens: Final = Table(
     _instant("revoked_at", nullable=True),  # null: not revoked
     _instant("last_used_at", nullable=True),  # null: not used yet
     UniqueConstraint("secret_hash"),
+    Index("ix_tokens_user", "user_id", "id"),  # the list of a user's
+    Index("ix_tokens_grant", "grant_id"),  # what ends with a grant
     sqlite_autoincrement=_NO_REUSE,
+)
+
+passwords: Final = Table(
+    "passwords",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("user_id", "users"),
+    Column("hash", Text, nullable=False),  # argon2id, with its salt and parameters
+    _instant("changed_at"),
+    UniqueConstraint("user_id"),
+)
+
+# Whom an OpenID Connect provider knows by what name.
+identities: Final = Table(
+    "identities",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("user_id", "users"),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    _instant("created_at"),
+    UniqueConstraint("issuer", "subject"),
+    UniqueConstraint("user_id", "issuer"),  # an issuer has one name for a user
+)
+
+# Who is signed in, in which browser.
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("user_id", "users"),
+    Column("secret_hash", Text, nullable=False),
+    _instant("created_at"),
+    _instant("expires_at"),
+    UniqueConstraint("secret_hash"),
+    Index("ix_sessions_user", "user_id"),  # what ends with a password
+)
+
+# What the server signs with; every process of one database uses the same.
+signing_keys: Final = Table(
+    "signing_keys",
+    metadata,
+    _key(),
+    Column("purpose", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    _instant("created_at"),
+    UniqueConstraint("purpose"),
 )

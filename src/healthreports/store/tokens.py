@@ -7,36 +7,34 @@ from sqlalchemy import bindparam, select, update
 
 from healthreports.core.model import Actor, Instant, Token
 from healthreports.core.vocabulary import Scope
-from healthreports.store.database import Row, Transaction, compiled, insertion, replacement
-from healthreports.store.schema import account_memberships, accounts, tokens, users
+from healthreports.store.database import Row, Transaction, compiled, insertion, named, replacement
+from healthreports.store.people import actor_by
+from healthreports.store.schema import tokens, users
 from healthreports.store.select import PERMISSIONS
 
 _COLUMNS: Final = tuple(column for column in tokens.columns if column.name != "secret_hash")
 _INSERT: Final = insertion(tokens)
 _ACTOR: Final = compiled(
-    select(
-        users.c.id,
-        users.c.account_id,
-        account_memberships.c.permission,
-        accounts.c.version,
+    actor_by(
+        tokens,
         tokens.c.id,
         tokens.c.scopes,
         tokens.c.last_used_at,
         tokens.c.expires_at,
-    )
-    .join_from(tokens, users, tokens.c.user_id == users.c.id)
-    .join(accounts, users.c.account_id == accounts.c.id)
-    .join(account_memberships, account_memberships.c.user_id == users.c.id)
-    .where(
-        tokens.c.secret_hash == bindparam("secret_hash"),
-        tokens.c.revoked_at.is_(None),
-        account_memberships.c.disabled_at.is_(None),
-    )
+    ).where(tokens.c.revoked_at.is_(None))
 )
 _ALL: Final = compiled(
     select(users.c.email_address, *_COLUMNS)
     .join_from(tokens, users, tokens.c.user_id == users.c.id)
     .order_by(tokens.c.id)
+)
+_OF_USER: Final = compiled(
+    select(*_COLUMNS)
+    .where(tokens.c.user_id == bindparam("of_user"), tokens.c.grant_id.is_(None))
+    .order_by(tokens.c.id)
+)
+_BY_SECRET: Final = compiled(
+    select(*_COLUMNS).where(tokens.c.secret_hash == bindparam("secret_hash"))
 )
 _REVOKE: Final = compiled(
     update(tokens)
@@ -61,7 +59,7 @@ def actor_of(tx: Transaction, secret_hash: str) -> tuple[Actor, Instant | None] 
         permission=PERMISSIONS[row[2]],
         account_version=row[3],
         token_id=row[4],
-        scopes=_scopes(row[5]),
+        scopes=scopes_of(row[5]),
         last_used_at=row[6],
     )
     return actor, row[7]
@@ -73,9 +71,10 @@ def insert(tx: Transaction, token: Token, secret_hash: str) -> None:
         _INSERT,
         {
             "user_id": token.user_id,
+            "grant_id": token.grant_id,
             "name": token.name,
             "secret_hash": secret_hash,
-            "scopes": " ".join(sorted(token.scopes)),
+            "scopes": scopes_text(token.scopes),
             "created_at": token.created_at,
             "expires_at": token.expires_at,
             "revoked_at": token.revoked_at,
@@ -89,6 +88,17 @@ def with_owners(tx: Transaction) -> list[tuple[str, Token]]:
     return [(row[0], _read(row[1:])) for row in tx.rows(_ALL, {})]
 
 
+def personal(tx: Transaction, user_id: int) -> list[Token]:
+    """The tokens of a user that no application was granted."""
+    return [_read(row) for row in tx.rows(_OF_USER, {"of_user": user_id})]
+
+
+def by_secret(tx: Transaction, secret_hash: str) -> Token | None:
+    """The token with that hash, whether it still works or not."""
+    row = tx.row(_BY_SECRET, {"secret_hash": secret_hash})
+    return None if row is None else _read(row)
+
+
 def revoke(tx: Transaction, token_id: int, now: Instant) -> bool:
     """Revoke a token. False when there is none with that id that is not revoked yet."""
     return tx.row(_REVOKE, {"row_id": token_id, "now": now}) is not None
@@ -100,10 +110,16 @@ def note_use(tx: Transaction, token_id: int, now: Instant) -> None:
 
 
 def _read(row: Row) -> Token:
-    values = dict(zip((column.name for column in _COLUMNS), row, strict=True))
-    return Token(**values | {"scopes": _scopes(values["scopes"])})
+    values = named(row, _COLUMNS)
+    return Token(**values | {"scopes": scopes_of(values["scopes"])})
 
 
 @lru_cache
-def _scopes(text: str) -> frozenset[Scope]:
+def scopes_of(text: str) -> frozenset[Scope]:
+    """The scopes that a column names."""
     return frozenset(map(Scope, text.split()))
+
+
+def scopes_text(scopes: frozenset[Scope]) -> str:
+    """What a column that names `scopes` holds, which is also how OAuth writes them."""
+    return " ".join(sorted(scopes))

@@ -1,0 +1,78 @@
+"""What every command needs: its parser, a transaction, one line where it fails."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from healthreports.core.model import Instant
+from healthreports.settings import Settings
+from healthreports.store.database import Transaction
+from healthreports.store.upgrade import demand_current
+
+T = TypeVar("T")
+
+
+def fail(says: str) -> int:
+    """Say why not, in one line. Returns the exit code."""
+    print(f"healthreports: {says}", file=sys.stderr)
+    return 1
+
+
+def write(settings: Settings, work: Callable[[Transaction, Instant], T]) -> T:
+    """What `work` returns, once it is on disk. Raises WrongSchema, and what `work` raises."""
+    from healthreports.app import now, open_database  # noqa: PLC0415  as for serve
+
+    demand_current(settings.database_path)
+    database = open_database(settings)
+    try:
+        return database.write_here(lambda tx: work(tx, now()))
+    finally:
+        database.close()
+
+
+def group_of(commands: Any, name: str, says: str) -> Any:  # noqa: ANN401  argparse's own type is private
+    """A group of commands, for more commands."""
+    group = commands.add_parser(name, help=says, description=says.capitalize() + ".")
+    return group.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def command(
+    commands: Any,  # noqa: ANN401  argparse's own type is private
+    name: str,
+    says: str,
+    run: Callable[[Settings, argparse.Namespace], int | None],
+    *,
+    database: bool = True,
+) -> argparse.ArgumentParser:
+    """The parser of a command that calls `run`; most name their database."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=says, description=says.capitalize() + "."
+    )
+    parser.set_defaults(run=run)
+    if database:
+        parser.add_argument("--database", metavar="FILE", help="the SQLite file")
+    return parser
+
+
+def permission_flag(parser: argparse.ArgumentParser, options: Any, default: str) -> None:  # noqa: ANN401  an enum class
+    """`--permission`, one of `options`."""
+    parser.add_argument(
+        "--permission",
+        choices=[str(option) for option in options],
+        default=default,
+        help="(default: %(default)s)",
+    )
+
+
+def within(least: int, most: int) -> Callable[[str], int]:
+    """The reader of a whole number from `least` to `most`."""
+
+    def read(text: str) -> int:
+        number = int(text)
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"from {least} to {most:,}")
+        return number
+
+    read.__name__ = "whole number"  # argparse says this of what is no number at all
+    return read

@@ -1,0 +1,175 @@
+"""Commands that manage accounts, users and workspaces."""
+
+import argparse
+import getpass
+import sys
+from typing import Any
+
+from healthreports.cli.command import command, group_of, permission_flag, write
+from healthreports.core.model import Instant
+from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Side
+from healthreports.service import people
+from healthreports.service.sign_in import set_password
+from healthreports.settings import Settings
+from healthreports.store.database import Transaction
+
+
+def add_people_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own type is private
+    """Add them to the command line."""
+    group = group_of(commands, "account", "accounts: each is a tenant of its own")
+    made = command(group, "create", "create an account", _account_create)
+    made.add_argument("title")
+    command(group, "list", "list the accounts", _account_list)
+
+    group = group_of(commands, "user", "the people of an account")
+    made = command(group, "create", "create a user", _user_create)
+    made.add_argument("--account", type=int, required=True, metavar="ID")
+    made.add_argument("--name", required=True, help="the full name")
+    made.add_argument("--email", required=True)
+    made.add_argument("--headline", help="what the person does, in a few words")
+    made.add_argument("--photo-path", help="the address of a picture")
+    permission_flag(made, AccountPermission, AccountPermission.COLLABORATOR)
+    permitted = command(group, "permit", "change what a user may do in the account", _user_permit)
+    permitted.add_argument("user", metavar="EMAIL")
+    permitted.add_argument("permission", choices=[str(one) for one in AccountPermission])
+    password = command(
+        group, "password", "set a user's password, from a prompt or standard input", _user_password
+    )
+    password.add_argument("user", metavar="EMAIL")
+    disabled = command(group, "disable", "stop a user's tokens at once", _user_disable)
+    disabled.add_argument("user", metavar="EMAIL")
+    disabled.add_argument("--undo", action="store_true", help="let them work again")
+    _add_workspace_commands(commands)
+
+
+def _add_workspace_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own type is private
+    group = group_of(commands, "workspace", "the projects that status reports are about")
+    made = command(group, "create", "create a workspace", _workspace_create)
+    made.add_argument("title")
+    made.add_argument(
+        "--creator", required=True, metavar="EMAIL", help="who becomes an admin of it"
+    )
+    made.add_argument("--description")
+    joined = command(group, "join", "let a user participate", _workspace_join)
+    joined.add_argument("workspace", type=int, metavar="ID")
+    joined.add_argument("--user", required=True, metavar="EMAIL")
+    permission_flag(joined, ParticipationPermission, ParticipationPermission.VIEW)
+    joined.add_argument(
+        "--side",
+        choices=[str(side) for side in Side],
+        default=Side.PROVIDER,
+        help="(default: %(default)s)",
+    )
+    joined.add_argument("--team-lead", action="store_true")
+    clients = command(group, "clients", "say whether clients see the reports", _workspace_clients)
+    clients.add_argument("workspace", type=int, metavar="ID")
+    clients.add_argument("see", choices=("yes", "no"))
+    archived = command(group, "archive", "archive a workspace", _workspace_archive)
+    archived.add_argument("workspace", type=int, metavar="ID")
+    archived.add_argument("--undo", action="store_true", help="bring it back")
+
+
+def _account_create(settings: Settings, options: argparse.Namespace) -> None:
+    account_id = write(settings, lambda tx, now: people.create_account(tx, options.title, now))
+    print(f"account {account_id}")
+
+
+def _account_list(settings: Settings, _options: argparse.Namespace) -> None:
+    for account_id, title in write(settings, lambda tx, _now: people.accounts(tx)):
+        print(f"{account_id}\t{title}")
+
+
+def _user_create(settings: Settings, options: argparse.Namespace) -> None:
+    permission = AccountPermission(options.permission)
+
+    def work(tx: Transaction, now: Instant) -> int:
+        return people.create_user(
+            tx,
+            options.account,
+            full_name=options.name,
+            email_address=options.email,
+            permission=permission,
+            now=now,
+            headline=options.headline,
+            photo_path=options.photo_path,
+        ).id
+
+    print(f"user {write(settings, work)}")
+
+
+def _workspace_create(settings: Settings, options: argparse.Namespace) -> None:
+    def work(tx: Transaction, now: Instant) -> int:
+        creator = people.user_by_email(tx, options.creator)
+        workspace_id = people.create_workspace(tx, creator, options.title, now, options.description)
+        admin = ParticipationPermission.ADMIN
+        people.join(tx, workspace_id, creator, admin, now, team_lead=True)
+        return workspace_id
+
+    print(f"workspace {write(settings, work)}")
+
+
+def _user_permit(settings: Settings, options: argparse.Namespace) -> None:
+    permission = AccountPermission(options.permission)
+    write(
+        settings,
+        lambda tx, now: people.change_permission(
+            tx, people.user_by_email(tx, options.user), permission, now
+        ),
+    )
+    print(f"{options.user} is {permission}")
+
+
+def _user_disable(settings: Settings, options: argparse.Namespace) -> None:
+    write(
+        settings,
+        lambda tx, now: people.disable(
+            tx, people.user_by_email(tx, options.user), now, disabled=not options.undo
+        ),
+    )
+    print(f"{options.user} is {'back' if options.undo else 'disabled'}")
+
+
+def _workspace_join(settings: Settings, options: argparse.Namespace) -> None:
+    permission, side = ParticipationPermission(options.permission), Side(options.side)
+    write(
+        settings,
+        lambda tx, now: people.join(
+            tx,
+            options.workspace,
+            people.user_by_email(tx, options.user),
+            permission,
+            now,
+            side=side,
+            team_lead=options.team_lead,
+        ),
+    )
+    print(f"{options.user} participates in workspace {options.workspace}: {side}, {permission}")
+
+
+def _workspace_clients(settings: Settings, options: argparse.Namespace) -> None:
+    shown = options.see == "yes"
+    write(settings, lambda tx, now: people.show_to_clients(tx, options.workspace, now, shown=shown))
+    print(
+        f"clients {'see' if shown else 'do not see'} the reports of workspace {options.workspace}"
+    )
+
+
+def _workspace_archive(settings: Settings, options: argparse.Namespace) -> None:
+    write(
+        settings,
+        lambda tx, now: people.archive(tx, options.workspace, now, archived=not options.undo),
+    )
+    print(f"workspace {options.workspace} is {'back' if options.undo else 'archived'}")
+
+
+def _user_password(settings: Settings, options: argparse.Namespace) -> None:
+    # Never an argument, since every program sees a command line.
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    write(
+        settings,
+        lambda tx, now: set_password(tx, people.user_by_email(tx, options.user), password, now),
+    )
+    print(f"{options.user} has a new password")

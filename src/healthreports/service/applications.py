@@ -1,0 +1,105 @@
+"""Applications that act for users: registering them, what they were granted, revoking."""
+
+import secrets
+from typing import Final
+
+from healthreports.core.access import MAY_MANAGE_PEOPLE, NEEDS_ADMINISTRATOR
+from healthreports.core.errors import Fault, Forbidden, Invalid, Problem
+from healthreports.core.model import Actor, Application, Grant, Instant, User
+from healthreports.core.rules import check_names, check_redirect_uris
+from healthreports.core.vocabulary import (
+    ACCESS_TOKEN_LIFETIME_S,
+    Scope,
+)
+from healthreports.service.tokens import ALL_SCOPES, hash_of, new_secret
+from healthreports.store import oauth, people
+from healthreports.store.database import Transaction
+
+_PREFIX: Final = "hrs_"
+
+
+def demand_administrator(actor: Actor) -> None:
+    """Raise Forbidden unless `actor` administers its account."""
+    if actor.permission not in MAY_MANAGE_PEOPLE:
+        raise Forbidden(NEEDS_ADMINISTRATOR)
+
+
+def register(
+    tx: Transaction,
+    administrator: User,
+    now: Instant,
+    *,
+    name: str,
+    redirect_uris: tuple[str, ...] = (),
+    confidential: bool = True,
+    scopes: frozenset[Scope] = ALL_SCOPES,
+    acts_as: User | None = None,
+    token_lifetime_s: int | None = ACCESS_TOKEN_LIFETIME_S,
+) -> tuple[Application, str | None]:
+    """Register an application in the account of `administrator`.
+
+    Returns it with its secret, of which only the hash is kept. Without redirect URIs nobody can
+    let it act for them; without `acts_as` it cannot act by itself. Raises Invalid.
+    """
+    problems = check_names(name=name) + check_redirect_uris(redirect_uris)
+    problems += _who(tx, administrator, acts_as)
+    if acts_as is not None and not confidential:
+        problems.append(Problem("acts_as", Fault.NOT_CONFIDENTIAL))
+    if not redirect_uris and acts_as is None:
+        problems.append(Problem("redirect_uris", Fault.MISSING))
+    if problems:
+        raise Invalid(problems)
+    secret = new_secret(_PREFIX) if confidential else None
+    new = Application(
+        id=0,
+        account_id=administrator.account_id,
+        name=name.strip(),
+        client_id=secrets.token_hex(16),
+        confidential=confidential,
+        redirect_uris=redirect_uris,
+        scopes=scopes | {Scope.READ},
+        user_id=None if acts_as is None else acts_as.id,
+        token_lifetime_s=token_lifetime_s,
+        created_at=now,
+        revoked_at=None,
+    )
+    oauth.insert_application(tx, new, None if secret is None else hash_of(secret))
+    return new, secret
+
+
+def _who(tx: Transaction, administrator: User, acts_as: User | None) -> list[Problem]:
+    problems = []
+    if administrator.id not in people.administrators(tx, administrator.account_id):
+        problems.append(Problem("administrator", Fault.NOT_AN_ADMINISTRATOR))
+    if acts_as is not None and acts_as.account_id != administrator.account_id:
+        problems.append(Problem("acts_as", Fault.UNKNOWN_OBJECT))
+    return problems
+
+
+def of_account(tx: Transaction, account_id: int) -> list[Application]:
+    """The applications of an account that are not revoked."""
+    return [one for one in oauth.applications(tx, account_id) if one.revoked_at is None]
+
+
+def revoke(tx: Transaction, account_id: int, client_id: str, now: Instant) -> bool:
+    """Revoke an application and all that it was granted. False when the account has none such."""
+    for one in of_account(tx, account_id):
+        if one.client_id == client_id:
+            oauth.revoke_application(tx, one.id, now)
+            return True
+    return False
+
+
+def grants_of(tx: Transaction, user_id: int) -> list[tuple[str, Grant]]:
+    """What applications may do as a user, each with the application's name."""
+    return oauth.grants_of_user(tx, user_id)
+
+
+def revoke_grant(tx: Transaction, user_id: int, grant_id: int | None, now: Instant) -> None:
+    """Take back what a user let an application do.
+
+    Nothing happens to a grant of anybody else, nor to one that the user did not give.
+    """
+    for _, one in oauth.grants_of_user(tx, user_id):
+        if one.id == grant_id and one.code_expires_at is not None:
+            oauth.revoke_grant(tx, one.id, now)

@@ -1,0 +1,565 @@
+"""Authlib's OAuth 2 server over one transaction: what is ours are the look-ups and writes.
+
+The protocol is Authlib's: RFC 6749 with PKCE (RFC 7636, S256 only), revocation (RFC 7009),
+introspection (RFC 7662), the issuer in the answer (RFC 9207). What it leaves open follows RFC 9700.
+"""
+
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+
+import msgspec
+from authlib.oauth2 import AuthorizationServer, OAuth2Error, OAuth2Request
+from authlib.oauth2.rfc6749 import (
+    ClientMixin,
+    InvalidClientError,
+    InvalidRequestError,
+    UnauthorizedClientError,
+)
+from authlib.oauth2.rfc6749.grants import (
+    AuthorizationCodeGrant,
+    ClientCredentialsGrant,
+    RefreshTokenGrant,
+)
+from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
+from authlib.oauth2.rfc6750 import BearerTokenGenerator
+from authlib.oauth2.rfc7009 import RevocationEndpoint
+from authlib.oauth2.rfc7636 import CodeChallenge, create_s256_code_challenge
+from authlib.oauth2.rfc7662 import IntrospectionEndpoint
+from authlib.oauth2.rfc9207 import IssuerParameter
+
+from healthreports.core.model import Actor, Application, Grant, Instant, RefreshToken, Token
+from healthreports.core.vocabulary import (
+    ACCESS_TOKEN_LIFETIME_S,
+    CODE_LIFETIME_S,
+    REFRESH_TOKEN_LIFETIME_S,
+    SECOND_US,
+    Scope,
+)
+from healthreports.service.tokens import PREFIX, hash_of, new_secret
+from healthreports.store import oauth, people, tokens
+from healthreports.store.database import Transaction
+
+CODE_PREFIX: Final = "hrc_"
+REFRESH_PREFIX: Final = "hrr_"
+# How a client may prove itself: those that have a secret, and all of them.
+WITH_SECRET: Final = ("client_secret_basic", "client_secret_post")
+EVERY_CLIENT: Final = (*WITH_SECRET, "none")
+REVOCATION: Final = RevocationEndpoint.ENDPOINT_NAME
+INTROSPECTION: Final = IntrospectionEndpoint.ENDPOINT_NAME
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request to an endpoint: the `pairs` of its query string (authorize) or of its form."""
+
+    method: str
+    path: str
+    pairs: Sequence[tuple[str, str]]
+    headers: Mapping[str, str] = {}
+
+
+class Reply(msgspec.Struct):
+    """An answer of the protocol; `body` is JSON to be, or nothing when it leads elsewhere."""
+
+    status: int
+    body: dict[str, Any] | str
+    headers: dict[str, str]
+    location: str | None = None
+
+
+class Client(ClientMixin):
+    """An application as Authlib sees it."""
+
+    def __init__(self, application: Application, secret_hash: str | None) -> None:
+        self.application = application
+        self._secret_hash = secret_hash
+
+    def get_client_id(self) -> str:
+        """The name that the client knows itself by."""
+        return self.application.client_id
+
+    def get_default_redirect_uri(self) -> str | None:
+        """Where it is sent back to when it does not say where."""
+        # Which of several is meant nobody can tell (RFC 6749, 3.1.2.3).
+        uris = self.application.redirect_uris
+        return uris[0] if len(uris) == 1 else None
+
+    def get_allowed_scope(self, scope: str | None) -> str | None:
+        """The scopes asked for, or all that it may have; None where it asks for more than that."""
+        asked = scopes_named(scope) if scope else self.application.scopes
+        return None if asked is None or asked - self.application.scopes else _text(asked)
+
+    def check_redirect_uri(self, redirect_uri: str) -> bool:
+        """Whether it may be sent back there: exactly, its port too (RFC 9700, 2.1)."""
+        return redirect_uri in self.application.redirect_uris
+
+    def check_client_secret(self, client_secret: str) -> bool:
+        """Whether that is its secret."""
+        return hmac.compare_digest(self._secret_hash or "", hash_of(client_secret))
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        """Whether it may prove itself so; who has a secret must use it."""
+        if self.application.confidential:
+            return method in WITH_SECRET
+        return method == "none" and endpoint != INTROSPECTION
+
+    def check_response_type(self, response_type: str) -> bool:
+        """Whether users can let it act for them."""
+        return response_type == "code" and bool(self.application.redirect_uris)
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        """Whether it may get a token so."""
+        one = self.application
+        return {
+            "authorization_code": bool(one.redirect_uris),
+            "refresh_token": bool(one.redirect_uris) and one.token_lifetime_s is not None,
+            "client_credentials": one.confidential and one.user_id is not None,
+        }.get(grant_type, False)
+
+
+class _Code:
+    """A grant as Authlib sees it before its code is exchanged."""
+
+    code_challenge_method = "S256"
+
+    def __init__(self, grant: Grant) -> None:
+        self.grant = grant
+        self.code_challenge = grant.code_challenge
+
+    def get_redirect_uri(self) -> str | None:
+        return self.grant.redirect_uri
+
+    def get_scope(self) -> str:
+        return _text(self.grant.scopes)
+
+
+class _Refresh:
+    """A refresh token as Authlib sees it."""
+
+    def __init__(self, token: RefreshToken, grant: Grant, now: Instant) -> None:
+        self.token = token
+        self.grant = grant
+        self._now = now
+
+    def check_client(self, client: Client) -> bool:
+        return self.grant.application_id == client.application.id
+
+    def get_scope(self) -> str:
+        return _text(self.grant.scopes)
+
+    def is_expired(self) -> bool:
+        return self.token.expires_at <= self._now
+
+    def is_revoked(self) -> bool:
+        return self.token.used_at is not None or self.grant.revoked_at is not None
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "scope": self.get_scope(),
+            "iat": self.token.created_at // SECOND_US,
+            "exp": self.token.expires_at // SECOND_US,
+        }
+
+
+class _Access:
+    """An access token as Authlib sees it."""
+
+    def __init__(self, token: Token, grant: Grant, now: Instant) -> None:
+        self.token = token
+        self.grant = grant
+        self._now = now
+
+    def check_client(self, client: Client) -> bool:
+        return self.grant.application_id == client.application.id
+
+    def is_expired(self) -> bool:
+        return self.token.expires_at is not None and self.token.expires_at <= self._now
+
+    def is_revoked(self) -> bool:
+        return self.token.revoked_at is not None
+
+    def describe(self) -> dict[str, Any]:
+        described = {
+            "scope": _text(self.token.scopes),
+            "token_type": "Bearer",
+            "iat": self.token.created_at // SECOND_US,
+        }
+        if self.token.expires_at is not None:
+            described["exp"] = self.token.expires_at // SECOND_US
+        return described
+
+
+class _Request(OAuth2Request):
+    """What was asked as Authlib sees it: the pairs count, whatever else the address holds."""
+
+    def __init__(self, issuer: str, asked: Asked) -> None:
+        super().__init__(asked.method, issuer + asked.path, headers=dict(asked.headers))
+        # Without a value a parameter counts as not sent, and none may be repeated (RFC 6749, 3.1).
+        pairs = [(name, value) for name, value in asked.pairs if value]
+        self._values = dict(pairs)
+        self.payload = BasicOAuth2Payload(self._values)
+        if len(self._values) < len(pairs):
+            raise InvalidRequestError("A parameter stands more than once.")
+        if "Authorization" in self.headers and "client_secret" in self._values:
+            raise InvalidRequestError("A client proves itself in one way, not in two.")
+
+    @property
+    def args(self) -> dict[str, str]:
+        return self._values
+
+    @property
+    def form(self) -> dict[str, str]:
+        return self._values
+
+
+class _Issuer(IssuerParameter):
+    """Says in every answer to the browser who gave it, so that a client cannot mix servers up."""
+
+    def __init__(self, issuer: str) -> None:
+        self._issuer = issuer
+
+    def get_issuer(self) -> str:
+        return self._issuer
+
+
+class Server(AuthorizationServer):
+    """Authlib's server over one transaction; `actor` is who sits at the browser, if one does."""
+
+    def __init__(
+        self, tx: Transaction, issuer: str, now: Instant, actor: Actor | None = None
+    ) -> None:
+        super().__init__(scopes_supported=list(Scope))
+        self.tx = tx
+        self.issuer = issuer
+        self.now = now
+        self.actor = actor
+        self.issuer_parameter = _Issuer(issuer)
+        self.register_extension(self.issuer_parameter)
+        self.register_token_generator(
+            "default",
+            BearerTokenGenerator(
+                lambda **_: new_secret(PREFIX),
+                lambda **_: new_secret(REFRESH_PREFIX),
+                _lifetime_s,
+            ),
+        )
+        self.register_grant(_CodeGrant, [_Challenge(required=True)])
+        self.register_grant(_RefreshGrant)
+        self.register_grant(_CredentialsGrant)
+        self.register_endpoint(_Revocation)
+        self.register_endpoint(_Introspection)
+
+    def reply_of(self, create: Callable[..., Reply], *arguments: object) -> Reply:
+        """The reply that `create` makes, or the one to what cannot even be read."""
+        try:
+            return create(*arguments)
+        except OAuth2Error as error:
+            reply: Reply = self.handle_error_response(None, error)
+            return reply
+
+    def query_client(self, client_id: str) -> Client | None:
+        """The client of that name, if it is there for who asks."""
+        found = oauth.application_by_client_id(self.tx, client_id)
+        if found is None:
+            return None
+        application, secret_hash = found
+        # An application of another account is not there.
+        if self.actor is not None and self.actor.account_id != application.account_id:
+            return None
+        return Client(application, secret_hash)
+
+    def get_authorization_grant(self, request: OAuth2Request) -> Any:  # noqa: ANN401  Authlib's
+        """The grant that is asked for. Raises OAuth2Error.
+
+        Authlib's own errors repeat what was sent, also what an error must not hold.
+        """
+        if request.payload.response_type == "code":
+            return super().get_authorization_grant(request)
+        client = self.query_client(request.payload.client_id or "")
+        if client is None:
+            raise InvalidClientError("The client does not exist on this server.")
+        raise OAuth2Error(
+            "The 'response_type' must be code.",
+            error="unsupported_response_type",
+            redirect_uri=_CodeGrant.validate_authorization_redirect_uri(request, client),
+        )
+
+    def get_token_grant(self, request: OAuth2Request) -> Any:  # noqa: ANN401  Authlib's
+        """The grant that is asked for. Raises OAuth2Error."""
+        if not request.payload.grant_type:
+            raise InvalidRequestError("Missing 'grant_type' in request.")
+        return super().get_token_grant(request)
+
+    def create_oauth2_request(self, request: Asked | OAuth2Request) -> OAuth2Request:
+        """What was asked as Authlib sees it. Raises InvalidRequestError."""
+        return _Request(self.issuer, request) if isinstance(request, Asked) else request
+
+    def handle_response(
+        self, status: int, body: dict[str, Any] | str, headers: Sequence[tuple[str, str]]
+    ) -> Reply:
+        """What Authlib answers, as a value."""
+        named = dict(headers)
+        location = named.pop("Location", None)
+        if location is not None:
+            # 302 would let a browser send a form's fields along (RFC 9700, 4.12).
+            status = HTTPStatus.SEE_OTHER.value
+        return Reply(status, body, named, location)
+
+    def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
+        """Nobody listens."""
+
+    def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
+        """Keep the hashes of what is given out, under the grant that it comes from."""
+        client: Client = request.client
+        grant: Grant = request.credential
+        lifetime_s = token.get("expires_in")
+        expires_at = None if lifetime_s is None else Instant(self.now + lifetime_s * SECOND_US)
+        scopes = scopes_named(token["scope"])
+        assert scopes is not None  # Authlib has validated them
+        oauth.forget_expired(self.tx, grant.id, self.now)
+        tokens.insert(
+            self.tx,
+            Token(
+                id=0,
+                user_id=grant.user_id,
+                grant_id=grant.id,
+                name=client.application.name,
+                scopes=scopes,
+                created_at=self.now,
+                expires_at=expires_at,
+                revoked_at=None,
+                last_used_at=None,
+            ),
+            hash_of(token["access_token"]),
+        )
+        if "refresh_token" in token:
+            new = RefreshToken(
+                id=0,
+                account_id=grant.account_id,
+                grant_id=grant.id,
+                created_at=self.now,
+                expires_at=Instant(self.now + REFRESH_TOKEN_LIFETIME_S * SECOND_US),
+                used_at=None,
+            )
+            oauth.insert_refresh_token(self.tx, new, hash_of(token["refresh_token"]))
+
+    def grant_for(self, client: Client, user_id: int, scopes: frozenset[Scope]) -> Grant:
+        """A new grant to `client` by that user, without a code."""
+        return Grant(
+            id=0,
+            account_id=client.application.account_id,
+            application_id=client.application.id,
+            user_id=user_id,
+            scopes=scopes,
+            redirect_uri=None,
+            code_challenge=None,
+            code_expires_at=None,
+            exchanged_at=None,
+            created_at=self.now,
+            revoked_at=None,
+        )
+
+    def is_let_in(self, user_id: int) -> bool:
+        """Whether the user is not disabled."""
+        return people.membership(self.tx, user_id).disabled_at is None
+
+
+class _Challenge(CodeChallenge):
+    """PKCE with S256 and nothing else; who has no secret needs it (RFC 9700, 2.1.1)."""
+
+    CODE_CHALLENGE_METHODS: ClassVar = {
+        "S256": lambda verifier, challenge: hmac.compare_digest(
+            create_s256_code_challenge(verifier), challenge
+        )
+    }
+
+    def validate_code_challenge(self, grant: AuthorizationCodeGrant, redirect_uri: str) -> None:
+        data = grant.request.payload.data
+        if "code_challenge" in data and data.get("code_challenge_method") != "S256":
+            raise InvalidRequestError("The 'code_challenge_method' must be S256.")
+        if "code_challenge" not in data and not grant.client.application.confidential:
+            raise InvalidRequestError("Missing 'code_challenge'.")
+        super().validate_code_challenge(grant, redirect_uri)
+
+
+class _CodeGrant(AuthorizationCodeGrant):
+    TOKEN_ENDPOINT_AUTH_METHODS: ClassVar = EVERY_CLIENT
+    server: Server
+
+    @staticmethod
+    def validate_authorization_redirect_uri(request: OAuth2Request, client: Client) -> str:
+        asked: str | None = request.payload.redirect_uri
+        if asked is not None and not client.check_redirect_uri(asked):
+            raise InvalidRequestError("The 'redirect_uri' is not one that the client registered.")
+        known = asked or client.get_default_redirect_uri()
+        if known is None:
+            raise InvalidRequestError("Missing 'redirect_uri' in request.")
+        return known
+
+    def generate_authorization_code(self) -> str:
+        return new_secret(CODE_PREFIX)
+
+    def save_authorization_code(self, code: str, request: OAuth2Request) -> None:
+        scopes = scopes_named(request.scope)
+        assert scopes is not None  # Authlib has validated them
+        grant = msgspec.structs.replace(
+            self.server.grant_for(request.client, request.user.user_id, scopes),
+            redirect_uri=request.payload.redirect_uri,
+            code_challenge=request.payload.data.get("code_challenge"),
+            code_expires_at=Instant(self.server.now + CODE_LIFETIME_S * SECOND_US),
+        )
+        oauth.insert_grant(self.server.tx, grant, hash_of(code))
+
+    def query_authorization_code(self, code: str, client: Client) -> _Code | None:
+        tx, now = self.server.tx, self.server.now
+        grant = oauth.grant_by_code(tx, hash_of(code))
+        if grant is None or grant.application_id != client.application.id:
+            return None
+        if grant.exchanged_at is not None:
+            # Somebody else has the code too: nobody keeps what it gave (RFC 6749, 4.1.2).
+            oauth.revoke_grant(tx, grant.id, now)
+            return None
+        expired = grant.code_expires_at is None or grant.code_expires_at <= now
+        return None if expired or grant.revoked_at is not None else _Code(grant)
+
+    def authenticate_user(self, authorization_code: _Code) -> Grant | None:
+        grant = authorization_code.grant
+        self.request.credential = grant
+        return grant if self.server.is_let_in(grant.user_id) else None
+
+    def delete_authorization_code(self, authorization_code: _Code) -> None:
+        # Not deleted: its second use has to be noticed.
+        oauth.mark_exchanged(self.server.tx, authorization_code.grant.id, self.server.now)
+
+
+class _RefreshGrant(RefreshTokenGrant):
+    TOKEN_ENDPOINT_AUTH_METHODS: ClassVar = EVERY_CLIENT
+    INCLUDE_NEW_REFRESH_TOKEN = True
+    server: Server
+
+    def authenticate_refresh_token(self, refresh_token: str) -> _Refresh | None:
+        tx, now = self.server.tx, self.server.now
+        found = _refresh(tx, refresh_token, now)
+        if found is not None and found.token.used_at is not None:
+            # Either the client or a thief has an old one: both have to begin anew (RFC 9700, 4.14).
+            oauth.revoke_grant(tx, found.grant.id, now)
+        if found is None or found.is_expired() or found.is_revoked():
+            return None
+        return found if self.server.is_let_in(found.grant.user_id) else None
+
+    def authenticate_user(self, refresh_token: _Refresh) -> Grant:
+        self.request.credential = refresh_token.grant
+        return refresh_token.grant
+
+    def revoke_old_credential(self, refresh_token: _Refresh) -> None:
+        oauth.mark_used(self.server.tx, refresh_token.token.id, self.server.now)
+
+
+class _CredentialsGrant(ClientCredentialsGrant):
+    TOKEN_ENDPOINT_AUTH_METHODS: ClassVar = WITH_SECRET
+    server: Server
+
+    def validate_token_request(self) -> None:
+        super().validate_token_request()
+        client: Client = self.request.client
+        user_id = client.application.user_id
+        assert user_id is not None  # `check_grant_type` says so
+        if not self.server.is_let_in(user_id):
+            raise UnauthorizedClientError("Whom the client acts as is disabled.")
+        own = oauth.own_grant(self.server.tx, client.application)
+        if own is None:
+            new = self.server.grant_for(client, user_id, client.application.scopes)
+            own = oauth.insert_grant(self.server.tx, new, None)
+        self.request.credential = own
+
+
+def _demand_token(_endpoint: object, request: OAuth2Request, _client: Client) -> None:
+    """A hint only says where to look first, so none can be wrong (RFC 7009, 2.1)."""
+    if "token" not in request.form:
+        raise InvalidRequestError("Missing 'token' in request.")
+
+
+class _Revocation(RevocationEndpoint):
+    CLIENT_AUTH_METHODS: ClassVar = EVERY_CLIENT
+    server: Server
+    check_params = _demand_token
+
+    def query_token(self, token_string: str, token_type_hint: str | None) -> Any:  # noqa: ANN401, ARG002  the kinds share no class; the hint saves nothing
+        return _any_token(self.server, token_string)
+
+    def revoke_token(self, token: _Access | _Refresh, request: OAuth2Request) -> None:  # noqa: ARG002  the token says all
+        if isinstance(token, _Access):
+            tokens.revoke(self.server.tx, token.token.id, self.server.now)
+        else:
+            oauth.revoke_grant(self.server.tx, token.grant.id, self.server.now)
+
+
+class _Introspection(IntrospectionEndpoint):
+    CLIENT_AUTH_METHODS: ClassVar = WITH_SECRET
+    server: Server
+    check_params = _demand_token
+    _client_id = ""
+
+    def query_token(self, token_string: str, token_type_hint: str | None) -> Any:  # noqa: ANN401, ARG002  as above
+        return _any_token(self.server, token_string)
+
+    def check_permission(
+        self,
+        token: _Access | _Refresh,
+        client: Client,
+        request: OAuth2Request,  # noqa: ARG002  the token and the client say all
+    ) -> bool:
+        """An application learns of its own tokens, and of no other's."""
+        self._client_id = client.get_client_id()
+        return token.check_client(client) and self.server.is_let_in(token.grant.user_id)
+
+    def introspect_token(self, token: _Access | _Refresh) -> dict[str, Any]:
+        return token.describe() | {
+            "active": True,
+            "client_id": self._client_id,
+            "sub": str(token.grant.user_id),
+            "iss": self.server.issuer,
+        }
+
+
+def _any_token(server: Server, secret: str) -> _Access | _Refresh | None:
+    """The access or refresh token of an application; a personal token is none of its business."""
+    found = tokens.by_secret(server.tx, hash_of(secret))
+    if found is None or found.grant_id is None:
+        return _refresh(server.tx, secret, server.now)
+    grant = oauth.grant(server.tx, found.grant_id)
+    assert grant is not None  # the database holds it for the token
+    return _Access(found, grant, server.now)
+
+
+def _refresh(tx: Transaction, secret: str, now: Instant) -> _Refresh | None:
+    found = oauth.refresh_token(tx, hash_of(secret))
+    if found is None:
+        return None
+    grant = oauth.grant(tx, found.grant_id)
+    assert grant is not None  # the database holds it for the token
+    return _Refresh(found, grant, now)
+
+
+def _lifetime_s(client: Client, grant_type: str) -> int | None:
+    """How long an access token works; None is until it is revoked.
+
+    Who can get a token at any time gets none for ever: nobody would take the old ones back.
+    """
+    lifetime_s = client.application.token_lifetime_s
+    if lifetime_s is None and grant_type == ClientCredentialsGrant.GRANT_TYPE:
+        return ACCESS_TOKEN_LIFETIME_S
+    return lifetime_s
+
+
+def scopes_named(text: str) -> frozenset[Scope] | None:
+    """The scopes that `text` names, reading among them always; None where there is no such."""
+    try:
+        return frozenset(map(Scope, text.split(" "))) | {Scope.READ}
+    except ValueError:
+        return None
+
+
+def _text(scopes: frozenset[Scope]) -> str:
+    return " ".join(sorted(scopes))

@@ -1,0 +1,138 @@
+"""How people prove who they are: passwords, what a provider calls them, sessions, signing keys."""
+
+from typing import Final
+
+from sqlalchemy import bindparam, delete, select, update
+
+from healthreports.core.model import Actor, Instant
+from healthreports.core.vocabulary import Scope
+from healthreports.store.database import Transaction, compiled, insertion
+from healthreports.store.people import actor_by
+from healthreports.store.schema import identities, passwords, sessions, signing_keys
+from healthreports.store.select import PERMISSIONS
+
+_PASSWORD: Final = compiled(
+    select(passwords.c.hash).where(passwords.c.user_id == bindparam("of_user"))
+)
+_INSERT_PASSWORD: Final = insertion(passwords)
+_REPLACE_PASSWORD: Final = compiled(
+    update(passwords)
+    .where(passwords.c.user_id == bindparam("of_user"))
+    .values(hash=bindparam("new_hash"), changed_at=bindparam("now"))
+)
+_IDENTITY: Final = compiled(
+    select(identities.c.user_id).where(
+        identities.c.issuer == bindparam("issuer"), identities.c.subject == bindparam("subject")
+    )
+)
+_ISSUERS: Final = compiled(
+    select(identities.c.issuer).where(identities.c.user_id == bindparam("of_user"))
+)
+_INSERT_IDENTITY: Final = insertion(identities)
+_ACTOR: Final = compiled(actor_by(sessions, sessions.c.expires_at))
+_INSERT_SESSION: Final = insertion(sessions)
+_DELETE_SESSION: Final = compiled(
+    delete(sessions).where(sessions.c.secret_hash == bindparam("secret_hash"))
+)
+_DELETE_SESSIONS: Final = compiled(
+    delete(sessions).where(
+        sessions.c.user_id == bindparam("of_user"), sessions.c.secret_hash != bindparam("kept")
+    )
+)
+_FORGET_SESSIONS: Final = compiled(
+    delete(sessions).where(
+        sessions.c.user_id == bindparam("of_user"), sessions.c.expires_at <= bindparam("now")
+    )
+)
+_SIGNING_KEY: Final = compiled(
+    select(signing_keys.c.secret).where(signing_keys.c.purpose == bindparam("purpose"))
+)
+_INSERT_SIGNING_KEY: Final = insertion(signing_keys)
+_EVERY_SCOPE: Final = frozenset(Scope)
+
+
+def password_hash(tx: Transaction, user_id: int) -> str | None:
+    """The hash of a user's password; None where it has none."""
+    row = tx.row(_PASSWORD, {"of_user": user_id})
+    return None if row is None else str(row[0])
+
+
+def store_password(
+    tx: Transaction, account_id: int, user_id: int, hashed: str, now: Instant
+) -> None:
+    """Store the hash of a user's password, in place of the one it had."""
+    if password_hash(tx, user_id) is not None:
+        tx.rows(_REPLACE_PASSWORD, {"of_user": user_id, "new_hash": hashed, "now": now})
+        return
+    values = {"account_id": account_id, "user_id": user_id, "hash": hashed, "changed_at": now}
+    tx.rows(_INSERT_PASSWORD, values)
+
+
+def user_of_identity(tx: Transaction, issuer: str, subject: str) -> int | None:
+    """The id of the user that an issuer calls `subject`, once that is known."""
+    row = tx.row(_IDENTITY, {"issuer": issuer, "subject": subject})
+    return None if row is None else int(row[0])
+
+
+def issuers(tx: Transaction, user_id: int) -> set[str]:
+    """The issuers that have a name for a user."""
+    return {issuer for (issuer,) in tx.rows(_ISSUERS, {"of_user": user_id})}
+
+
+def insert_identity(  # noqa: PLR0917  one row
+    tx: Transaction, account_id: int, user_id: int, issuer: str, subject: str, now: Instant
+) -> None:
+    """Note what an issuer calls a user."""
+    values = {"account_id": account_id, "user_id": user_id, "issuer": issuer, "subject": subject}
+    tx.rows(_INSERT_IDENTITY, values | {"created_at": now})
+
+
+def actor_of_session(tx: Transaction, secret_hash: str, now: Instant) -> Actor | None:
+    """Who is signed in by the session with that hash; None when nobody is any more."""
+    row = tx.row(_ACTOR, {"secret_hash": secret_hash})
+    if row is None or row[4] <= now:
+        return None
+    return Actor(
+        user_id=row[0],
+        account_id=row[1],
+        permission=PERMISSIONS[row[2]],
+        account_version=row[3],
+        token_id=None,
+        scopes=_EVERY_SCOPE,
+        last_used_at=now,
+    )
+
+
+def insert_session(  # noqa: PLR0917  one row
+    tx: Transaction,
+    account_id: int,
+    user_id: int,
+    secret_hash: str,
+    now: Instant,
+    expires_at: Instant,
+) -> None:
+    """Store a new session, and forget those of the user that expired."""
+    tx.rows(_FORGET_SESSIONS, {"of_user": user_id, "now": now})
+    values = {"account_id": account_id, "user_id": user_id, "secret_hash": secret_hash}
+    tx.rows(_INSERT_SESSION, values | {"created_at": now, "expires_at": expires_at})
+
+
+def delete_session(tx: Transaction, secret_hash: str) -> None:
+    """End one session."""
+    tx.rows(_DELETE_SESSION, {"secret_hash": secret_hash})
+
+
+def delete_sessions(tx: Transaction, user_id: int, kept: str = "") -> None:
+    """End the sessions of a user, but for the one whose hash is `kept`."""
+    tx.rows(_DELETE_SESSIONS, {"of_user": user_id, "kept": kept})
+
+
+def signing_key(tx: Transaction, purpose: str) -> str | None:
+    """What the server signs with for `purpose`, if it has signed before."""
+    row = tx.row(_SIGNING_KEY, {"purpose": purpose})
+    return None if row is None else str(row[0])
+
+
+def insert_signing_key(tx: Transaction, purpose: str, secret: str, now: Instant) -> None:
+    """Store what the server signs with for `purpose`."""
+    tx.rows(_INSERT_SIGNING_KEY, {"purpose": purpose, "secret": secret, "created_at": now})

@@ -1,0 +1,1 @@
+"""The HTML wing: pages, forms, the session of a browser."""

@@ -1,0 +1,194 @@
+"""One's own tokens, applications and password; the applications that an account registered."""
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from healthreports.contract.params import read_id
+from healthreports.core.errors import Fault, Invalid, Problem
+from healthreports.core.model import Actor, Instant
+from healthreports.core.vocabulary import (
+    ACCESS_TOKEN_LIFETIME_S,
+    DAY_US,
+    HOUR_S,
+    MAX_TOKEN_DAYS,
+)
+from healthreports.service import applications, people, tokens
+from healthreports.service.gateway import Gateway
+from healthreports.service.sign_in import SignIn, has_password
+from healthreports.web import session
+from healthreports.web.show import address_of, lead_to, page, who
+
+ACCOUNT: Final = "/account"
+APPLICATIONS: Final = "/account/applications"
+
+Tx = Any  # the pages pass the transaction on to services and never look into it
+
+
+class AccountPages:
+    """The pages below `/account`."""
+
+    def __init__(self, gateway: Gateway, sign_in: SignIn) -> None:
+        self._gateway = gateway
+        self._sign_in = sign_in
+
+    async def show(self, request: Request) -> Response:
+        """One's own page."""
+        return await self._own_page(request)
+
+    async def make_token(self, request: Request) -> Response:
+        """Make a personal token, and show its secret this once."""
+        fields = await session.read_form(request)
+
+        def work(tx: Tx, actor: Actor, now: Instant) -> str:
+            days = _number(fields, "days", MAX_TOKEN_DAYS)
+            return tokens.issue(
+                tx,
+                people.own_user(tx, actor),
+                fields.get("name", ""),
+                now,
+                expires_at=None if days is None else Instant(now + days * DAY_US),
+                scopes=tokens.scopes_for(read_only=fields.get("scope") == "read"),
+            )
+
+        try:
+            secret = await self._gateway.write(session.secret_of(request), work)
+        except Invalid as error:
+            return await self._own_page(request, error=error)
+        return await self._own_page(request, made=secret)
+
+    async def revoke_token(self, request: Request) -> Response:
+        """Revoke a personal token of one's own."""
+        await session.read_form(request)
+        token_id = read_id(request.path_params["id"])
+        await self._gateway.write(
+            session.secret_of(request),
+            lambda tx, actor, now: tokens.revoke_own(tx, actor.user_id, token_id, now),
+        )
+        return lead_to(ACCOUNT)
+
+    async def revoke_grant(self, request: Request) -> Response:
+        """Take back what one let an application do."""
+        await session.read_form(request)
+        grant_id = read_id(request.path_params["id"])
+        await self._gateway.write(
+            session.secret_of(request),
+            lambda tx, actor, now: applications.revoke_grant(tx, actor.user_id, grant_id, now),
+        )
+        return lead_to(ACCOUNT)
+
+    async def change_password(self, request: Request) -> Response:
+        """Change one's password."""
+        fields = await session.read_form(request)
+        try:
+            await self._sign_in.change_password(
+                session.secret_of(request),
+                fields.get("old_password", ""),
+                fields.get("password", ""),
+                address_of(request),
+            )
+        except Invalid as error:
+            return await self._own_page(request, error=error)
+        return await self._own_page(request, done="The password is changed.")
+
+    async def show_applications(self, request: Request) -> Response:
+        """The applications of the account, for its administrators."""
+        return await self._applications_page(request)
+
+    async def register(self, request: Request) -> Response:
+        """Register an application, and show its secret this once."""
+        fields = await session.read_form(request)
+
+        def work(tx: Tx, actor: Actor, now: Instant) -> dict[str, Any]:
+            applications.demand_administrator(actor)
+            acts_as = fields.get("acts_as", "").strip()
+            hours = _number(fields, "hours", MAX_TOKEN_DAYS * 24)
+            made, secret = applications.register(
+                tx,
+                people.own_user(tx, actor),
+                now,
+                name=fields.get("name", ""),
+                redirect_uris=tuple(fields.get("redirect_uris", "").split()),
+                confidential=fields.get("kind") != "public",
+                scopes=tokens.scopes_for(read_only=fields.get("scope") == "read"),
+                acts_as=people.user_of_account(tx, actor.account_id, acts_as, "acts_as")
+                if acts_as
+                else None,
+                token_lifetime_s=None if hours is None else hours * HOUR_S,
+            )
+            return {"client_id": made.client_id, "secret": secret, "name": made.name}
+
+        try:
+            made = await self._gateway.write(session.secret_of(request), work)
+        except Invalid as error:
+            return await self._applications_page(request, error=error, sent=fields)
+        return await self._applications_page(request, made=made)
+
+    async def revoke_application(self, request: Request) -> Response:
+        """Revoke an application and all that it was granted."""
+        await session.read_form(request)
+        client_id = request.path_params["client_id"]
+
+        def work(tx: Tx, actor: Actor, now: Instant) -> None:
+            applications.demand_administrator(actor)
+            applications.revoke(tx, actor.account_id, client_id, now)
+
+        await self._gateway.write(session.secret_of(request), work)
+        return lead_to(APPLICATIONS)
+
+    async def _own_page(
+        self,
+        request: Request,
+        *,
+        made: str | None = None,
+        error: Invalid | None = None,
+        done: str | None = None,
+    ) -> Response:
+        def work(tx: Tx, actor: Actor) -> dict[str, Any]:
+            living = [one for one in tokens.personal(tx, actor.user_id) if one.revoked_at is None]
+            return who(tx, actor) | {
+                "tokens": living,
+                "grants": applications.grants_of(tx, actor.user_id),
+                "has_password": has_password(tx, actor.user_id),
+            }
+
+        values = await self._gateway.read(session.secret_of(request), work)
+        return page(request, "account.html", values | {"made": made, "done": done}, error)
+
+    async def _applications_page(
+        self,
+        request: Request,
+        *,
+        made: dict[str, Any] | None = None,
+        error: Invalid | None = None,
+        sent: dict[str, str] | None = None,
+    ) -> Response:
+        def work(tx: Tx, actor: Actor) -> dict[str, Any]:
+            applications.demand_administrator(actor)
+            return who(tx, actor) | {
+                "applications": applications.of_account(tx, actor.account_id),
+            }
+
+        values = await self._gateway.read(session.secret_of(request), work)
+        values |= {
+            "made": made,
+            "sent": sent or {},
+            "hours": ACCESS_TOKEN_LIFETIME_S // HOUR_S,
+        }
+        return page(request, "applications.html", values, error)
+
+
+def _number(fields: dict[str, str], name: str, most: int) -> int | None:
+    """The whole number in a field, None where it is blank. Raises Invalid."""
+    text = fields.get(name, "").strip()
+    if not text:
+        return None
+    if (
+        text.isascii()
+        and text.isdigit()
+        and len(text) < len(str(most)) + 1
+        and 0 < int(text) <= most
+    ):
+        return int(text)
+    raise Invalid([Problem(name, Fault.NOT_A_NUMBER, limit=most)])

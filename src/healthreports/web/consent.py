@@ -1,0 +1,90 @@
+"""The page on which a user lets an application act for it. The protocol is `service/oauth`'s."""
+
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from healthreports.core.errors import BadConsentRequest
+from healthreports.service import oauth
+from healthreports.service.gateway import Clock, Gateway
+from healthreports.service.oauth_server import Asked, Reply
+from healthreports.web import session
+from healthreports.web.show import lead_to, page, who
+
+
+class ConsentPage:
+    """`/oauth/authorize` of the server that calls itself `issuer`."""
+
+    def __init__(self, gateway: Gateway, clock: Clock, issuer: str) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._issuer = issuer
+
+    async def ask(self, request: Request) -> Response:
+        """Ask whether the application may."""
+        asked, now = _asked(request), self._clock()
+        try:
+            found = await self._gateway.read(
+                session.secret_of(request),
+                lambda tx, actor: (
+                    oauth.consent(tx, actor, self._issuer, asked, now),
+                    who(tx, actor),
+                ),
+            )
+        except oauth.Refused as refused:
+            return _onward(request, refused.reply)
+        consent, asker = found
+        values = asker | {
+            "application": consent.application,
+            "scopes": consent.scopes,
+            "leads_to": _leads_to(consent.redirect_uri),
+            "query": request.url.query,
+        }
+        return page(request, "consent.html", values, forms_lead_to=_places(consent.redirect_uri))
+
+    async def decide(self, request: Request) -> Response:
+        """Send the browser back to the application with what the user decided."""
+        fields = await session.read_form(request)
+        asked = _asked(request)
+        allowed = fields.get("decision") == "allow"
+        try:
+            reply = await self._gateway.write(
+                session.secret_of(request),
+                lambda tx, actor, now: oauth.decide(
+                    tx, actor, self._issuer, asked, now, allowed=allowed
+                ),
+            )
+        except oauth.Refused as refused:
+            return _onward(request, refused.reply)
+        return _onward(request, reply)
+
+
+def _asked(request: Request) -> Asked:
+    pairs = parse_qsl(request.url.query, keep_blank_values=True)
+    return Asked(request.method, request.url.path, pairs)
+
+
+def _onward(request: Request, reply: Reply) -> Response:
+    """Lead on, or where no address can be trusted say why not."""
+    if reply.location is not None:
+        return lead_to(reply.location)
+    body = reply.body if isinstance(reply.body, dict) else {}
+    says = body.get("error_description") or body.get("error", "")
+    return page(request, "failed.html", {}, BadConsentRequest(says))
+
+
+def _places(address: str) -> str:
+    """What a policy for forms calls the places that `address` may lead to, and from there on.
+
+    A browser follows the whole chain of redirects, and a policy has no word for an IPv6 address.
+    """
+    parts = urlsplit(address)
+    if parts.scheme in ("http", "https") and "[" not in parts.netloc:
+        return f"{parts.scheme}://{parts.netloc} https:"
+    return f"{parts.scheme}: https:"
+
+
+def _leads_to(address: str) -> str:
+    parts = urlsplit(address)
+    return parts.netloc or f"an application on this machine ({parts.scheme})"

@@ -1,0 +1,85 @@
+"""The session of a browser: a signed cookie with what it is signed in by and what its forms prove.
+
+The cookie is http-only and same-site, so no script reads it and no other site's form comes with
+it; every form proves besides that it is of a page that we made for this session.
+"""
+
+import re
+import secrets
+from typing import Final
+
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from healthreports.contract.bodies import form_pairs
+from healthreports.core.errors import Forbidden, Unauthenticated
+from healthreports.core.vocabulary import SESSION_LIFETIME_S
+
+_SECRET: Final = "secret"  # noqa: S105  a key, not a secret
+_FORM_PROOF: Final = "csrf"
+_NEXT: Final = "next"
+STALE_FORM: Final = (
+    "this form is not of this session any more; go back, load the page anew, try again"
+)
+# A path of ours: one that begins with // or /\ leads to another host.
+_OUR_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*", re.ASCII)
+
+
+def with_session(app: ASGIApp, signing_key: str, *, secure: bool) -> ASGIApp:
+    """`app` with `request.session`; a `secure` one is sent over https only."""
+    return SessionMiddleware(
+        app,
+        secret_key=signing_key,
+        # The prefix binds the cookie to this host: no neighbouring one can plant another.
+        session_cookie="__Host-healthreports" if secure else "healthreports",
+        max_age=SESSION_LIFETIME_S,
+        same_site="lax",
+        https_only=secure,
+    )
+
+
+def secret_of(request: Request) -> str:
+    """What the browser is signed in by. Raises Unauthenticated."""
+    secret = request.session.get(_SECRET)
+    if not isinstance(secret, str):
+        raise Unauthenticated
+    return secret
+
+
+def sign_in(request: Request, secret: str) -> None:
+    """Keep what the browser is signed in by, and nothing of before."""
+    request.session.clear()
+    request.session[_SECRET] = secret
+
+
+def sign_out(request: Request) -> None:
+    """Keep nothing."""
+    request.session.clear()
+
+
+def form_proof(request: Request) -> str:
+    """What a form on a page of this session has to send along."""
+    proof = request.session.get(_FORM_PROOF)
+    if not isinstance(proof, str):
+        proof = request.session[_FORM_PROOF] = secrets.token_urlsafe(32)
+    return proof
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a form of ours. Raises Forbidden where it does not prove to be, MalformedBody.
+
+    A field that stands more than once counts with its last value.
+    """
+    fields = dict(form_pairs(await request.body()))
+    proof = request.session.get(_FORM_PROOF)
+    if not isinstance(proof, str) or not secrets.compare_digest(
+        proof.encode(), fields.pop(_FORM_PROOF, "").encode()
+    ):
+        raise Forbidden(STALE_FORM)
+    return fields
+
+
+def our_path(text: str | None) -> str | None:
+    """`text` if it leads to a page of ours and nowhere else."""
+    return text if text and _OUR_PATH.fullmatch(text) else None

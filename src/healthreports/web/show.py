@@ -1,0 +1,107 @@
+"""Turns values into pages, and what a use case raises into a page that says so."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.templating import Jinja2Templates
+
+from healthreports.contract.failure import failure_of
+from healthreports.contract.moments import as_datetime
+from healthreports.core.access import MAY_MANAGE_PEOPLE
+from healthreports.core.errors import HealthReportsError, StorageUnavailable, Unauthenticated
+from healthreports.core.model import Actor, Instant
+from healthreports.service import people
+from healthreports.web.session import form_proof
+
+log: Final = logging.getLogger("healthreports")
+
+SIGN_IN: Final = "/sign-in"
+SEE_OTHER: Final = 303
+FOLDER: Final = Path(__file__).parent
+
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'; form-action 'self'"
+)
+_HEADERS: Final = {
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+Handler = Callable[[Request], Awaitable[Response]]
+_templates: Final = Jinja2Templates(FOLDER / "templates")
+_templates.env.trim_blocks = _templates.env.lstrip_blocks = True
+
+
+def _day(instant: Instant | None) -> str:
+    return "" if instant is None else f"{as_datetime(instant):%Y-%m-%d}"
+
+
+_templates.env.filters["day"] = _day
+
+
+def page(
+    request: Request,
+    template: str,
+    values: dict[str, Any],
+    error: HealthReportsError | None = None,
+    forms_lead_to: str = "",
+) -> Response:
+    """A page, with what `error` says and its status where there is one.
+
+    Its forms lead to us, and from there perhaps on to `forms_lead_to` (an origin).
+    """
+    said: list[str] = []
+    status, headers = 200, dict(_HEADERS)
+    if error is not None:
+        failure = failure_of(error)
+        said = [one["message"] for one in msgspec.json.decode(failure.body)["errors"]]
+        status, headers = failure.status, {**_HEADERS, **failure.headers}
+    headers["content-security-policy"] = f"{_POLICY} {forms_lead_to}".rstrip()
+    values = {"csrf": form_proof(request), "wrong": said, **values}
+    return _templates.TemplateResponse(request, template, values, status, headers)
+
+
+def lead_to(address: str) -> Response:
+    """Send the browser elsewhere, with GET and without what it was sent here (RFC 9700, 4.12)."""
+    return RedirectResponse(address, SEE_OTHER, _HEADERS)
+
+
+def address_of(request: Request) -> str:
+    """The address that a request comes from, as far as the server program knows."""
+    return request.client.host if request.client else ""
+
+
+def who(tx: Any, actor: Actor) -> dict[str, Any]:  # noqa: ANN401  passed on to services
+    """What the head of every page shows of who is signed in."""
+    return {
+        "user": people.own_user(tx, actor),
+        "account": people.account_title(tx, actor),
+        "administers": actor.permission in MAY_MANAGE_PEOPLE,
+    }
+
+
+def shown(handler: Handler) -> Handler:
+    """`handler` with a page for what it raises; who is not signed in is asked to."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Unauthenticated:
+            if request.method != "GET":
+                return lead_to(SIGN_IN)
+            wanted = quote(f"{request.url.path}?{request.url.query}".rstrip("?"), safe="")
+            return lead_to(f"{SIGN_IN}?next={wanted}")
+        except HealthReportsError as error:
+            if isinstance(error, StorageUnavailable):
+                log.error("storage unavailable: %s", error.__cause__ or error)  # noqa: TRY400  one line says all
+            return page(request, "failed.html", {}, error)
+
+    return answer

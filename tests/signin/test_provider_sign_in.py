@@ -1,0 +1,666 @@
+"""Signing in through an OpenID Connect provider: a real one, that can be made to lie.
+
+`provider.mjs` is the provider, the npm package oidc-provider as a process of its own.
+"""
+
+import html
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import httpx
+import pytest
+from visitor import browser, form_on, who_is_at
+
+from conftest import Account, Server, make_account
+from healthreports.app import now, open_database
+from healthreports.core.vocabulary import AccountPermission
+from healthreports.service import people
+from healthreports.settings import Settings
+from healthreports.store.database import Database
+from healthreports.store.upgrade import upgrade
+
+FOLDER = Path(__file__).parent
+OLDEST_NODE = 20
+CLIENT = "healthreports"
+SECRET = "a-secret-of-the-client"
+NAME = "Example & Sons"
+LISTENS = "healthreports listens on http://"
+CALLBACK = "/sign-in/callback"
+KELVIN = "\N{KELVIN SIGN}"
+LONG_AGO = 1_000_000_000
+BUTTON = re.compile(r'<a class="button" href="(?P<address>[^"]+)">Sign in with (?P<name>[^<]+)</a>')
+OwnServer = Callable[..., Server]
+OwnAccount = Callable[[Server], Account]
+_numbers = count(1)
+
+
+def why_not() -> str:
+    """What the machine lacks, if it lacks something."""
+    missing = [command for command in ("node", "npm") if shutil.which(command) is None]
+    if missing:
+        return f"no {' and no '.join(missing)} on this machine"
+    version = subprocess.check_output(["node", "--version"], text=True).strip()
+    old = int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE
+    return f"Node.js {version} is older than {OLDEST_NODE}" if old else ""
+
+
+WHY = why_not()
+
+if WHY and os.environ.get("CI") != "true":
+    pytest.skip(
+        f"{WHY}: sign-in was not tried with an OpenID Connect provider", allow_module_level=True
+    )
+
+
+@dataclass
+class Provider:
+    """`provider.mjs` as a process."""
+
+    log: Path
+    process: subprocess.Popen[str] | None = None
+    issuer: str = ""
+
+    def start(self, port: int = 0) -> "Provider":
+        assert not WHY, WHY
+        made = (FOLDER / "node_modules").is_dir()
+        assert made, "`npm ci` in tests/signin was not run; make does it"
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                ["node", FOLDER / "provider.mjs"],
+                env={**os.environ, "PORT": str(port)},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        self.issuer = self.process.stdout.readline().strip()
+        assert self.issuer, self.log.read_text()
+        return self
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate(timeout=20)
+            self.process = None
+
+    def knows(
+        self, claims: dict[str, object], *, subject: str = "", only_there: bool = False, **lies
+    ) -> str:
+        """Know a person. Returns its subject."""
+        subject = subject or f"subject-{next(_numbers)}"
+        person = {"claims": claims, "only_there": only_there, "lies": lies or None}
+        self._keep(f"people/{subject}", person)
+        return subject
+
+    def serves(self, server: Server, client_id: str = CLIENT, secret: str = SECRET) -> None:
+        """Know a server as a client; one without a secret proves itself by PKCE alone."""
+        proof = {"client_secret": secret} if secret else {"token_endpoint_auth_method": "none"}
+        client = {
+            "client_id": client_id,
+            "redirect_uris": [server.base + CALLBACK],
+            "response_types": ["code"],
+            **proof,
+        }
+        self._keep(f"clients/{client_id}", client)
+
+    def _keep(self, path: str, entry: object) -> None:
+        with httpx.Client(verify=False) as client:
+            client.put(f"{self.issuer}/test/{path}", json=entry).raise_for_status()
+
+
+@dataclass
+class Site:
+    """A server that signs people in through a provider."""
+
+    server: Server
+    provider: Provider
+
+    def begin(self, at: httpx.Client, wanted: str = "/account") -> httpx.Response:
+        """Go to the provider. Returns the page at which that ends."""
+        return at.get("/sign-in/provider", params={"next": wanted})
+
+    def way_back(self, at: httpx.Client, subject: str, wanted: str = "/account") -> str:
+        """Where the provider sends the browser once `subject` has signed in and consented."""
+        asked = {"next": wanted}
+        page = at.get("/sign-in/provider", params=asked, follow_redirects=False)
+        page = self._walk(at, page)
+        while page.next_request is None:
+            assert not str(page.url).startswith(self.server.base), page.text
+            form = form_on(page)
+            fields = form.fields | {"login": subject, "password": "not read"}
+            page = at.post(form.action, data=fields, follow_redirects=False)
+            page = self._walk(at, page)
+        return str(page.next_request.url)
+
+    def _walk(self, at: httpx.Client, page: httpx.Response) -> httpx.Response:
+        """Follow redirects as far as they do not lead back to the server."""
+        while page.next_request and not str(page.next_request.url).startswith(self.server.base):
+            page = at.send(page.next_request, follow_redirects=False)
+        return page
+
+    def sign_in(self, at: httpx.Client, subject: str, wanted: str = "/account") -> httpx.Response:
+        """Sign in. Returns the page at which that ends."""
+        return at.get(self.way_back(at, subject, wanted))
+
+
+def vouched(email_address: str) -> dict[str, object]:
+    return {"email": email_address, "email_verified": True}
+
+
+def assert_refused(page: httpx.Response, at: httpx.Client, *says: str) -> None:
+    """The sign-in page comes again, and nobody is signed in."""
+    assert page.status_code == 401, page.text
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert 'role="alert"' in page.text
+    for sentence in says:
+        assert sentence in page.text
+    assert who_is_at(at) is None
+
+
+@pytest.fixture(scope="module")
+def first_words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What a server with a provider writes to standard error, from its start to its end."""
+    path = tmp_path_factory.mktemp("words") / "test.sqlite3"
+    upgrade(path)
+    settings = settings_for("http://127.0.0.1:9") | {"HEALTHREPORTS_DATABASE": str(path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "healthreports", "serve", "--port", "0"],
+        env=os.environ | settings,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        process.terminate()
+        _, others = process.communicate(timeout=20)
+    return [first, *others.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def provider(
+    tmp_path_factory: pytest.TempPathFactory, first_words: list[str]
+) -> Iterator[Provider]:
+    # `Server.start` waits for ever for a server whose first words are others.
+    assert first_words[0].startswith(LISTENS), first_words
+    running = Provider(tmp_path_factory.mktemp("provider") / "log").start()
+    yield running
+    running.stop()
+
+
+def settings_for(issuer: str, client_id: str = CLIENT, secret: str = SECRET) -> dict[str, str]:
+    return {
+        "HEALTHREPORTS_OIDC_ISSUER": issuer,
+        "HEALTHREPORTS_OIDC_CLIENT_ID": client_id,
+        "HEALTHREPORTS_OIDC_CLIENT_SECRET": secret,
+        "HEALTHREPORTS_OIDC_NAME": NAME,
+    }
+
+
+@pytest.fixture(scope="module")
+def site(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    path = tmp_path_factory.mktemp("site") / "test.sqlite3"
+    upgrade(path)
+    server = Server(path, settings_for(provider.issuer)).start()
+    provider.serves(server)
+    yield Site(server, provider)
+    errors = server.stop()
+    assert "Traceback" not in errors, errors
+
+
+@pytest.fixture(scope="module")
+def site_database(site: Site) -> Iterator[Database]:
+    with closing(open_database(Settings(database=str(site.server.database)))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def members(site: Site, site_database: Database) -> Iterator[Account]:
+    """An account of the site."""
+    made = make_account(site.server, site_database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def email(members: Account) -> str:
+    """The e-mail address of one of them."""
+    return members.users["editor"].email_address
+
+
+@pytest.fixture
+def at(site: Site) -> Iterator[httpx.Client]:
+    """A browser."""
+    with browser(site.server) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other_browser(site: Site) -> Iterator[httpx.Client]:
+    with browser(site.server) as opened:
+        yield opened
+
+
+def test_a_server_with_a_provider_says_where_it_listens_and_nothing_else(
+    first_words: list[str],
+) -> None:
+    [line] = first_words
+    assert line.startswith(LISTENS)
+
+
+def test_a_known_person_signs_in_and_lands_where_it_wanted(
+    site: Site, at: httpx.Client, email: str
+) -> None:
+    subject = site.provider.knows(vouched(email))
+    page = site.sign_in(at, subject, "/account?of=mine&n=1")
+    assert page.status_code == 200
+    assert str(page.url) == f"{site.server.base}/account?of=mine&n=1"
+    assert who_is_at(at) == email
+
+
+def test_who_asks_for_a_page_gets_it_after_signing_in(
+    site: Site, at: httpx.Client, email: str
+) -> None:
+    subject = site.provider.knows(vouched(email))
+    asked = at.get("/account?tab=2")
+    button = BUTTON.search(asked.text)
+    assert button
+    assert button["name"] == "Example &amp; Sons"
+    page = at.get(html.unescape(button["address"]))
+    assert str(page.url).startswith(site.provider.issuer)
+    page = site.sign_in(at, subject, parse_qs(urlsplit(button["address"]).query)["next"][0])
+    assert str(page.url) == f"{site.server.base}/account?tab=2"
+
+
+def test_a_client_without_a_secret_is_enough(
+    provider: Provider, own_server: OwnServer, own_account: OwnAccount
+) -> None:
+    server = own_server(**settings_for(provider.issuer, "public", ""))
+    provider.serves(server, "public", "")
+    email = own_account(server).users["viewer"].email_address
+    with browser(server) as at:
+        Site(server, provider).sign_in(at, provider.knows(vouched(email)))
+        assert who_is_at(at) == email
+
+
+def test_a_secret_may_have_any_character(
+    provider: Provider, own_server: OwnServer, own_account: OwnAccount
+) -> None:
+    # RFC 6749, 2.3.1: it is encoded like a value of a form before it is joined to the id.
+    secret = "a+b/c%41 d:e&f=g"
+    server = own_server(**settings_for(provider.issuer, "odd", secret))
+    provider.serves(server, "odd", secret)
+    email = own_account(server).users["viewer"].email_address
+    with browser(server) as at:
+        Site(server, provider).sign_in(at, provider.knows(vouched(email)))
+        assert who_is_at(at) == email
+
+
+def test_the_provider_is_asked_with_a_state_a_nonce_and_a_challenge(
+    site: Site, at: httpx.Client
+) -> None:
+    answers = [at.get("/sign-in/provider", follow_redirects=False) for _ in range(2)]
+    first, second = (
+        dict(parse_qsl(urlsplit(answer.headers["location"]).query)) for answer in answers
+    )
+    for once in ("state", "nonce", "code_challenge"):
+        assert len(first[once]) >= 20
+        assert first.pop(once) != second.pop(once), once
+    assert first == {
+        "response_type": "code",
+        "client_id": CLIENT,
+        "redirect_uri": site.server.base + CALLBACK,
+        "scope": "openid email profile",
+        "code_challenge_method": "S256",
+    }
+
+
+def test_without_a_provider_there_is_no_button_and_nowhere_to_go(server: Server) -> None:
+    with browser(server) as at:
+        assert "/sign-in/provider" not in at.get("/sign-in").text
+        for path in ("/sign-in/provider", f"{CALLBACK}?code=c&state=s"):
+            page = at.get(path)
+            assert (page.status_code, page.url.path) == (200, "/sign-in")
+            assert len(page.history) == 1
+
+
+def test_claims_that_are_told_at_userinfo_only_are_asked_for(
+    site: Site, at: httpx.Client, email: str
+) -> None:
+    site.sign_in(at, site.provider.knows(vouched(email), only_there=True))
+    assert who_is_at(at) == email
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [vouched("elsewhere@example.net"), {"email": "new@example.net"}, {}],
+    ids=["another address", "not verified", "no address"],
+)
+def test_later_a_person_is_known_by_its_subject_whatever_its_address(
+    site: Site, at: httpx.Client, email: str, changed: dict[str, object]
+) -> None:
+    subject = site.provider.knows(vouched(email))
+    with browser(site.server) as before:
+        site.sign_in(before, subject)
+    site.provider.knows(changed, subject=subject)
+    site.sign_in(at, subject)
+    assert who_is_at(at) == email
+
+
+def test_the_case_of_an_address_does_not_matter(site: Site, at: httpx.Client, email: str) -> None:
+    site.sign_in(at, site.provider.knows(vouched(email.upper())))
+    assert who_is_at(at) == email
+
+
+@pytest.mark.parametrize(
+    ("verified", "only_there"),
+    [
+        ({"email_verified": False}, False),
+        ({"email_verified": False}, True),
+        ({}, False),
+        ({"email_verified": None}, False),
+        ({"email_verified": "true"}, False),
+    ],
+    ids=["no", "no at userinfo", "not said", "null", "text"],
+)
+def test_an_address_that_the_provider_does_not_vouch_for_is_refused(
+    site: Site, at: httpx.Client, email: str, verified: dict[str, object], only_there: bool
+) -> None:
+    subject = site.provider.knows({"email": email, **verified}, only_there=only_there)
+    assert_refused(site.sign_in(at, subject), at, "does not vouch")
+
+
+@pytest.mark.parametrize(
+    ("claims", "says"),
+    [
+        (vouched("nobody@example.net"), "Nobody here has this e-mail address"),
+        (vouched(""), "does not vouch"),
+        ({"email_verified": True}, "does not vouch"),
+        ({"email": ["a@example.net"], "email_verified": True}, "does not vouch"),
+        ({}, "does not vouch"),
+    ],
+    ids=["unknown", "blank", "verified nothing", "no text", "nothing"],
+)
+def test_a_person_that_nobody_here_is_is_refused(
+    site: Site, at: httpx.Client, claims: dict[str, object], says: str
+) -> None:
+    assert_refused(site.sign_in(at, site.provider.knows(claims)), at, says)
+
+
+def test_an_address_that_only_looks_like_one_of_ours_is_refused(
+    site: Site, at: httpx.Client, other_browser: httpx.Client, members: Account
+) -> None:
+    kept = f"kim{next(_numbers)}@example.org"
+    members.database.write_here(
+        lambda tx: people.create_user(
+            tx,
+            members.id,
+            full_name="Kim",
+            email_address=kept,
+            permission=AccountPermission.COLLABORATOR,
+            now=now(),
+        )
+    )
+    alike = kept.replace("k", KELVIN)
+    assert alike.lower() == kept
+    assert_refused(site.sign_in(at, site.provider.knows(vouched(alike))), at)
+    site.sign_in(other_browser, site.provider.knows(vouched(kept)))
+    assert who_is_at(other_browser) == kept
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["first time", "later"])
+def test_a_disabled_user_is_refused(
+    site: Site, at: httpx.Client, members: Account, email: str, before: bool
+) -> None:
+    subject = site.provider.knows(vouched(email))
+    if before:
+        with browser(site.server) as earlier:
+            site.sign_in(earlier, subject)
+            assert who_is_at(earlier) == email
+    user = members.users["editor"]
+    members.database.write_here(lambda tx: people.disable(tx, user, now(), disabled=True))
+    assert_refused(site.sign_in(at, subject), at, "Nobody here has this e-mail address")
+    members.database.write_here(lambda tx: people.disable(tx, user, now(), disabled=False))
+    site.sign_in(at, subject)
+    assert who_is_at(at) == email
+
+
+def test_another_subject_with_the_address_of_a_known_one_is_refused(
+    site: Site, at: httpx.Client, other_browser: httpx.Client, email: str
+) -> None:
+    site.sign_in(at, site.provider.knows(vouched(email)))
+    heir = site.provider.knows(vouched(email))
+    assert_refused(site.sign_in(other_browser, heir), other_browser, "by another name")
+    assert who_is_at(at) == email
+
+
+@pytest.mark.parametrize("began", [False, True], ids=["fresh", "on its own way"])
+def test_the_way_back_of_one_browser_leads_no_other_in(
+    site: Site, at: httpx.Client, other_browser: httpx.Client, email: str, began: bool
+) -> None:
+    way_back = site.way_back(at, site.provider.knows(vouched(email)))
+    if began:
+        site.begin(other_browser)
+    assert_refused(other_browser.get(way_back), other_browser)
+    at.get(way_back)
+    assert who_is_at(at) == email
+
+
+def test_a_way_back_that_was_gone_is_not_gone_again(
+    site: Site, at: httpx.Client, email: str
+) -> None:
+    way_back = site.way_back(at, site.provider.knows(vouched(email)))
+    at.get(way_back)
+    assert at.get(way_back).status_code == 401
+    assert who_is_at(at) == email
+
+
+def test_a_code_works_once_even_for_who_has_the_cookies_too(
+    site: Site, at: httpx.Client, other_browser: httpx.Client, email: str
+) -> None:
+    way_back = site.way_back(at, site.provider.knows(vouched(email)))
+    other_browser.cookies.update(at.cookies)
+    at.get(way_back)
+    assert who_is_at(at) == email
+    assert_refused(other_browser.get(way_back), other_browser)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"code": "made-up"},
+        {"code": ""},
+        {"code": None},
+        {"state": "made-up"},
+        {"state": ""},
+        {"state": None},
+        {"code": None, "state": None},
+    ],
+    ids=repr,
+)
+def test_a_code_or_state_that_is_not_right_is_refused(
+    site: Site, at: httpx.Client, email: str, wrong: dict[str, str | None]
+) -> None:
+    way_back = httpx.URL(site.way_back(at, site.provider.knows(vouched(email))))
+    sent = {**way_back.params, **wrong}
+    params = {name: value for name, value in sent.items() if value is not None}
+    assert_refused(at.get(way_back.copy_with(params=params)), at, "did not confirm who you are")
+
+
+def test_who_turns_back_at_the_provider_is_not_signed_in(site: Site, at: httpx.Client) -> None:
+    page = site.begin(at)
+    back = at.get(f"{page.url}/abort")
+    assert back.url.params["error"] == "access_denied"
+    assert_refused(back, at, "did not confirm who you are")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "error=access_denied",
+        "error=server_error&error_description=%3Cscript%3E&state=made-up",
+        "error=%00&error_uri=javascript:alert(1)",
+        "",
+        "state=a&state=b&code=c&code=d",
+    ],
+)
+def test_whatever_comes_back_is_answered_with_a_page(at: httpx.Client, query: str) -> None:
+    page = at.get(f"{CALLBACK}?{query}")
+    assert_refused(page, at)
+    assert "script" not in page.text
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://example.net/",
+        "//example.net/",
+        "/\\example.net/",
+    ],
+)
+def test_nobody_is_led_to_another_host(
+    site: Site, at: httpx.Client, email: str, elsewhere: str
+) -> None:
+    page = site.sign_in(at, site.provider.knows(vouched(email)), elsewhere)
+    assert str(page.url) == f"{site.server.base}/account"
+
+
+@pytest.mark.parametrize(("length", "kept"), [(1_500, True), (6_000, False)])
+def test_a_long_way_to_the_page_that_was_wanted_still_fits_a_cookie(
+    site: Site, at: httpx.Client, email: str, length: int, kept: bool
+) -> None:
+    wanted = "/account?".ljust(length, "x")
+    page = site.sign_in(at, site.provider.knows(vouched(email)), wanted)
+    assert str(page.url) == site.server.base + (wanted if kept else "/account")
+    begun = at.get("/sign-in/provider", params={"next": wanted}, follow_redirects=False)
+    cookie = begun.headers["set-cookie"].partition(";")[0]
+    assert len(cookie) <= 4096  # RFC 6265, 6.1: more a browser need not keep
+    assert who_is_at(at) == email
+
+
+@pytest.mark.parametrize(
+    "lies",
+    [
+        {"id_token": {"nonce": "of-another-request"}},
+        {"id_token": {"nonce": None}},
+        {"id_token": {"iss": "https://another.example"}},
+        {"id_token": {"iss": None}},
+        {"id_token": {"aud": "another-client"}},
+        {"id_token": {"aud": [CLIENT, "another-client"], "azp": "another-client"}},
+        {"id_token": {"exp": LONG_AGO}},
+        {"id_token": {"iat": LONG_AGO * 10}},
+        {"id_token": {"at_hash": "of-another-token"}},
+        {"id_token": {"sub": None}},
+        {"signed_by": "another"},
+        {"signed_by": "nobody"},
+        {"signed_by": "nobody", "header": {"alg": "none"}},
+        {"signed_by": "the_public_key", "header": {"alg": "HS256"}},
+        {"header": {"kid": "unknown"}},
+        {"withheld": True},
+    ],
+    ids=repr,
+)
+def test_an_id_token_that_is_not_right_is_refused(
+    site: Site, at: httpx.Client, email: str, lies: dict[str, object]
+) -> None:
+    subject = site.provider.knows(vouched(email), **lies)
+    assert_refused(site.sign_in(at, subject), at, "did not confirm who you are")
+
+
+def test_an_id_token_that_the_test_signs_is_as_good_as_the_provider_s_own(
+    site: Site, at: httpx.Client, email: str
+) -> None:
+    site.sign_in(at, site.provider.knows(vouched(email), id_token={"name": "Ann"}))
+    assert who_is_at(at) == email
+
+
+def test_an_issuer_by_another_name_than_the_configured_one_is_refused(
+    provider: Provider, own_server: OwnServer, own_account: OwnAccount
+) -> None:
+    server = own_server(**settings_for(provider.issuer.replace("127.0.0.1", "localhost"), "local"))
+    provider.serves(server, "local")
+    email = own_account(server).users["viewer"].email_address
+    with browser(server) as at:
+        page = Site(server, provider).sign_in(at, provider.knows(vouched(email)))
+        assert_refused(page, at, "did not confirm who you are")
+
+
+def test_what_the_provider_tells_of_another_person_does_not_count(
+    site: Site, at: httpx.Client, email: str
+) -> None:
+    lies = {"userinfo": {"sub": "another", **vouched(email)}}
+    subject = site.provider.knows(vouched("stranger@example.net"), only_there=True, **lies)
+    assert_refused(site.sign_in(at, subject), at)
+
+
+def test_a_wrong_secret_of_the_client_is_answered_with_a_page_and_not_told(
+    provider: Provider, own_server: OwnServer, own_account: OwnAccount
+) -> None:
+    server = own_server(**settings_for(provider.issuer, "another", "not-the-secret"))
+    provider.serves(server, "another", "the-secret")
+    email = own_account(server).users["viewer"].email_address
+    site = Site(server, provider)
+    with browser(server) as at:
+        way_back = site.way_back(at, provider.knows(vouched(email)))
+        assert_refused(at.get(way_back), at, "did not confirm who you are")
+    log = server.stop()
+    assert log.count("sign-in through the provider failed") == 1
+    for hidden in ("Traceback", "not-the-secret", httpx.URL(way_back).params["code"], email):
+        assert hidden not in log
+
+
+@pytest.mark.usefixtures("provider")
+def test_the_way_to_the_provider_is_limited_by_address(own_server: OwnServer) -> None:
+    settings = settings_for(f"http://127.0.0.1:{free_port()}")
+    server = own_server(HEALTHREPORTS_ADDRESS_REQUESTS_PER_MINUTE="4", **settings)
+    with browser(server) as at:
+        paths = ["/sign-in/provider", f"{CALLBACK}?code=made-up&state=made-up"] * 2
+        assert [at.get(path).status_code for path in paths] == [401] * 4
+        for path in paths[:2]:
+            page = at.get(path)
+            assert page.status_code == 429
+            assert page.headers["content-type"] == "text/html; charset=utf-8"
+            assert 1 <= int(page.headers["retry-after"]) <= 60
+        assert at.get("/sign-in").status_code == 200
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        return listening.getsockname()[1]
+
+
+@pytest.mark.usefixtures("provider")
+def test_a_provider_may_come_and_go(
+    own_server: OwnServer, own_account: OwnAccount, tmp_path: Path
+) -> None:
+    port = free_port()
+    server = own_server(**settings_for(f"http://127.0.0.1:{port}"))
+    email = own_account(server).users["viewer"].email_address
+    provider = Provider(tmp_path / "log", issuer=f"http://127.0.0.1:{port}")
+    site = Site(server, provider)
+    try:
+        with browser(server) as at:
+            assert_refused(site.begin(at), at, "did not confirm who you are")
+            provider.start(port)
+            provider.serves(server)
+            subject = provider.knows(vouched(email))
+            way_back = site.way_back(at, subject)
+            provider.stop()
+            assert_refused(at.get(way_back), at, "did not confirm who you are")
+            provider.start(port)
+            provider.serves(server)
+            provider.knows(vouched(email), subject=subject)
+            site.sign_in(at, subject)
+            assert who_is_at(at) == email
+    finally:
+        provider.stop()
+    assert "Traceback" not in server.stop()
