@@ -51,7 +51,8 @@ class Server:
         assert self.process.stderr is not None
         line = self.process.stderr.readline()
         match = _LISTENS.search(line)
-        assert match, line + self.process.stderr.read()
+        if match is None:
+            pytest.fail(line + self.stop(signal.SIGKILL))
         self.base = match[1]
         return self
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from limits import RateLimitItemPerSecond
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
@@ -21,7 +22,6 @@ from limits.storage import storage_from_string
 from healthreports.core.errors import StorageUnavailable, TooManyRequests
 from healthreports.core.model import Instant
 from healthreports.core.vocabulary import SECOND_US
-from limits import RateLimitItemPerSecond
 
 log: Final = logging.getLogger("healthreports")
 
