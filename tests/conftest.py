@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -33,6 +34,8 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
     base: str = ""
+    heard: list[str] = field(default_factory=list)
+    listener: threading.Thread | None = None
 
     def start(self) -> "Server":
         self.process = subprocess.Popen(
@@ -52,17 +55,26 @@ class Server:
         line = self.process.stderr.readline()
         match = _LISTENS.search(line)
         if match is None:
-            pytest.fail(line + self.stop(signal.SIGKILL))
+            self.process.kill()
+            pytest.fail(line + self.process.communicate()[1])
         self.base = match[1]
+        # A server whose words nobody takes stops when the pipe is full.
+        self.heard = []
+        self.listener = threading.Thread(target=self.heard.extend, args=(self.process.stderr,))
+        self.listener.start()
         return self
 
     def stop(self, number: int = signal.SIGTERM) -> str:
         """End the process. Returns what it wrote to standard error since it started."""
         assert self.process is not None
+        assert self.listener is not None
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=20)
+        self.process.wait(timeout=20)
+        self.listener.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
         self.process = None
-        return errors
+        return "".join(self.heard)
 
     def client(self, secret: str | None) -> httpx.Client:
         headers = {"authorization": f"Bearer {secret}"} if secret else {}

@@ -2,7 +2,6 @@
 
 import ipaddress
 import re
-import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +10,6 @@ from functools import cache
 from html.parser import HTMLParser
 from itertools import count
 from pathlib import Path
-from threading import Thread
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -291,31 +289,12 @@ def _rows(connection: sqlite3.Connection, table: str) -> list[tuple]:
     return connection.execute(f"SELECT {counted} FROM {table} ORDER BY 1").fetchall()
 
 
-class HeardServer(Server):
-    """A server that never waits until somebody reads what it says, however much that is."""
-
-    def start(self) -> "HeardServer":
-        super().start()
-        self._said: list[str] = []
-        self._reader = Thread(target=lambda: self._said.extend(self.process.stderr))
-        self._reader.start()
-        return self
-
-    def stop(self, number: int = signal.SIGTERM) -> str:
-        self.process.send_signal(number)
-        self.process.wait(timeout=20)
-        self._reader.join()
-        self.process.stderr.close()
-        self.process = None
-        return "".join(self._said)
-
-
 @contextmanager
 def serving(folder: Path) -> Iterator[Server]:
     """A server for one module, which believes a proxy on this machine; it may not fail inside."""
     path = folder / "oauth.sqlite3"
     upgrade(path)
-    running = HeardServer(path, {"HEALTHREPORTS_TRUSTED_PROXIES": "127.0.0.1"}).start()
+    running = Server(path, {"HEALTHREPORTS_TRUSTED_PROXIES": "127.0.0.1"}).start()
     yield running
     said = running.stop()
     assert "Traceback" not in said, said

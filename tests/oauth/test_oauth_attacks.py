@@ -631,6 +631,23 @@ def test_nobody_ends_what_is_of_another_user(site: Site) -> None:
     assert site.stored() == before
 
 
+def test_a_user_does_not_end_what_an_administrator_registered(site: Site) -> None:
+    app, browser = site.app(acts_as="editor"), site.person("editor")
+    token = app.act_by_itself().json()["access_token"]
+    newest = max(row[0] for row in site.stored()["oauth_grants"])
+    assert leads_to(browser.post(f"/account/grants/{newest}/revoke")) == "/account"
+    assert site.works(token)
+
+
+@pytest.mark.parametrize("kind", ["tokens", "grants", "applications"])
+@pytest.mark.parametrize("name", ["0", "-1", "x", "9" * 30, "%C3%A9", "%00", "1%2f2"])
+def test_nothing_ends_that_is_not_there(site: Site, kind: str, name: str) -> None:
+    browser = site.person()
+    before = site.stored()
+    assert browser.post(f"/account/{kind}/{name}/revoke").status_code in (303, 404)
+    assert site.stored() == before
+
+
 class Held(NamedTuple):
     """What an application, and a user in a browser, have until somebody ends it."""
 
