@@ -16,7 +16,7 @@ from healthreports.core.vocabulary import AccountPermission
 from healthreports.service import tokens
 from healthreports.service.people import create_user
 from healthreports.store import people
-from healthreports.store.database import Database, Statement, Transaction, compiled
+from healthreports.store.database import Database, Statement, Transaction, _Waiting, compiled
 from healthreports.store.schema import accounts
 from healthreports.store.upgrade import upgrade
 
@@ -237,10 +237,12 @@ def test_a_read_that_nobody_waits_for_is_stopped(database: Database) -> None:
 
 def test_abandoned_transactions_leave_nothing_open(database: Database) -> None:
     """SQLite counts its steps across statements, so a BEGIN may be what is interrupted."""
-    abandoned = threading.Event()
-    abandoned.set()
+    gone = _Waiting()
+    gone.give_up()
     for _ in range(3_000):
         with pytest.raises(Exception, match=r"interrupted|^$"):
-            database._transact(titles, "BEGIN IMMEDIATE", abandoned)  # noqa: SLF001  what is stopped here cannot be timed from outside
-    database._transact(lambda tx: add(tx, "after"), "BEGIN IMMEDIATE", threading.Event())  # noqa: SLF001  as above
+            database._writer.submit(database._writing(titles, gone)).result()  # noqa: SLF001  what is stopped here cannot be timed from outside
+        with pytest.raises(Exception, match=r"interrupted|^$"):
+            database._read(titles, gone)  # noqa: SLF001  as above
+    database.write_here(lambda tx: add(tx, "after"))
     assert database.read_here(titles) == ["after"]

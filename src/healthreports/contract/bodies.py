@@ -59,13 +59,16 @@ def _json(body: bytes, _options: Mapping[str, str]) -> Any:  # noqa: ANN401  JSO
     # The standard library's reader and not msgspec's: a lone surrogate must come through, so that
     # it is reported as a fault of its attribute (5.7) and not of the whole body.
     try:
-        return json.loads(body.decode(), parse_constant=_no_constant)
+        return _decode(body.decode())
     except (ValueError, RecursionError) as error:
         raise MalformedBody("it is not JSON") from error
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+_decode: Final = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
 def _form(body: bytes, _options: Mapping[str, str]) -> dict[str, Any]:

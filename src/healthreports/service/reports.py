@@ -16,7 +16,7 @@ from healthreports.core.rules import (
     check_report_change,
 )
 from healthreports.core.vocabulary import Kind
-from healthreports.service.lookup import demand, seen, visible
+from healthreports.service.lookup import demand, demand_in, seen, visible
 from healthreports.service.references import attach
 from healthreports.store import people, reports
 from healthreports.store.database import Transaction
@@ -31,7 +31,7 @@ def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
     found = seen(tx, actor, Kind.WORKSPACES, "workspace_id", draft.workspace_id, problems)
     workspace = cast("Workspace | None", found)
     if workspace is not None:
-        demand(tx, actor, Action.CREATE_REPORT, workspace.id)
+        demand_in(tx, actor, Action.CREATE_REPORT, workspace)
     if problems or workspace is None:
         raise Invalid(problems)
     report = _new_report(actor, workspace, draft, now)

@@ -35,6 +35,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from healthreports.core.errors import StorageBusy, StorageUnavailable
+from healthreports.store.writer import Writer
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -162,6 +163,28 @@ class _Abandoned(Exception):
     """Nobody waits for this transaction any more: nothing of it may be kept."""
 
 
+class _Waiting:
+    """Whether somebody waits for a transaction; told on the event loop, asked in its thread."""
+
+    __slots__ = ("_given_up",)
+
+    def __init__(self) -> None:
+        self._given_up = False
+
+    def give_up(self) -> None:
+        """From here on nobody waits."""
+        self._given_up = True
+
+    def has_ended(self) -> bool:
+        """Whether nobody waits any more, as a progress handler asks."""
+        return self._given_up
+
+    def demand(self) -> None:
+        """Raise _Abandoned where nobody waits any more."""
+        if self._given_up:
+            raise _Abandoned
+
+
 class _Snapshots:
     """The snapshot that the short reads of one turn of the event loop share.
 
@@ -196,6 +219,8 @@ class _Snapshots:
         if data_version != self._data_version or len(self._unchanged) > REMEMBERED:
             self._unchanged.clear()
             self._data_version = data_version
+        if len(self._counts) > REMEMBERED:
+            self._counts.clear()
         self._current = Transaction(self._connection, self._counts, self._unchanged)
         self._connection.set_progress_handler(
             self._current.has_spent_its_time, _STEPS_BETWEEN_LOOKS
@@ -223,7 +248,7 @@ class Database:
         self._here = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="reader")
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._writer = Writer(self._connection)
         self._counts: dict[object, int] = {}
         self._snapshots = _Snapshots(path, self._counts)
 
@@ -238,59 +263,73 @@ class Database:
             # Waiting for a lock, or taking one's time, is for a thread.
             if code not in (*_BUSY, sqlite3.SQLITE_INTERRUPT):
                 raise _translated(error) from error
-        return await self._run(self._readers, work, "BEGIN")
+        waiting = _Waiting()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._readers, self._read, work, waiting
+            )
+        except asyncio.CancelledError:
+            waiting.give_up()
+            raise
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, once it is on disk; where it raises, nothing of it is kept."""
-        return await self._run(self._writer, work, "BEGIN IMMEDIATE")
+        waiting = _Waiting()
+        run = self._writing(work, waiting)
+        try:
+            return await self._writer.submit_from(asyncio.get_running_loop(), run)
+        except asyncio.CancelledError:
+            waiting.give_up()
+            raise
+        except sqlite3.DatabaseError as error:
+            raise _translated(error) from error
 
     def read_here(self, work: Callable[[Transaction], T]) -> T:
         """`read` for callers without an event loop: in the calling thread."""
-        return self._transact(work, "BEGIN", threading.Event())
+        return self._read(work, _Waiting())
 
     def write_here(self, work: Callable[[Transaction], T]) -> T:
         """`write` for callers without an event loop: returns when it is on disk."""
-        never = threading.Event()
-        return self._writer.submit(self._transact, work, "BEGIN IMMEDIATE", never).result()
+        try:
+            return self._writer.submit(self._writing(work, _Waiting())).result()
+        except sqlite3.DatabaseError as error:
+            raise _translated(error) from error
 
     def close(self) -> None:
         """Wait for what is under way, then let go of the file."""
         self._snapshots.drop()
-        self._writer.shutdown()
+        self._writer.close()
         self._readers.shutdown()
         while self._connections:
             self._connections.pop().close()
 
-    async def _run(
-        self, threads: ThreadPoolExecutor, work: Callable[[Transaction], T], begin: str
-    ) -> T:
-        """Run a transaction in one of `threads`; give it up when the caller is cancelled."""
-        abandoned = threading.Event()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                threads, self._transact, work, begin, abandoned
-            )
-        except asyncio.CancelledError:
-            abandoned.set()
-            raise
+    def _writing(
+        self, work: Callable[[Transaction], T], waiting: "_Waiting"
+    ) -> Callable[[sqlite3.Connection], T]:
+        """`work` as the writer runs it; where its caller gave it up, it raises."""
 
-    def _transact(
-        self, work: Callable[[Transaction], T], begin: str, abandoned: threading.Event
-    ) -> T:
+        def run(connection: sqlite3.Connection) -> T:
+            connection.set_progress_handler(waiting.has_ended, _STEPS_BETWEEN_LOOKS)
+            result = work(Transaction(connection, self._counts))
+            connection.set_progress_handler(None, 0)
+            waiting.demand()
+            return result
+
+        return run
+
+    def _read(self, work: Callable[[Transaction], T], waiting: "_Waiting") -> T:
         try:
             connection = self._connection()
             # A statement that nobody waits for any more is stopped.
-            connection.set_progress_handler(abandoned.is_set, _STEPS_BETWEEN_LOOKS)
+            connection.set_progress_handler(waiting.has_ended, _STEPS_BETWEEN_LOOKS)
+            connection.execute("BEGIN")
             try:
-                connection.execute(begin)
                 result = work(Transaction(connection, self._counts))
-                _demand_wanted(abandoned)
-                connection.execute("COMMIT")
-            except BaseException:
+                waiting.demand()
+            finally:
                 connection.set_progress_handler(None, 0)  # so that nothing stops the ROLLBACK
-                if connection.in_transaction:  # a failed COMMIT may have ended it already
-                    connection.execute("ROLLBACK")
-                raise
+                if connection.in_transaction:  # an error may have ended it already
+                    connection.execute("ROLLBACK")  # there is nothing to keep
         except sqlite3.DatabaseError as error:
             raise _translated(error) from error
         if len(self._counts) > REMEMBERED:
@@ -304,11 +343,6 @@ class Database:
             connection = self._here.connection = connect(self._path, self._busy_timeout_s)
             self._connections.append(connection)
             return connection
-
-
-def _demand_wanted(abandoned: threading.Event) -> None:
-    if abandoned.is_set():
-        raise _Abandoned
 
 
 def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:

@@ -1,0 +1,166 @@
+"""The one thread that writes. What comes while it writes shares the next commit.
+
+SQLite has one writer, and a commit waits for the disk. A write that waits for the thread is not
+begun and committed by itself but joins the transaction of those that wait with it, in a savepoint
+of its own: where it raises, it alone is undone, and nobody is told of anything before the commit.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, TypeVar
+
+# So that the first of a group does not wait for long: writes of a part of a millisecond each.
+MOST_TOGETHER: Final = 64
+
+T = TypeVar("T")
+
+
+class _Task(NamedTuple):
+    """A write and the future of who waits for it: on the event loop `loop`, or in a thread."""
+
+    run: Callable[[sqlite3.Connection], Any]
+    future: Future[Any] | asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop | None
+
+
+class _Outcome(NamedTuple):
+    task: _Task
+    result: Any
+    error: BaseException | None
+
+
+class Writer:
+    """Runs writes one after another on the connection that `connect` gives in its thread."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._waiting: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._is_closed = False
+
+    def submit(self, run: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Have `run` called in a transaction. The future is done when that is on disk, or undone.
+
+        It has what `run` returned, or what it or the database raised. Cancelled before its turn,
+        it is left out.
+        """
+        future: Future[T] = Future()
+        self._put(_Task(run, future, None))
+        return future
+
+    def submit_from(
+        self, loop: asyncio.AbstractEventLoop, run: Callable[[sqlite3.Connection], T]
+    ) -> asyncio.Future[T]:
+        """`submit` for who waits on an event loop, which is woken once for all of a commit."""
+        future: asyncio.Future[T] = loop.create_future()
+        self._put(_Task(run, future, loop))
+        return future
+
+    def _put(self, task: _Task) -> None:
+        if self._thread is None:
+            self._start()
+        if self._is_closed:
+            raise RuntimeError("the writer is closed")
+        self._waiting.put(task)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Wait for what was submitted."""
+        self._is_closed = True
+        self._waiting.put(None)
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        while (task := self._waiting.get()) is not None:
+            if _is_wanted(task) and self._write([task]):
+                return
+
+    def _write(self, group: list[_Task]) -> bool:
+        """Write `group` and what comes meanwhile. Whether it was told to end."""
+        outcomes: list[_Outcome] = []
+        ends = False
+        try:
+            connection = self._connect()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for task in group:  # grows while it is gone through
+                    outcomes.append(_run_alone(connection, task))
+                    if len(group) < MOST_TOGETHER and not ends:
+                        ends = self._fetch_next(group)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # a failed COMMIT may have ended it already
+                    connection.execute("ROLLBACK")
+                raise
+        except BaseException as failure:  # noqa: BLE001  whoever waits is told
+            outcomes = [_Outcome(task, None, failure) for task in group]
+        _tell(outcomes)
+        return ends
+
+    def _fetch_next(self, group: list[_Task]) -> bool:
+        """Add the next task to `group` if one waits. Whether the next is to end."""
+        try:
+            task = self._waiting.get_nowait()
+        except queue.Empty:
+            return False
+        if task is None:
+            return True
+        if _is_wanted(task):
+            group.append(task)
+        return False
+
+
+def _is_wanted(task: _Task) -> bool:
+    """Whether who submitted the task still waits for it."""
+    if isinstance(task.future, Future):
+        return task.future.set_running_or_notify_cancel()
+    return not task.future.cancelled()
+
+
+def _tell(outcomes: list[_Outcome]) -> None:
+    """Tell all who wait, those on an event loop on it."""
+    _settle([one for one in outcomes if one.task.loop is None])
+    for loop in {one.task.loop for one in outcomes} - {None}:
+        assert loop is not None  # see above
+        with suppress(RuntimeError):  # closed meanwhile: nobody waits
+            loop.call_soon_threadsafe(_settle, [one for one in outcomes if one.task.loop is loop])
+
+
+def _settle(outcomes: list[_Outcome]) -> None:
+    for task, result, error in outcomes:
+        if task.future.cancelled():  # while it was written
+            continue
+        if error is None:
+            task.future.set_result(result)
+        else:
+            task.future.set_exception(error)
+
+
+def _run_alone(connection: sqlite3.Connection, task: _Task) -> _Outcome:
+    """What a task does within the transaction; all of it or nothing.
+
+    Raises where the database has given up the whole transaction, as it does when the disk is full.
+    """
+    connection.execute("SAVEPOINT alone")
+    try:
+        outcome = _Outcome(task, task.run(connection), None)
+    except BaseException as error:
+        connection.set_progress_handler(None, 0)  # so that nothing stops what follows
+        if not connection.in_transaction:
+            raise
+        connection.execute("ROLLBACK TO alone")
+        outcome = _Outcome(task, None, error)
+    connection.execute("RELEASE alone")
+    return outcome
