@@ -1,7 +1,11 @@
-"""What is no HTTP: the server program answers it before an application does. Contract: 1.5."""
+"""Between the server program and the socket: what is no HTTP, and answers in one piece.
 
+What cannot be parsed the server program answers before an application does. Contract: 1.5.
+"""
+
+import asyncio
 import secrets
-from typing import Final
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,6 +19,47 @@ _FAILURE: Final = failure_of(MalformedHttp())
 MAX_HEAD_BYTES: Final = 64 * 1024
 
 
+# What is gathered before it is written though the turn goes on: a stream must not pile up here.
+_MOST_GATHERED_BYTES: Final = 64 * 1024
+
+
+class _Gathering:
+    """A transport that writes at once what it is given in one turn of the event loop.
+
+    The server program writes the head of an answer and its body one after the other: two system
+    calls, each of which takes as long as a tenth of a short read does.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._pieces: list[bytes] = []
+        self._bytes = 0
+
+    def write(self, data: bytes) -> None:
+        """Write `data` before the turn is over."""
+        if not self._pieces:
+            self._loop.call_soon(self._flush)
+        self._pieces.append(data)
+        self._bytes += len(data)
+        if self._bytes > _MOST_GATHERED_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        """Close once all is written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._pieces and not self._transport.is_closing():
+            self._transport.write(b"".join(self._pieces))
+        self._pieces = []
+        self._bytes = 0
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  whatever else a transport has
+        return getattr(self._transport, name)
+
+
 class Protocol(HttpToolsProtocol):
     """uvicorn's protocol, with its own 400 in the contract's form, and a limit of headers.
 
@@ -23,6 +68,10 @@ class Protocol(HttpToolsProtocol):
 
     _bytes_of_nothing = 0
     _got_body = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
+        """Begin with a connection."""
+        HttpToolsProtocol.connection_made(self, _Gathering(transport))  # type: ignore[arg-type]  # as good as one
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; close where neither headers nor trailers end."""

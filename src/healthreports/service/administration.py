@@ -10,8 +10,6 @@ from msgspec.structs import replace
 
 from healthreports.core.access import (
     MAY_CREATE_WORKSPACES,
-    MAY_MANAGE_PEOPLE,
-    NEEDS_ADMINISTRATOR,
     NEEDS_CREATOR,
     Action,
 )
@@ -33,7 +31,7 @@ from healthreports.core.rules import (
 )
 from healthreports.core.vocabulary import Kind, ParticipationPermission
 from healthreports.service import people as management
-from healthreports.service.lookup import demand, demand_in, seen, visible
+from healthreports.service.lookup import demand, demand_administrator, demand_in, seen, visible
 from healthreports.store import people
 from healthreports.store.database import Transaction
 
@@ -125,7 +123,7 @@ def create_membership(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -
 
     Raises Forbidden, Invalid with every fault.
     """
-    _demand_administrator(actor)
+    demand_administrator(actor)
     draft, problems = check_membership(sent, new=True)
     if problems:
         raise Invalid(problems)
@@ -154,7 +152,7 @@ def change_membership(
     administer the account.
     """
     found = visible(tx, actor, Kind.ACCOUNT_MEMBERSHIPS, membership_id)
-    _demand_administrator(actor)
+    demand_administrator(actor)
     membership = cast("AccountMembership", found)
     draft, problems = check_membership(sent, new=False)
     if problems:
@@ -168,11 +166,6 @@ def change_membership(
     if changed != membership:
         management.change_membership(tx, changed, now)
     return membership_id
-
-
-def _demand_administrator(actor: Actor) -> None:
-    if actor.permission not in MAY_MANAGE_PEOPLE:
-        raise Forbidden(NEEDS_ADMINISTRATOR)
 
 
 def _participation(tx: Transaction, actor: Actor, participation_id: int) -> Participation:

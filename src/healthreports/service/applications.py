@@ -3,9 +3,8 @@
 import secrets
 from typing import Final
 
-from healthreports.core.access import MAY_MANAGE_PEOPLE, NEEDS_ADMINISTRATOR
-from healthreports.core.errors import Fault, Forbidden, Invalid, Problem
-from healthreports.core.model import Actor, Application, Grant, Instant, User
+from healthreports.core.errors import Fault, Invalid, Problem
+from healthreports.core.model import Application, Grant, Instant, User
 from healthreports.core.rules import check_names, check_redirect_uris
 from healthreports.core.vocabulary import (
     ACCESS_TOKEN_LIFETIME_S,
@@ -16,12 +15,6 @@ from healthreports.store import oauth, people
 from healthreports.store.database import Transaction
 
 _PREFIX: Final = "hrs_"
-
-
-def demand_administrator(actor: Actor) -> None:
-    """Raise Forbidden unless `actor` administers its account."""
-    if actor.permission not in MAY_MANAGE_PEOPLE:
-        raise Forbidden(NEEDS_ADMINISTRATOR)
 
 
 def register(

@@ -2,7 +2,15 @@
 
 from msgspec import UNSET, UnsetType
 
-from healthreports.core.access import IN_ARCHIVE, NEEDS, Action, may, reach
+from healthreports.core.access import (
+    IN_ARCHIVE,
+    MAY_MANAGE_PEOPLE,
+    NEEDS,
+    NEEDS_ADMINISTRATOR,
+    Action,
+    may,
+    reach,
+)
 from healthreports.core.errors import Fault, Forbidden, NotFound, Problem
 from healthreports.core.model import Actor, Record, StatusReport, Workspace
 from healthreports.core.query import Page, Query
@@ -45,6 +53,12 @@ def seen(  # noqa: PLR0917  a look-up and where to note that it failed
     except NotFound:
         problems.append(Problem(name, Fault.UNKNOWN_OBJECT))
         return None
+
+
+def demand_administrator(actor: Actor) -> None:
+    """Raise Forbidden unless `actor` administers its account."""
+    if actor.permission not in MAY_MANAGE_PEOPLE:
+        raise Forbidden(NEEDS_ADMINISTRATOR)
 
 
 def demand(

@@ -16,6 +16,7 @@ from healthreports.core.vocabulary import (
 )
 from healthreports.service import applications, people, tokens
 from healthreports.service.gateway import Gateway
+from healthreports.service.lookup import demand_administrator
 from healthreports.service.sign_in import SignIn, has_password
 from healthreports.web import session
 from healthreports.web.show import address_of, lead_to, page, who
@@ -101,7 +102,7 @@ class AccountPages:
         fields = await session.read_form(request)
 
         def work(tx: Tx, actor: Actor, now: Instant) -> dict[str, Any]:
-            applications.demand_administrator(actor)
+            demand_administrator(actor)
             acts_as = fields.get("acts_as", "").strip()
             hours = _number(fields, "hours", MAX_TOKEN_DAYS * 24)
             made, secret = applications.register(
@@ -131,7 +132,7 @@ class AccountPages:
         client_id = request.path_params["client_id"]
 
         def work(tx: Tx, actor: Actor, now: Instant) -> None:
-            applications.demand_administrator(actor)
+            demand_administrator(actor)
             applications.revoke(tx, actor.account_id, client_id, now)
 
         await self._gateway.write(session.secret_of(request), work)
@@ -165,7 +166,7 @@ class AccountPages:
         sent: dict[str, str] | None = None,
     ) -> Response:
         def work(tx: Tx, actor: Actor) -> dict[str, Any]:
-            applications.demand_administrator(actor)
+            demand_administrator(actor)
             return who(tx, actor) | {
                 "applications": applications.of_account(tx, actor.account_id),
             }

@@ -114,7 +114,3 @@ class Entrance:
             "provider": self._provider and self._provider.name,
         }
         return page(request, "sign_in.html", values, error)
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
