@@ -21,7 +21,7 @@ from healthreports.core.errors import MalformedBody, MethodNotAllowed
 from healthreports.service import oauth
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
-from healthreports.service.oauth_server import Asked, Reply
+from healthreports.service.oauth_objects import Asked, Reply
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _encode: Final = msgspec.json.Encoder().encode

@@ -12,7 +12,7 @@ from authlib.oauth2 import OAuth2Error
 
 from healthreports.core.model import Actor, Application, Instant
 from healthreports.core.vocabulary import Scope
-from healthreports.service.oauth_server import (
+from healthreports.service.oauth_objects import (
     EVERY_CLIENT,
     INTROSPECTION,
     REVOCATION,
@@ -20,9 +20,9 @@ from healthreports.service.oauth_server import (
     Asked,
     Client,
     Reply,
-    Server,
     scopes_named,
 )
+from healthreports.service.oauth_server import Server
 from healthreports.store.database import Transaction
 
 AUTHORIZE, TOKEN, REVOKE, INTROSPECT = (

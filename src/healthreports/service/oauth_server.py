@@ -5,14 +5,13 @@ introspection (RFC 7662), the issuer in the answer (RFC 9207). What it leaves op
 """
 
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 import msgspec
 from authlib.oauth2 import AuthorizationServer, OAuth2Error, OAuth2Request
 from authlib.oauth2.rfc6749 import (
-    ClientMixin,
     InvalidClientError,
     InvalidRequestError,
     UnauthorizedClientError,
@@ -22,14 +21,13 @@ from authlib.oauth2.rfc6749.grants import (
     ClientCredentialsGrant,
     RefreshTokenGrant,
 )
-from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import CodeChallenge, create_s256_code_challenge
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from authlib.oauth2.rfc9207 import IssuerParameter
 
-from healthreports.core.model import Actor, Application, Grant, Instant, RefreshToken, Token
+from healthreports.core.model import Actor, Grant, Instant, RefreshToken, Token
 from healthreports.core.vocabulary import (
     ACCESS_TOKEN_LIFETIME_S,
     CODE_LIFETIME_S,
@@ -37,180 +35,24 @@ from healthreports.core.vocabulary import (
     SECOND_US,
     Scope,
 )
+from healthreports.service.oauth_objects import (
+    EVERY_CLIENT,
+    WITH_SECRET,
+    Access,
+    Asked,
+    Client,
+    Code,
+    Refresh,
+    Reply,
+    Request,
+    scopes_named,
+)
 from healthreports.service.tokens import PREFIX, hash_of, new_secret
 from healthreports.store import oauth, people, tokens
 from healthreports.store.database import Transaction
 
 CODE_PREFIX: Final = "hrc_"
 REFRESH_PREFIX: Final = "hrr_"
-# How a client may prove itself: those that have a secret, and all of them.
-WITH_SECRET: Final = ("client_secret_basic", "client_secret_post")
-EVERY_CLIENT: Final = (*WITH_SECRET, "none")
-REVOCATION: Final = RevocationEndpoint.ENDPOINT_NAME
-INTROSPECTION: Final = IntrospectionEndpoint.ENDPOINT_NAME
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """A request to an endpoint: the `pairs` of its query string (authorize) or of its form."""
-
-    method: str
-    path: str
-    pairs: Sequence[tuple[str, str]]
-    headers: Mapping[str, str] = {}
-
-
-class Reply(msgspec.Struct):
-    """An answer of the protocol; `body` is JSON to be, or nothing when it leads elsewhere."""
-
-    status: int
-    body: dict[str, Any] | str
-    headers: dict[str, str]
-    location: str | None = None
-
-
-class Client(ClientMixin):
-    """An application as Authlib sees it."""
-
-    def __init__(self, application: Application, secret_hash: str | None) -> None:
-        self.application = application
-        self._secret_hash = secret_hash
-
-    def get_client_id(self) -> str:
-        """The name that the client knows itself by."""
-        return self.application.client_id
-
-    def get_default_redirect_uri(self) -> str | None:
-        """Where it is sent back to when it does not say where."""
-        # Which of several is meant nobody can tell (RFC 6749, 3.1.2.3).
-        uris = self.application.redirect_uris
-        return uris[0] if len(uris) == 1 else None
-
-    def get_allowed_scope(self, scope: str | None) -> str | None:
-        """The scopes asked for, or all that it may have; None where it asks for more than that."""
-        asked = scopes_named(scope) if scope else self.application.scopes
-        return None if asked is None or asked - self.application.scopes else _text(asked)
-
-    def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Whether it may be sent back there: exactly, its port too (RFC 9700, 2.1)."""
-        return redirect_uri in self.application.redirect_uris
-
-    def check_client_secret(self, client_secret: str) -> bool:
-        """Whether that is its secret."""
-        return hmac.compare_digest(self._secret_hash or "", hash_of(client_secret))
-
-    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        """Whether it may prove itself so; who has a secret must use it."""
-        if self.application.confidential:
-            return method in WITH_SECRET
-        return method == "none" and endpoint != INTROSPECTION
-
-    def check_response_type(self, response_type: str) -> bool:
-        """Whether users can let it act for them."""
-        return response_type == "code" and bool(self.application.redirect_uris)
-
-    def check_grant_type(self, grant_type: str) -> bool:
-        """Whether it may get a token so."""
-        one = self.application
-        return {
-            "authorization_code": bool(one.redirect_uris),
-            "refresh_token": bool(one.redirect_uris) and one.token_lifetime_s is not None,
-            "client_credentials": one.confidential and one.user_id is not None,
-        }.get(grant_type, False)
-
-
-class _Code:
-    """A grant as Authlib sees it before its code is exchanged."""
-
-    code_challenge_method = "S256"
-
-    def __init__(self, grant: Grant) -> None:
-        self.grant = grant
-        self.code_challenge = grant.code_challenge
-
-    def get_redirect_uri(self) -> str | None:
-        return self.grant.redirect_uri
-
-    def get_scope(self) -> str:
-        return _text(self.grant.scopes)
-
-
-class _Refresh:
-    """A refresh token as Authlib sees it."""
-
-    def __init__(self, token: RefreshToken, grant: Grant, now: Instant) -> None:
-        self.token = token
-        self.grant = grant
-        self._now = now
-
-    def check_client(self, client: Client) -> bool:
-        return self.grant.application_id == client.application.id
-
-    def get_scope(self) -> str:
-        return _text(self.grant.scopes)
-
-    def is_expired(self) -> bool:
-        return self.token.expires_at <= self._now
-
-    def is_revoked(self) -> bool:
-        return self.token.used_at is not None or self.grant.revoked_at is not None
-
-    def describe(self) -> dict[str, Any]:
-        return {
-            "scope": self.get_scope(),
-            "iat": self.token.created_at // SECOND_US,
-            "exp": self.token.expires_at // SECOND_US,
-        }
-
-
-class _Access:
-    """An access token as Authlib sees it."""
-
-    def __init__(self, token: Token, grant: Grant, now: Instant) -> None:
-        self.token = token
-        self.grant = grant
-        self._now = now
-
-    def check_client(self, client: Client) -> bool:
-        return self.grant.application_id == client.application.id
-
-    def is_expired(self) -> bool:
-        return self.token.expires_at is not None and self.token.expires_at <= self._now
-
-    def is_revoked(self) -> bool:
-        return self.token.revoked_at is not None
-
-    def describe(self) -> dict[str, Any]:
-        described = {
-            "scope": _text(self.token.scopes),
-            "token_type": "Bearer",
-            "iat": self.token.created_at // SECOND_US,
-        }
-        if self.token.expires_at is not None:
-            described["exp"] = self.token.expires_at // SECOND_US
-        return described
-
-
-class _Request(OAuth2Request):
-    """What was asked as Authlib sees it: the pairs count, whatever else the address holds."""
-
-    def __init__(self, issuer: str, asked: Asked) -> None:
-        super().__init__(asked.method, issuer + asked.path, headers=dict(asked.headers))
-        # Without a value a parameter counts as not sent, and none may be repeated (RFC 6749, 3.1).
-        pairs = [(name, value) for name, value in asked.pairs if value]
-        self._values = dict(pairs)
-        self.payload = BasicOAuth2Payload(self._values)
-        if len(self._values) < len(pairs):
-            raise InvalidRequestError("A parameter stands more than once.")
-        if "Authorization" in self.headers and "client_secret" in self._values:
-            raise InvalidRequestError("A client proves itself in one way, not in two.")
-
-    @property
-    def args(self) -> dict[str, str]:
-        return self._values
-
-    @property
-    def form(self) -> dict[str, str]:
-        return self._values
 
 
 class _Issuer(IssuerParameter):
@@ -293,7 +135,7 @@ class Server(AuthorizationServer):
 
     def create_oauth2_request(self, request: Asked | OAuth2Request) -> OAuth2Request:
         """What was asked as Authlib sees it. Raises InvalidRequestError."""
-        return _Request(self.issuer, request) if isinstance(request, Asked) else request
+        return Request(self.issuer, request) if isinstance(request, Asked) else request
 
     def handle_response(
         self, status: int, body: dict[str, Any] | str, headers: Sequence[tuple[str, str]]
@@ -411,7 +253,7 @@ class _CodeGrant(AuthorizationCodeGrant):
         )
         oauth.insert_grant(self.server.tx, grant, hash_of(code))
 
-    def query_authorization_code(self, code: str, client: Client) -> _Code | None:
+    def query_authorization_code(self, code: str, client: Client) -> Code | None:
         tx, now = self.server.tx, self.server.now
         grant = oauth.grant_by_code(tx, hash_of(code))
         if grant is None or grant.application_id != client.application.id:
@@ -421,14 +263,14 @@ class _CodeGrant(AuthorizationCodeGrant):
             oauth.revoke_grant(tx, grant.id, now)
             return None
         expired = grant.code_expires_at is None or grant.code_expires_at <= now
-        return None if expired or grant.revoked_at is not None else _Code(grant)
+        return None if expired or grant.revoked_at is not None else Code(grant)
 
-    def authenticate_user(self, authorization_code: _Code) -> Grant | None:
+    def authenticate_user(self, authorization_code: Code) -> Grant | None:
         grant = authorization_code.grant
         self.request.credential = grant
         return grant if self.server.is_let_in(grant.user_id) else None
 
-    def delete_authorization_code(self, authorization_code: _Code) -> None:
+    def delete_authorization_code(self, authorization_code: Code) -> None:
         # Not deleted: its second use has to be noticed.
         oauth.mark_exchanged(self.server.tx, authorization_code.grant.id, self.server.now)
 
@@ -438,7 +280,7 @@ class _RefreshGrant(RefreshTokenGrant):
     INCLUDE_NEW_REFRESH_TOKEN = True
     server: Server
 
-    def authenticate_refresh_token(self, refresh_token: str) -> _Refresh | None:
+    def authenticate_refresh_token(self, refresh_token: str) -> Refresh | None:
         tx, now = self.server.tx, self.server.now
         found = _refresh(tx, refresh_token, now)
         if found is not None and found.token.used_at is not None:
@@ -448,11 +290,11 @@ class _RefreshGrant(RefreshTokenGrant):
             return None
         return found if self.server.is_let_in(found.grant.user_id) else None
 
-    def authenticate_user(self, refresh_token: _Refresh) -> Grant:
+    def authenticate_user(self, refresh_token: Refresh) -> Grant:
         self.request.credential = refresh_token.grant
         return refresh_token.grant
 
-    def revoke_old_credential(self, refresh_token: _Refresh) -> None:
+    def revoke_old_credential(self, refresh_token: Refresh) -> None:
         oauth.mark_used(self.server.tx, refresh_token.token.id, self.server.now)
 
 
@@ -488,8 +330,8 @@ class _Revocation(RevocationEndpoint):
     def query_token(self, token_string: str, token_type_hint: str | None) -> Any:  # noqa: ANN401, ARG002  the kinds share no class; the hint saves nothing
         return _any_token(self.server, token_string)
 
-    def revoke_token(self, token: _Access | _Refresh, request: OAuth2Request) -> None:  # noqa: ARG002  the token says all
-        if isinstance(token, _Access):
+    def revoke_token(self, token: Access | Refresh, request: OAuth2Request) -> None:  # noqa: ARG002  the token says all
+        if isinstance(token, Access):
             tokens.revoke(self.server.tx, token.token.id, self.server.now)
         else:
             oauth.revoke_grant(self.server.tx, token.grant.id, self.server.now)
@@ -506,7 +348,7 @@ class _Introspection(IntrospectionEndpoint):
 
     def check_permission(
         self,
-        token: _Access | _Refresh,
+        token: Access | Refresh,
         client: Client,
         request: OAuth2Request,  # noqa: ARG002  the token and the client say all
     ) -> bool:
@@ -514,7 +356,7 @@ class _Introspection(IntrospectionEndpoint):
         self._client_id = client.get_client_id()
         return token.check_client(client) and self.server.is_let_in(token.grant.user_id)
 
-    def introspect_token(self, token: _Access | _Refresh) -> dict[str, Any]:
+    def introspect_token(self, token: Access | Refresh) -> dict[str, Any]:
         return token.describe() | {
             "active": True,
             "client_id": self._client_id,
@@ -523,23 +365,23 @@ class _Introspection(IntrospectionEndpoint):
         }
 
 
-def _any_token(server: Server, secret: str) -> _Access | _Refresh | None:
+def _any_token(server: Server, secret: str) -> Access | Refresh | None:
     """The access or refresh token of an application; a personal token is none of its business."""
     found = tokens.by_secret(server.tx, hash_of(secret))
     if found is None or found.grant_id is None:
         return _refresh(server.tx, secret, server.now)
     grant = oauth.grant(server.tx, found.grant_id)
     assert grant is not None  # the database holds it for the token
-    return _Access(found, grant, server.now)
+    return Access(found, grant, server.now)
 
 
-def _refresh(tx: Transaction, secret: str, now: Instant) -> _Refresh | None:
+def _refresh(tx: Transaction, secret: str, now: Instant) -> Refresh | None:
     found = oauth.refresh_token(tx, hash_of(secret))
     if found is None:
         return None
     grant = oauth.grant(tx, found.grant_id)
     assert grant is not None  # the database holds it for the token
-    return _Refresh(found, grant, now)
+    return Refresh(found, grant, now)
 
 
 def _lifetime_s(client: Client, grant_type: str) -> int | None:
@@ -551,15 +393,3 @@ def _lifetime_s(client: Client, grant_type: str) -> int | None:
     if lifetime_s is None and grant_type == ClientCredentialsGrant.GRANT_TYPE:
         return ACCESS_TOKEN_LIFETIME_S
     return lifetime_s
-
-
-def scopes_named(text: str) -> frozenset[Scope] | None:
-    """The scopes that `text` names, reading among them always; None where there is no such."""
-    try:
-        return frozenset(map(Scope, text.split(" "))) | {Scope.READ}
-    except ValueError:
-        return None
-
-
-def _text(scopes: frozenset[Scope]) -> str:
-    return " ".join(sorted(scopes))

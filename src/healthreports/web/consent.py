@@ -8,7 +8,7 @@ from starlette.responses import Response
 from healthreports.core.errors import BadConsentRequest
 from healthreports.service import oauth
 from healthreports.service.gateway import Clock, Gateway
-from healthreports.service.oauth_server import Asked, Reply
+from healthreports.service.oauth_objects import Asked, Reply
 from healthreports.web import session
 from healthreports.web.show import lead_to, page, who
 
