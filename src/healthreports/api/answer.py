@@ -1,12 +1,13 @@
 """An answer of the API: a status, headers, and JSON that is already bytes. Contract: 1.7."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from healthreports.contract.failure import Failure
+from healthreports.core.errors import MethodNotAllowed
 
 _NO_CONTENT: Final = HTTPStatus.NO_CONTENT.value
 _JSON: Final = (b"content-type", b"application/json; charset=utf-8")
@@ -44,3 +45,16 @@ class Answer:
             {"type": "http.response.start", "status": self._status, "headers": self._headers}
         )
         await send({"type": "http.response.body", "body": self._body})
+
+
+class Static:
+    """A path that answers everybody's GET the same. Raises MethodNotAllowed for other methods."""
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        self._make = make
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["method"] not in ("GET", "HEAD"):
+            raise MethodNotAllowed(("GET", "HEAD"))
+        await self._make()(scope, receive, send)

@@ -6,11 +6,10 @@ from typing import Final
 
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from healthreports.api.answer import Answer
+from healthreports.api.answer import Answer, Static
 from healthreports.contract.openapi import document_bytes
-from healthreports.core.errors import MethodNotAllowed
 
 DOCUMENT_PATH: Final = "/openapi.json"
 
@@ -57,20 +56,8 @@ def docs_routes() -> list[BaseRoute]:
     }
     for name, media_type in _FILES.items():
         makers[f"/docs/{name}"] = _file(_VENDORED / name, media_type)
-    return [Route(path, _Static(make)) for path, make in makers.items()]
+    return [Route(path, Static(make)) for path, make in makers.items()]
 
 
 def _file(path: Path, media_type: str) -> Callable[[], ASGIApp]:
     return lambda: FileResponse(path, media_type=media_type)
-
-
-class _Static:
-    """A path that answers everybody's GET the same."""
-
-    def __init__(self, make: Callable[[], ASGIApp]) -> None:
-        self._make = make
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in ("GET", "HEAD"):
-            raise MethodNotAllowed(("GET", "HEAD"))
-        await self._make()(scope, receive, send)

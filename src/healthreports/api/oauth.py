@@ -4,16 +4,17 @@ The protocol is `service/oauth`'s, and so are its errors: they have the form of 
 """
 
 from base64 import b64decode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from healthreports.api.answer import Answer
+from healthreports.api.answer import Answer, Static
 from healthreports.api.middleware import address_of
 from healthreports.contract.bodies import form_pairs
 from healthreports.contract.operations import BASE
@@ -49,38 +50,25 @@ def oauth_routes(gateway: Gateway, limits: Limits, issuer: str) -> list[BaseRout
         f"/.well-known/oauth-protected-resource{BASE}": oauth.resource_metadata(issuer, BASE),
     }
     routes: list[BaseRoute] = [
-        Route(path, _Only(("POST",), calling(endpoint)))
-        for path, endpoint in oauth.ENDPOINTS.items()
+        Route(path, _Posted(calling(endpoint))) for path, endpoint in oauth.ENDPOINTS.items()
     ]
     return routes + [
-        Route(path, _Only(("GET", "HEAD"), _showing(document)))
+        Route(path, Static(partial(Answer, _encode(document))))
         for path, document in documents.items()
     ]
 
 
-class _Only:
-    """A path that answers to some methods. Raises MethodNotAllowed."""
+class _Posted:
+    """A path that answers a POST. Raises MethodNotAllowed for other methods."""
 
-    def __init__(
-        self, methods: tuple[str, ...], answer: Callable[[Request], Awaitable[ASGIApp]]
-    ) -> None:
-        self._methods = methods
+    def __init__(self, answer: Callable[[Request], Awaitable[ASGIApp]]) -> None:
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in self._methods:
-            raise MethodNotAllowed(self._methods)
+        if scope["method"] != "POST":
+            raise MethodNotAllowed(("POST",))
         answer = await self._answer(Request(scope, receive))
         await answer(scope, receive, send)
-
-
-def _showing(document: Mapping[str, Any]) -> Callable[[Request], Awaitable[Answer]]:
-    body = _encode(document)
-
-    async def answer(_request: Request) -> Answer:
-        return Answer(body)
-
-    return answer
 
 
 async def _asked(request: Request) -> Asked | None:

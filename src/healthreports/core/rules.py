@@ -210,6 +210,11 @@ def check_password(password: str) -> list[Problem]:
     return [] if _is_storable(password) else [Problem("password", Fault.UNSTORABLE)]
 
 
+def kept_address(text: str) -> str:
+    """An e-mail address as it is kept: its case and the blanks around it do not count."""
+    return text.strip().lower()
+
+
 def is_address(text: str) -> bool:
     """Whether `text` has the form of an e-mail address; only mail can tell whether it is one."""
     return _ADDRESS.fullmatch(text) is not None

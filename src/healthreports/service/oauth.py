@@ -67,7 +67,7 @@ def decide(
     return reply
 
 
-def _consent_grant(server: "Server", actor: Actor, asked: Asked) -> Any:  # noqa: ANN401  Authlib's
+def _consent_grant(server: Server, actor: Actor, asked: Asked) -> Any:  # noqa: ANN401  Authlib's
     try:
         return server.get_consent_grant(asked, actor)
     except OAuth2Error as error:

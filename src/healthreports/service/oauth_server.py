@@ -47,8 +47,9 @@ from healthreports.service.oauth_objects import (
     Request,
     scopes_named,
 )
+from healthreports.service.people import is_let_in
 from healthreports.service.tokens import PREFIX, hash_of, new_secret
-from healthreports.store import oauth, people, tokens
+from healthreports.store import oauth, tokens
 from healthreports.store.database import Transaction
 
 CODE_PREFIX: Final = "hrc_"
@@ -202,10 +203,6 @@ class Server(AuthorizationServer):
             revoked_at=None,
         )
 
-    def is_let_in(self, user_id: int) -> bool:
-        """Whether the user is not disabled."""
-        return people.membership(self.tx, user_id).disabled_at is None
-
 
 class _Challenge(CodeChallenge):
     """PKCE with S256 and nothing else; who has no secret needs it (RFC 9700, 2.1.1)."""
@@ -268,7 +265,7 @@ class _CodeGrant(AuthorizationCodeGrant):
     def authenticate_user(self, authorization_code: Code) -> Grant | None:
         grant = authorization_code.grant
         self.request.credential = grant
-        return grant if self.server.is_let_in(grant.user_id) else None
+        return grant if is_let_in(self.server.tx, grant.user_id) else None
 
     def delete_authorization_code(self, authorization_code: Code) -> None:
         # Not deleted: its second use has to be noticed.
@@ -288,7 +285,7 @@ class _RefreshGrant(RefreshTokenGrant):
             oauth.revoke_grant(tx, found.grant.id, now)
         if found is None or found.is_expired() or found.is_revoked():
             return None
-        return found if self.server.is_let_in(found.grant.user_id) else None
+        return found if is_let_in(self.server.tx, found.grant.user_id) else None
 
     def authenticate_user(self, refresh_token: Refresh) -> Grant:
         self.request.credential = refresh_token.grant
@@ -307,7 +304,7 @@ class _CredentialsGrant(ClientCredentialsGrant):
         client: Client = self.request.client
         user_id = client.application.user_id
         assert user_id is not None  # `check_grant_type` says so
-        if not self.server.is_let_in(user_id):
+        if not is_let_in(self.server.tx, user_id):
             raise UnauthorizedClientError("Whom the client acts as is disabled.")
         own = oauth.own_grant(self.server.tx, client.application)
         if own is None:
@@ -354,7 +351,7 @@ class _Introspection(IntrospectionEndpoint):
     ) -> bool:
         """An application learns of its own tokens, and of no other's."""
         self._client_id = client.get_client_id()
-        return token.check_client(client) and self.server.is_let_in(token.grant.user_id)
+        return token.check_client(client) and is_let_in(self.server.tx, token.grant.user_id)
 
     def introspect_token(self, token: Access | Refresh) -> dict[str, Any]:
         return token.describe() | {

@@ -11,7 +11,7 @@ from healthreports.core.model import (
     User,
     Workspace,
 )
-from healthreports.core.rules import check_names, is_address
+from healthreports.core.rules import check_names, is_address, kept_address
 from healthreports.core.vocabulary import (
     AccountPermission,
     ParticipationPermission,
@@ -48,7 +48,7 @@ def create_user(
 ) -> User:
     """Store a new user of an account. Addresses are kept in lower case. Raises Invalid."""
     _demand_names(full_name=full_name, email_address=email_address)
-    email_address = email_address.strip().lower()
+    email_address = kept_address(email_address)
     if not is_address(email_address):
         raise Invalid([Problem("email_address", Fault.NOT_AN_ADDRESS)])
     if account_id not in dict(people.accounts_by_id(tx)):
@@ -68,7 +68,7 @@ def create_user(
 
 def user_by_email(tx: Transaction, email_address: str) -> User:
     """The user with that address. Raises Invalid."""
-    user = people.user_by_email(tx, email_address.strip().lower())
+    user = people.user_by_email(tx, kept_address(email_address))
     if user is None:
         raise Invalid([Problem("user_id", Fault.UNKNOWN_OBJECT)])
     return user
@@ -76,10 +76,15 @@ def user_by_email(tx: Transaction, email_address: str) -> User:
 
 def user_of_account(tx: Transaction, account_id: int, email_address: str, field: str) -> User:
     """The user of an account with that address. Raises Invalid at `field`, of any other too."""
-    user = people.user_by_email(tx, email_address.strip().lower())
+    user = people.user_by_email(tx, kept_address(email_address))
     if user is None or user.account_id != account_id:
         raise Invalid([Problem(field, Fault.UNKNOWN_OBJECT)])
     return user
+
+
+def is_let_in(tx: Transaction, user_id: int) -> bool:
+    """Whether the user is not disabled."""
+    return people.membership(tx, user_id).disabled_at is None
 
 
 def own_user(tx: Transaction, actor: Actor) -> User:

@@ -17,10 +17,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from healthreports.core.errors import Fault, Invalid, Problem, SignInRefused, Unauthenticated
 from healthreports.core.model import Actor, Instant, User
-from healthreports.core.rules import check_password
+from healthreports.core.rules import check_password, kept_address
 from healthreports.core.vocabulary import MAX_PASSWORD, SECOND_US, SESSION_LIFETIME_S
 from healthreports.service.gateway import Clock
 from healthreports.service.limits import Limits
+from healthreports.service.people import is_let_in
 from healthreports.service.tokens import hash_of, new_secret
 from healthreports.store import credentials, people
 from healthreports.store.database import Database, Transaction
@@ -49,7 +50,7 @@ class SignIn:
 
     async def with_password(self, email_address: str, password: str, address: str) -> str:
         """Sign in who knows the password. Raises SignInRefused, TooManyRequests."""
-        email_address = email_address.strip().lower()
+        email_address = kept_address(email_address)
         # What is counted is not kept as it is: the store of limits need not know who signs in.
         counted = hash_of(email_address)
         await self._limits.admit_sign_in(address, counted)
@@ -114,7 +115,7 @@ class SignIn:
 
         def work(tx: Transaction) -> str:
             # Neither disabled nor given another password while this one was checked.
-            if people.membership(tx, user.id).disabled_at is not None:
+            if not is_let_in(tx, user.id):
                 raise SignInRefused(_WRONG)
             if credentials.password_hash(tx, user.id) != hashed:
                 raise SignInRefused(_WRONG)
@@ -209,8 +210,8 @@ def _whom(  # noqa: PLR0917  what a provider says of somebody
         # Outside ASCII, letters that look or lower alike are not the same address.
         if not verified or not email_address or not email_address.isascii():
             raise SignInRefused(_UNVERIFIED)
-        user = people.user_by_email(tx, email_address.strip().lower())
-    if user is None or people.membership(tx, user.id).disabled_at is not None:
+        user = people.user_by_email(tx, kept_address(email_address))
+    if user is None or not is_let_in(tx, user.id):
         raise SignInRefused(_UNKNOWN_PERSON)
     if user_id is None:
         # Whoever gets a leaver's e-mail address does not get the leaver's place.

@@ -1,5 +1,6 @@
 """One's own tokens, applications and password; the applications that an account registered."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -61,23 +62,11 @@ class AccountPages:
 
     async def revoke_token(self, request: Request) -> Response:
         """Revoke a personal token of one's own."""
-        await session.read_form(request)
-        token_id = read_id(request.path_params["id"])
-        await self._gateway.write(
-            session.secret_of(request),
-            lambda tx, actor, now: tokens.revoke_own(tx, actor.user_id, token_id, now),
-        )
-        return lead_to(ACCOUNT)
+        return await self._end(request, tokens.revoke_own)
 
     async def revoke_grant(self, request: Request) -> Response:
         """Take back what one let an application do."""
-        await session.read_form(request)
-        grant_id = read_id(request.path_params["id"])
-        await self._gateway.write(
-            session.secret_of(request),
-            lambda tx, actor, now: applications.revoke_grant(tx, actor.user_id, grant_id, now),
-        )
-        return lead_to(ACCOUNT)
+        return await self._end(request, applications.revoke_grant)
 
     async def change_password(self, request: Request) -> Response:
         """Change one's password."""
@@ -137,6 +126,16 @@ class AccountPages:
 
         await self._gateway.write(session.secret_of(request), work)
         return lead_to(APPLICATIONS)
+
+    async def _end(self, request: Request, use_case: Callable[..., None]) -> Response:
+        """Run `use_case(tx, user_id, id, now)` on what the path names."""
+        await session.read_form(request)
+        named = read_id(request.path_params["id"])
+        await self._gateway.write(
+            session.secret_of(request),
+            lambda tx, actor, now: use_case(tx, actor.user_id, named, now),
+        )
+        return lead_to(ACCOUNT)
 
     async def _own_page(
         self,

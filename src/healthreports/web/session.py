@@ -18,7 +18,6 @@ from healthreports.core.vocabulary import SESSION_LIFETIME_S
 
 _SECRET: Final = "secret"  # noqa: S105  a key, not a secret
 _FORM_PROOF: Final = "csrf"
-_NEXT: Final = "next"
 STALE_FORM: Final = (
     "this form is not of this session any more; go back, load the page anew, try again"
 )
