@@ -105,7 +105,6 @@ def _fill_ours(tx: Transaction) -> dict[str, str]:
         user_id=users["participant"].id,
         account_id=account_id,
         permission=USERS["participant"],
-        account_version=0,
         token_id=0,
         scopes=tokens.ALL_SCOPES,
         last_used_at=None,

@@ -21,6 +21,7 @@ from healthreports.service import people, tokens
 from healthreports.settings import Settings
 from healthreports.store.database import Database
 from healthreports.store.upgrade import upgrade
+from postgres_kit import Cluster
 
 _LISTENS = re.compile(r"listens on (http://\S+)")
 _numbers = count(1)
@@ -30,7 +31,7 @@ _numbers = count(1)
 class Server:
     """`healthreports serve` as a process of its own."""
 
-    database: Path
+    database: Path | str
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
     base: str = ""
@@ -160,10 +161,27 @@ def make_account(server: Server, database: Database) -> Account:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    path = tmp_path_factory.mktemp("server") / "test.sqlite3"
-    upgrade(path)
-    running = Server(path).start()
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A PostgreSQL server that need not survive the machine."""
+    started = Cluster(tmp_path_factory.mktemp("postgres") / "data", fsync="off").start()
+    yield started
+    started.remove()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A new database of either store: a test that takes it runs on both."""
+    if request.param == "sqlite":
+        made = str(tmp_path_factory.mktemp("server") / "test.sqlite3")
+    else:
+        made = request.getfixturevalue("cluster").make_database()
+    upgrade(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def server(address: str) -> Iterator[Server]:
+    running = Server(address).start()
     yield running
     errors = running.stop()
     assert "Traceback" not in errors, errors
@@ -198,7 +216,7 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     def start(**environment: str) -> Server:
         path = tmp_path / "own.sqlite3"
         if not path.exists():
-            upgrade(path)
+            upgrade(str(path))
         started.append(Server(path, environment).start())
         return started[-1]
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from starlette.routing import Router
@@ -22,6 +23,8 @@ from healthreports.service.tokens import authenticate as authenticate_token
 from healthreports.settings import BadSetting, Settings
 from healthreports.store.database import Database
 from healthreports.store.select import SELECTIONS
+from healthreports.store.sqlite import SqliteDatabase
+from healthreports.store.upgrade import is_server
 from healthreports.web.oidc import Provider
 from healthreports.web.pages import page_routes
 from healthreports.web.session import with_session
@@ -33,8 +36,19 @@ def now() -> Instant:
 
 
 def open_database(settings: Settings) -> Database:
-    """The database that the settings name."""
-    return Database(settings.database_path, settings.busy_timeout_s)
+    """The database that the settings name: a SQLite file, or PostgreSQL at an address."""
+    if is_server(settings.database):
+        from healthreports.store.postgres import (  # noqa: PLC0415  not read where there is none
+            PostgresDatabase,
+        )
+
+        return PostgresDatabase(
+            settings.database,
+            settings.read_database,
+            settings.busy_timeout_s,
+            settings.time_limit_s,
+        )
+    return SqliteDatabase(Path(settings.database), settings.busy_timeout_s)
 
 
 def build(settings: Settings, origin: str) -> ASGIApp:

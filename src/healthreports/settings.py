@@ -5,7 +5,6 @@ The only reader of `os.environ`.
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
@@ -29,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What can be set. The README has this table; a test holds the two together."""
 
     database: str = "healthreports.sqlite3"
+    read_database: str = ""
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
     body_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_BODY_LIMIT_BYTES
@@ -44,11 +44,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     oidc_client_id: str = ""
     oidc_client_secret: str = ""  # has no flag: a command line is seen by every program
     oidc_name: str = "your organisation"
-
-    @property
-    def database_path(self) -> Path:
-        """Where the embedded database lies."""
-        return Path(self.database)
 
 
 class BadSetting(Exception):

@@ -68,7 +68,6 @@ def actor(permission: str) -> Actor:
         user_id=7,
         account_id=3,
         permission=AccountPermission(permission),
-        account_version=1,
         token_id=1,
         scopes=frozenset(Scope),
         last_used_at=None,

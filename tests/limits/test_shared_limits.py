@@ -50,7 +50,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Ser
     """Two servers on one database that count in one Valkey, each by another name for it."""
     folder = tmp_path_factory.mktemp("pair")
     path = folder / "test.sqlite3"
-    upgrade(path)
+    upgrade(str(path))
     settings = {TOKEN_LIMIT: "200", ADDRESS_LIMIT: "20", PROXIES: "127.0.0.1"}
     with Valkey(folder) as valkey:
         first, second = (

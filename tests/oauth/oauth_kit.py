@@ -24,6 +24,7 @@ from healthreports.settings import Settings
 from healthreports.store import credentials
 from healthreports.store.database import Database
 from healthreports.store.upgrade import upgrade
+from raw import execute
 
 PASSWORD = "correct horse battery"
 REDIRECT = "https://app.example.org/cb"
@@ -271,10 +272,9 @@ class Site:
     def age(self, table: str, column: str, secret: str, seconds: int) -> None:
         """Let time pass for what a secret stands for."""
         hashed = "code_hash" if table == "oauth_grants" else "secret_hash"
-        statement = f"UPDATE {table} SET {column} = {column} - ? WHERE {hashed} = ?"
-        with closing(sqlite3.connect(self.server.database)) as connection, connection:
-            changed = connection.execute(statement, (seconds * 1_000_000, hash_of(secret)))
-            assert changed.rowcount == 1
+        statement = f"UPDATE {table} SET {column} = {column} - ? WHERE {hashed} = ? RETURNING 1"
+        changed = execute(self.server.database, statement, seconds * 1_000_000, hash_of(secret))
+        assert changed == [(1,)]
 
 
 @cache
@@ -293,7 +293,7 @@ def _rows(connection: sqlite3.Connection, table: str) -> list[tuple]:
 def serving(folder: Path) -> Iterator[Server]:
     """A server for one module, which believes a proxy on this machine; it may not fail inside."""
     path = folder / "oauth.sqlite3"
-    upgrade(path)
+    upgrade(str(path))
     running = Server(path, {"HEALTHREPORTS_TRUSTED_PROXIES": "127.0.0.1"}).start()
     yield running
     said = running.stop()

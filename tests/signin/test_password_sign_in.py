@@ -47,7 +47,7 @@ def elsewhere() -> str:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     path = tmp_path_factory.mktemp("passwords") / "test.sqlite3"
-    upgrade(path)
+    upgrade(str(path))
     server = Server(path, {"HEALTHREPORTS_TRUSTED_PROXIES": "127.0.0.1"}).start()
     yield server
     errors = server.stop()

@@ -171,7 +171,7 @@ def assert_refused(page: httpx.Response, at: httpx.Client, *says: str) -> None:
 def first_words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What a server with a provider writes to standard error, from its start to its end."""
     path = tmp_path_factory.mktemp("words") / "test.sqlite3"
-    upgrade(path)
+    upgrade(str(path))
     settings = settings_for("http://127.0.0.1:9") | {"HEALTHREPORTS_DATABASE": str(path)}
     with subprocess.Popen(
         [sys.executable, "-m", "healthreports", "serve", "--port", "0"],
@@ -209,7 +209,7 @@ def settings_for(issuer: str, client_id: str = CLIENT, secret: str = SECRET) -> 
 @pytest.fixture(scope="module")
 def site(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     path = tmp_path_factory.mktemp("site") / "test.sqlite3"
-    upgrade(path)
+    upgrade(str(path))
     server = Server(path, settings_for(provider.issuer)).start()
     provider.serves(server)
     yield Site(server, provider)

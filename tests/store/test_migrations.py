@@ -10,7 +10,7 @@ from healthreports.core.model import Instant
 from healthreports.core.vocabulary import AccountPermission, Kind
 from healthreports.service import tokens
 from healthreports.store import people
-from healthreports.store.database import Database
+from healthreports.store.sqlite import SqliteDatabase
 from healthreports.store.upgrade import WrongSchema, demand_current, upgrade
 
 THEN = 1_700_000_000_000_000
@@ -18,7 +18,7 @@ THEN = 1_700_000_000_000_000
 
 def at_0001(path: Path) -> None:
     """A database as the first version left it, with something in every table."""
-    upgrade(path, "0001")
+    upgrade(str(path), "0001")
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(
             f"""
@@ -43,17 +43,17 @@ def test_everything_is_there_after_the_upgrade(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite3"
     at_0001(path)
     with pytest.raises(WrongSchema):
-        demand_current(path)
-    upgrade(path)
-    demand_current(path)
-    database = Database(path, 1.0)
+        demand_current(str(path))
+    upgrade(str(path))
+    demand_current(str(path))
+    database = SqliteDatabase(path, 1.0)
     bob = database.read_here(lambda tx: tokens.authenticate(tx, "hr_x", Instant(THEN)))
     assert (bob.user_id, bob.permission) == (2, AccountPermission.COLLABORATOR)
     assert bob.scopes == tokens.ALL_SCOPES
-    place = database.read_here(lambda tx: people.participation(tx, 3, 2))
+    place = database.read_here(lambda tx: people.participation(tx, 1, 3, 2))
     assert place is not None
     assert (place.side, place.permission, place.team_lead) == ("provider", "edit", False)
-    workspace = database.read_here(lambda tx: people.workspace(tx, 3))
+    workspace = database.read_here(lambda tx: people.workspace(tx, 1, 3))
     assert workspace is not None
     assert (workspace.title, workspace.archived, workspace.start_date) == ("W", True, "2026-01-01")
     assert workspace.clients_see_status_reports is False
@@ -79,9 +79,9 @@ def test_a_failed_upgrade_leaves_the_database_as_it_was(tmp_path: Path) -> None:
         raw.execute("CREATE TABLE new_participations (x)")
         raw.commit()
     with pytest.raises(WrongSchema):
-        upgrade(path)
+        upgrade(str(path))
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("DROP TABLE new_participations")
         assert list(raw.iterdump()) == before
-    upgrade(path)
-    demand_current(path)
+    upgrade(str(path))
+    demand_current(str(path))

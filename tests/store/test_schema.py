@@ -12,18 +12,18 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 import healthreports.store
-from healthreports.store.database import connect
 from healthreports.store.schema import SCHEMA_REVISION, metadata
+from healthreports.store.sqlite import connect
 from healthreports.store.upgrade import upgrade
 
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     path = tmp_path / "x.sqlite3"
-    upgrade(path)
+    upgrade(str(path))
     connection = connect(path, 1.0)
     connection.executescript(
-        "INSERT INTO accounts VALUES (1, 'A', 0, 0);"
+        "INSERT INTO accounts VALUES (1, 'A', 0);"
         "INSERT INTO users VALUES (1, 1, 'U', 'u@x.org', NULL, NULL, 0);"
         "INSERT INTO workspaces VALUES (1, 1, 1, 'W', NULL, 0, 'invitation', 0, NULL, NULL, 0, 0);"
     )
@@ -33,7 +33,7 @@ def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 def test_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite3"
-    upgrade(path)
+    upgrade(str(path))
     engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -71,8 +71,9 @@ def test_the_newest_migration_is_the_one_the_server_asks_for() -> None:
 
 
 REPORT = (
-    "INSERT INTO status_reports (account_id, workspace_id, creator_id, color, description, "
-    "{columns} created_at, updated_at) VALUES (1, {workspace}, 1, '{color}', 'D', {values} 0, 0)"
+    "INSERT INTO status_reports (account_id, id, workspace_id, creator_id, color, description, "
+    "{columns} created_at, updated_at) "
+    "VALUES (1, {id}, {workspace}, 1, '{color}', 'D', {values} 0, 0)"
 )
 
 
@@ -89,30 +90,22 @@ REPORT = (
 def test_the_database_refuses_what_the_rules_refuse(
     raw: sqlite3.Connection, workspace: int, color: str, columns: str, values: str
 ) -> None:
-    right = REPORT.format(workspace=1, color="red", columns="", values="")
+    right = REPORT.format(id=1, workspace=1, color="red", columns="", values="")
     raw.execute(right)
-    wrong = REPORT.format(workspace=workspace, color=color, columns=columns, values=values)
+    wrong = REPORT.format(id=2, workspace=workspace, color=color, columns=columns, values=values)
     with pytest.raises(sqlite3.IntegrityError):
         raw.execute(wrong)
 
 
 def test_one_reference_for_each_service_of_a_subject(raw: sqlite3.Connection) -> None:
     insert = (
-        "INSERT INTO external_references (account_id, workspace_id, subject_type, subject_id, "
+        "INSERT INTO external_references (account_id, id, workspace_id, subject_type, subject_id, "
         "service_name, service_model, service_model_ref, status, created_at, updated_at) "
-        "VALUES (1, 1, 'Workspace', 1, 's', 'm', 'r', 'successful', 0, 0)"
+        "VALUES (1, ?, 1, 'Workspace', 1, 's', 'm', 'r', 'successful', 0, 0)"
     )
-    raw.execute(insert)
+    raw.execute(insert, (1,))
     with pytest.raises(sqlite3.IntegrityError):
-        raw.execute(insert)
-
-
-def test_an_id_is_never_given_out_again(raw: sqlite3.Connection) -> None:
-    insert = REPORT.format(workspace=1, color="red", columns="", values="") + " RETURNING id"
-    [[first]] = raw.execute(insert).fetchall()
-    raw.execute("DELETE FROM status_reports")
-    [[second]] = raw.execute(insert).fetchall()
-    assert second > first
+        raw.execute(insert, (2,))
 
 
 def test_a_commit_waits_for_the_disk(raw: sqlite3.Connection) -> None:

@@ -12,11 +12,17 @@ import pytest
 from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Instant
 from healthreports.store import people
-from healthreports.store.database import Database
+from healthreports.store.sqlite import SqliteDatabase
 from healthreports.store.upgrade import upgrade
-from healthreports.store.writer import MOST_TOGETHER, Writer
+from healthreports.store.writer import MOST_TOGETHER, Lock, Writer
 
 WAIT_S = 5
+ONE, OTHER = 1, 2
+EVERYTHING = None
+
+
+def begin(connection: sqlite3.Connection, _lock: Lock) -> None:
+    connection.execute("BEGIN IMMEDIATE")
 
 
 class Watched(sqlite3.Connection):
@@ -46,7 +52,7 @@ def connection() -> Iterator[Watched]:
 
 @pytest.fixture
 def writer(connection: Watched) -> Iterator[Writer]:
-    made = Writer(lambda: connection)
+    made = Writer(lambda: connection, begin)
     yield made
     made.close()
 
@@ -78,9 +84,9 @@ def together(writer: Writer, *runs: Callable) -> list[Future]:
         begun.set()
         assert go_on.wait(WAIT_S)
 
-    writer.submit(keep_busy)
+    writer.submit(keep_busy, ONE)
     assert begun.wait(WAIT_S)
-    waiting = [writer.submit(run) for run in runs]
+    waiting = [writer.submit(run, ONE) for run in runs]
     go_on.set()
     return waiting
 
@@ -113,8 +119,8 @@ def test_nobody_is_told_before_the_commit(writer: Writer, connection: Watched) -
         told.extend(one.done() for one in waiting)
 
     begun = threading.Event()
-    waiting = [writer.submit(lambda _: begun.wait(WAIT_S)), writer.submit(fail)]
-    looked = writer.submit(look)
+    waiting = [writer.submit(lambda _: begun.wait(WAIT_S), ONE), writer.submit(fail, ONE)]
+    looked = writer.submit(look, ONE)
     begun.set()
     looked.result(WAIT_S)
     assert told == [False, False]
@@ -128,7 +134,7 @@ def test_a_commit_that_fails_is_told_to_all_and_keeps_nothing(
     for one in together(writer, note("a"), fail, note("b")):
         with pytest.raises(sqlite3.OperationalError, match="disk"):
             one.result(WAIT_S)
-    assert writer.submit(note("later")).result(WAIT_S) == ["later"]
+    assert writer.submit(note("later"), ONE).result(WAIT_S) == ["later"]
 
 
 def test_a_transaction_that_the_database_gave_up_is_told_to_all(
@@ -141,15 +147,15 @@ def test_a_transaction_that_the_database_gave_up_is_told_to_all(
     for one in together(writer, note("a"), give_up):
         with pytest.raises(sqlite3.OperationalError, match="full"):
             one.result(WAIT_S)
-    assert writer.submit(note("later")).result(WAIT_S) == ["later"]
+    assert writer.submit(note("later"), ONE).result(WAIT_S) == ["later"]
     assert words(connection) == ["later"]
 
 
 def test_who_gives_up_while_it_waits_is_left_out(writer: Writer, connection: Watched) -> None:
     begun, go_on = threading.Event(), threading.Event()
-    writer.submit(lambda _: (begun.set(), go_on.wait(WAIT_S)))
+    writer.submit(lambda _: (begun.set(), go_on.wait(WAIT_S)), ONE)
     assert begun.wait(WAIT_S)
-    given_up, kept = writer.submit(note("given up")), writer.submit(note("kept"))
+    given_up, kept = writer.submit(note("given up"), ONE), writer.submit(note("kept"), ONE)
     assert given_up.cancel()
     go_on.set()
     assert kept.result(WAIT_S) == ["kept"]
@@ -158,17 +164,34 @@ def test_who_gives_up_while_it_waits_is_left_out(writer: Writer, connection: Wat
     assert words(connection) == ["kept"]
 
 
+def test_only_what_is_under_one_lock_shares_a_commit(writer: Writer, connection: Watched) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    writer.submit(lambda _: (begun.set(), go_on.wait(WAIT_S)), ONE)
+    assert begun.wait(WAIT_S)
+    waiting = [
+        writer.submit(note(f"{lock} {number}"), lock)
+        for number in range(2)
+        for lock in (OTHER, EVERYTHING, ONE)
+    ]
+    go_on.set()
+    for one in waiting:
+        one.result(WAIT_S)
+    # The first has those under its lock with it; then each in its turn.
+    assert words(connection) == ["1 0", "1 1", "2 0", "2 1", "None 0", "None 1"]
+    assert connection.commits == 4
+
+
 def test_closing_waits_for_what_was_submitted(connection: Watched) -> None:
-    writer = Writer(lambda: connection)
+    writer = Writer(lambda: connection, begin)
     waiting = together(writer, note("a"), note("b"))
     writer.close()
     assert [one.result(0) for one in waiting] == [["a"], ["a", "b"]]
     with pytest.raises(RuntimeError):
-        writer.submit(note("too late"))
+        writer.submit(note("too late"), ONE)
 
 
 def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
-    database = Database(tmp_path / "nowhere.sqlite3", 1.0)
+    database = SqliteDatabase(tmp_path / "nowhere.sqlite3", 1.0)
     for _ in range(2):
         with pytest.raises(StorageUnavailable):
             database.write_here(lambda _: None)
@@ -177,8 +200,8 @@ def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 
 def test_concurrent_writes_of_one_server_are_all_kept(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite3"
-    upgrade(path)
-    database = Database(path, 1.0)
+    upgrade(str(path))
+    database = SqliteDatabase(path, 1.0)
 
     async def write_all() -> None:
         await asyncio.gather(

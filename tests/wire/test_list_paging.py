@@ -1,5 +1,3 @@
-import contextlib
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,7 +6,9 @@ from sharing import open_account
 
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure
+from healthreports.store import tally
 from healthreports.store.database import Database
+from raw import execute
 
 TOTAL = 45
 BEYOND = 2**63
@@ -378,11 +378,12 @@ def test_ties_go_by_id_ascending(
     account: Account, server: Server, name: str, direction: str
 ) -> None:
     ids = [account.report() for _ in range(6)]
-    with contextlib.closing(sqlite3.connect(server.database)) as connection, connection:
-        connection.execute(
-            "UPDATE status_reports SET created_at = 0, updated_at = 0 WHERE account_id = ?",
-            [account.id],
-        )
+    execute(
+        server.database,
+        "UPDATE status_reports SET created_at = 0, updated_at = 0 WHERE account_id = ?",
+        account.id,
+    )
+    account.database.write_here(tally.rebuild)
     params = {"order": f"{name}:{direction}"}
     assert_envelope(account.api.get("/status_reports", params=params), "status_reports", ids)
     for number in (1, 2, 3):

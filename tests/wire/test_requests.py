@@ -1,7 +1,6 @@
 import contextlib
 import re
 import socket
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from sharing import open_account
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure, assert_stamped, only_record
 from healthreports.store.database import Database
+from raw import execute
 
 MIB = 1024 * 1024
 FORM = "application/x-www-form-urlencoded"
@@ -242,10 +242,11 @@ def test_an_expired_token_gets_401(account: Account, server: Server) -> None:
     token_id, secret = new_token(account, server)
     with server.client(secret) as api:
         assert api.get("/users/me").status_code == 200
-        with contextlib.closing(sqlite3.connect(server.database)) as connection, connection:
-            connection.execute(
-                "UPDATE tokens SET expires_at = created_at - 1 WHERE id = ?", [token_id]
-            )
+        execute(
+            server.database,
+            "UPDATE tokens SET expires_at = created_at - 1 WHERE id = ?",
+            int(token_id),
+        )
         assert_no_token(api.get("/users/me"))
 
 

@@ -23,7 +23,7 @@ def write(settings: Settings, work: Callable[[Transaction, Instant], T]) -> T:
     """What `work` returns, once it is on disk. Raises WrongSchema, and what `work` raises."""
     from healthreports.app import now, open_database  # noqa: PLC0415  as for serve
 
-    demand_current(settings.database_path)
+    demand_current(settings.database)
     database = open_database(settings)
     try:
         return database.write_here(lambda tx: work(tx, now()))
@@ -51,7 +51,7 @@ def command(
     )
     parser.set_defaults(run=run)
     if database:
-        parser.add_argument("--database", metavar="FILE", help="the SQLite file")
+        parser.add_argument("--database", metavar="FILE", help="the SQLite file, or postgresql://…")
     return parser
 
 

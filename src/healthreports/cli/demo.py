@@ -1,6 +1,7 @@
 """The demonstration: a database with the sample portfolio, a token for each role, a server."""
 
 import secrets
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from healthreports.app import now, open_database
@@ -11,7 +12,7 @@ from healthreports.service import people, tokens
 from healthreports.service.sign_in import set_password
 from healthreports.settings import Settings
 from healthreports.store.database import Transaction
-from healthreports.store.upgrade import WrongSchema, upgrade
+from healthreports.store.upgrade import WrongSchema, is_server, shown, upgrade
 
 _PURPOSE: Final = "demo"
 
@@ -25,12 +26,12 @@ class Secrets(NamedTuple):
 
 def demo(settings: Settings) -> int:
     """Prepare, print and serve. Returns the exit code. Raises WrongSchema, OSError."""
-    path = settings.database_path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    upgrade(path)
+    if not is_server(settings.database):
+        Path(settings.database).parent.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.database)
     listening = listen(settings)
     made = prepare(settings)
-    greeting = _greeting(address(settings, listening), str(path), made)
+    greeting = _greeting(address(settings, listening), shown(settings.database), made)
     return run(settings, listening, lambda: print(greeting, flush=True))
 
 
@@ -44,7 +45,8 @@ def prepare(settings: Settings) -> Secrets:
         return database.write_here(_prepare)
     except Invalid as error:
         raise WrongSchema(
-            f"{settings.database} holds other data; the demonstration wants a database of its own"
+            f"{shown(settings.database)} holds other data; "
+            "the demonstration wants a database of its own"
         ) from error
     finally:
         database.close()

@@ -17,7 +17,7 @@ from healthreports.contract.failure import failure_of
 from healthreports.contract.openapi import document_bytes
 from healthreports.core.errors import HealthReportsError
 from healthreports.settings import BadSetting, Settings, load
-from healthreports.store.upgrade import WrongSchema, upgrade
+from healthreports.store.upgrade import WrongSchema, shown, upgrade
 
 # Where the demonstration keeps its database unless it is told otherwise.
 DEMO_DATABASE: Final = "var/demo.sqlite3"
@@ -59,8 +59,8 @@ def _demo(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def _upgrade(settings: Settings, _options: argparse.Namespace) -> None:
-    upgrade(settings.database_path)
-    print(f"{settings.database} is ready")
+    upgrade(settings.database)
+    print(f"{shown(settings.database)} is ready")
 
 
 def _openapi(_settings: Settings, options: argparse.Namespace) -> None:
@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serving_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="the port to listen on (default: 8000, 0: any free one)")
+    parser.add_argument("--read-database", help="a replica of the database, to read from")
     parser.add_argument("--body-limit-bytes", help="the largest body read (default: 1 MiB)")
     parser.add_argument("--time-limit-s", help="how long a request may take (default: 180)")
     parser.add_argument("--busy-timeout-s", help="how long to wait for the database (default: 5)")

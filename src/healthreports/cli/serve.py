@@ -23,7 +23,7 @@ def serve(settings: Settings) -> int:
 
     Raises WrongSchema when the database is not ready, OSError when the port cannot be had.
     """
-    demand_current(settings.database_path)
+    demand_current(settings.database)
     listening = listen(settings)
     says = f"healthreports listens on {address(settings, listening)}"
     return run(settings, listening, lambda: print(says, file=sys.stderr, flush=True))

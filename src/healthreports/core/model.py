@@ -172,15 +172,13 @@ class RefreshToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Actor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who calls: the user that a token, or a session in the browser, stands for.
 
-    `token_id` is None for a session. `account_version` counts the writes of the account; what was
-    remembered at one version holds as long as the version does. `scopes` narrow what the user may
-    do, `last_used_at` is when the token was used, give or take an hour.
+    `token_id` is None for a session. `scopes` narrow what the user may do, `last_used_at` is when
+    the token was used, give or take an hour.
     """
 
     user_id: int
     account_id: int
     permission: AccountPermission
-    account_version: int
     token_id: int | None
     scopes: frozenset[Scope]
     last_used_at: Instant | None

@@ -115,7 +115,6 @@ def _administrator(user: User) -> Actor:
         user_id=user.id,
         account_id=user.account_id,
         permission=AccountPermission.ADMINISTRATOR,
-        account_version=0,
         token_id=0,
         scopes=frozenset(Scope),
         last_used_at=None,

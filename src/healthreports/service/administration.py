@@ -49,7 +49,7 @@ def create_workspace(tx: Transaction, actor: Actor, sent: Sent, now: Instant) ->
     assert draft.title is not UNSET
     creator = cast("User", visible(tx, actor, Kind.USERS, actor.user_id))
     workspace_id = management.create_workspace(tx, creator, draft.title, now)
-    workspace = people.workspace(tx, workspace_id)
+    workspace = people.workspace(tx, actor.account_id, workspace_id)
     assert workspace is not None
     people.replace_workspace(tx, replace(workspace, **values_sent(draft)))
     admin = ParticipationPermission.ADMIN

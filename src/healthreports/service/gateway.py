@@ -75,6 +75,8 @@ class Gateway:
         Where `work` raises, nothing of it is kept.
         """
         now = self._clock()
+        # In whose account it writes is asked before, since that is what a write locks.
+        before = await self._database.read(lambda tx: self._authenticate(tx, secret, now))
 
         def as_actor(tx: Transaction) -> T:
             actor = self._authenticate(tx, secret, now)
@@ -83,7 +85,7 @@ class Gateway:
                 tokens.note_use(tx, actor, now)
             return work(tx, actor, now)
 
-        return await self._database.write(as_actor)
+        return await self._database.write(as_actor, before.account_id)
 
     async def write_unnamed(self, work: Callable[[Transaction, Instant], T]) -> T:
         """What `work` returns, once it is on disk, for a caller who proves itself in another way.
@@ -97,6 +99,8 @@ class Gateway:
         # Where it cannot be noted now, the next use is news as well.
         try:
             with suppress(StorageUnavailable):
-                await self._database.write(lambda tx: tokens.note_use(tx, actor, now))
+                await self._database.write(
+                    lambda tx: tokens.note_use(tx, actor, now), actor.account_id
+                )
         finally:
             del self._noting[actor.token_id]

@@ -21,7 +21,7 @@ from healthreports.store.database import Transaction
 
 def find(tx: Transaction, actor: Actor, query: Query) -> Page:
     """One page of what `actor` may see. Contract: 4."""
-    return records.page(tx, query, reach(actor), actor.account_version)
+    return records.page(tx, query, reach(actor), people.version(tx, actor.account_id))
 
 
 def get(tx: Transaction, actor: Actor, query: Query) -> Page:
@@ -72,7 +72,7 @@ def demand(
 
     `report` is the one that the action is about. Contract: 5.2, 6.
     """
-    workspace = people.workspace(tx, workspace_id)
+    workspace = people.workspace(tx, actor.account_id, workspace_id)
     assert workspace is not None  # it is seen
     demand_in(tx, actor, action, workspace, report)
 
@@ -85,6 +85,6 @@ def demand_in(
     report: StatusReport | None = None,
 ) -> None:
     """`demand` for a workspace that is at hand."""
-    participation = people.participation(tx, workspace.id, actor.user_id)
+    participation = people.participation(tx, workspace.account_id, workspace.id, actor.user_id)
     if not may(actor, action, workspace, participation, report):
         raise Forbidden(IN_ARCHIVE if workspace.archived else NEEDS[action])

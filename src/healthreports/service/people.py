@@ -137,10 +137,9 @@ def join(
 
     Raises Invalid.
     """
-    workspace = people.workspace(tx, workspace_id)
-    if workspace is None or workspace.account_id != user.account_id:
+    if people.workspace(tx, user.account_id, workspace_id) is None:
         raise Invalid([Problem("workspace_id", Fault.UNKNOWN_OBJECT)])
-    if people.participation(tx, workspace_id, user.id) is not None:
+    if people.participation(tx, user.account_id, workspace_id, user.id) is not None:
         raise Invalid([Problem("user_id", Fault.TAKEN)])
     return people.insert_participation(
         tx,
@@ -200,9 +199,11 @@ def change_membership(tx: Transaction, changed: AccountMembership, now: Instant)
 
 
 def _workspace(tx: Transaction, workspace_id: int) -> Workspace:
-    workspace = people.workspace(tx, workspace_id)
-    if workspace is None:
+    account_id = people.account_of_workspace(tx, workspace_id)
+    if account_id is None:
         raise Invalid([Problem("workspace_id", Fault.UNKNOWN_OBJECT)])
+    workspace = people.workspace(tx, account_id, workspace_id)
+    assert workspace is not None  # it was just there
     return workspace
 
 

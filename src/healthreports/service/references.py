@@ -50,13 +50,14 @@ def attach(tx: Transaction, subject: Referable, draft: ReferenceDraft, now: Inst
     """
     sent = values_sent(draft)
     subject_type = _type_of(subject)
-    known = references.of_service(tx, subject_type, subject.id, sent["service_name"])
+    having = references.of_subject(tx, subject.account_id, subject_type, subject.id)
+    known = next((one for one in having if one.service_name == sent["service_name"]), None)
     if known is None:
-        return references.insert(tx, _new_reference(subject, sent, now))
+        return references.put(tx, having, _new_reference(subject, sent, now))
     changed = replace(known, **sent)
     updated_at = known.updated_at if changed == known else now
-    references.replace(tx, replace(changed, updated_at=updated_at, last_synced_at=now))
-    return known.id
+    changed = replace(changed, updated_at=updated_at, last_synced_at=now)
+    return references.put(tx, having, changed)
 
 
 def delete(tx: Transaction, actor: Actor, reference_id: int) -> None:
@@ -65,7 +66,7 @@ def delete(tx: Transaction, actor: Actor, reference_id: int) -> None:
     reference = cast("ExternalReference", found)
     kind = SUBJECT_KINDS[reference.subject_type]
     _demand_change(tx, actor, cast("Referable", visible(tx, actor, kind, reference.subject_id)))
-    references.delete_one(tx, reference.id)
+    references.delete_one(tx, reference)
     people.touch(tx, actor.account_id)
 
 

@@ -34,8 +34,7 @@ def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
         demand_in(tx, actor, Action.CREATE_REPORT, workspace)
     if problems or workspace is None:
         raise Invalid(problems)
-    report = _new_report(actor, workspace, draft, now)
-    report = replace(report, id=reports.insert(tx, report))
+    [report] = reports.insert(tx, actor.account_id, [_new_report(actor, workspace, draft, now)])
     _attach(tx, report, draft.reference, now)
     people.touch(tx, actor.account_id)
     return report.id
@@ -59,7 +58,7 @@ def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Insta
         details=report.details if draft.details is UNSET else draft.details,
     )
     if changed != report:
-        reports.replace(tx, replace(changed, updater_id=actor.user_id, updated_at=now))
+        reports.replace(tx, report, replace(changed, updater_id=actor.user_id, updated_at=now))
     _attach(tx, report, draft.reference, now)
     people.touch(tx, actor.account_id)
     return report.id
@@ -69,7 +68,7 @@ def delete(tx: Transaction, actor: Actor, report_id: int) -> None:
     """Delete a report and its external references. Raises NotFound, Forbidden. Contract: 5.5."""
     report = cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
     demand(tx, actor, Action.CHANGE_REPORT, report.workspace_id, report)
-    reports.delete_with_references(tx, report_id)
+    reports.delete_with_references(tx, report)
     people.touch(tx, actor.account_id)
 
 

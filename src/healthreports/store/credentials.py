@@ -6,10 +6,11 @@ from sqlalchemy import bindparam, delete, select, update
 
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import Scope
-from healthreports.store.database import Transaction, compiled, insertion
+from healthreports.store.database import Transaction
 from healthreports.store.people import actor_by
 from healthreports.store.schema import identities, passwords, sessions, signing_keys
 from healthreports.store.select import PERMISSIONS
+from healthreports.store.statement import compiled, insertion
 
 _PASSWORD: Final = compiled(
     select(passwords.c.hash).where(passwords.c.user_id == bindparam("of_user"))
@@ -89,14 +90,13 @@ def insert_identity(  # noqa: PLR0917  one row
 
 def actor_of_session(tx: Transaction, secret_hash: str, now: Instant) -> Actor | None:
     """Who is signed in by the session with that hash; None when nobody is any more."""
-    row = tx.row(_ACTOR, {"secret_hash": secret_hash})
-    if row is None or row[4] <= now:
+    row = tx.recall(_ACTOR, {"secret_hash": secret_hash})
+    if row is None or row[3] <= now:
         return None
     return Actor(
         user_id=row[0],
         account_id=row[1],
         permission=PERMISSIONS[row[2]],
-        account_version=row[3],
         token_id=None,
         scopes=_EVERY_SCOPE,
         last_used_at=now,

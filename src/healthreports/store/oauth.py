@@ -10,13 +10,14 @@ import msgspec
 from sqlalchemy import ColumnElement, Table, bindparam, delete, or_, select, update
 
 from healthreports.core.model import Application, Grant, Instant, RefreshToken
-from healthreports.store.database import Row, Transaction, compiled, insertion, named, replacement
+from healthreports.store.database import Row, Transaction
 from healthreports.store.schema import (
     oauth_applications,
     oauth_grants,
     oauth_refresh_tokens,
     tokens,
 )
+from healthreports.store.statement import compiled, insertion, named, replacement
 from healthreports.store.tokens import scopes_of, scopes_text
 
 

@@ -13,15 +13,17 @@ from healthreports.core.model import (
     Workspace,
 )
 from healthreports.core.vocabulary import AccountPermission, Kind
-from healthreports.store.database import Transaction, compiled, deletion, insertion, replacement
+from healthreports.store.database import Transaction
 from healthreports.store.schema import (
     account_memberships,
+    account_versions,
     accounts,
     participations,
     users,
     workspaces,
 )
 from healthreports.store.select import SELECTIONS
+from healthreports.store.statement import compiled, deletion, insertion, one_row, replacement
 
 _INSERT_ACCOUNT: Final = insertion(accounts)
 _INSERT_USER: Final = insertion(users)
@@ -47,10 +49,16 @@ _DELETE_PARTICIPATION: Final = deletion(participations)
 _REPLACE_MEMBERSHIP: Final = replacement(
     account_memberships, ("permission", "updated_at", "disabled_at")
 )
+_INSERT_VERSION: Final = insertion(account_versions)
 _TOUCH: Final = compiled(
-    update(accounts)
-    .where(accounts.c.id == bindparam("row_id"))
-    .values(version=accounts.c.version + 1)
+    update(account_versions)
+    .where(account_versions.c.account_id == bindparam("of_account"))
+    .values(version=account_versions.c.version + 1)
+)
+_VERSION: Final = compiled(
+    select(account_versions.c.version).where(
+        account_versions.c.account_id == bindparam("of_account")
+    )
 )
 _ACCOUNTS: Final = compiled(select(accounts.c.id, accounts.c.title).order_by(accounts.c.id))
 _ACCOUNT_TITLE: Final = compiled(
@@ -77,10 +85,16 @@ _USER: Final = compiled(
     select(*SELECTIONS[Kind.USERS].columns).where(users.c.id == bindparam("row_id"))
 )
 _WORKSPACE: Final = compiled(
-    select(*SELECTIONS[Kind.WORKSPACES].columns).where(workspaces.c.id == bindparam("row_id"))
+    select(*SELECTIONS[Kind.WORKSPACES].columns).where(
+        workspaces.c.account_id == bindparam("of_account"), workspaces.c.id == bindparam("row_id")
+    )
+)
+_ACCOUNT_OF_WORKSPACE: Final = compiled(
+    select(workspaces.c.account_id).where(workspaces.c.id == bindparam("row_id"))
 )
 _PARTICIPATION: Final = compiled(
     select(*SELECTIONS[Kind.PARTICIPATIONS].columns).where(
+        participations.c.account_id == bindparam("of_account"),
         participations.c.workspace_id == bindparam("workspace_id"),
         participations.c.user_id == bindparam("user_id"),
     )
@@ -90,18 +104,16 @@ _PARTICIPATION: Final = compiled(
 def actor_by(proof: Table, *columns: ColumnElement[Any]) -> Select[Any]:
     """The SELECT of whom a row of `proof` with a `secret_hash` stands for, unless disabled.
 
-    The user's id, account, permission and the account's version, then `columns` of `proof`.
+    The user's id, account and permission, then `columns` of `proof`.
     """
     return (
         select(
             users.c.id,
             users.c.account_id,
             account_memberships.c.permission,
-            accounts.c.version,
             *columns,
         )
         .join_from(proof, users, proof.c.user_id == users.c.id)
-        .join(accounts, users.c.account_id == accounts.c.id)
         .join(account_memberships, account_memberships.c.user_id == users.c.id)
         .where(
             proof.c.secret_hash == bindparam("secret_hash"),
@@ -112,12 +124,21 @@ def actor_by(proof: Table, *columns: ColumnElement[Any]) -> Select[Any]:
 
 def touch(tx: Transaction, account_id: int) -> None:
     """Note that something in the account changed, so that what was remembered no longer holds."""
-    tx.rows(_TOUCH, {"row_id": account_id})
+    tx.rows(_TOUCH, {"of_account": account_id})
+
+
+def version(tx: Transaction, account_id: int) -> int:
+    """How often something in the account has changed: what was counted at one version holds."""
+    row = tx.recall(_VERSION, {"of_account": account_id})
+    assert row is not None  # an account is never stored without one
+    return int(row[0])
 
 
 def insert_account(tx: Transaction, title: str, now: Instant) -> int:
     """Store a new account. Returns its id."""
-    return _inserted(tx.rows(_INSERT_ACCOUNT, {"title": title, "version": 0, "created_at": now}))
+    account_id = _inserted(tx.rows(_INSERT_ACCOUNT, {"title": title, "created_at": now}))
+    tx.rows(_INSERT_VERSION, {"account_id": account_id, "version": 0})
+    return account_id
 
 
 def account_title(tx: Transaction, account_id: int) -> str:
@@ -151,33 +172,35 @@ def replace_membership(tx: Transaction, changed: AccountMembership) -> None:
 
 def insert_workspace(tx: Transaction, new: Workspace) -> int:
     """Store a new workspace, whose `id` is not used. Returns the id it was given."""
-    workspace_id = _inserted(tx.rows(_INSERT_WORKSPACE, msgspec.structs.asdict(new)))
+    [workspace_id] = tx.new_ids("workspaces", 1)
+    tx.rows(_INSERT_WORKSPACE, msgspec.structs.asdict(new) | {"id": workspace_id})
     touch(tx, new.account_id)
     return workspace_id
 
 
 def replace_workspace(tx: Transaction, changed: Workspace) -> None:
     """Store a workspace in place of what had its id."""
-    tx.rows(_REPLACE_WORKSPACE, msgspec.structs.asdict(changed) | {"row_id": changed.id})
+    tx.rows(_REPLACE_WORKSPACE, msgspec.structs.asdict(changed) | one_row(changed))
     touch(tx, changed.account_id)
 
 
 def insert_participation(tx: Transaction, new: Participation) -> int:
     """Store a new participation, whose `id` is not used. Returns the id it was given."""
-    participation_id = _inserted(tx.rows(_INSERT_PARTICIPATION, msgspec.structs.asdict(new)))
+    [participation_id] = tx.new_ids("participations", 1)
+    tx.rows(_INSERT_PARTICIPATION, msgspec.structs.asdict(new) | {"id": participation_id})
     touch(tx, new.account_id)
     return participation_id
 
 
 def replace_participation(tx: Transaction, changed: Participation) -> None:
     """Store a participation in place of what had its id."""
-    tx.rows(_REPLACE_PARTICIPATION, msgspec.structs.asdict(changed) | {"row_id": changed.id})
+    tx.rows(_REPLACE_PARTICIPATION, msgspec.structs.asdict(changed) | one_row(changed))
     touch(tx, changed.account_id)
 
 
 def delete_participation(tx: Transaction, gone: Participation) -> None:
     """Delete a participation."""
-    tx.rows(_DELETE_PARTICIPATION, {"row_id": gone.id})
+    tx.rows(_DELETE_PARTICIPATION, one_row(gone))
     touch(tx, gone.account_id)
 
 
@@ -198,15 +221,24 @@ def user(tx: Transaction, user_id: int) -> User | None:
     return None if row is None else cast("User", SELECTIONS[Kind.USERS].read(row))
 
 
-def workspace(tx: Transaction, workspace_id: int) -> Workspace | None:
-    """The workspace with that id, archived or not."""
-    row = tx.row(_WORKSPACE, {"row_id": workspace_id})
+def workspace(tx: Transaction, account_id: int, workspace_id: int) -> Workspace | None:
+    """The workspace of an account with that id, archived or not."""
+    row = tx.row(_WORKSPACE, {"of_account": account_id, "row_id": workspace_id})
     return None if row is None else cast("Workspace", SELECTIONS[Kind.WORKSPACES].read(row))
 
 
-def participation(tx: Transaction, workspace_id: int, user_id: int) -> Participation | None:
-    """The user's place in the workspace, or None."""
-    row = tx.row(_PARTICIPATION, {"workspace_id": workspace_id, "user_id": user_id})
+def account_of_workspace(tx: Transaction, workspace_id: int) -> int | None:
+    """The account that a workspace is in, for the command line, which may not know it."""
+    row = tx.row(_ACCOUNT_OF_WORKSPACE, {"row_id": workspace_id})
+    return None if row is None else int(row[0])
+
+
+def participation(
+    tx: Transaction, account_id: int, workspace_id: int, user_id: int
+) -> Participation | None:
+    """The user's place in the workspace of its account, or None."""
+    values = {"of_account": account_id, "workspace_id": workspace_id, "user_id": user_id}
+    row = tx.row(_PARTICIPATION, values)
     if row is None:
         return None
     return cast("Participation", SELECTIONS[Kind.PARTICIPATIONS].read(row))

@@ -1,9 +1,12 @@
 """Reads: a query in, a page out; for every kind of record. Writes are in the modules beside it."""
 
+from typing import Any
+
 from healthreports.core.access import Reach
 from healthreports.core.model import ExternalReference, Record
 from healthreports.core.query import Page, Query, Related
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind
+from healthreports.store import counting, listing
 from healthreports.store.database import Row, Transaction
 from healthreports.store.select import (
     SELECTIONS,
@@ -17,57 +20,66 @@ from healthreports.store.select import (
     page_statement,
 )
 
-# A count asked for with longer filters than this is not worth the memory of its question.
-_SMALL = 500
 
-
-def page(tx: Transaction, query: Query, reach: Reach, account_version: int | None = None) -> Page:
+def page(tx: Transaction, query: Query, reach: Reach, version: int = 0) -> Page:
     """The page of records that `query` asks for, of those within `reach`, with what it includes.
 
-    With `account_version` (from the same snapshot) the exact count is remembered until the account
-    changes.
+    `version` is that of the account in this snapshot: what is counted is remembered until it
+    changes. Not asked for where `query` names the ids that it wants.
     """
     selection = SELECTIONS[query.kind]
-    names = tuple([one.name for one in query.filters])
-    values: dict[str, object] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
-    for one in query.filters:
-        values[one.name] = one.value
-    if query.only is None:
-        wanted = Rows.WINDOW
-        values["limit"], values["offset"] = query.window.limit, query.window.offset
-    elif len(query.only) == 1:
-        wanted, [values["only"]] = Rows.ONE, query.only
-    else:
-        wanted, values["only"] = Rows.SOME, query.only
-    narrowed = reach.user_id is not None
-    statement = page_statement(query.kind, names, query.sort, wanted, narrowed=narrowed)
-    if query.only is None:
-        count = _count(tx, query, reach, values, account_version)
-        rows = tx.rows(statement, values) if count > query.window.offset else []
-    else:
-        rows = tx.rows(statement, values)
+    if query.only is not None:
+        rows = _named_rows(tx, query, reach)
         count = len(rows)
+    elif query.kind is Kind.STATUS_REPORTS:
+        count, rows = _reports(tx, query, reach, version)
+    else:
+        count, rows = _records(tx, query, reach, version)
     records = tuple(map(selection.read, rows))
     related = {name: _related(tx, query.kind, name, records, reach) for name in query.includes}
     return Page(query.kind, records, count, query.window, related, query.optional_fields)
 
 
-def _count(
-    tx: Transaction,
-    query: Query,
-    reach: Reach,
-    values: dict[str, object],
-    account_version: int | None,
-) -> int:
-    key = (query.kind, query.filters, reach, account_version)
-    count = tx.counts.get(key) if account_version is not None else None
-    if count is None:
-        names = tuple(one.name for one in query.filters)
-        statement = count_statement(query.kind, names, narrowed=reach.user_id is not None)
-        [[count]] = tx.rows(statement, values)
-        if account_version is not None and len(str(query.filters)) <= _SMALL:
-            tx.counts[key] = count
-    return count
+def _reports(tx: Transaction, query: Query, reach: Reach, version: int) -> tuple[int, list[Row]]:
+    asked = listing.ask(tx, query, reach, version)
+    count = counting.matching(tx, query, asked, version)
+    if count <= query.window.offset:
+        return count, []
+    total = counting.in_account_at_all(tx, asked, version)
+    return count, listing.rows(tx, query, asked, count, total)
+
+
+def _records(tx: Transaction, query: Query, reach: Reach, version: int) -> tuple[int, list[Row]]:
+    names, values, narrowed = _asked(query, reach)
+
+    def find() -> int:
+        [[found]] = tx.rows(count_statement(query.kind, names, narrowed=narrowed), values)
+        return int(found)
+
+    count = counting.remembered(tx, ("count", query.kind, query.filters, reach, version), find)
+    if count <= query.window.offset:
+        return count, []
+    values["limit"], values["offset"] = query.window.limit, query.window.offset
+    statement = page_statement(query.kind, names, query.sort, Rows.WINDOW, narrowed=narrowed)
+    return count, tx.rows(statement, values)
+
+
+def _named_rows(tx: Transaction, query: Query, reach: Reach) -> list[Row]:
+    assert query.only is not None
+    names, values, narrowed = _asked(query, reach)
+    wanted, values["only"] = Rows.SOME, query.only
+    if len(query.only) == 1:
+        wanted, [values["only"]] = Rows.ONE, query.only
+    statement = page_statement(query.kind, names, query.sort, wanted, narrowed=narrowed)
+    return tx.rows(statement, values)
+
+
+def _asked(query: Query, reach: Reach) -> tuple[tuple[str, ...], dict[str, Any], bool]:
+    """The filters' names, the parameters, and whether the user does not see all."""
+    values: dict[str, Any] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
+    for one in query.filters:
+        values[one.name] = one.value
+    return tuple([one.name for one in query.filters]), values, reach.user_id is not None
 
 
 def _related(
@@ -77,17 +89,18 @@ def _related(
     match association:
         case Direct(target, column):
             ids = {getattr(record, column) for record in records} - {None}
-            return Related({}, {target: _by_ids(tx, target, ids)})
+            return Related({}, {target: _by_ids(tx, target, ids, reach)})
         case Beside(target):
             values = {
                 "owners": tuple(record.id for record in records),
+                "reach_account": reach.account_id,
                 "reach_user": reach.user_id,
             }
             statement = beside_statement(kind, name, narrowed=reach.user_id is not None)
             rows = tx.rows(statement, values) if records else []
             return _beside(target, rows)
         case Subject():
-            return _subjects(tx, records)
+            return _subjects(tx, records, reach)
 
 
 def _beside(target: Kind, rows: list[Row]) -> Related:
@@ -101,7 +114,7 @@ def _beside(target: Kind, rows: list[Row]) -> Related:
     return Related(links, {target: objects})
 
 
-def _subjects(tx: Transaction, records: tuple[Record, ...]) -> Related:
+def _subjects(tx: Transaction, records: tuple[Record, ...], reach: Reach) -> Related:
     links: dict[int, list[tuple[Kind, int]]] = {}
     ids: dict[Kind, set[int]] = {}
     for record in records:
@@ -109,11 +122,12 @@ def _subjects(tx: Transaction, records: tuple[Record, ...]) -> Related:
         kind = SUBJECT_KINDS[record.subject_type]
         links[record.id] = [(kind, record.subject_id)]
         ids.setdefault(kind, set()).add(record.subject_id)
-    return Related(links, {kind: _by_ids(tx, kind, wanted) for kind, wanted in ids.items()})
+    return Related(links, {kind: _by_ids(tx, kind, wanted, reach) for kind, wanted in ids.items()})
 
 
-def _by_ids(tx: Transaction, kind: Kind, ids: set[int]) -> dict[int, Record]:
+def _by_ids(tx: Transaction, kind: Kind, ids: set[int], reach: Reach) -> dict[int, Record]:
     if not ids:
         return {}
-    rows = tx.rows(by_ids_statement(kind), {"ids": tuple(sorted(ids))})
+    values = {"ids": tuple(sorted(ids)), "reach_account": reach.account_id}
+    rows = tx.rows(by_ids_statement(kind), values)
     return {record.id: record for record in map(SELECTIONS[kind].read, rows)}

@@ -1,5 +1,6 @@
-"""Writes of external references, and finding one by its subject and service."""
+"""Writes of external references, and finding those of a subject."""
 
+from collections.abc import Sequence
 from typing import Final, cast
 
 import msgspec
@@ -7,9 +8,11 @@ from sqlalchemy import bindparam, select
 
 from healthreports.core.model import ExternalReference
 from healthreports.core.vocabulary import Kind, SubjectType
-from healthreports.store.database import Transaction, compiled, deletion, insertion, replacement
+from healthreports.store import tally
+from healthreports.store.database import Transaction
 from healthreports.store.schema import external_references
 from healthreports.store.select import SELECTIONS
+from healthreports.store.statement import compiled, deletion, insertion, one_row, replacement
 
 _CHANGED: Final = (
     "service_model",
@@ -25,40 +28,52 @@ _CHANGED: Final = (
 _INSERT: Final = insertion(external_references)
 _REPLACE: Final = replacement(external_references, _CHANGED)
 _DELETE: Final = deletion(external_references)
-_OF_SERVICE: Final = compiled(
+_OF_SUBJECT: Final = compiled(
     select(*SELECTIONS[Kind.EXTERNAL_REFERENCES].columns).where(
+        external_references.c.account_id == bindparam("of_account"),
         external_references.c.subject_type == bindparam("subject_type"),
         external_references.c.subject_id == bindparam("subject_id"),
-        external_references.c.service_name == bindparam("service_name"),
     )
 )
 
 
-def of_service(
-    tx: Transaction, subject_type: SubjectType, subject_id: int, service_name: str
-) -> ExternalReference | None:
-    """The reference of a subject to the service, or None: there is one at most (5.4)."""
-    row = tx.row(
-        _OF_SERVICE,
-        {"subject_type": subject_type, "subject_id": subject_id, "service_name": service_name},
-    )
-    if row is None:
-        return None
-    return cast("ExternalReference", SELECTIONS[Kind.EXTERNAL_REFERENCES].read(row))
+def of_subject(
+    tx: Transaction, account_id: int, subject_type: SubjectType, subject_id: int
+) -> list[ExternalReference]:
+    """The references of a subject, one at most for each service (5.4)."""
+    values = {"of_account": account_id, "subject_type": subject_type, "subject_id": subject_id}
+    read = SELECTIONS[Kind.EXTERNAL_REFERENCES].read
+    return [cast("ExternalReference", read(row)) for row in tx.rows(_OF_SUBJECT, values)]
 
 
-def insert(tx: Transaction, reference: ExternalReference) -> int:
-    """Store a new reference, whose `id` is not used. Returns the id it was given."""
-    [[reference_id]] = tx.rows(_INSERT, msgspec.structs.asdict(reference))
-    assert isinstance(reference_id, int)
-    return reference_id
+def put(tx: Transaction, having: Sequence[ExternalReference], new: ExternalReference) -> int:
+    """Store a reference of a subject that has those of `having`: in place of the one with its id.
+
+    Returns its id; an `id` of 0 is not used, but another given.
+    """
+    if new.id:
+        tx.rows(_REPLACE, msgspec.structs.asdict(new) | one_row(new))
+    else:
+        new = msgspec.structs.replace(new, id=tx.new_ids("external_references", 1)[0])
+        tx.rows(_INSERT, msgspec.structs.asdict(new))
+    _note(tx, new, having, [*(one for one in having if one.id != new.id), new])
+    return new.id
 
 
-def replace(tx: Transaction, reference: ExternalReference) -> None:
-    """Store `reference` in place of what had its id."""
-    tx.rows(_REPLACE, msgspec.structs.asdict(reference) | {"row_id": reference.id})
-
-
-def delete_one(tx: Transaction, reference_id: int) -> None:
+def delete_one(tx: Transaction, gone: ExternalReference) -> None:
     """Delete a reference."""
-    tx.rows(_DELETE, {"row_id": reference_id})
+    having = of_subject(tx, gone.account_id, gone.subject_type, gone.subject_id)
+    tx.rows(_DELETE, one_row(gone))
+    _note(tx, gone, having, [one for one in having if one.id != gone.id])
+
+
+def _note(
+    tx: Transaction,
+    one: ExternalReference,
+    before: Sequence[ExternalReference],
+    after: Sequence[ExternalReference],
+) -> None:
+    """Note what the references of the subject of `one` mean for lists of reports."""
+    if one.subject_type is SubjectType.STATUS_REPORT:
+        gone, come = tally.terms_of(before), tally.terms_of(after)
+        tally.note_terms(tx, one.account_id, one.subject_id, gone, come)

@@ -1,5 +1,6 @@
-"""Writes of status reports: one row each, details included."""
+"""Writes of status reports: one row each, details included, and what is counted of them."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -7,13 +8,15 @@ from sqlalchemy import bindparam, delete
 
 from healthreports.core.model import StatusReport
 from healthreports.core.vocabulary import Category, SubjectType
-from healthreports.store.database import Transaction, compiled, deletion, insertion, replacement
+from healthreports.store import references, tally
+from healthreports.store.database import Transaction
 from healthreports.store.schema import (
     color_column,
     description_column,
     external_references,
     status_reports,
 )
+from healthreports.store.statement import compiled, deletion, insertion, one_row, replacement
 
 _CHANGED: Final = (
     "updater_id",
@@ -27,28 +30,39 @@ _REPLACE: Final = replacement(status_reports, _CHANGED)
 _DELETE: Final = deletion(status_reports)
 _DELETE_REFERENCES: Final = compiled(
     delete(external_references).where(
+        external_references.c.account_id == bindparam("of_account"),
         external_references.c.subject_type == SubjectType.STATUS_REPORT,
         external_references.c.subject_id == bindparam("row_id"),
     )
 )
 
 
-def insert(tx: Transaction, report: StatusReport) -> int:
-    """Store a new report, whose `id` is not used. Returns the id it was given."""
-    [[report_id]] = tx.rows(_INSERT, _columns(report))
-    assert isinstance(report_id, int)
-    return report_id
+def insert(tx: Transaction, account_id: int, new: Sequence[StatusReport]) -> list[StatusReport]:
+    """Store new reports of an account, whose `id` is not used. Returns them with the ids given."""
+    ids = tx.new_ids("status_reports", len(new))
+    stored = [
+        msgspec.structs.replace(report, id=report_id)
+        for report, report_id in zip(new, ids, strict=True)
+    ]
+    tx.run_each(_INSERT, list(map(_columns, stored)))
+    tally.note(tx, account_id, come=stored)
+    return stored
 
 
-def replace(tx: Transaction, report: StatusReport) -> None:
-    """Store `report` in place of what had its id."""
-    tx.rows(_REPLACE, _columns(report) | {"row_id": report.id})
+def replace(tx: Transaction, report: StatusReport, changed: StatusReport) -> None:
+    """Store `changed` in place of `report`, which has its id."""
+    tx.rows(_REPLACE, _columns(changed) | one_row(changed))
+    tally.note(tx, changed.account_id, gone=[report], come=[changed])
 
 
-def delete_with_references(tx: Transaction, report_id: int) -> None:
+def delete_with_references(tx: Transaction, report: StatusReport) -> None:
     """Delete a report and its external references (5.5)."""
-    tx.rows(_DELETE_REFERENCES, {"row_id": report_id})
-    tx.rows(_DELETE, {"row_id": report_id})
+    having = references.of_subject(tx, report.account_id, SubjectType.STATUS_REPORT, report.id)
+    tx.rows(_DELETE_REFERENCES, one_row(report))
+    tx.rows(_DELETE, one_row(report))
+    gone = tally.terms_of(having)
+    tally.note_terms(tx, report.account_id, report.id, gone, frozenset())
+    tally.note(tx, report.account_id, gone=[report])
 
 
 def _columns(report: StatusReport) -> dict[str, Any]:

@@ -3,6 +3,10 @@
 Instants are microseconds since the epoch in one integer column, so that both databases compare and
 keep them alike. The four details of a report are columns and not rows: the categories are a closed
 set, so the table itself cannot hold a category twice, an unknown one, or one without a color.
+
+Every table that grows with use has the account as the first part of its key, of what refers to it
+and of its indexes, so that a distributed PostgreSQL can keep each account in one place. What is
+found by a secret or an e-mail address is what tells the account: it cannot have that in its key.
 """
 
 from typing import Final
@@ -12,9 +16,11 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
+    Sequence,
     Table,
     Text,
     UniqueConstraint,
@@ -31,7 +37,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0004"
+SCHEMA_REVISION: Final = "0005"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -45,10 +51,29 @@ metadata: Final = MetaData(
 
 # A deleted id is never given out again: a client may still hold it (5.5).
 _NO_REUSE: Final = True
+# A table that SQLite keeps in the order of its key, with nothing beside it.
+_BY_KEY: Final = False
+# Text is sorted alike by both databases, whatever the language of the machine.
+_SORTED_TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def _key() -> Column[int]:
     return Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+
+
+def _key_in_account(table: str) -> tuple[Column[int], Column[int]]:
+    """The two columns of a key; `Transaction.new_ids` gives the second, from a sequence."""
+    Sequence(f"{table}_ids", metadata=metadata)
+    return (
+        Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
+        Column("id", BigInteger, primary_key=True, autoincrement=False),
+    )
+
+
+def _in_workspace() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["account_id", "workspace_id"], ["workspaces.account_id", "workspaces.id"]
+    )
 
 
 def _instant(name: str, *, nullable: bool = False) -> Column[int]:
@@ -79,10 +104,17 @@ accounts: Final = Table(
     metadata,
     _key(),
     Column("title", Text, nullable=False),
-    # Counts the writes of the account: a count remembered at one version holds while it lasts.
-    Column("version", BigInteger, nullable=False),
     _instant("created_at"),
     sqlite_autoincrement=_NO_REUSE,
+)
+
+# Counts the writes of an account: a count remembered at one version holds while it lasts. It is the
+# row that whoever writes in the account locks.
+account_versions: Final = Table(
+    "account_versions",
+    metadata,
+    Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
+    Column("version", BigInteger, nullable=False),
 )
 
 users: Final = Table(
@@ -90,7 +122,7 @@ users: Final = Table(
     metadata,
     _key(),
     _reference("account_id", "accounts"),
-    Column("full_name", Text, nullable=False),
+    Column("full_name", _SORTED_TEXT, nullable=False),
     Column("email_address", Text, nullable=False),
     Column("headline", Text),  # null when none was given
     Column("photo_path", Text),  # null when none was given
@@ -119,10 +151,9 @@ account_memberships: Final = Table(
 workspaces: Final = Table(
     "workspaces",
     metadata,
-    _key(),
-    _reference("account_id", "accounts"),
+    *_key_in_account("workspaces"),
     _reference("creator_id", "users", nullable=True),  # null when it is not known who made it
-    Column("title", Text, nullable=False),
+    Column("title", _SORTED_TEXT, nullable=False),
     Column("description", Text),  # null when there is none
     Column("archived", Integer, nullable=False),  # 0 or 1
     Column("access_level", Text, nullable=False),
@@ -133,16 +164,13 @@ workspaces: Final = Table(
     _instant("updated_at"),
     CheckConstraint("archived IN (0, 1)", name="archived"),
     CheckConstraint("clients_see_status_reports IN (0, 1)", name="clients_see_status_reports"),
-    Index("ix_workspaces_account", "account_id", "id"),  # the list of an account's workspaces
-    sqlite_autoincrement=_NO_REUSE,
 )
 
 participations: Final = Table(
     "participations",
     metadata,
-    _key(),
-    _reference("account_id", "accounts"),
-    _reference("workspace_id", "workspaces"),
+    *_key_in_account("participations"),
+    Column("workspace_id", BigInteger, nullable=False),
     _reference("user_id", "users"),
     Column("side", Text, nullable=False),
     Column("permission", Text, nullable=False),
@@ -152,10 +180,10 @@ participations: Final = Table(
     _one_of("side", tuple(Side)),
     _one_of("permission", tuple(ParticipationPermission)),
     CheckConstraint("team_lead IN (0, 1)", name="team_lead"),
-    UniqueConstraint("workspace_id", "user_id"),
-    Index("ix_participations_user", "user_id", "workspace_id"),  # where a user participates
-    Index("ix_participations_account", "account_id", "id"),  # the list of an account's
-    sqlite_autoincrement=_NO_REUSE,
+    _in_workspace(),
+    UniqueConstraint("account_id", "workspace_id", "user_id"),
+    # Where a user participates, and whether that shows it the reports.
+    Index("ix_participations_user", "account_id", "user_id", "workspace_id", "side"),
 )
 
 
@@ -184,9 +212,8 @@ def _detail_checks() -> list[CheckConstraint]:
 status_reports: Final = Table(
     "status_reports",
     metadata,
-    _key(),
-    _reference("account_id", "accounts"),
-    _reference("workspace_id", "workspaces"),
+    *_key_in_account("status_reports"),
+    Column("workspace_id", BigInteger, nullable=False),
     _reference("creator_id", "users"),
     _reference("updater_id", "users", nullable=True),  # null until the first update (3.5)
     Column("color", Text, nullable=False),
@@ -196,24 +223,22 @@ status_reports: Final = Table(
     _instant("updated_at"),
     _one_of("color", tuple(Color)),
     *_detail_checks(),
-    # The list of an account, and of a workspace, in the default order.
-    Index("ix_status_reports_account", "account_id", "id"),
-    Index("ix_status_reports_workspace", "workspace_id", "id"),
+    _in_workspace(),
+    # The list of a workspace in the default order; that of an account has the key.
+    Index("ix_status_reports_workspace", "account_id", "workspace_id", "id"),
     # The date filters and orders of the list.
     Index("ix_status_reports_created", "account_id", "created_at", "id"),
     Index("ix_status_reports_updated", "account_id", "updated_at", "id"),
-    # The current report of a workspace.
-    Index("ix_status_reports_current", "workspace_id", "created_at", "id"),
-    sqlite_autoincrement=_NO_REUSE,
+    # The current report of a workspace, and those of a time.
+    Index("ix_status_reports_current", "account_id", "workspace_id", "created_at", "id"),
 )
 
 external_references: Final = Table(
     "external_references",
     metadata,
-    _key(),
-    _reference("account_id", "accounts"),
+    *_key_in_account("external_references"),
     # The workspace that the subject belongs to, or is; what is seen is narrowed by it.
-    _reference("workspace_id", "workspaces"),
+    Column("workspace_id", BigInteger, nullable=False),
     Column("subject_type", Text, nullable=False),
     Column("subject_id", BigInteger, nullable=False),
     Column("service_name", Text, nullable=False),
@@ -230,14 +255,68 @@ external_references: Final = Table(
     _instant("last_synced_at", nullable=True),  # null is for references that never synced
     _one_of("subject_type", tuple(SubjectType)),
     _one_of("status", tuple(SyncStatus)),
+    _in_workspace(),
     # One reference for each service (5.4); also finds the references of a subject.
-    UniqueConstraint("subject_type", "subject_id", "service_name"),
-    # The external-reference filters of the list of reports.
+    UniqueConstraint("account_id", "subject_type", "subject_id", "service_name"),
+    # The filters of the list of references.
     Index("ix_external_references_service", "account_id", "service_name", "service_model_ref"),
     Index("ix_external_references_ref", "account_id", "service_model_ref"),
     # The list of references in its default order.
     Index("ix_external_references_synced", "account_id", "subject_type", "last_synced_at", "id"),
-    sqlite_autoincrement=_NO_REUSE,
+)
+
+# How many reports of an account there are of each kind that is ever counted: in a workspace, of a
+# time, with a term. Kept by `store/tally` in the transaction that changes a report.
+report_counts: Final = Table(
+    "report_counts",
+    metadata,
+    Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
+    Column("dimension", Text, primary_key=True),
+    Column("bucket", BigInteger, primary_key=True, autoincrement=False),
+    Column("reports", BigInteger, nullable=False),
+    sqlite_with_rowid=_BY_KEY,
+)
+
+# How many reports there are among so many ids in a row, and from when to when at most they are:
+# where in the default order a far page, or a time, begins. Kept by `store/tally` as well.
+report_blocks: Final = Table(
+    "report_blocks",
+    metadata,
+    Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("block", BigInteger, primary_key=True, autoincrement=False),
+    Column("reports", BigInteger, nullable=False),
+    _instant("created_from"),
+    _instant("created_to"),
+    _instant("updated_from"),
+    _instant("updated_to"),
+    sqlite_with_rowid=_BY_KEY,
+)
+
+# The reports that have an external reference with some attribute, in the default order: `term` is
+# a hash of the attribute and its value, since a value may be too long for an index.
+report_terms: Final = Table(
+    "report_terms",
+    metadata,
+    Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
+    Column("term", BigInteger, primary_key=True, autoincrement=False),
+    Column("report_id", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=_BY_KEY,
+)
+
+# How far a file was imported: in the transaction of what was imported of it.
+imports: Final = Table(
+    "imports",
+    metadata,
+    Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("bytes_done", BigInteger, nullable=False),
+    Column("lines_done", BigInteger, nullable=False),
+    Column("reports", BigInteger, nullable=False),
+    # SHA-256 of the bytes that are done, in hexadecimal: whether it is still the same file.
+    Column("digest", Text, nullable=False),
+    _instant("updated_at"),
+    sqlite_with_rowid=_BY_KEY,
 )
 
 oauth_applications: Final = Table(

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import (
     Column,
     ColumnElement,
+    FromClause,
     Select,
     Table,
     and_,
@@ -47,7 +48,7 @@ from healthreports.core.vocabulary import (
     SubjectType,
     SyncStatus,
 )
-from healthreports.store.database import Row, Statement, among, compiled
+from healthreports.store.database import Row
 from healthreports.store.schema import (
     account_memberships,
     color_column,
@@ -58,6 +59,7 @@ from healthreports.store.schema import (
     users,
     workspaces,
 )
+from healthreports.store.statement import Statement, among, compiled
 
 Condition = ColumnElement[bool]
 
@@ -73,7 +75,7 @@ class Beside(NamedTuple):
     """An association by a column elsewhere: rows of `origin` whose `owner` is the record's id."""
 
     kind: Kind
-    owner: ColumnElement[int]
+    owner: Column[int]
     origin: Any
     condition: Condition
 
@@ -126,7 +128,7 @@ def page_statement(
     order = [column.desc() if sort.descending else column.asc()]
     if sort.name != "id":
         order.append(selection.table.c.id.asc())
-    statement = _matching(select(*selection.columns), selection, names, narrowed=narrowed)
+    statement = matching(select(*selection.columns), selection, names, narrowed=narrowed)
     if rows is Rows.ONE:
         return compiled(statement.where(selection.table.c.id == bindparam("only")))
     statement = statement.order_by(*order)
@@ -140,14 +142,18 @@ def count_statement(kind: Kind, names: tuple[str, ...], *, narrowed: bool) -> St
     """How many records match. Parameters: as for `page_statement`, without the window."""
     selection = SELECTIONS[kind]
     counted = select(func.count()).select_from(selection.table)
-    return compiled(_matching(counted, selection, names, narrowed=narrowed))
+    return compiled(matching(counted, selection, names, narrowed=narrowed))
 
 
 @lru_cache
 def by_ids_statement(kind: Kind) -> Statement:
-    """The records with the `ids`."""
+    """The records of the account with the `ids`."""
     selection = SELECTIONS[kind]
-    return compiled(select(*selection.columns).where(among(selection.table.c.id, "ids")))
+    return compiled(
+        select(*selection.columns).where(
+            in_account(selection.table), among(selection.table.c.id, "ids")
+        )
+    )
 
 
 @lru_cache
@@ -163,7 +169,7 @@ def beside_statement(kind: Kind, name: str, *, narrowed: bool) -> Statement:
     statement = (
         select(beside.owner, *target.columns)
         .select_from(beside.origin)
-        .where(beside.condition, among(beside.owner, "owners"))
+        .where(in_account(beside.owner.table), beside.condition, among(beside.owner, "owners"))
         .order_by(target.table.c.id)
     )
     if narrowed and beside.kind is not Kind.USERS:
@@ -171,20 +177,30 @@ def beside_statement(kind: Kind, name: str, *, narrowed: bool) -> Statement:
     return compiled(statement)
 
 
-def _matching(
+def matching(
     statement: Select[Any], selection: Selection, names: tuple[str, ...], *, narrowed: bool
 ) -> Select[Any]:
-    statement = statement.where(selection.table.c.account_id == bindparam("reach_account"))
+    """`statement` narrowed to what is in the account and matches the filters `names`."""
+    statement = statement.where(in_account(selection.table))
     if narrowed:
         statement = statement.where(selection.within_reach)
     statement = statement.where(*(selection.filters[n] for n in names if n in selection.filters))
     together = [selection.on_reference[name] for name in names if name in selection.on_reference]
-    return statement.where(_has_reference(*together)) if together else statement
+    return statement.where(has_reference(*together)) if together else statement
 
 
-def _has_reference(*conditions: Condition) -> Condition:
+def in_account(table: FromClause) -> Condition:
+    """The row belongs to the account; asked of every table that has one, not by a join.
+
+    A distributed database then knows where to look before it reads a row.
+    """
+    return table.c.account_id == bindparam("reach_account")
+
+
+def has_reference(*conditions: Condition) -> Condition:
     """A report has an external reference for which all the conditions hold."""
     return exists().where(
+        in_account(external_references),
         external_references.c.subject_type == SubjectType.STATUS_REPORT,
         external_references.c.subject_id == status_reports.c.id,
         *conditions,
@@ -308,7 +324,7 @@ _newest: Final = status_reports.alias("newest")
 # The id of the newest report of a workspace, sought from the end of an index.
 _CURRENT: Final = (
     select(_newest.c.id)
-    .where(_newest.c.workspace_id == workspaces.c.id)
+    .where(in_account(_newest), _newest.c.workspace_id == workspaces.c.id)
     .order_by(_newest.c.created_at.desc(), _newest.c.id.desc())
     .limit(literal_column("1"))
     .correlate(workspaces)
@@ -339,19 +355,24 @@ def _read_membership(row: Row) -> AccountMembership:
 
 _own: Final = participations.alias("own")
 _own_workspace: Final = workspaces.alias("own_workspace")
-# The user's own participation lets it see the reports, and not only that the workspace is there.
-_SHOWN: Final = or_(
-    _own.c.side == Side.PROVIDER,
-    exists().where(
-        _own_workspace.c.id == _own.c.workspace_id,
-        _own_workspace.c.clients_see_status_reports == 1,
-    ),
-)
+
+
+def shows_reports(own: FromClause) -> Condition:
+    """The participation shows its user the reports, and not only that the workspace is there."""
+    return or_(
+        own.c.side == Side.PROVIDER,
+        exists().where(
+            in_account(_own_workspace),
+            _own_workspace.c.id == own.c.workspace_id,
+            _own_workspace.c.clients_see_status_reports == 1,
+        ),
+    )
 
 
 def _participates(workspace_id: Column[Any], *conditions: Condition) -> Condition:
     """The user `reach_user` participates in the workspace, in a way for which `conditions` hold."""
     return exists().where(
+        in_account(_own),
         _own.c.workspace_id == workspace_id,
         _own.c.user_id == bindparam("reach_user"),
         *conditions,
@@ -359,7 +380,9 @@ def _participates(workspace_id: Column[Any], *conditions: Condition) -> Conditio
 
 
 _SHARES_A_WORKSPACE: Final = exists().where(
-    participations.c.user_id == users.c.id, _participates(participations.c.workspace_id)
+    in_account(participations),
+    participations.c.user_id == users.c.id,
+    _participates(participations.c.workspace_id),
 )
 
 SELECTIONS: Final[dict[Kind, Selection]] = {
@@ -367,14 +390,14 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
         table=status_reports,
         columns=_REPORT_COLUMNS,
         read=_read_report,
-        within_reach=_participates(status_reports.c.workspace_id, _SHOWN),
+        within_reach=_participates(status_reports.c.workspace_id, shows_reports(_own)),
         sorts={name: status_reports.c[name] for name in ("id", "created_at", "updated_at")},
         filters={
             **_strictly(status_reports.c.created_at, "created"),
             **_strictly(status_reports.c.updated_at, "updated"),
             "workspace_id": among(status_reports.c.workspace_id, "workspace_id"),
-            "has_external_references": _has_reference() == bindparam("has_external_references"),
-            "without_external_reference_service_name": ~_has_reference(
+            "has_external_references": has_reference() == bindparam("has_external_references"),
+            "without_external_reference_service_name": ~has_reference(
                 external_references.c.service_name
                 == bindparam("without_external_reference_service_name")
             ),
@@ -428,7 +451,7 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
                 Kind.STATUS_REPORTS,
                 workspaces.c.id,
                 workspaces.join(status_reports, status_reports.c.id == _CURRENT),
-                true(),
+                in_account(status_reports),
             ),
         },
     ),
@@ -445,7 +468,7 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
         columns=_EXTERNAL_COLUMNS,
         read=_read_reference,
         within_reach=or_(
-            _participates(external_references.c.workspace_id, _SHOWN),
+            _participates(external_references.c.workspace_id, shows_reports(_own)),
             and_(
                 external_references.c.subject_type == SubjectType.WORKSPACE,
                 _participates(external_references.c.workspace_id),

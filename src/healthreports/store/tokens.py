@@ -7,10 +7,11 @@ from sqlalchemy import bindparam, select, update
 
 from healthreports.core.model import Actor, Instant, Token
 from healthreports.core.vocabulary import Scope
-from healthreports.store.database import Row, Transaction, compiled, insertion, named, replacement
+from healthreports.store.database import Row, Transaction
 from healthreports.store.people import actor_by
 from healthreports.store.schema import tokens, users
 from healthreports.store.select import PERMISSIONS
+from healthreports.store.statement import compiled, insertion, named, replacement
 
 _COLUMNS: Final = tuple(column for column in tokens.columns if column.name != "secret_hash")
 _INSERT: Final = insertion(tokens)
@@ -50,19 +51,18 @@ def actor_of(tx: Transaction, secret_hash: str) -> tuple[Actor, Instant | None] 
 
     None when it is unknown or revoked, or its user is disabled.
     """
-    row = tx.row(_ACTOR, {"secret_hash": secret_hash})
+    row = tx.recall(_ACTOR, {"secret_hash": secret_hash})
     if row is None:
         return None
     actor = Actor(
         user_id=row[0],
         account_id=row[1],
         permission=PERMISSIONS[row[2]],
-        account_version=row[3],
-        token_id=row[4],
-        scopes=scopes_of(row[5]),
-        last_used_at=row[6],
+        token_id=row[3],
+        scopes=scopes_of(row[4]),
+        last_used_at=row[5],
     )
-    return actor, row[7]
+    return actor, row[6]
 
 
 def insert(tx: Transaction, token: Token, secret_hash: str) -> None:

@@ -3,17 +3,26 @@
 Alembic is imported only where it migrates: a server that starts does not need it.
 """
 
+import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Final
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from healthreports.core.errors import HealthReportsError
 from healthreports.store.schema import SCHEMA_REVISION
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_SERVER: Final = re.compile(r"postgres(ql)?://")
+# No database server has an older schema: from here on both have the same migrations.
+_BEFORE_SERVERS: Final = "0004"
+# So that of two machines that start one waits for the other.
+_MIGRATING: Final = 7_310_001
 
 
 class WrongSchema(HealthReportsError):
@@ -24,68 +33,126 @@ class WrongSchema(HealthReportsError):
         self.says = says
 
 
-def upgrade(path: Path, revision: str = SCHEMA_REVISION) -> None:
-    """Create the database if it is not there, and bring it to `revision` of the schema.
+def is_server(address: str) -> bool:
+    """Whether `address` is that of a PostgreSQL database, and not the name of a SQLite file."""
+    return _SERVER.match(address) is not None
 
-    Raises WrongSchema for one of a newer version, or where the file cannot be written.
+
+def shown(address: str) -> str:
+    """`address` as it can be printed: without a password."""
+    return re.sub(r"//[^/?]*@", "//", address) if is_server(address) else address
+
+
+def upgrade(address: str, revision: str = SCHEMA_REVISION) -> None:
+    """Create the schema if it is not there, or bring it to `revision`.
+
+    Raises WrongSchema for one of a newer version, or where the database cannot be written.
     """
     from alembic import command  # noqa: PLC0415  see the module's head
     from alembic.config import Config  # noqa: PLC0415
 
-    if not path.absolute().parent.is_dir():
-        raise WrongSchema(f"there is no folder {path.absolute().parent}")
-    if path.exists():
-        _demand_known(path)
+    if not is_server(address) and not Path(address).absolute().parent.is_dir():
+        raise WrongSchema(f"there is no folder {Path(address).absolute().parent}")
+    was = _demand_known(address) if is_server(address) or Path(address).exists() else ""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    engine = create_engine(URL.create("sqlite", database=str(path)))
-    # The driver would begin transactions on its own and leave DDL out of them.
-    event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
-    event.listen(engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN IMMEDIATE"))
+    with _changing(address) as connection:
+        config.attributes["connection"] = connection
+        if is_server(address) and not was:
+            command.stamp(config, _BEFORE_SERVERS)
+        command.upgrade(config, revision)
+
+
+def demand_current(address: str) -> None:
+    """Raise WrongSchema unless the database is there and has this version's schema."""
+    make = "make it with: healthreports db upgrade"
+    if not is_server(address) and not Path(address).exists():
+        raise WrongSchema(f"there is no database {address}; {make}")
+    revision = _demand_known(address)
+    if is_server(address) and not revision:
+        raise WrongSchema(f"the database {shown(address)} is empty; {make}")
+    if revision != SCHEMA_REVISION:
+        raise WrongSchema(
+            f"the database {shown(address)} is of an older version; run: healthreports db upgrade"
+        )
+
+
+@contextmanager
+def _changing(address: str) -> Iterator[Connection]:
+    """A transaction to migrate in. Raises WrongSchema."""
+    if is_server(address):
+        engine = create_engine("postgresql+psycopg://", creator=lambda: _reach(address))
+        take = f"SELECT pg_advisory_xact_lock({_MIGRATING})"
+    else:
+        engine = create_engine(URL.create("sqlite", database=address))
+        take = "BEGIN IMMEDIATE"
+        # The driver would begin transactions on its own and leave DDL out of them.
+        event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
+    event.listen(engine, "begin", lambda begun: begun.exec_driver_sql(take))
     try:
         with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+            yield connection
     except SQLAlchemyError as error:
-        raise WrongSchema(f"{path}: {error.__cause__ or error}") from error
+        raise WrongSchema(f"{shown(address)}: {error.__cause__ or error}") from error
     finally:
         engine.dispose()
 
 
-def demand_current(path: Path) -> None:
-    """Raise WrongSchema unless the database is there and has this version's schema."""
-    if not path.exists():
-        raise WrongSchema(f"there is no database {path}; make it with: healthreports db upgrade")
-    if _demand_known(path) != SCHEMA_REVISION:
-        raise WrongSchema(
-            f"the database {path} is of an older version; run: healthreports db upgrade"
-        )
+def _reach(address: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  psycopg is read where there is a server
+    import psycopg  # noqa: PLC0415
+
+    try:
+        return psycopg.connect(address)
+    except psycopg.Error as error:
+        raise WrongSchema(f"{shown(address)}: {error}") from error
 
 
-def _demand_known(path: Path) -> str:
+def _demand_known(address: str) -> str:
     """The revision of an existing database, "" for an empty one. Raises WrongSchema."""
-    revision = _revision(path)
+    revision = _revision_on_server(address) if is_server(address) else _revision_in_file(address)
     known = {file.name.split("_")[0] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py")}
     if revision and revision not in known:
         raise WrongSchema(
-            f"the database {path} was made by a newer version of healthreports "
+            f"the database {shown(address)} was made by a newer version of healthreports "
             f"(schema {revision}, this version knows {SCHEMA_REVISION})"
         )
     return revision
 
 
-def _revision(path: Path) -> str:
+def _revision_on_server(address: str) -> str:
+    with _reach(address) as connection:
+        tables = {
+            name
+            for (name,) in connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+            )
+        }
+        rows = (
+            connection.execute("SELECT version_num FROM alembic_version").fetchall()
+            if ("alembic_version" in tables)
+            else []
+        )
+    return _the_one(rows, tables, address)
+
+
+def _revision_in_file(path: str) -> str:
+    uri = f"{Path(path).absolute().as_uri()}?mode=ro"
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-            if "alembic_version" not in tables:
-                if tables:
-                    raise WrongSchema(f"{path} is not a database of healthreports")
-                return ""
-            [[revision]] = connection.execute("SELECT version_num FROM alembic_version")
-            return str(revision)
-        finally:
-            connection.close()
+            rows = (
+                connection.execute("SELECT version_num FROM alembic_version").fetchall()
+                if ("alembic_version" in tables)
+                else []
+            )
     except sqlite3.Error as error:
         raise WrongSchema(f"{path}: {error}") from error
+    return _the_one(rows, tables, path)
+
+
+def _the_one(rows: list[tuple[str]], tables: set[str], address: str) -> str:
+    if rows:
+        return str(rows[0][0])
+    if tables - {"alembic_version"}:
+        raise WrongSchema(f"{shown(address)} is not a database of healthreports")
+    return ""

@@ -1,29 +1,43 @@
-"""The one thread that writes. What comes while it writes shares the next commit.
+"""A thread that writes. What comes while it writes shares the next commit.
 
-SQLite has one writer, and a commit waits for the disk. A write that waits for the thread is not
-begun and committed by itself but joins the transaction of those that wait with it, in a savepoint
-of its own: where it raises, it alone is undone, and nobody is told of anything before the commit.
+A commit waits for the disk. A write that waits for the thread is not begun and committed by itself
+but joins the transaction of those that wait with it under the same lock, in a savepoint of its own:
+where it raises, it alone is undone, and nobody is told of anything before the commit.
 """
 
 import asyncio
 import queue
-import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 # So that the first of a group does not wait for long: writes of a part of a millisecond each.
 MOST_TOGETHER: Final = 64
 
 T = TypeVar("T")
+# What a write locks: the account with that id, or, with None, everything.
+Lock = int | None
+
+
+class Connection(Protocol):
+    """A connection to either database, in autocommit."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is under way, be it one that can only be rolled back."""
+
+    def execute(self, text: str, /) -> object:
+        """Run one statement."""
 
 
 class _Task(NamedTuple):
     """A write and the future of who waits for it: on the event loop `loop`, or in a thread."""
 
-    run: Callable[[sqlite3.Connection], Any]
+    run: Callable[[Any], Any]
+    lock: Lock
     future: Future[Any] | asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop | None
 
@@ -35,31 +49,41 @@ class _Outcome(NamedTuple):
 
 
 class Writer:
-    """Runs writes one after another on the connection that `connect` gives in its thread."""
+    """Runs writes one after another on the connection that `connect` gives in its thread.
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    `begin` begins a transaction under a lock. Whatever shares a commit shares the lock, and what
+    locks everything shares with nobody.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Connection], begin: Callable[[Any, Lock], None]
+    ) -> None:
         self._connect = connect
+        self._begin = begin
         self._waiting: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        # What was fetched while something under another lock was written.
+        self._fetched: deque[_Task] = deque()
+        self._ends = False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._is_closed = False
 
-    def submit(self, run: Callable[[sqlite3.Connection], T]) -> Future[T]:
+    def submit(self, run: Callable[[Any], T], lock: Lock) -> Future[T]:
         """Have `run` called in a transaction. The future is done when that is on disk, or undone.
 
         It has what `run` returned, or what it or the database raised. Cancelled before its turn,
         it is left out.
         """
         future: Future[T] = Future()
-        self._put(_Task(run, future, None))
+        self._put(_Task(run, lock, future, None))
         return future
 
     def submit_from(
-        self, loop: asyncio.AbstractEventLoop, run: Callable[[sqlite3.Connection], T]
+        self, loop: asyncio.AbstractEventLoop, run: Callable[[Any], T], lock: Lock
     ) -> asyncio.Future[T]:
         """`submit` for who waits on an event loop, which is woken once for all of a commit."""
         future: asyncio.Future[T] = loop.create_future()
-        self._put(_Task(run, future, loop))
+        self._put(_Task(run, lock, future, loop))
         return future
 
     def _put(self, task: _Task) -> None:
@@ -83,22 +107,25 @@ class Writer:
             self._thread.join()
 
     def _work(self) -> None:
-        while (task := self._waiting.get()) is not None:
-            if _is_wanted(task) and self._write([task]):
-                return
+        while self._fetched or not self._ends:
+            if not self._fetched:
+                self._fetch(self._waiting.get())
+                continue
+            task = self._fetched.popleft()
+            if _is_wanted(task):
+                self._write([task])
 
-    def _write(self, group: list[_Task]) -> bool:
-        """Write `group` and what comes meanwhile. Whether it was told to end."""
+    def _write(self, group: list[_Task]) -> None:
+        """Write `group` and what comes meanwhile under the same lock."""
         outcomes: list[_Outcome] = []
-        ends = False
         try:
             connection = self._connect()
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection, group[0].lock)
             try:
                 for task in group:  # grows while it is gone through
                     outcomes.append(_run_alone(connection, task))
-                    if len(group) < MOST_TOGETHER and not ends:
-                        ends = self._fetch_next(group)
+                    if len(group) < MOST_TOGETHER and task.lock is not None:
+                        self._join(group)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:  # a failed COMMIT may have ended it already
@@ -107,19 +134,24 @@ class Writer:
         except BaseException as failure:  # noqa: BLE001  whoever waits is told
             outcomes = [_Outcome(task, None, failure) for task in group]
         _tell(outcomes)
-        return ends
 
-    def _fetch_next(self, group: list[_Task]) -> bool:
-        """Add the next task to `group` if one waits. Whether the next is to end."""
-        try:
-            task = self._waiting.get_nowait()
-        except queue.Empty:
-            return False
+    def _join(self, group: list[_Task]) -> None:
+        """Add the next write under the lock of `group`, if one waits."""
+        with suppress(queue.Empty):
+            while not self._ends:
+                self._fetch(self._waiting.get_nowait())
+        for index, task in enumerate(self._fetched):
+            if task.lock == group[0].lock:
+                del self._fetched[index]
+                if _is_wanted(task):
+                    group.append(task)
+                return
+
+    def _fetch(self, task: _Task | None) -> None:
         if task is None:
-            return True
-        if _is_wanted(task):
-            group.append(task)
-        return False
+            self._ends = True
+        else:
+            self._fetched.append(task)
 
 
 def _is_wanted(task: _Task) -> bool:
@@ -148,7 +180,7 @@ def _settle(outcomes: list[_Outcome]) -> None:
             task.future.set_exception(error)
 
 
-def _run_alone(connection: sqlite3.Connection, task: _Task) -> _Outcome:
+def _run_alone(connection: Connection, task: _Task) -> _Outcome:
     """What a task does within the transaction; all of it or nothing.
 
     Raises where the database has given up the whole transaction, as it does when the disk is full.
@@ -157,7 +189,6 @@ def _run_alone(connection: sqlite3.Connection, task: _Task) -> _Outcome:
     try:
         outcome = _Outcome(task, task.run(connection), None)
     except BaseException as error:
-        connection.set_progress_handler(None, 0)  # so that nothing stops what follows
         if not connection.in_transaction:
             raise
         connection.execute("ROLLBACK TO alone")

@@ -1,0 +1,456 @@
+"""The list of status reports, at a cost that does not grow with what a page does not show.
+
+`ask` tells what a query is about: few workspaces, or the account, or what a user sees of it; times;
+external references. From that follows how it is counted (`store/counting`) and which plan finds the
+page here:
+
+- MERGE, in few workspaces: the lists of all of them, merged as far as the page goes;
+- TERM, with an attribute of an external reference: along the reports that have its term;
+- SEEK, far into the account: past whole blocks, by what they are known to hold;
+- BLOCKS, at some time, in the default order: only blocks in which that time occurs;
+- GATHER, where few match among many: all that match, then sorted;
+- WALK, else: in order, until the page is full.
+
+GATHER and WALK cost the same where as many match as there are pages between two of them; `_gathers`
+takes the cheaper, so neither ever costs more than the square root of what the account holds.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Select,
+    and_,
+    bindparam,
+    literal,
+    literal_column,
+    select,
+    union_all,
+)
+
+from healthreports.core.access import Reach
+from healthreports.core.query import Query, Sort
+from healthreports.core.vocabulary import Kind
+from healthreports.store import tally
+from healthreports.store.database import Row, Transaction
+from healthreports.store.schema import (
+    participations,
+    report_blocks,
+    report_counts,
+    report_terms,
+    status_reports,
+)
+from healthreports.store.select import (
+    SELECTIONS,
+    Condition,
+    has_reference,
+    in_account,
+    shows_reports,
+)
+from healthreports.store.statement import Statement, among, compiled
+
+# Workspaces whose lists are merged; more are looked at report by report.
+FEW: Final = 256
+# Rows that are skipped one by one before it pays to look for where a page begins.
+_NEAR: Final = 1_000
+_REPORTS: Final = SELECTIONS[Kind.STATUS_REPORTS]
+TIME_FILTERS: Final = {
+    f"{name}_{side}": f"{name}_at"
+    for name in ("created", "updated")
+    for side in ("after", "before")
+}
+_PREFIX: Final = "external_reference_"
+_REFS: Final = "external_reference_service_model_refs"
+WITHOUT: Final = "without_external_reference_service_name"
+_HAS: Final = "has_external_references"
+_s: Final = status_reports.c
+_b: Final = report_blocks.c
+_t: Final = report_terms.c
+_p: Final = participations.c
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list is about.
+
+    `workspaces` are the few that it is limited to, None where there is no such limit. `narrowed`
+    says that only what the user of `reach` sees counts, which is in more than few workspaces.
+    `names` are the filters that are left, `values` the parameters of all of them. `terms` are those
+    that a report must have, each for a filter; `any_of` those of which it must have one.
+    """
+
+    reach: Reach
+    workspaces: tuple[int, ...] | None
+    narrowed: bool
+    names: tuple[str, ...]
+    values: Mapping[str, Any]
+    terms: tuple[int, ...]
+    any_of: tuple[int, ...] | None
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """The filters by a time."""
+        return tuple(name for name in self.names if name in TIME_FILTERS)
+
+
+def ask(tx: Transaction, query: Query, reach: Reach, version: int) -> Asked:
+    """What `query` is about, for who sees what is within `reach`."""
+    values: dict[str, Any] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
+    for one in query.filters:
+        values[one.name] = one.value
+    names = tuple([one.name for one in query.filters if one.name != "workspace_id"])
+    named: tuple[int, ...] | None = values.get("workspace_id")
+    workspaces = named
+    if reach.user_id is not None:
+        key = ("reach", reach, version, named)
+        workspaces = tx.counts.get(key)
+        if workspaces is None:
+            statement = _REACH_OF_NAMED if named is not None else _REACH
+            workspaces = tuple([row[0] for row in tx.rows(statement, values)])
+            tx.counts[key] = workspaces
+    narrowed = workspaces is not None and len(workspaces) > FEW
+    any_of: tuple[str, ...] | None = values.get(_REFS)
+    return Asked(
+        reach=reach,
+        workspaces=None if narrowed else workspaces,
+        narrowed=narrowed,
+        names=names,
+        values=values,
+        terms=tuple(_terms(values)),
+        any_of=None
+        if any_of is None
+        else tuple(sorted(tally.term("service_model_ref", ref) for ref in any_of)),
+    )
+
+
+def _terms(values: Mapping[str, Any]) -> list[int]:
+    found = [
+        tally.term(name, values[_PREFIX + name])
+        for name in tally.ATTRIBUTES
+        if _PREFIX + name in values
+    ]
+    if values.get(_HAS) is True and not found:
+        found.append(tally.REFERENCED)
+    return found
+
+
+def rows(tx: Transaction, query: Query, asked: Asked, count: int, total: int) -> list[Row]:
+    """The rows of the page that `query` asks for.
+
+    `count` reports match, of `total` in the account.
+    """
+    window, sort = query.window, query.sort
+    if count <= window.offset:
+        return []
+    gathers = _gathers(count, total, window.offset + window.limit)
+    values = {**asked.values, "limit": window.limit, "offset": window.offset}
+    if asked.workspaces is not None:
+        padded = _padded(asked.workspaces)
+        values |= {f"workspace_{number}": one for number, one in enumerate(padded)}
+        statement = merge_statement(len(padded), asked.names, sort)
+    elif asked.any_of is not None:
+        values["terms"] = asked.any_of
+        statement = any_term_statement(asked.names, sort, narrowed=asked.narrowed)
+    elif asked.terms and (sort.name == "id" or gathers):
+        values["term"] = rarest(tx, asked)
+        statement = term_statement(asked.names, sort, narrowed=asked.narrowed)
+    elif not asked.names and not asked.narrowed and window.offset > _NEAR:
+        values |= _place(tx, asked, sort, window.offset)
+        statement = seek_statement(sort)
+    else:
+        statement = _plan(asked, sort, gathers=gathers)(asked.names, sort, narrowed=asked.narrowed)
+    return tx.rows(statement, values)
+
+
+def _plan(asked: Asked, sort: Sort, *, gathers: bool) -> Callable[..., Statement]:
+    """How to go through the account, or what a user sees in many workspaces of it."""
+    if gathers and (asked.narrowed or asked.times):
+        return gather_statement
+    if asked.times and sort.name == "id":
+        return blocks_statement
+    return walk_statement
+
+
+def rarest(tx: Transaction, asked: Asked) -> int:
+    """Of the terms that a report must have, the one that the fewest have."""
+    if len(asked.terms) == 1:
+        return asked.terms[0]
+    values = {"reach_account": asked.reach.account_id, "terms": asked.terms}
+    known = {row[0]: row[1] for row in tx.rows(_TERM_COUNTS, values)}
+    return min(asked.terms, key=lambda term: known.get(term, 0))
+
+
+def _gathers(count: int, total: int, end: int) -> bool:
+    """Whether to fetch all that match and sort them is less than to walk until the page is full."""
+    return count * count < end * max(total, 1)
+
+
+def _padded(workspaces: tuple[int, ...]) -> tuple[int, ...]:
+    """As many as the next power of two, so that there are few statements; none has the id 0."""
+    size = 1 << max(len(workspaces) - 1, 0).bit_length()
+    return workspaces + (0,) * (size - len(workspaces))
+
+
+def _order(sort: Sort, column: Any, report_id: Any) -> list[Any]:  # noqa: ANN401  of a table or subquery
+    first = column.desc() if sort.descending else column.asc()
+    return [first] if sort.name == "id" else [first, report_id.asc()]
+
+
+def conditions(names: tuple[str, ...], *, hidden: bool = False) -> list[Condition]:
+    """What the filters `names` demand.
+
+    With `hidden`, times are written so that no index is used for them.
+    """
+    found = [
+        _hidden(name) if hidden and name in TIME_FILTERS else _REPORTS.filters[name]
+        for name in names
+        if name in _REPORTS.filters
+    ]
+    together = [_REPORTS.on_reference[name] for name in names if name in _REPORTS.on_reference]
+    return [*found, has_reference(*together)] if together else found
+
+
+def _hidden(name: str) -> Condition:
+    moment = _s[TIME_FILTERS[name]] + literal_column("0")
+    return moment > bindparam(name) if name.endswith("after") else moment < bindparam(name)
+
+
+def within(*, narrowed: bool) -> list[Condition]:
+    """The report is in the account, and `narrowed` where the user sees it."""
+    return [in_account(status_reports), *([_REPORTS.within_reach] if narrowed else [])]
+
+
+def _window(statement: Select[Any]) -> Select[Any]:
+    return statement.limit(bindparam("limit")).offset(bindparam("offset"))
+
+
+in_reach: Final = and_(
+    in_account(participations), _p.user_id == bindparam("reach_user"), shows_reports(participations)
+)
+_REACH: Final = compiled(
+    select(_p.workspace_id)
+    .where(in_reach)
+    .order_by(_p.workspace_id)
+    .limit(literal_column(str(FEW + 1)))
+)
+_REACH_OF_NAMED: Final = compiled(
+    select(_p.workspace_id).where(in_reach, among(_p.workspace_id, "workspace_id"))
+)
+_TERM_COUNTS: Final = compiled(
+    select(report_counts.c.bucket, report_counts.c.reports).where(
+        in_account(report_counts),
+        report_counts.c.dimension == literal(tally.TERM),
+        among(report_counts.c.bucket, "terms"),
+    )
+)
+
+
+def _found(inner: Any, sort: Sort, names: tuple[str, ...] = ()) -> Statement:  # noqa: ANN401  a subquery or CTE
+    """The reports that `inner` has the ids of, in order."""
+    statement = (
+        select(*_REPORTS.columns)
+        .join_from(inner, status_reports, _s.id == inner.c.id)
+        .where(in_account(status_reports), *conditions(names))
+    )
+    return compiled(statement.order_by(*_order(sort, _s[sort.name], _s.id)))
+
+
+@lru_cache(maxsize=512)
+def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
+    """MERGE. Parameters: `workspace_0` and on, the filters', `limit`, `offset`."""
+    lists = [
+        select(_s.id, _s[sort.name].label("place")).where(
+            in_account(status_reports),
+            _s.workspace_id == bindparam(f"workspace_{number}"),
+            *conditions(names),
+        )
+        for number in range(size)
+    ]
+    if size == 1:
+        one = select(*_REPORTS.columns).where(*lists[0]._where_criteria)  # noqa: SLF001  the same
+        return compiled(_window(one.order_by(*_order(sort, _s[sort.name], _s.id))))
+    merged = union_all(*lists)
+    place, report_id = literal_column("place", BigInteger), literal_column("id", BigInteger)
+    found = (
+        merged.order_by(*_order(sort, place, report_id))
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset"))
+        .subquery("found")
+    )
+    return _found(found, sort)
+
+
+@lru_cache(maxsize=512)
+def term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
+    """TERM. Parameters: `term`, the filters', `limit`, `offset`."""
+    statement = with_term(select(*_REPORTS.columns), names, narrowed=narrowed)
+    column = _t.report_id if sort.name == "id" else _s[sort.name]
+    return compiled(_window(statement.order_by(*_order(sort, column, _t.report_id))))
+
+
+def with_term(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool) -> Select[Any]:
+    """`statement` over the reports that have `term`."""
+    return statement.join_from(report_terms, status_reports, _s.id == _t.report_id).where(
+        in_account(report_terms),
+        _t.term == bindparam("term"),
+        *within(narrowed=narrowed),
+        *conditions(names, hidden=True),
+    )
+
+
+@lru_cache(maxsize=512)
+def any_term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
+    """The reports with one of the `terms`, sorted. Parameters: as for TERM."""
+    statement = with_any_term(select(*_REPORTS.columns), names, narrowed=narrowed)
+    return compiled(_window(statement.order_by(*_order(sort, _s[sort.name], _s.id))))
+
+
+def with_any_term(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool) -> Select[Any]:
+    """`statement` over the reports that have one of `terms`."""
+    found = (
+        select(_t.report_id.label("id"))
+        .where(in_account(report_terms), among(_t.term, "terms"))
+        .distinct()
+        .cte("found")
+        .prefix_with("MATERIALIZED")
+    )
+    return statement.join_from(found, status_reports, _s.id == found.c.id).where(
+        *within(narrowed=narrowed), *conditions(names, hidden=True)
+    )
+
+
+@lru_cache(maxsize=512)
+def gather_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
+    """GATHER. Parameters: the filters', `limit`, `offset`."""
+    column = _s[sort.name]
+    gathered = (
+        gathering(select(_s.id, column.label("place")), names, narrowed=narrowed)
+        .cte("gathered")
+        .prefix_with("MATERIALIZED")
+    )
+    found = _window(
+        select(gathered.c.id).order_by(*_order(sort, gathered.c.place, gathered.c.id))
+    ).subquery("found")
+    return _found(found, sort)
+
+
+def gathering(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool) -> Select[Any]:
+    """`statement` over all that match: in the workspaces that the user sees, or by a time."""
+    if narrowed:
+        statement = statement.join_from(
+            participations, status_reports, _s.workspace_id == _p.workspace_id
+        ).where(in_reach)
+    return statement.where(in_account(status_reports), *conditions(names))
+
+
+@lru_cache(maxsize=512)
+def blocks_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
+    """BLOCKS. Parameters: the filters', `limit`, `offset`."""
+    small, large = tally.BLOCK_SHIFTS
+    ratio = literal_column(str(1 << (large - small)), BigInteger)
+    width = literal_column(str(1 << small), BigInteger)
+    wide = report_blocks.alias("wide")
+    first = (
+        select(wide.c.block)
+        .where(in_account(wide), wide.c.level == literal(large), *_may_hold(wide, names))
+        .order_by(wide.c.block.desc() if sort.descending else wide.c.block.asc())
+        .limit(literal_column("1"))
+        .scalar_subquery()
+    )
+    bound = _b.block < (first + 1) * ratio if sort.descending else _b.block >= first * ratio
+    statement = (
+        select(*_REPORTS.columns)
+        .join_from(
+            report_blocks,
+            status_reports,
+            and_(_s.id >= _b.block * width, _s.id < (_b.block + 1) * width),
+        )
+        .where(
+            in_account(report_blocks),
+            _b.level == literal(small),
+            bound,
+            *_may_hold(report_blocks, names),
+            *within(narrowed=narrowed),
+            *conditions(names, hidden=True),
+        )
+    )
+    by = [_b.block, _s.id]
+    return compiled(
+        _window(statement.order_by(*(one.desc() if sort.descending else one.asc() for one in by)))
+    )
+
+
+def _may_hold(blocks: Any, names: tuple[str, ...]) -> list[Condition]:  # noqa: ANN401  the table or an alias
+    """The times between which a block lies do not rule out what the filters want."""
+    found: list[Condition] = []
+    for name in names:
+        if name in TIME_FILTERS:
+            what, side = name.rsplit("_", 1)
+            if side == "after":
+                found.append(blocks.c[f"{what}_to"] > bindparam(name))
+            else:
+                found.append(blocks.c[f"{what}_from"] < bindparam(name))
+    return found
+
+
+@lru_cache(maxsize=512)
+def walk_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
+    """WALK. Parameters: the filters', `limit`, `offset`."""
+    # Times may be looked up where they are what is walked along.
+    own = {name for name, column in TIME_FILTERS.items() if column == sort.name}
+    along = tuple(name for name in names if name in own)
+    others = tuple(name for name in names if name not in own)
+    statement = select(*_REPORTS.columns).where(
+        *within(narrowed=narrowed), *conditions(along), *conditions(others, hidden=True)
+    )
+    return compiled(_window(statement.order_by(*_order(sort, _s[sort.name], _s.id))))
+
+
+@lru_cache
+def seek_statement(sort: Sort) -> Statement:
+    """SEEK. Parameters: `edge` of the place where the page begins, `limit`, `offset` from it."""
+    column = _s[sort.name]
+    behind = column < bindparam("edge") if sort.descending else column >= bindparam("edge")
+    statement = select(*_REPORTS.columns).where(in_account(status_reports), behind)
+    return compiled(_window(statement.order_by(*_order(sort, column, _s.id))))
+
+
+def _place(tx: Transaction, asked: Asked, sort: Sort, offset: int) -> dict[str, int]:
+    """Past which value of the sorted column to begin, and how many rows behind it."""
+    shifts = tally.BLOCK_SHIFTS if sort.name == "id" else tally.TIME_SHIFTS
+    low, high = 0, 0
+    values = {"reach_account": asked.reach.account_id}
+    for shift in reversed(shifts):
+        bounds = {} if shift == shifts[-1] else {"low": low >> shift, "high": high >> shift}
+        for bucket, reports in tx.rows(
+            stretches_statement(sort, shift, bounded=bool(bounds)), values | bounds
+        ):
+            if offset < reports:
+                low, high = bucket << shift, (bucket + 1) << shift
+                break
+            offset -= reports
+    return {"edge": high if sort.descending else low, "offset": offset}
+
+
+@lru_cache
+def stretches_statement(sort: Sort, shift: int, *, bounded: bool) -> Statement:
+    """How many reports there are in each stretch, in order; `bounded` from `low` to `high`."""
+    statement = stretches(sort.name, shift)
+    bucket = next(iter(statement.selected_columns))
+    if bounded:
+        statement = statement.where(bucket >= bindparam("low"), bucket < bindparam("high"))
+    return compiled(statement.order_by(bucket.desc() if sort.descending else bucket.asc()))
+
+
+def stretches(name: str, shift: int) -> Select[Any]:
+    """The number of each stretch of the column `name` in the account, and its reports."""
+    if name == "id":
+        return select(_b.block, _b.reports).where(
+            in_account(report_blocks), _b.level == literal(shift)
+        )
+    counts = report_counts.c
+    return select(counts.bucket, counts.reports).where(
+        in_account(report_counts), counts.dimension == literal(tally.time_dimension(name, shift))
+    )

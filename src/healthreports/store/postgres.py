@@ -1,0 +1,361 @@
+"""PostgreSQL: connections, transactions, and all that is particular to it.
+
+Every read and write runs in a thread, on a connection of that thread, and nothing of a process is
+needed by another: any number of them share a database. What a read remembers (whom a token stands
+for, the version of an account) it has confirmed in the same round trip as its first question, and
+in the same snapshot; where it has changed, the read is done again.
+
+Reads may go to a replica. Then what is remembered is asked of the primary each time, and where the
+replica does not say the same, the primary is read: a client sees what it has written, through
+whichever process it comes, and a revoked token ends at once.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+from psycopg.types.numeric import Int8Dumper
+from psycopg.types.string import StrDumper
+
+from healthreports.core.errors import StorageBusy, StorageUnavailable
+from healthreports.store.database import REMEMBERED, Database, Row, Transaction, Waiting
+from healthreports.store.statement import Statement, Values
+from healthreports.store.writer import Lock, Writer
+
+T = TypeVar("T")
+
+# A read waits for the server and not for the processor, so there may be more than cores.
+READER_THREADS: Final = 8
+# Accounts are written one beside the other; all writes of one account come to one of these.
+WRITERS: Final = 4
+_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_ALONE: Final = 7_310_002
+# Who writes in one account shares this lock, who writes anywhere has it alone.
+_LOCK_ALL: Final = f"SELECT pg_advisory_xact_lock({_ALONE})"
+_LOCK_ONE: Final = (
+    f"SELECT pg_advisory_xact_lock_shared({_ALONE})",
+    "SELECT version FROM account_versions WHERE account_id = %s FOR NO KEY UPDATE",
+)
+# What the machine, or who runs it, does to us.
+_UNAVAILABLE: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.QueryCanceled,
+    errors.ReadOnlySqlTransaction,
+)
+_BUSY: Final = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
+# A server that went away without a word is noticed within some seconds.
+_PATIENCE: Final = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "healthreports",
+}
+
+
+class Link(psycopg.Connection[Row]):
+    """A connection in autocommit, as the writer wants it."""
+
+    _is_ending = False
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is under way, be it one that can only be rolled back."""
+        status = self.info.transaction_status
+        return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+
+    def end_soon(self) -> None:
+        """End a transaction that only read, without waiting for the answer."""
+        self.pgconn.send_query(b"COMMIT")
+        self.pgconn.flush()
+        self._is_ending = True
+
+    def get_ready(self) -> None:
+        """Take the answer that `end_soon` did not wait for."""
+        if self._is_ending:
+            self._is_ending = False
+            while self.pgconn.get_result() is not None:
+                pass
+
+
+class _Changed(Exception):
+    """What was remembered is not so in this snapshot."""
+
+
+class _Behind(Exception):
+    """The replica does not know yet, or any more, what the primary says."""
+
+
+def _bound(statement: Statement, values: Values) -> tuple[str, dict[str, Any]]:
+    form = statement.for_postgres
+    bound = {**form.constants, **values}
+    for name, value in bound.items():
+        if isinstance(value, tuple):
+            bound[name] = [one for one in value if _is_text_here(one)]
+        elif not _is_text_here(value):
+            bound[name] = None
+    return form.text, bound
+
+
+def _is_text_here(value: object) -> bool:
+    """PostgreSQL knows no text with U+0000: nothing is equal to it, as nothing is to NULL."""
+    return not isinstance(value, str) or "\0" not in value
+
+
+class PostgresTransaction(Transaction):
+    """A transaction on one connection."""
+
+    def __init__(self, link: Link, counts: dict[object, Any]) -> None:
+        super().__init__(counts)
+        self._link = link
+
+    def rows(self, statement: Statement, values: Values) -> list[Row]:
+        """The rows that `statement` finds or returns."""
+        return _rows(self._execute(statement, values))
+
+    def run_each(self, statement: Statement, many: Sequence[Values]) -> None:
+        """Run `statement` for each of `many`, in one round trip."""
+        if many:
+            text, _ = _bound(statement, {})
+            with self._link.cursor() as cursor:
+                cursor.executemany(text, [_bound(statement, one)[1] for one in many])
+
+    def new_ids(self, table: str, number: int) -> Sequence[int]:
+        """Ids that the sequence of `table` had not given out before."""
+        found = self._link.execute(
+            "SELECT nextval(%s::regclass) FROM generate_series(1, %s)", (f"{table}_ids", number)
+        )
+        return sorted(row[0] for row in found)
+
+    def _execute(self, statement: Statement, values: Values) -> psycopg.Cursor[Row]:
+        return self._link.execute(*_bound(statement, values), prepare=True, binary=True)
+
+
+def _rows(cursor: psycopg.Cursor[Row]) -> list[Row]:
+    return cursor.fetchall() if cursor.description else []
+
+
+Remembered = dict[tuple[Any, ...], Row]
+
+
+class _Reading(PostgresTransaction):
+    """A read-only transaction, begun with its first question.
+
+    `remembered` is what earlier reads found, to be confirmed; with `primary` it is asked there.
+    """
+
+    def __init__(
+        self, link: Link, counts: dict[object, Any], remembered: Remembered, primary: Link | None
+    ) -> None:
+        super().__init__(link, counts)
+        self._remembered = remembered
+        self._primary = primary
+        self._expected: list[tuple[Statement, Values, tuple[Any, ...], Row | None]] = []
+        self._confirmed: dict[tuple[Any, ...], Row | None] = {}
+
+    def rows(self, statement: Statement, values: Values) -> list[Row]:
+        """The rows that `statement` finds."""
+        return self._ask((statement, values))[0]
+
+    def recall(self, statement: Statement, values: Values) -> Row | None:
+        """The first row that `statement` finds, confirmed by the next question or the end."""
+        key = (statement, *values.values())
+        if key in self._confirmed:
+            return self._confirmed[key]
+        if self._primary is not None:
+            found: Row | None = PostgresTransaction(self._primary, {}).row(statement, values)
+        elif key in self._remembered:
+            found = self._remembered[key]
+        else:
+            found = self._confirmed[key] = self.row(statement, values)
+            self._remember(key, found)
+            return found
+        self._expected.append((statement, values, key, found))
+        self._confirmed[key] = found  # or what follows raises
+        return found
+
+    def _remember(self, key: tuple[Any, ...], found: Row | None) -> None:
+        if found is None:  # anybody can ask for what is not there
+            self._remembered.pop(key, None)
+        else:
+            self._remembered[key] = found
+
+    def confirming(self, work: Callable[[Transaction], T]) -> T:
+        """What `work` returns or raises, if all that it was told holds.
+
+        Raises _Changed or _Behind where it does not.
+        """
+        try:
+            result = work(self)
+        except (_Changed, _Behind, psycopg.Error):
+            raise
+        except Exception:
+            self._confirm()
+            raise
+        self._confirm()
+        return result
+
+    def _confirm(self) -> None:
+        if self._expected:
+            self._ask()
+
+    def end(self) -> None:
+        """Let go of the snapshot."""
+        if self._link.in_transaction:
+            self._link.end_soon()
+
+    def _ask(self, *questions: tuple[Statement, Values]) -> list[list[Row]]:
+        """The rows of each question, and whether all is as expected, in one round trip.
+
+        Raises _Changed or _Behind.
+        """
+        expected, self._expected = self._expected, []
+        if self._link.in_transaction and not expected:
+            return [super(_Reading, self).rows(*question) for question in questions]
+        with self._link.pipeline():
+            if not self._link.in_transaction:
+                self._link.execute(_READ)
+            confirming = [self._execute(statement, values) for statement, values, _, _ in expected]
+            asking = [self._execute(statement, values) for statement, values in questions]
+        changed = False
+        for cursor, (_, _, key, row) in zip(confirming, expected, strict=True):
+            found = next(iter(_rows(cursor)), None)
+            if found != row:
+                changed = True
+                self._confirmed[key] = found
+                self._remember(key, found)
+        if changed:
+            raise _Behind if self._primary is not None else _Changed
+        return [_rows(cursor) for cursor in asking]
+
+
+class PostgresDatabase(Database):
+    """One PostgreSQL database, and where `replica` is given, a copy of it to read from.
+
+    `address` and `replica` are what libpq takes: several hosts may stand in one. A statement may
+    take `time_limit_s`, waiting for another writer `busy_timeout_s`.
+    """
+
+    _errors = psycopg.Error
+
+    def __init__(
+        self, address: str, replica: str, busy_timeout_s: float, time_limit_s: float
+    ) -> None:
+        super().__init__(READER_THREADS)
+        self._addresses = (address, replica or address)
+        self._has_replica = bool(replica)
+        self._options = (
+            f"-c lock_timeout={busy_timeout_s * 1000:.0f} "
+            f"-c statement_timeout={time_limit_s * 1000:.0f} "
+            f"-c idle_in_transaction_session_timeout={time_limit_s * 1000:.0f}"
+        )
+        self._here = threading.local()
+        self._links: set[Link] = set()
+        self._remembered: Remembered = {}
+        self._writers = [Writer(self._primary, _begin) for _ in range(WRITERS)]
+
+    def close(self) -> None:
+        """Wait for what is under way, then let go of the server."""
+        for writer in self._writers:
+            writer.close()
+        self._readers.shutdown()
+        while self._links:
+            self._links.pop().close()
+
+    def _read(self, work: Callable[[Transaction], T], waiting: Waiting) -> T:
+        try:
+            try:
+                result = self._read_from(self._replica(), work)
+            except _Behind:
+                result = self._read_from(self._primary(), work)
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+        waiting.demand()
+        for memory in (self._counts, self._remembered):
+            if len(memory) > REMEMBERED:
+                memory.clear()
+        return result
+
+    def _read_from(self, link: Link, work: Callable[[Transaction], T]) -> T:
+        """What `work` returns from one snapshot. Raises _Behind where that is a replica's."""
+        elsewhere = self._has_replica and link is not self._primary()
+        primary = self._primary() if elsewhere else None
+        reading = _Reading(link, self._counts, self._remembered, primary)
+        try:
+            while True:
+                with suppress(_Changed):  # then again in the same snapshot, with what is so there
+                    return reading.confirming(work)
+        finally:
+            reading.end()
+
+    def _turn(self, lock: Lock) -> tuple[Writer, Lock]:
+        return self._writers[(lock or 0) % WRITERS], lock
+
+    def _writing(self, work: Callable[[Transaction], T], waiting: Waiting) -> Callable[[Link], T]:
+        def run(link: Link) -> T:
+            result = work(PostgresTransaction(link, {}))
+            waiting.demand()
+            return result
+
+        return run
+
+    def _translated(self, error: Exception) -> Exception:
+        if isinstance(error, _BUSY):
+            return StorageBusy()
+        return StorageUnavailable() if isinstance(error, _UNAVAILABLE) else error
+
+    def _primary(self) -> Link:
+        return self._link(0)
+
+    def _replica(self) -> Link:
+        return self._link(1) if self._has_replica else self._link(0)
+
+    def _link(self, number: int) -> Link:
+        """This thread's connection to an address, made anew where it broke."""
+        links: dict[int, Link] = self._here.__dict__.setdefault("links", {})
+        link = links.get(number)
+        if link is not None:
+            link.get_ready()
+            if not link.closed:
+                return link
+            self._links.discard(link)
+        link = links[number] = connect(self._addresses[number], self._options)
+        self._links.add(link)
+        return link
+
+
+def connect(address: str, options: str = "") -> Link:
+    """A connection in autocommit. Raises psycopg.OperationalError."""
+    given = conninfo_to_dict(address)
+    asked = {**_PATIENCE, "options": options, **given}
+    if given.get("options"):
+        asked["options"] = f"{options} {given['options']}"
+    link = Link.connect(autocommit=True, **asked)  # type: ignore[arg-type]  # as libpq takes them
+    # Whole numbers are the numbers of our columns, whatever they are worth: one plan for all.
+    link.adapters.register_dumper(int, Int8Dumper)
+    link.adapters.register_dumper(StrEnum, StrDumper)
+    # A commit that returns is on disk, and on a standby's where the server waits for one.
+    link.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) "
+        "WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
+    )
+    return link
+
+
+def _begin(link: Link, lock: Lock) -> None:
+    with link.pipeline():
+        link.execute("BEGIN")
+        if lock is None:
+            link.execute(_LOCK_ALL)
+        else:
+            everybody, account = _LOCK_ONE
+            link.execute(everybody)
+            link.execute(account, (lock,))

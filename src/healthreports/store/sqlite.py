@@ -1,0 +1,278 @@
+"""The embedded database: connections, transactions, and all that is particular to SQLite.
+
+Reads run in the calling thread on a connection of that thread; writes run one after another in one
+thread, since SQLite has one writer. On the event loop a read must be short: there a statement has a
+budget, and where it needs more the whole read is done again in a thread.
+
+The short reads of one turn of the event loop share one snapshot. A request is received before the
+turn in which it is answered, so the snapshot is never older than the request: who was told of a
+write, here or through another process, and then asks, sees it.
+"""
+
+import asyncio
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from healthreports.core.errors import StorageBusy, StorageUnavailable
+from healthreports.store.database import REMEMBERED, Database, Row, Transaction, Waiting
+from healthreports.store.statement import Statement, Values
+from healthreports.store.writer import Lock, Writer
+
+T = TypeVar("T")
+
+# Long reads at once; more would only take the processor from each other and from short ones.
+READER_THREADS: Final = 4
+# Steps of SQLite's machine between two calls of a progress handler: about a millisecond.
+_STEPS_BETWEEN_LOOKS: Final = 10_000
+# A statement may meet one look that is due from those before it; at the second it has had its time.
+_LOOKS_ON_THE_LOOP: Final = 1
+# Whatever a write locks, it has the whole file, and so it may share a commit with any other.
+_THE_FILE: Final = 0
+# SQLite's own mark of the last id that any row of a table had.
+_TAKE_IDS: Final = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = ? RETURNING seq"
+_BEGIN_IDS: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES (?, 0)"
+
+_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# What the machine does to us. SQLITE_ERROR is left out: that is a defect of ours.
+_UNAVAILABLE: Final = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+)
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # a commit that returns is on disk
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
+)
+
+
+class SqliteTransaction(Transaction):
+    """A transaction on one connection."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        counts: dict[object, Any],
+        unchanged: dict[object, Any] | None = None,
+    ) -> None:
+        """`unchanged` keeps what was read since the database last changed, where that is known."""
+        super().__init__(counts)
+        self._connection = connection
+        self._looks = 0
+        self._unchanged = unchanged
+
+    def rows(self, statement: Statement, values: Values) -> list[Row]:
+        """The rows that `statement` finds or returns."""
+        self._looks = 0
+        form = statement.for_sqlite
+        bound = {**form.constants, **values}
+        for name in form.lists:
+            bound[name] = json.dumps(bound[name])
+        return self._connection.execute(form.text, bound).fetchall()
+
+    def run_each(self, statement: Statement, many: Sequence[Values]) -> None:
+        """Run `statement` for each of `many`."""
+        form = statement.for_sqlite
+        self._connection.executemany(form.text, [{**form.constants, **one} for one in many])
+
+    def new_ids(self, table: str, number: int) -> Sequence[int]:
+        """Ids above every one that a row of `table` had."""
+        taken = self._connection.execute(_TAKE_IDS, (number, table)).fetchall()
+        if not taken:
+            self._connection.execute(_BEGIN_IDS, (table,))
+            taken = self._connection.execute(_TAKE_IDS, (number, table)).fetchall()
+        [[last]] = taken
+        return range(last - number + 1, last + 1)
+
+    def recall(self, statement: Statement, values: Values) -> Row | None:
+        """The first row of what has not changed since it was read."""
+        if self._unchanged is None:
+            return self.row(statement, values)
+        key = (statement, *values.values())
+        try:
+            return self._unchanged[key]  # type: ignore[no-any-return]  # put there below
+        except KeyError:
+            row = self._unchanged[key] = self.row(statement, values)
+            return row
+
+    def has_spent_its_time(self) -> bool:
+        """The progress handler on the event loop: whether the statement under way must stop."""
+        self._looks += 1
+        return self._looks > _LOOKS_ON_THE_LOOP
+
+
+class _Snapshots:
+    """The snapshot that the short reads of one turn of the event loop share.
+
+    Its connection does not wait for a lock, since everybody would wait with it.
+    """
+
+    def __init__(self, path: Path, counts: dict[object, Any]) -> None:
+        self._path = path
+        self._counts = counts
+        self._unchanged: dict[object, Any] = {}
+        self._data_version = 0
+        self._connection: sqlite3.Connection | None = None
+        self._current: SqliteTransaction | None = None
+
+    def current(self) -> SqliteTransaction:
+        """The snapshot of this turn, begun if there is none. Raises sqlite3.DatabaseError."""
+        return self._current or self._begin()
+
+    def drop(self) -> None:
+        """Let go of the connection: whatever state an error left it in, the next is a new one."""
+        connection, self._connection, self._current = self._connection, None, None
+        if connection is not None:
+            connection.close()
+
+    def _begin(self) -> SqliteTransaction:
+        if self._connection is None:
+            self._connection = connect(self._path, busy_timeout_s=0)
+            self._unchanged.clear()
+        self._connection.execute("BEGIN")
+        # Differs from what it was where another connection has committed since.
+        [[data_version]] = self._connection.execute("PRAGMA data_version").fetchall()
+        if data_version != self._data_version or len(self._unchanged) > REMEMBERED:
+            self._unchanged.clear()
+            self._data_version = data_version
+        if len(self._counts) > REMEMBERED:
+            self._counts.clear()
+        self._current = SqliteTransaction(self._connection, self._counts, self._unchanged)
+        self._connection.set_progress_handler(
+            self._current.has_spent_its_time, _STEPS_BETWEEN_LOOKS
+        )
+        asyncio.get_running_loop().call_soon(self._end)
+        return self._current
+
+    def _end(self) -> None:
+        self._current = None
+        if self._connection is None:
+            return
+        try:
+            self._connection.set_progress_handler(None, 0)
+            self._connection.execute("COMMIT")
+        except sqlite3.DatabaseError:
+            self.drop()
+
+
+class SqliteDatabase(Database):
+    """One SQLite file."""
+
+    _errors = sqlite3.DatabaseError
+
+    def __init__(self, path: Path, busy_timeout_s: float) -> None:
+        super().__init__(READER_THREADS)
+        self._path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._here = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._one_writer = Writer(self._connection, _begin)
+        self._snapshots = _Snapshots(path, self._counts)
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """What `work` returns, from one snapshot: on the event loop if it is short, else off it."""
+        try:
+            return work(self._snapshots.current())
+        except sqlite3.DatabaseError as error:
+            code = _primary_code(error)
+            if code != sqlite3.SQLITE_INTERRUPT:
+                self._snapshots.drop()
+            # Waiting for a lock, or taking one's time, is for a thread.
+            if code not in (*_BUSY, sqlite3.SQLITE_INTERRUPT):
+                raise self._translated(error) from error
+        return await super().read(work)
+
+    def close(self) -> None:
+        """Wait for what is under way, then let go of the file."""
+        self._snapshots.drop()
+        self._one_writer.close()
+        self._readers.shutdown()
+        while self._connections:
+            self._connections.pop().close()
+
+    def _read(self, work: Callable[[Transaction], T], waiting: Waiting) -> T:
+        try:
+            connection = self._connection()
+            # A statement that nobody waits for any more is stopped.
+            connection.set_progress_handler(waiting.has_ended, _STEPS_BETWEEN_LOOKS)
+            connection.execute("BEGIN")
+            try:
+                result = work(SqliteTransaction(connection, self._counts))
+                waiting.demand()
+            finally:
+                connection.set_progress_handler(None, 0)  # so that nothing stops the ROLLBACK
+                if connection.in_transaction:  # an error may have ended it already
+                    connection.execute("ROLLBACK")  # there is nothing to keep
+        except sqlite3.DatabaseError as error:
+            raise self._translated(error) from error
+        if len(self._counts) > REMEMBERED:
+            self._counts.clear()
+        return result
+
+    def _turn(self, _lock: Lock) -> tuple[Writer, Lock]:
+        return self._one_writer, _THE_FILE
+
+    def _writing(
+        self, work: Callable[[Transaction], T], waiting: Waiting
+    ) -> Callable[[sqlite3.Connection], T]:
+        def run(connection: sqlite3.Connection) -> T:
+            connection.set_progress_handler(waiting.has_ended, _STEPS_BETWEEN_LOOKS)
+            try:
+                # What is counted here may be undone.
+                result = work(SqliteTransaction(connection, {}))
+            finally:
+                connection.set_progress_handler(None, 0)  # so that nothing stops what follows
+            waiting.demand()
+            return result
+
+        return run
+
+    def _translated(self, error: Exception) -> Exception:
+        assert isinstance(error, sqlite3.DatabaseError)
+        code = _primary_code(error)
+        if code in _BUSY:
+            return StorageBusy()
+        return StorageUnavailable() if code in _UNAVAILABLE else error
+
+    def _connection(self) -> sqlite3.Connection:
+        try:
+            return self._here.connection  # type: ignore[no-any-return]  # threading.local has no types
+        except AttributeError:
+            connection = self._here.connection = connect(self._path, self._busy_timeout_s)
+            self._connections.append(connection)
+            return connection
+
+
+def _begin(connection: sqlite3.Connection, _lock: Lock) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """A connection to an existing file, in autocommit. Raises sqlite3.OperationalError."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        timeout=busy_timeout_s,
+        isolation_level=None,
+        check_same_thread=False,  # made in the thread that uses it, closed by `close`
+        cached_statements=512,
+        uri=True,
+    )
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+    return connection
+
+
+def _primary_code(error: sqlite3.DatabaseError) -> int:
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF  # what is above the low byte tells variants apart

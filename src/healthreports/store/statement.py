@@ -1,0 +1,174 @@
+"""Statements, written once with SQLAlchemy and ready for either database's driver.
+
+What the two databases write differently stands here; what they do differently in `sqlite` and
+`postgres`. Knows no table.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final, NamedTuple, Protocol
+
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    Boolean,
+    ClauseElement,
+    ColumnElement,
+    Dialect,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+
+Values = Mapping[str, Any]
+
+_SQLITE: Final = sqlite.dialect(paramstyle="named")
+
+
+class InAccount(Protocol):
+    """A record of an account."""
+
+    @property
+    def id(self) -> int:
+        """Its id."""
+
+    @property
+    def account_id(self) -> int:
+        """Whose it is."""
+
+
+class Form(NamedTuple):
+    """A statement as one driver takes it.
+
+    `constants` are the values that were written into it, `lists` the parameters that take a tuple.
+    """
+
+    text: str
+    constants: Values
+    lists: tuple[str, ...]
+
+
+class Statement:
+    """A statement of either database, put into its form when that is first needed.
+
+    `columns` are those that an insert or update sets, each from the parameter of its name.
+    """
+
+    def __init__(self, clause: ClauseElement, columns: Sequence[str] | None = None) -> None:
+        self.clause: Final = clause
+        self._columns = columns
+
+    @cached_property
+    def for_sqlite(self) -> Form:
+        """The statement as `sqlite3` takes it."""
+        return self._form(_SQLITE)
+
+    @cached_property
+    def for_postgres(self) -> Form:
+        """The statement as `psycopg` takes it."""
+        from sqlalchemy.dialects.postgresql import (  # noqa: PLC0415  not read where there is none
+            psycopg,
+        )
+
+        return self._form(psycopg.dialect())  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
+
+    def _form(self, dialect: Dialect) -> Form:
+        ready = self.clause.compile(dialect=dialect, column_keys=self._columns)
+        assert isinstance(ready, SQLCompiler)
+        constants = {name: value for name, value in ready.params.items() if value is not None}
+        lists = tuple(
+            name for name, bound in ready.binds.items() if isinstance(bound.type, (JSON, ARRAY))
+        )
+        return Form(str(ready), constants, lists)
+
+
+compiled = Statement
+
+
+def insertion(table: Table) -> Statement:
+    """The statement that inserts a row with a value for every column.
+
+    Where the database makes the `id`, it is left out and returned.
+    """
+    if makes_ids(table):
+        columns = [column.name for column in table.columns if column.name != "id"]
+        return Statement(insert(table).returning(table.c.id), columns)
+    return Statement(insert(table), [column.name for column in table.columns])
+
+
+def makes_ids(table: Table) -> bool:
+    """Whether the database itself gives the rows of `table` their ids."""
+    return [column.name for column in table.primary_key] == ["id"]
+
+
+def replacement(table: Table, columns: Sequence[str]) -> Statement:
+    """The statement that sets `columns` of one row.
+
+    Parameters: its `row_id`, and `of_account` where the account is a part of the table's key.
+    """
+    return Statement(update(table).where(*_one_row(table)), columns)
+
+
+def deletion(table: Table) -> Statement:
+    """The statement that deletes one row. Parameters: as for `replacement`."""
+    return Statement(delete(table).where(*_one_row(table)))
+
+
+def _one_row(table: Table) -> list[ColumnElement[bool]]:
+    conditions = [table.c.id == bindparam("row_id")]
+    if not makes_ids(table):
+        conditions.append(table.c.account_id == bindparam("of_account"))
+    return conditions
+
+
+def one_row(record: InAccount) -> dict[str, int]:
+    """The parameters that name the row of `record` in a `replacement` or `deletion`."""
+    return {"row_id": record.id, "of_account": record.account_id}
+
+
+class Among(ColumnElement[bool]):
+    """`column` is in the tuple bound to `name`: one text for any number of values."""
+
+    inherit_cache = False
+    type = Boolean()
+    _is_implicitly_boolean = True  # else SQLite would get "= 1" behind it, and use no index
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        self._column = column
+        listed = func.json_each(bindparam(name, type_=JSON)).table_valued("value")
+        kind = Text() if isinstance(column.type, Text) else BigInteger()
+        self.for_sqlite = column.in_(select(listed.c.value))
+        self.for_postgres = column == func.any(bindparam(name, type_=ARRAY(kind)))
+
+    @property
+    def _from_objects(self) -> list[Any]:
+        return self._column._from_objects  # noqa: SLF001  what a WHERE adds to FROM
+
+
+@compiles(Among, "sqlite")
+def _sqlite_among(element: Among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  as SQLAlchemy has it
+    return compiler.process(element.for_sqlite, **options)
+
+
+@compiles(Among, "postgresql")
+def _postgres_among(element: Among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  as above
+    return compiler.process(element.for_postgres, **options)
+
+
+def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """`column` is in the tuple bound to `name`: one text for any number of values."""
+    return Among(column, name)
+
+
+def named(row: Sequence[Any], columns: Sequence[ColumnElement[Any]]) -> dict[str, Any]:
+    """The values of a row of `columns`, by the columns' names."""
+    return dict(zip((column.key or "" for column in columns), row, strict=True))

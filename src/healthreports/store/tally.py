@@ -1,0 +1,381 @@
+"""What is counted of status reports so that no read has to, in the transaction of each change.
+
+- `report_counts`: reports by workspace, by stretch of time, by term of their external references;
+- `report_blocks`: reports by stretch of ids, with the times between which they lie;
+- `report_terms`: the reports with each term, in the order of their ids.
+
+A stretch is all that has the same number once the low bits are shifted out. Two widths of each, so
+that a sum over millions is a sum over some hundred. What a report's change costs: one statement for
+the counts and one for the blocks, a handful of rows each.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+)
+from sqlalchemy import insert as plain_insert
+from sqlalchemy.dialects.postgresql import insert
+
+from healthreports.core.model import ExternalReference, StatusReport
+from healthreports.core.vocabulary import SubjectType
+from healthreports.store.database import Row, Transaction
+from healthreports.store.schema import (
+    external_references,
+    report_blocks,
+    report_counts,
+    report_terms,
+    status_reports,
+)
+from healthreports.store.statement import Statement, compiled, insertion
+
+# A block of 1,024 ids and one of 2^20; of time, 2.4 hours and 102 days in microseconds.
+BLOCK_SHIFTS: Final = (10, 20)
+TIME_SHIFTS: Final = (33, 43)
+TIMES: Final = ("created_at", "updated_at")
+WORKSPACE: Final = "workspace"
+TERM: Final = "term"
+# The attributes of an external reference that a list of reports can be filtered by (4.6).
+ATTRIBUTES: Final = (
+    "service_name",
+    "service_model",
+    "service_model_ref",
+    "external_status",
+    "external_message",
+    "status",
+)
+# Rows that a statement of `rebuild` brings into memory at once.
+_AT_ONCE: Final = 10_000
+
+
+def time_dimension(column: str, shift: int) -> str:
+    """The dimension that counts reports by stretches of `column`."""
+    return f"{column}:{shift}"
+
+
+def term(attribute: str, value: str) -> int:
+    """The number that stands for an attribute with a value, from 0 to 2^63 - 1."""
+    text = f"{attribute}={value}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 1
+
+
+# What every report with an external reference has.
+REFERENCED: Final = term("", "")
+
+
+def terms_of(references: Iterable[ExternalReference]) -> frozenset[int]:
+    """The terms of a report that has `references`."""
+    return frozenset(
+        one
+        for reference in references
+        for one in _terms([getattr(reference, name) for name in ATTRIBUTES])
+    )
+
+
+def _upsert_counts() -> Statement:
+    statement = insert(report_counts)
+    return compiled(
+        statement.on_conflict_do_update(
+            index_elements=list(report_counts.primary_key),
+            set_={"reports": report_counts.c.reports + statement.excluded.reports},
+        ),
+        [column.name for column in report_counts.columns],
+    )
+
+
+def _upsert_blocks() -> Statement:
+    statement = insert(report_blocks)
+
+    def wider(name: str) -> ColumnElement[Any]:
+        old, new = report_blocks.c[name], statement.excluded[name]
+        return case((new < old if name.endswith("from") else new > old, new), else_=old)
+
+    bounds = ("created_from", "created_to", "updated_from", "updated_to")
+    return compiled(
+        statement.on_conflict_do_update(
+            index_elements=list(report_blocks.primary_key),
+            set_={
+                "reports": report_blocks.c.reports + statement.excluded.reports,
+                **{name: wider(name) for name in bounds},
+            },
+        ),
+        [column.name for column in report_blocks.columns],
+    )
+
+
+_COUNT: Final = _upsert_counts()
+_WIDEN: Final = _upsert_blocks()
+_ADD_TERM: Final = insertion(report_terms)
+_DROP_TERM: Final = compiled(
+    delete(report_terms).where(
+        report_terms.c.account_id == bindparam("of_account"),
+        report_terms.c.term == bindparam("of_term"),
+        report_terms.c.report_id == bindparam("of_report"),
+    )
+)
+
+
+def note(
+    tx: Transaction,
+    account_id: int,
+    *,
+    gone: Sequence[StatusReport] = (),
+    come: Sequence[StatusReport] = (),
+) -> None:
+    """Note that reports of an account are there now, and others not; a changed one is both."""
+    counts: Counter[tuple[str, int]] = Counter()
+    blocks: dict[tuple[int, int], dict[str, int]] = {}
+    for reports, sign in ((gone, -1), (come, 1)):
+        for report in reports:
+            counts.update(dict.fromkeys(_buckets(report), sign))
+            for shift in BLOCK_SHIFTS:
+                _widen(blocks.setdefault((shift, report.id >> shift), {"reports": 0}), report, sign)
+    _note_counts(tx, account_id, counts)
+    tx.run_each(
+        _WIDEN,
+        [
+            {"account_id": account_id, "level": level, "block": block, **values}
+            for (level, block), values in sorted(blocks.items())
+        ],
+    )
+
+
+def note_terms(
+    tx: Transaction, account_id: int, report_id: int, gone: frozenset[int], come: frozenset[int]
+) -> None:
+    """Note that a report has the terms `come` now, where it had `gone`."""
+    lost, new = gone - come, come - gone
+    tx.run_each(
+        _DROP_TERM,
+        [
+            {"of_account": account_id, "of_term": one, "of_report": report_id}
+            for one in sorted(lost)
+        ],
+    )
+    tx.run_each(
+        _ADD_TERM,
+        [{"account_id": account_id, "term": one, "report_id": report_id} for one in sorted(new)],
+    )
+    counts = Counter({(TERM, one): 1 for one in new})
+    counts.update({(TERM, one): -1 for one in lost})
+    _note_counts(tx, account_id, counts)
+
+
+def _buckets(report: StatusReport) -> Iterator[tuple[str, int]]:
+    yield WORKSPACE, report.workspace_id
+    for column in TIMES:
+        for shift in TIME_SHIFTS:
+            yield time_dimension(column, shift), getattr(report, column) >> shift
+
+
+def _widen(block: dict[str, int], report: StatusReport, sign: int) -> None:
+    """Count `report` in or out of a block; its bounds only ever grow."""
+    block["reports"] += sign
+    for name, moment in (("created", report.created_at), ("updated", report.updated_at)):
+        first, last = f"{name}_from", f"{name}_to"
+        block[first] = min(block.get(first, moment), moment)
+        block[last] = max(block.get(last, moment), moment)
+
+
+def _note_counts(tx: Transaction, account_id: int, counts: Counter[tuple[str, int]]) -> None:
+    tx.run_each(
+        _COUNT,
+        [
+            {
+                "account_id": account_id,
+                "dimension": dimension,
+                "bucket": bucket,
+                "reports": number,
+            }
+            for (dimension, bucket), number in sorted(counts.items())
+            if number
+        ],
+    )
+
+
+def _stretch(column: ColumnElement[Any], shift: int) -> ColumnElement[Any]:
+    # Written into the text: PostgreSQL does not know that two parameters are the same number.
+    return column.bitwise_rshift(literal_column(str(shift)))
+
+
+def _counted(dimension: str, bucket: ColumnElement[Any]) -> Select[Any]:
+    account = status_reports.c.account_id
+    return select(account, literal(dimension, Text), bucket, func.count()).group_by(account, bucket)
+
+
+_r: Final = status_reports.c
+_TRUE_COUNTS: Final = (
+    _counted(WORKSPACE, _r.workspace_id),
+    *(
+        _counted(time_dimension(column, shift), _stretch(_r[column], shift))
+        for column in TIMES
+        for shift in TIME_SHIFTS
+    ),
+)
+_TRUE_BLOCKS: Final = tuple(
+    select(
+        _r.account_id,
+        literal(shift, Integer),
+        _stretch(_r.id, shift),
+        func.count(),
+        func.min(_r.created_at),
+        func.max(_r.created_at),
+        func.min(_r.updated_at),
+        func.max(_r.updated_at),
+    ).group_by(_r.account_id, _stretch(_r.id, shift))
+    for shift in BLOCK_SHIFTS
+)
+_EMPTY: Final = tuple(
+    compiled(delete(table)) for table in (report_counts, report_blocks, report_terms)
+)
+_FILL: Final = tuple(
+    compiled(plain_insert(table).from_select([column.name for column in table.columns], truth))
+    for table, truths in ((report_counts, _TRUE_COUNTS), (report_blocks, _TRUE_BLOCKS))
+    for truth in truths
+)
+_t: Final = report_terms.c
+_TRUE_TERM_COUNTS: Final = select(
+    _t.account_id, literal(TERM, Text), _t.term, func.count()
+).group_by(_t.account_id, _t.term)
+_FILL_TERM_COUNTS: Final = compiled(
+    plain_insert(report_counts).from_select(
+        [column.name for column in report_counts.columns], _TRUE_TERM_COUNTS
+    )
+)
+_x: Final = external_references.c
+# Some references in the order of their reports, from behind the last one.
+_SOME_REFERENCES: Final = compiled(
+    select(_x.account_id, _x.subject_id, _x.service_name, *(_x[name] for name in ATTRIBUTES))
+    .where(
+        _x.subject_type == SubjectType.STATUS_REPORT,
+        tuple_(_x.account_id, _x.subject_id, _x.service_name)
+        > tuple_(
+            bindparam("account", type_=BigInteger),
+            bindparam("report", type_=BigInteger),
+            bindparam("service", type_=Text),
+        ),
+    )
+    .order_by(_x.account_id, _x.subject_id, _x.service_name)
+    .limit(literal_column(str(_AT_ONCE)))
+)
+_SOME_TERMS: Final = compiled(
+    select(_t.account_id, _t.term, _t.report_id)
+    .where(
+        tuple_(_t.account_id, _t.term, _t.report_id)
+        > tuple_(*(bindparam(name, type_=BigInteger) for name in ("account", "of_term", "report")))
+    )
+    .order_by(_t.account_id, _t.term, _t.report_id)
+    .limit(literal_column(str(_AT_ONCE)))
+)
+
+
+def rebuild(tx: Transaction) -> None:
+    """Count everything anew. While it does, nobody may write."""
+    for statement in (*_EMPTY, *_FILL):
+        tx.rows(statement, {})
+    for some in _true_terms(tx):
+        tx.run_each(
+            _ADD_TERM,
+            [
+                {"account_id": account, "term": one, "report_id": report}
+                for account, one, report in sorted(some)
+            ],
+        )
+    tx.rows(_FILL_TERM_COUNTS, {})
+
+
+def differences(tx: Transaction) -> list[str]:
+    """Where what is counted is not what is there: a line for each, none if all is well."""
+    return [*_wrong_counts(tx), *_wrong_blocks(tx), *_wrong_terms(tx)]
+
+
+def _wrong_counts(tx: Transaction) -> Iterator[str]:
+    true = {
+        row[:3]: row[3]
+        for truth in (*_TRUE_COUNTS, _TRUE_TERM_COUNTS)
+        for row in tx.rows(compiled(truth), {})
+    }
+    kept = {row[:3]: row[3] for row in tx.rows(compiled(select(report_counts)), {}) if row[3]}
+    for key in sorted(true.keys() | kept.keys()):
+        if true.get(key) != kept.get(key):
+            yield f"report_counts {key}: {kept.get(key, 0)} counted, {true.get(key, 0)} there"
+
+
+def _wrong_blocks(tx: Transaction) -> Iterator[str]:
+    kept = {row[:3]: row[3:] for row in tx.rows(compiled(select(report_blocks)), {}) if row[3]}
+    for truth in _TRUE_BLOCKS:
+        for row in tx.rows(compiled(truth), {}):
+            reports, *bounds = kept.pop(row[:3], (0, 0, 0, 0, 0))
+            lie_within = all(
+                outer_from <= inner_from and inner_to <= outer_to
+                for outer_from, outer_to, inner_from, inner_to in (
+                    (*bounds[:2], *row[4:6]),
+                    (*bounds[2:], *row[6:]),
+                )
+            )
+            if reports != row[3] or not lie_within:
+                yield f"report_blocks {row[:3]}: {reports}, {bounds} kept, {row[3:]} there"
+    for key, values in kept.items():
+        yield f"report_blocks {key}: {values} kept, nothing there"
+
+
+def _wrong_terms(tx: Transaction) -> Iterator[str]:
+    # In any order the sum of the hashes is the same: two lists of millions need not be in memory.
+    true, kept = _gist(_true_terms(tx)), _gist(_kept_terms(tx))
+    if true != kept:
+        yield f"report_terms: {kept[0]} kept, {true[0]} there, or as many others"
+
+
+def _gist(parts: Iterable[Collection[Row]]) -> tuple[int, int]:
+    number = total = 0
+    for part in parts:
+        number += len(part)
+        total += sum(map(hash, part))
+    return number, total
+
+
+def _true_terms(tx: Transaction) -> Iterator[set[tuple[int, int, int]]]:
+    """(account, term, report) of every reference, some at a time, each once."""
+    last: tuple[int, int, str] = (0, 0, "")
+    before: set[tuple[int, int, int]] = set()
+    while rows := tx.rows(
+        _SOME_REFERENCES, dict(zip(("account", "report", "service"), last, strict=True))
+    ):
+        some = {
+            (account, one, report) for account, report, _, *values in rows for one in _terms(values)
+        }
+        yield some - before  # the references of one report may be cut apart
+        before = some
+        last = rows[-1][:3]
+
+
+def _terms(values: Sequence[str | None]) -> Iterator[int]:
+    """The terms of a reference whose ATTRIBUTES have these values."""
+    yield REFERENCED
+    for name, value in zip(ATTRIBUTES, values, strict=True):
+        if value is not None:
+            yield term(name, value)
+
+
+def _kept_terms(tx: Transaction) -> Iterator[list[Row]]:
+    last: Row = (0, -1, 0)
+    while rows := tx.rows(
+        _SOME_TERMS, dict(zip(("account", "of_term", "report"), last, strict=True))
+    ):
+        yield rows
+        last = rows[-1]

