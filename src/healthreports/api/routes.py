@@ -9,8 +9,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from healthreports.api.answer import Answer
 from healthreports.api.bearer import secret_in
+from healthreports.api.stream import Piece, streamed
 from healthreports.contract.bodies import Body, read_body
 from healthreports.contract.envelope import envelope
+from healthreports.contract.lines import CSV, JSON_LINES, Form
 from healthreports.contract.operations import BASE, OPERATIONS
 from healthreports.contract.params import (
     Params,
@@ -18,6 +20,7 @@ from healthreports.contract.params import (
     read_id,
     read_params,
     show_query,
+    stream_query,
     written_query,
 )
 from healthreports.contract.resources import Resource
@@ -31,6 +34,8 @@ from healthreports.service import administration, lookup, references, reports
 from healthreports.service.gateway import Gateway
 
 _ID: Final = "/{id}"
+# Reports that a stream reads at once: a few hundred kB in memory.
+_PIECE: Final = 1_000
 # What is read in less time than a change of thread takes.
 _SHORT_BODY: Final = 64 * 1024
 
@@ -55,6 +60,15 @@ class Call:
     def params(self) -> Params:
         """The parameters of the query string."""
         return read_params(self.query_string)
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether the answer's body is sent."""
+        return bool(self._scope["method"] != "HEAD")
+
+    def deadline_renewal(self) -> Callable[[], None]:
+        """What gives this request its full time again."""
+        return partial(self._scope["deadlines"].renew, asyncio.current_task())
 
     def record_id(self, resource: Resource) -> int:
         """The id in the path. Raises NotFound for what cannot be one. Contract: 5.1."""
@@ -101,6 +115,35 @@ class Handlers:
                 ),
             )
         )
+
+    async def stream_json_lines(self, resource: Resource, call: Call) -> ASGIApp:
+        """All that match, a JSON object a line."""
+        return await self._stream(resource, call, JSON_LINES)
+
+    async def stream_csv(self, resource: Resource, call: Call) -> ASGIApp:
+        """All that match, as CSV."""
+        return await self._stream(resource, call, CSV)
+
+    async def _stream(self, resource: Resource, call: Call, form: Form) -> ASGIApp:
+        last_id: int | None = None
+        renew = call.deadline_renewal()
+
+        def work(tx: Any, actor: Actor) -> tuple[bytes, bool, int]:  # noqa: ANN401  as the gateway gives it
+            query, start = stream_query(resource, call.params)
+            after_id = start if last_id is None else last_id
+            found = lookup.after(tx, actor, query, after_id, _PIECE)
+            piece = form.write(found, last_id is None and not start)
+            return piece, len(found) == _PIECE, found[-1].id if found else after_id
+
+        async def next_piece() -> Piece:
+            nonlocal last_id
+            if last_id is None:
+                await self._gateway.read(call.secret, lambda _tx, _actor: None)
+            piece, goes_on, last_id = await self._gateway.read_on(call.secret, work)
+            renew()
+            return piece, goes_on
+
+        return await streamed(form.media_type, next_piece, with_body=call.wants_body)
 
     async def show(self, resource: Resource, call: Call) -> Answer:
         """Show one."""

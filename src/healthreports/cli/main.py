@@ -11,7 +11,7 @@ import msgspec
 
 from healthreports import __version__
 from healthreports.cli.access import add_access_commands
-from healthreports.cli.command import command, fail, group_of
+from healthreports.cli.command import command, fail, group_of, within
 from healthreports.cli.people import add_people_commands
 from healthreports.contract.failure import failure_of
 from healthreports.contract.openapi import document_bytes
@@ -58,6 +58,12 @@ def _demo(settings: Settings, _options: argparse.Namespace) -> int:
     return demo(settings)
 
 
+def _import(settings: Settings, options: argparse.Namespace) -> int:
+    from healthreports.cli.importing import run  # noqa: PLC0415  as above
+
+    return run(settings, options)
+
+
 def _upgrade(settings: Settings, _options: argparse.Namespace) -> None:
     upgrade(settings.database)
     print(f"{shown(settings.database)} is ready")
@@ -87,6 +93,22 @@ def _parser() -> argparse.ArgumentParser:
 
     group = group_of(commands, "db", "the database")
     command(group, "upgrade", "create the database, or bring it to this version", _upgrade)
+
+    imported = command(
+        commands, "import", "load status reports from a file of JSON lines or CSV", _import
+    )
+    imported.add_argument("file", type=Path, metavar="FILE")
+    imported.add_argument(
+        "--by",
+        required=True,
+        metavar="EMAIL",
+        help="whose account, and who reports if none is named",
+    )
+    imported.add_argument("--name", help="what the file is known as (default: its own name)")
+    imported.add_argument(
+        "--batch", type=within(1, 100_000), default=5_000, help="lines at once (default: 5000)"
+    )
+    imported.add_argument("--check", action="store_true", help="only say which lines are bad")
 
     add_people_commands(commands)
     add_access_commands(commands)

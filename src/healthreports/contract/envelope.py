@@ -40,6 +40,11 @@ def envelope(page: Page) -> bytes:
     return _encode(answer)
 
 
+def write_record(record: Record) -> dict[str, Any]:
+    """The plain attributes of a status report, as the envelope has them. Contract: 3."""
+    return _WRITE[Kind.STATUS_REPORTS](record)
+
+
 def _side_load(answer: dict[str, Any], association: Association, related: Related) -> None:
     """Open the association's top-level keys and put each of its objects there once (2.6, 2.7)."""
     if not association.is_polymorphic:

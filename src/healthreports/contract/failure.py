@@ -102,6 +102,8 @@ _SAYS: Final = {
     Fault.TAKEN: "{label} is there already",
     Fault.NOT_A_NUMBER: "{label} must be a whole number from 1 to {limit}",
     Fault.NOT_A_DATE: "{label} must be a date like 2026-11-24",
+    Fault.NOT_A_TIME: "{label} must be an ISO 8601 date or date-time",
+    Fault.NOT_A_LINE: "{label} cannot be read",
     Fault.NOT_AN_ADDRESS: "{label} must be an e-mail address",
     Fault.LAST_ADMINISTRATOR: "{label} would leave the account without an administrator",
     Fault.NOT_AN_ADMINISTRATOR: "{label} must be an administrator of the account",

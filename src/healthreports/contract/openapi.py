@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from healthreports import __version__
+from healthreports.contract.lines import CSV, JSON_LINES
 from healthreports.contract.operations import BASE, OPERATIONS, Does, Operation
 from healthreports.contract.resources import (
     ACCOUNT_MEMBERSHIPS,
@@ -41,6 +42,8 @@ from healthreports.core.vocabulary import (
 )
 
 Json = dict[str, Any]
+
+_STREAMS: Final = {Does.STREAM_JSON_LINES: JSON_LINES, Does.STREAM_CSV: CSV}
 
 _SCHEMA_NAMES: Final = {
     Kind.STATUS_REPORTS: "StatusReport",
@@ -262,6 +265,14 @@ def _operation(operation: Operation) -> Json:
 
 
 def _success(operation: Operation) -> Json:
+    if operation.does in _STREAMS:
+        form = _STREAMS[operation.does]
+        return {
+            "200": {
+                "description": "a report a line, the first ones first",
+                "content": {form.media_type.split(";")[0]: {"schema": _TEXT}},
+            }
+        }
     if operation.does in _DELETES:
         return {"204": {"description": "deleted, no content"}}
     envelope = f"{_SCHEMA_NAMES[operation.resource.kind]}Envelope"
@@ -278,6 +289,10 @@ def _parameters(operation: Operation) -> list[Json]:
     if operation.does is Does.FIND:
         parameters += [_filter(one) for one in resource.filters]
         parameters += _paging(resource)
+    elif operation.does in _STREAMS:
+        parameters += [_filter(one) for one in resource.filters]
+        parameters.append(_query("after_id", _TEXT, "go on after the line with this id"))
+        return parameters
     elif operation.does is Does.SHOW:
         parameters += [_filter(one) for one in resource.filters if one.default is not None]
     if operation.does not in _DELETES and resource.associations:

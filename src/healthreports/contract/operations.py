@@ -21,6 +21,8 @@ class Does(StrEnum):
     """What a call does; `api/routes` has a handler for each."""
 
     FIND = auto()
+    STREAM_JSON_LINES = auto()
+    STREAM_CSV = auto()
     SHOW = auto()
     SHOW_ME = auto()
     CREATE_REPORT = auto()
@@ -96,6 +98,22 @@ OPERATIONS: Final = (
         Does.DELETE_REPORT,
         "DeleteStatusReport",
         "Delete a status report",
+    ),
+    Operation(
+        "GET",
+        "/status_reports.ndjson",
+        STATUS_REPORTS,
+        Does.STREAM_JSON_LINES,
+        "StreamStatusReports",
+        "All status reports that match, by id, one JSON object a line (extension)",
+    ),
+    Operation(
+        "GET",
+        "/status_reports.csv",
+        STATUS_REPORTS,
+        Does.STREAM_CSV,
+        "StreamStatusReportsAsCsv",
+        "All status reports that match, by id, as CSV (extension)",
     ),
     Operation("GET", "/workspaces", WORKSPACES, Does.FIND, "GetWorkspaces", "List workspaces"),
     Operation(

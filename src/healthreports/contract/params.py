@@ -18,6 +18,13 @@ from healthreports.core.vocabulary import DEFAULT_PAGE_SIZE, MAX_ID, MAX_LISTED,
 
 Params = Mapping[str, str]
 
+_NOT_OF_STREAMS: Final = {
+    "only": "left out: a stream has filters, and after_id",
+    **dict.fromkeys(
+        ("page", "limit", "offset"), "left out: a stream has no pages, it goes on from after_id"
+    ),
+}
+
 _LEADING_INTEGER: Final = re.compile(r"\s*([+-]?[0-9]+(?:_[0-9]+)*)", re.ASCII)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 # Python reads no more digits than 4,300 without being told to.
@@ -63,6 +70,23 @@ def _list_query(kind: Kind, query_string: str) -> Query:
 # Clients ask the same few questions again and again; a long one is not worth its memory.
 _SHORT_QUERY: Final = 200
 _remembered_list_query: Final = lru_cache(maxsize=1024)(_list_query)
+
+
+def stream_query(resource: Resource, params: Params) -> tuple[Query, int]:
+    """The question for all that match, and the id after which to go on: 0 from the start.
+
+    Raises BadParameter, also for what cannot be had of a stream: pages, and another order.
+    """
+    for name, expected in _NOT_OF_STREAMS.items():
+        if params.get(name, "").strip():
+            raise BadParameter(name, expected)
+    if _sort(resource, params) != Sort():
+        raise BadParameter("order", "left out: a stream goes by id")
+    after = params.get("after_id", "0").strip() or "0"
+    after_id = read_id(after)
+    if after_id is None:
+        raise BadParameter("after_id", "the id of the last line you have")
+    return Query(resource.kind, _filters(resource, params)), after_id
 
 
 def show_query(resource: Resource, params: Params, record_id: int) -> Query:

@@ -51,6 +51,8 @@ class Fault(StrEnum):
     TAKEN = "taken"
     NOT_A_NUMBER = "not_a_number"
     NOT_A_DATE = "not_a_date"
+    NOT_A_TIME = "not_a_time"
+    NOT_A_LINE = "not_a_line"
     NOT_AN_ADDRESS = "not_an_address"
     LAST_ADMINISTRATOR = "last_administrator"
     NOT_AN_ADMINISTRATOR = "not_an_administrator"

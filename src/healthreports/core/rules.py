@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from healthreports.core.errors import Fault, Problem
-from healthreports.core.model import Detail
+from healthreports.core.model import Detail, Instant
 from healthreports.core.vocabulary import (
     MAX_DESCRIPTION,
     MAX_DETAIL_DESCRIPTION,
@@ -80,6 +80,23 @@ class ReportDraft(msgspec.Struct, frozen=True, kw_only=True):
     description: str | UnsetType = UNSET
     details: tuple[Detail, ...] | UnsetType = UNSET
     reference: ReferenceDraft | UnsetType = UNSET
+
+
+class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A status report as a line of a file has it, to be kept as it was elsewhere.
+
+    `number` counts lines from 1, `end` bytes of the file up to behind the line. A time or a person
+    that the line does not name is None. `problems` are those of reading it.
+    """
+
+    number: int
+    end: int
+    sent: Mapping[str, object]
+    created_at: Instant | None = None
+    updated_at: Instant | None = None
+    creator_id: int | None = None
+    updater_id: int | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 class WorkspaceDraft(msgspec.Struct, frozen=True, kw_only=True):

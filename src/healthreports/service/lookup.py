@@ -24,6 +24,15 @@ def find(tx: Transaction, actor: Actor, query: Query) -> Page:
     return records.page(tx, query, reach(actor), people.version(tx, actor.account_id))
 
 
+def after(
+    tx: Transaction, actor: Actor, query: Query, after_id: int, number: int
+) -> tuple[Record, ...]:
+    """The next `number` status reports that match, by id, of what `actor` may see."""
+    within = reach(actor)
+    version = people.version(tx, actor.account_id)
+    return records.after(tx, query, within, version, after_id=after_id, number=number)
+
+
 def get(tx: Transaction, actor: Actor, query: Query) -> Page:
     """The page around the one record that `query` names. Raises NotFound. Contract: 2.5, 5.1."""
     page = records.page(tx, query, reach(actor))

@@ -36,7 +36,7 @@ def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
         raise Invalid(problems)
     [report] = reports.insert(tx, actor.account_id, [_new_report(actor, workspace, draft, now)])
     _attach(tx, report, draft.reference, now)
-    people.touch(tx, actor.account_id)
+    people.touch(tx, actor.account_id, only_reports=True)
     return report.id
 
 
@@ -60,7 +60,7 @@ def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Insta
     if changed != report:
         reports.replace(tx, report, replace(changed, updater_id=actor.user_id, updated_at=now))
     _attach(tx, report, draft.reference, now)
-    people.touch(tx, actor.account_id)
+    people.touch(tx, actor.account_id, only_reports=draft.reference is UNSET)
     return report.id
 
 

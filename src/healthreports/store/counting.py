@@ -13,21 +13,24 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, func, literal, literal_column, select
+from sqlalchemy import Integer, and_, bindparam, func, literal, literal_column, select
 
-from healthreports.core.query import Query
+from healthreports.core.query import Query, Sort
 from healthreports.store import tally
-from healthreports.store.database import Transaction
+from healthreports.store.database import Transaction, Version
 from healthreports.store.listing import (
     TIME_FILTERS,
     WITHOUT,
     Asked,
+    Found,
+    along,
     conditions,
     gathering,
     in_reach,
     rarest,
     with_any_term,
     with_term,
+    within,
 )
 from healthreports.store.schema import (
     participations,
@@ -40,12 +43,14 @@ from healthreports.store.statement import Statement, Values, among, compiled
 
 # A count asked for with more than this is not worth the memory of its question.
 _SMALL: Final = 500
+# One report in so many is of a time that is rather looked for than who sees the reports.
+_SCARCE: Final = 8
 _c: Final = report_counts.c
 _sum: Final = func.coalesce(func.sum(_c.reports), literal_column("0"))
 
 
-def _of(dimension: str) -> Any:  # noqa: ANN401  a condition
-    return and_(in_account(report_counts), _c.dimension == literal(dimension))
+def _of(dimension: tally.Dimension) -> Any:  # noqa: ANN401  a condition
+    return and_(in_account(report_counts), _c.dimension == literal(dimension, Integer))
 
 
 _OF_ACCOUNT: Final = compiled(
@@ -54,23 +59,30 @@ _OF_ACCOUNT: Final = compiled(
     )
 )
 _OF_WORKSPACES: Final = compiled(
-    select(_sum).where(_of(tally.WORKSPACE), among(_c.bucket, "workspaces"))
+    select(_sum).where(_of(tally.Dimension.WORKSPACE), among(_c.bucket, "workspaces"))
 )
 _OF_REACH: Final = compiled(
     select(_sum)
     .join_from(participations, report_counts, _c.bucket == participations.c.workspace_id)
-    .where(in_reach, _of(tally.WORKSPACE))
+    .where(in_reach, _of(tally.Dimension.WORKSPACE))
 )
-_OF_TERM: Final = compiled(select(_sum).where(_of(tally.TERM), _c.bucket == bindparam("term")))
+_LAST: Final = compiled(
+    select(func.coalesce(func.max(status_reports.c.id), literal_column("0"))).where(
+        in_account(status_reports)
+    )
+)
+_OF_TERM: Final = compiled(
+    select(_sum).where(_of(tally.Dimension.TERM), _c.bucket == bindparam("term"))
+)
 
 
-def in_account_at_all(tx: Transaction, asked: Asked, version: int) -> int:
+def in_account_at_all(tx: Transaction, asked: Asked, version: Version) -> int:
     """How many reports the account has."""
     key = ("total", asked.reach.account_id, version)
     return remembered(tx, key, partial(_one, tx, _OF_ACCOUNT, asked.values))
 
 
-def matching(tx: Transaction, query: Query, asked: Asked, version: int) -> int:
+def matching(tx: Transaction, query: Query, asked: Asked, version: Version) -> int:
     """How many reports match `query`. `version` is that of the account in this snapshot."""
     key = ("count", query.kind, query.filters, asked.reach, version)
     return remembered(tx, key, partial(_counted, tx, asked, version))
@@ -91,14 +103,9 @@ def _one(tx: Transaction, statement: Statement, values: Values) -> int:
     return int(found)
 
 
-def _counted(tx: Transaction, asked: Asked, version: int) -> int:
+def _counted(tx: Transaction, asked: Asked, version: Version) -> int:
     if not asked.names:
-        if asked.workspaces is not None:
-            values = {**asked.values, "workspaces": asked.workspaces}
-            return _one(tx, _OF_WORKSPACES, values)
-        if asked.narrowed:
-            return _one(tx, _OF_REACH, asked.values)
-        return in_account_at_all(tx, asked, version)
+        return _in_sight(tx, asked, version)
     if asked.workspaces is None and not asked.narrowed:
         columns = {TIME_FILTERS.get(name) for name in asked.names}
         [column, *others] = columns
@@ -106,10 +113,58 @@ def _counted(tx: Transaction, asked: Asked, version: int) -> int:
             return _in_time(tx, asked, column, version)
         if len(asked.names) == 1 and asked.any_of is None:
             return _by_terms(tx, asked, version)
-    return _looked_at(tx, asked)
+    find = partial(_looked_at, tx, asked, version)
+    changes = any(name.startswith("updated") for name in asked.names)
+    return find() if changes else _grown(tx, asked, version, find)
 
 
-def _by_terms(tx: Transaction, asked: Asked, version: int) -> int:
+def _in_sight(tx: Transaction, asked: Asked, version: Version) -> int:
+    """All that is in the workspaces, or what the user sees, or the account."""
+    if asked.workspaces is not None:
+        return _one(tx, _OF_WORKSPACES, {**asked.values, "workspaces": asked.workspaces})
+    if asked.narrowed:
+        return _grown(tx, asked, version, partial(_one, tx, _OF_REACH, asked.values))
+    return in_account_at_all(tx, asked, version)
+
+
+def _grown(tx: Transaction, asked: Asked, version: Version, find: Callable[[], int]) -> int:
+    """What `find` counts, or counted before, with the new reports since.
+
+    An account gives out ascending ids, since its writes come one after another.
+    """
+    filters = tuple(asked.values[name] for name in asked.names)
+    key = ("grown", asked.names, filters, asked.workspaces, asked.reach, version.reshaped)
+    known: tuple[int, int] | None = tx.counts.get(key)
+    last = _one(tx, _LAST, asked.values)
+    if known is None or last < known[1]:  # somebody else's snapshot was newer than this
+        found = find()
+    else:
+        found, known_last = known
+        if last > known_last:
+            values = {**asked.values, "known_last": known_last, "workspaces": asked.workspaces}
+            limited = asked.workspaces is not None
+            statement = _since(asked.names, limited=limited, narrowed=asked.narrowed)
+            found += _one(tx, statement, values)
+    if len(str(key)) <= _SMALL:
+        tx.counts[key] = (found, last)
+    return found
+
+
+@lru_cache(maxsize=512)
+def _since(names: tuple[str, ...], *, limited: bool, narrowed: bool) -> Statement:
+    statement = select(func.count()).where(
+        *within(narrowed=narrowed),
+        status_reports.c.id > bindparam("known_last"),
+        *conditions(names, hidden=True),
+    )
+    if limited:
+        # Written so that no index is used for it.
+        workspace = status_reports.c.workspace_id + literal_column("0")
+        statement = statement.where(among(workspace, "workspaces"))
+    return compiled(statement)
+
+
+def _by_terms(tx: Transaction, asked: Asked, version: Version) -> int:
     """By one filter on external references: that they have a term, or have not."""
     if asked.terms:
         return _one(tx, _OF_TERM, {**asked.values, "term": asked.terms[0]})
@@ -119,7 +174,7 @@ def _by_terms(tx: Transaction, asked: Asked, version: int) -> int:
     return in_account_at_all(tx, asked, version) - having
 
 
-def _in_time(tx: Transaction, asked: Asked, column: str, version: int) -> int:
+def _in_time(tx: Transaction, asked: Asked, column: str, version: Version) -> int:
     """By when they were created, or changed: strictly after and before (4.6)."""
     name = column.removesuffix("_at")
     after, before = (asked.values.get(f"{name}_{side}") for side in ("after", "before"))
@@ -148,7 +203,7 @@ def _earlier(tx: Transaction, asked: Asked, column: str, moment: int) -> int:
 
 @lru_cache
 def _earlier_statement(column: str) -> Statement:
-    narrow, wide = (_of(tally.time_dimension(column, shift)) for shift in tally.TIME_SHIFTS)
+    narrow, wide = (_of(tally.OF_TIME[column, shift]) for shift in tally.TIME_SHIFTS)
     kept = status_reports.c[column]
     parts = (
         select(_sum).where(wide, _c.bucket < bindparam("wide")),
@@ -162,7 +217,31 @@ def _earlier_statement(column: str) -> Statement:
     return compiled(select(*(part.scalar_subquery() for part in parts)))
 
 
-def _looked_at(tx: Transaction, asked: Asked) -> int:
+def found(tx: Transaction, query: Query, asked: Asked, version: Version) -> Found:
+    """How many reports match `query`, and what helps to find them.
+
+    `version` is that of the account in this snapshot.
+    """
+    return Found(
+        matching(tx, query, asked, version),
+        in_account_at_all(tx, asked, version),
+        is_by_time(tx, asked, version),
+    )
+
+
+def is_by_time(tx: Transaction, asked: Asked, version: Version) -> bool:
+    """Whether few reports of the account are of the time that is asked for, whoever sees them."""
+    columns = sorted({TIME_FILTERS[name] for name in asked.times})
+    if not columns or not asked.narrowed:
+        return bool(columns)
+    key = ("time", *(asked.values[name] for name in asked.times), asked.reach.account_id, version)
+    of_time = remembered(
+        tx, key, lambda: min(_in_time(tx, asked, column, version) for column in columns)
+    )
+    return of_time * _SCARCE < in_account_at_all(tx, asked, version)
+
+
+def _looked_at(tx: Transaction, asked: Asked, version: Version) -> int:
     """By looking at each report that the best of the indexes leaves."""
     values = dict(asked.values)
     if asked.workspaces is not None:
@@ -174,7 +253,8 @@ def _looked_at(tx: Transaction, asked: Asked) -> int:
     if asked.any_of is not None:
         values["terms"] = asked.any_of
         return _one(tx, _with_any_term(asked.names, narrowed=asked.narrowed), values)
-    return _one(tx, _of_all(asked.names, narrowed=asked.narrowed), values)
+    by_time = is_by_time(tx, asked, version)
+    return _one(tx, _of_all(asked.names, narrowed=asked.narrowed, by_time=by_time), values)
 
 
 @lru_cache(maxsize=512)
@@ -183,7 +263,7 @@ def _in_workspaces(names: tuple[str, ...]) -> Statement:
         select(func.count()).where(
             in_account(status_reports),
             among(status_reports.c.workspace_id, "workspaces"),
-            *conditions(names),
+            *along(names, Sort("created_at")),  # a workspace has an index by that
         )
     )
 
@@ -199,5 +279,6 @@ def _with_any_term(names: tuple[str, ...], *, narrowed: bool) -> Statement:
 
 
 @lru_cache(maxsize=512)
-def _of_all(names: tuple[str, ...], *, narrowed: bool) -> Statement:
-    return compiled(gathering(select(func.count()), names, narrowed=narrowed))
+def _of_all(names: tuple[str, ...], *, narrowed: bool, by_time: bool) -> Statement:
+    counted = gathering(select(func.count()), names, narrowed=narrowed, by_time=by_time)
+    return compiled(counted)

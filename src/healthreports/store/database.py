@@ -9,7 +9,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from healthreports.store.statement import Statement, Values
 from healthreports.store.writer import Lock, Writer
@@ -19,6 +19,16 @@ Row = tuple[Any, ...]
 
 # Counts, and look-ups, that are remembered before all are forgotten: a few hundred kB.
 REMEMBERED: Final = 4096
+
+
+class Version(NamedTuple):
+    """How often an account has changed.
+
+    `reshaped` is how often so that its older reports may be seen or found otherwise.
+    """
+
+    changed: int
+    reshaped: int
 
 
 class Transaction(ABC):
@@ -87,6 +97,10 @@ class Database(ABC):
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, from one snapshot. It may be called more than once."""
+        return await self.read_long(work)
+
+    async def read_long(self, work: Callable[[Transaction], T]) -> T:
+        """`read` for what takes its time, so that it is not tried on the event loop."""
         waiting = Waiting()
         try:
             return await asyncio.get_running_loop().run_in_executor(

@@ -15,27 +15,32 @@ GATHER and WALK cost the same where as many match as there are pages between two
 takes the cheaper, so neither ever costs more than the square root of what the account holds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
+    ColumnElement,
+    Integer,
     Select,
     and_,
     bindparam,
+    func,
     literal,
     literal_column,
     select,
+    true,
     union_all,
 )
 
 from healthreports.core.access import Reach
-from healthreports.core.query import Query, Sort
+from healthreports.core.query import Filter, Query, Sort
 from healthreports.core.vocabulary import Kind
 from healthreports.store import tally
-from healthreports.store.database import Row, Transaction
+from healthreports.store.database import Row, Transaction, Version
 from healthreports.store.schema import (
     participations,
     report_blocks,
@@ -52,6 +57,8 @@ from healthreports.store.select import (
 )
 from healthreports.store.statement import Statement, among, compiled
 
+# Beside the filters of a list: the id must be larger than this, where a stream goes on.
+AFTER_ID: Final = "after_id"
 # Workspaces whose lists are merged; more are looked at report by report.
 FEW: Final = 256
 # Rows that are skipped one by one before it pays to look for where a page begins.
@@ -66,7 +73,14 @@ _PREFIX: Final = "external_reference_"
 _REFS: Final = "external_reference_service_model_refs"
 WITHOUT: Final = "without_external_reference_service_name"
 _HAS: Final = "has_external_references"
+HAS_NOT: Final = "no_external_references"
 _s: Final = status_reports.c
+_FILTERS: Final[dict[str, Condition]] = {
+    **_REPORTS.filters,
+    _HAS: has_reference(),
+    HAS_NOT: ~has_reference(),
+    AFTER_ID: _s.id > bindparam(AFTER_ID),
+}
 _b: Final = report_blocks.c
 _t: Final = report_terms.c
 _p: Final = participations.c
@@ -95,12 +109,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for name in self.names if name in TIME_FILTERS)
 
 
-def ask(tx: Transaction, query: Query, reach: Reach, version: int) -> Asked:
+def ask(tx: Transaction, query: Query, reach: Reach, version: Version) -> Asked:
     """What `query` is about, for who sees what is within `reach`."""
     values: dict[str, Any] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
     for one in query.filters:
         values[one.name] = one.value
-    names = tuple([one.name for one in query.filters if one.name != "workspace_id"])
+    names = tuple([_name(one) for one in query.filters if one.name != "workspace_id"])
     named: tuple[int, ...] | None = values.get("workspace_id")
     workspaces = named
     if reach.user_id is not None:
@@ -125,6 +139,11 @@ def ask(tx: Transaction, query: Query, reach: Reach, version: int) -> Asked:
     )
 
 
+def _name(one: Filter) -> str:
+    """The name of a filter; that there are no references is another one than that there are."""
+    return HAS_NOT if one.name == _HAS and one.value is False else one.name
+
+
 def _terms(values: Mapping[str, Any]) -> list[int]:
     found = [
         tally.term(name, values[_PREFIX + name])
@@ -136,20 +155,28 @@ def _terms(values: Mapping[str, Any]) -> list[int]:
     return found
 
 
-def rows(tx: Transaction, query: Query, asked: Asked, count: int, total: int) -> list[Row]:
-    """The rows of the page that `query` asks for.
+class Found(NamedTuple):
+    """What counting found.
 
-    `count` reports match, of `total` in the account.
+    `matching` reports do match, of `total` in the account; `by_time` says that few are of the time
+    that is asked for, whoever sees them.
     """
+
+    matching: int
+    total: int
+    by_time: bool
+
+
+def rows(tx: Transaction, query: Query, asked: Asked, found: Found) -> list[Row]:
+    """The rows of the page that `query` asks for."""
     window, sort = query.window, query.sort
-    if count <= window.offset:
+    if found.matching <= window.offset:
         return []
-    gathers = _gathers(count, total, window.offset + window.limit)
+    gathers = _gathers(found.matching, found.total, window.offset + window.limit)
     values = {**asked.values, "limit": window.limit, "offset": window.offset}
     if asked.workspaces is not None:
-        padded = _padded(asked.workspaces)
-        values |= {f"workspace_{number}": one for number, one in enumerate(padded)}
-        statement = merge_statement(len(padded), asked.names, sort)
+        values |= _lists(asked.workspaces, window.offset + window.limit)
+        statement = merge_statement(_size(asked.workspaces), asked.names, sort)
     elif asked.any_of is not None:
         values["terms"] = asked.any_of
         statement = any_term_statement(asked.names, sort, narrowed=asked.narrowed)
@@ -159,18 +186,37 @@ def rows(tx: Transaction, query: Query, asked: Asked, count: int, total: int) ->
     elif not asked.names and not asked.narrowed and window.offset > _NEAR:
         values |= _place(tx, asked, sort, window.offset)
         statement = seek_statement(sort)
+    elif gathers and (asked.narrowed or asked.times):
+        statement = gather_statement(
+            asked.names, sort, narrowed=asked.narrowed, by_time=found.by_time
+        )
     else:
-        statement = _plan(asked, sort, gathers=gathers)(asked.names, sort, narrowed=asked.narrowed)
+        statement = _through(asked, asked.names, sort)
     return tx.rows(statement, values)
 
 
-def _plan(asked: Asked, sort: Sort, *, gathers: bool) -> Callable[..., Statement]:
+def rows_after(tx: Transaction, asked: Asked, after_id: int, number: int) -> list[Row]:
+    """The first `number` rows that match, by id, of those with a larger id."""
+    names, by_id, narrowed = (*asked.names, AFTER_ID), Sort(), asked.narrowed
+    values = {**asked.values, AFTER_ID: after_id, "limit": number, "offset": 0}
+    if asked.workspaces is not None:
+        values |= _lists(asked.workspaces, number)
+        statement = merge_statement(_size(asked.workspaces), names, by_id)
+    elif asked.any_of is not None:
+        values["terms"] = asked.any_of
+        statement = any_term_statement(names, by_id, narrowed=narrowed)
+    elif asked.terms:
+        values["term"] = rarest(tx, asked)
+        statement = term_statement(names, by_id, narrowed=narrowed)
+    else:
+        statement = _through(asked, names, by_id)
+    return tx.rows(statement, values)
+
+
+def _through(asked: Asked, names: tuple[str, ...], sort: Sort) -> Statement:
     """How to go through the account, or what a user sees in many workspaces of it."""
-    if gathers and (asked.narrowed or asked.times):
-        return gather_statement
-    if asked.times and sort.name == "id":
-        return blocks_statement
-    return walk_statement
+    go = blocks_statement if asked.times and sort.name == "id" else walk_statement
+    return go(names, sort, narrowed=asked.narrowed)
 
 
 def rarest(tx: Transaction, asked: Asked) -> int:
@@ -187,10 +233,16 @@ def _gathers(count: int, total: int, end: int) -> bool:
     return count * count < end * max(total, 1)
 
 
-def _padded(workspaces: tuple[int, ...]) -> tuple[int, ...]:
-    """As many as the next power of two, so that there are few statements; none has the id 0."""
-    size = 1 << max(len(workspaces) - 1, 0).bit_length()
-    return workspaces + (0,) * (size - len(workspaces))
+def _size(workspaces: tuple[int, ...]) -> int:
+    """The next power of two, so that there are few statements."""
+    return 1 << max(len(workspaces) - 1, 0).bit_length()
+
+
+def _lists(workspaces: tuple[int, ...], end: int) -> dict[str, Any]:
+    """The parameters of MERGE for a page that ends at `end`; no workspace has the id 0."""
+    padded = workspaces + (0,) * (_size(workspaces) - len(workspaces))
+    numbered = {f"workspace_{number}": one for number, one in enumerate(padded)}
+    return {"workspaces": workspaces, "end": end, **numbered}
 
 
 def _order(sort: Sort, column: Any, report_id: Any) -> list[Any]:  # noqa: ANN401  of a table or subquery
@@ -204,12 +256,22 @@ def conditions(names: tuple[str, ...], *, hidden: bool = False) -> list[Conditio
     With `hidden`, times are written so that no index is used for them.
     """
     found = [
-        _hidden(name) if hidden and name in TIME_FILTERS else _REPORTS.filters[name]
+        _hidden(name) if hidden and name in TIME_FILTERS else _FILTERS[name]
         for name in names
-        if name in _REPORTS.filters
+        if name in _FILTERS
     ]
     together = [_REPORTS.on_reference[name] for name in names if name in _REPORTS.on_reference]
     return [*found, has_reference(*together)] if together else found
+
+
+def along(names: tuple[str, ...], sort: Sort) -> list[Condition]:
+    """What the filters `names` demand, where reports are gone through in the order of `sort`.
+
+    No index is used for a time, but where it is what they are sorted by.
+    """
+    own = tuple(name for name in names if TIME_FILTERS.get(name) == sort.name)
+    others = tuple(name for name in names if name not in own)
+    return [*conditions(own), *conditions(others, hidden=True)]
 
 
 def _hidden(name: str) -> Condition:
@@ -241,45 +303,62 @@ _REACH_OF_NAMED: Final = compiled(
 _TERM_COUNTS: Final = compiled(
     select(report_counts.c.bucket, report_counts.c.reports).where(
         in_account(report_counts),
-        report_counts.c.dimension == literal(tally.TERM),
+        report_counts.c.dimension == literal(tally.Dimension.TERM, Integer),
         among(report_counts.c.bucket, "terms"),
     )
 )
 
 
-def _found(inner: Any, sort: Sort, names: tuple[str, ...] = ()) -> Statement:  # noqa: ANN401  a subquery or CTE
+def _found(inner: Any, sort: Sort) -> Select[Any]:  # noqa: ANN401  a subquery
     """The reports that `inner` has the ids of, in order."""
-    statement = (
-        select(*_REPORTS.columns)
-        .join_from(inner, status_reports, _s.id == inner.c.id)
-        .where(in_account(status_reports), *conditions(names))
+    # An outer join, though all are there: so `inner` comes first, and not all of the account.
+    statement = select(*_REPORTS.columns).join_from(
+        inner, status_reports, and_(in_account(status_reports), _s.id == inner.c.id), isouter=True
     )
-    return compiled(statement.order_by(*_order(sort, _s[sort.name], _s.id)))
+    return statement.order_by(*_order(sort, _s[sort.name], _s.id))
 
 
 @lru_cache(maxsize=512)
 def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
-    """MERGE. Parameters: `workspace_0` and on, the filters', `limit`, `offset`."""
-    lists = [
-        select(_s.id, _s[sort.name].label("place")).where(
-            in_account(status_reports),
-            _s.workspace_id == bindparam(f"workspace_{number}"),
-            *conditions(names),
-        )
-        for number in range(size)
-    ]
+    """MERGE. Parameters: those of `_lists`, the filters', `limit`, `offset`.
+
+    SQLite merges sorted lists. PostgreSQL does not see that they are sorted, so there no more is
+    taken of each than may be on the page.
+    """
     if size == 1:
-        one = select(*_REPORTS.columns).where(*lists[0]._where_criteria)  # noqa: SLF001  the same
+        one = select(*_REPORTS.columns).where(*_of_workspace(bindparam("workspace_0"), names, sort))
         return compiled(_window(one.order_by(*_order(sort, _s[sort.name], _s.id))))
-    merged = union_all(*lists)
-    place, report_id = literal_column("place", BigInteger), literal_column("id", BigInteger)
-    found = (
-        merged.order_by(*_order(sort, place, report_id))
-        .limit(bindparam("limit"))
-        .offset(bindparam("offset"))
-        .subquery("found")
+    place = _s[sort.name].label("place")
+    lists = union_all(
+        *(
+            select(_s.id, place).where(
+                *_of_workspace(bindparam(f"workspace_{number}"), names, sort)
+            )
+            for number in range(size)
+        )
+    ).subquery("lists")
+    numbers = func.unnest(bindparam("workspaces", type_=ARRAY(BigInteger)))
+    each = numbers.table_valued("id").render_derived("each")
+    its = (
+        select(_s.id, place)
+        .where(*_of_workspace(each.c.id, names, sort))
+        .order_by(*_order(sort, _s[sort.name], _s.id))
+        .limit(bindparam("end"))
+        .lateral("its")
     )
-    return _found(found, sort)
+
+    def merged(lists: Any, origin: Any) -> Select[Any]:  # noqa: ANN401  subqueries
+        first = select(lists.c.id).select_from(origin)
+        first = _window(first.order_by(*_order(sort, lists.c.place, lists.c.id)))
+        return _found(first.subquery("found"), sort)
+
+    return Statement(merged(lists, lists), postgres=merged(its, each.join(its, true())))
+
+
+def _of_workspace(
+    workspace_id: ColumnElement[int], names: tuple[str, ...], sort: Sort
+) -> list[Condition]:
+    return [in_account(status_reports), _s.workspace_id == workspace_id, *along(names, sort)]
 
 
 @lru_cache(maxsize=512)
@@ -295,6 +374,7 @@ def with_term(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool)
     return statement.join_from(report_terms, status_reports, _s.id == _t.report_id).where(
         in_account(report_terms),
         _t.term == bindparam("term"),
+        *([_t.report_id > bindparam(AFTER_ID)] if AFTER_ID in names else []),
         *within(narrowed=narrowed),
         *conditions(names, hidden=True),
     )
@@ -322,22 +402,28 @@ def with_any_term(statement: Select[Any], names: tuple[str, ...], *, narrowed: b
 
 
 @lru_cache(maxsize=512)
-def gather_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
+def gather_statement(
+    names: tuple[str, ...], sort: Sort, *, narrowed: bool, by_time: bool
+) -> Statement:
     """GATHER. Parameters: the filters', `limit`, `offset`."""
     column = _s[sort.name]
     gathered = (
-        gathering(select(_s.id, column.label("place")), names, narrowed=narrowed)
+        gathering(select(_s.id, column.label("place")), names, narrowed=narrowed, by_time=by_time)
         .cte("gathered")
         .prefix_with("MATERIALIZED")
     )
     found = _window(
         select(gathered.c.id).order_by(*_order(sort, gathered.c.place, gathered.c.id))
     ).subquery("found")
-    return _found(found, sort)
+    return compiled(_found(found, sort))
 
 
-def gathering(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool) -> Select[Any]:
-    """`statement` over all that match: in the workspaces that the user sees, or by a time."""
+def gathering(
+    statement: Select[Any], names: tuple[str, ...], *, narrowed: bool, by_time: bool
+) -> Select[Any]:
+    """`statement` over all that match: those of a time, or in the workspaces that the user sees."""
+    if narrowed and by_time:
+        return statement.where(*within(narrowed=True), *conditions(names))
     if narrowed:
         statement = statement.join_from(
             participations, status_reports, _s.workspace_id == _p.workspace_id
@@ -371,6 +457,7 @@ def blocks_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> S
             in_account(report_blocks),
             _b.level == literal(small),
             bound,
+            *([(_b.block + 1) * width > bindparam(AFTER_ID)] if AFTER_ID in names else []),
             *_may_hold(report_blocks, names),
             *within(narrowed=narrowed),
             *conditions(names, hidden=True),
@@ -398,13 +485,7 @@ def _may_hold(blocks: Any, names: tuple[str, ...]) -> list[Condition]:  # noqa: 
 @lru_cache(maxsize=512)
 def walk_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
     """WALK. Parameters: the filters', `limit`, `offset`."""
-    # Times may be looked up where they are what is walked along.
-    own = {name for name, column in TIME_FILTERS.items() if column == sort.name}
-    along = tuple(name for name in names if name in own)
-    others = tuple(name for name in names if name not in own)
-    statement = select(*_REPORTS.columns).where(
-        *within(narrowed=narrowed), *conditions(along), *conditions(others, hidden=True)
-    )
+    statement = select(*_REPORTS.columns).where(*within(narrowed=narrowed), *along(names, sort))
     return compiled(_window(statement.order_by(*_order(sort, _s[sort.name], _s.id))))
 
 
@@ -452,5 +533,5 @@ def stretches(name: str, shift: int) -> Select[Any]:
         )
     counts = report_counts.c
     return select(counts.bucket, counts.reports).where(
-        in_account(report_counts), counts.dimension == literal(tally.time_dimension(name, shift))
+        in_account(report_counts), counts.dimension == literal(tally.OF_TIME[name, shift], Integer)
     )

@@ -13,7 +13,7 @@ from healthreports.core.model import (
     Workspace,
 )
 from healthreports.core.vocabulary import AccountPermission, Kind
-from healthreports.store.database import Transaction
+from healthreports.store.database import Transaction, Version
 from healthreports.store.schema import (
     account_memberships,
     account_versions,
@@ -53,10 +53,13 @@ _INSERT_VERSION: Final = insertion(account_versions)
 _TOUCH: Final = compiled(
     update(account_versions)
     .where(account_versions.c.account_id == bindparam("of_account"))
-    .values(version=account_versions.c.version + 1)
+    .values(
+        version=account_versions.c.version + 1,
+        reshaped=account_versions.c.reshaped + bindparam("reshaped_by"),
+    )
 )
 _VERSION: Final = compiled(
-    select(account_versions.c.version).where(
+    select(account_versions.c.version, account_versions.c.reshaped).where(
         account_versions.c.account_id == bindparam("of_account")
     )
 )
@@ -122,22 +125,25 @@ def actor_by(proof: Table, *columns: ColumnElement[Any]) -> Select[Any]:
     )
 
 
-def touch(tx: Transaction, account_id: int) -> None:
-    """Note that something in the account changed, so that what was remembered no longer holds."""
-    tx.rows(_TOUCH, {"of_account": account_id})
+def touch(tx: Transaction, account_id: int, *, only_reports: bool = False) -> None:
+    """Note that something in the account changed, so that what was remembered no longer holds.
+
+    `only_reports` says that nothing did but that a report is new, or says something else.
+    """
+    tx.rows(_TOUCH, {"of_account": account_id, "reshaped_by": 0 if only_reports else 1})
 
 
-def version(tx: Transaction, account_id: int) -> int:
-    """How often something in the account has changed: what was counted at one version holds."""
+def version(tx: Transaction, account_id: int) -> Version:
+    """How often the account has changed by now."""
     row = tx.recall(_VERSION, {"of_account": account_id})
     assert row is not None  # an account is never stored without one
-    return int(row[0])
+    return Version(*row)
 
 
 def insert_account(tx: Transaction, title: str, now: Instant) -> int:
     """Store a new account. Returns its id."""
     account_id = _inserted(tx.rows(_INSERT_ACCOUNT, {"title": title, "created_at": now}))
-    tx.rows(_INSERT_VERSION, {"account_id": account_id, "version": 0})
+    tx.rows(_INSERT_VERSION, {"account_id": account_id, "version": 0, "reshaped": 0})
     return account_id
 
 

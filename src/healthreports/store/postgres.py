@@ -13,7 +13,8 @@ whichever process it comes, and a revoked token ends at once.
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -50,6 +51,24 @@ _UNAVAILABLE: Final = (
     errors.ReadOnlySqlTransaction,
 )
 _BUSY: Final = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
+# Statements are written for one plan, each join where it stands; the server is to take that and
+# not to weigh it against reading and sorting more, on what it believes of parameters it has not
+# seen.
+_PLANS: Final = {
+    **dict.fromkeys(("join_collapse_limit", "from_collapse_limit"), "1"),
+    **dict.fromkeys(
+        (
+            "enable_bitmapscan",
+            "enable_hashjoin",
+            "enable_material",
+            "enable_mergejoin",
+            "enable_seqscan",
+        ),
+        "off",
+    ),
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+}
 # A server that went away without a word is noticed within some seconds.
 _PATIENCE: Final = {
     "connect_timeout": 5,
@@ -237,6 +256,14 @@ class _Reading(PostgresTransaction):
         return [_rows(cursor) for cursor in asking]
 
 
+class _Role(Enum):
+    """What a connection is for."""
+
+    WRITE = auto()
+    READ = auto()
+    READ_COPY = auto()
+
+
 class PostgresDatabase(Database):
     """One PostgreSQL database, and where `replica` is given, a copy of it to read from.
 
@@ -250,17 +277,22 @@ class PostgresDatabase(Database):
         self, address: str, replica: str, busy_timeout_s: float, time_limit_s: float
     ) -> None:
         super().__init__(READER_THREADS)
-        self._addresses = (address, replica or address)
-        self._has_replica = bool(replica)
-        self._options = (
+        options = (
             f"-c lock_timeout={busy_timeout_s * 1000:.0f} "
             f"-c statement_timeout={time_limit_s * 1000:.0f} "
             f"-c idle_in_transaction_session_timeout={time_limit_s * 1000:.0f}"
         )
+        plans = " ".join([options, *(f"-c {name}={value}" for name, value in _PLANS.items())])
+        self._roles = {
+            _Role.WRITE: (address, options),
+            _Role.READ: (address, plans),
+            _Role.READ_COPY: (replica, plans),
+        }
+        self._nearest = _Role.READ_COPY if replica else _Role.READ
         self._here = threading.local()
         self._links: set[Link] = set()
         self._remembered: Remembered = {}
-        self._writers = [Writer(self._primary, _begin) for _ in range(WRITERS)]
+        self._writers = [Writer(partial(self._link, _Role.WRITE), _begin) for _ in range(WRITERS)]
 
     def close(self) -> None:
         """Wait for what is under way, then let go of the server."""
@@ -273,9 +305,9 @@ class PostgresDatabase(Database):
     def _read(self, work: Callable[[Transaction], T], waiting: Waiting) -> T:
         try:
             try:
-                result = self._read_from(self._replica(), work)
+                result = self._read_as(self._nearest, work)
             except _Behind:
-                result = self._read_from(self._primary(), work)
+                result = self._read_as(_Role.READ, work)
         except psycopg.Error as error:
             raise self._translated(error) from error
         waiting.demand()
@@ -284,11 +316,10 @@ class PostgresDatabase(Database):
                 memory.clear()
         return result
 
-    def _read_from(self, link: Link, work: Callable[[Transaction], T]) -> T:
+    def _read_as(self, role: "_Role", work: Callable[[Transaction], T]) -> T:
         """What `work` returns from one snapshot. Raises _Behind where that is a replica's."""
-        elsewhere = self._has_replica and link is not self._primary()
-        primary = self._primary() if elsewhere else None
-        reading = _Reading(link, self._counts, self._remembered, primary)
+        primary = self._link(_Role.READ) if role is _Role.READ_COPY else None
+        reading = _Reading(self._link(role), self._counts, self._remembered, primary)
         try:
             while True:
                 with suppress(_Changed):  # then again in the same snapshot, with what is so there
@@ -312,22 +343,16 @@ class PostgresDatabase(Database):
             return StorageBusy()
         return StorageUnavailable() if isinstance(error, _UNAVAILABLE) else error
 
-    def _primary(self) -> Link:
-        return self._link(0)
-
-    def _replica(self) -> Link:
-        return self._link(1) if self._has_replica else self._link(0)
-
-    def _link(self, number: int) -> Link:
-        """This thread's connection to an address, made anew where it broke."""
-        links: dict[int, Link] = self._here.__dict__.setdefault("links", {})
-        link = links.get(number)
+    def _link(self, role: _Role) -> Link:
+        """This thread's connection for what `role` does, made anew where it broke."""
+        links: dict[_Role, Link] = self._here.__dict__.setdefault("links", {})
+        link = links.get(role)
         if link is not None:
             link.get_ready()
             if not link.closed:
                 return link
             self._links.discard(link)
-        link = links[number] = connect(self._addresses[number], self._options)
+        link = links[role] = connect(*self._roles[role])
         self._links.add(link)
         return link
 

@@ -1,13 +1,13 @@
 """Reads: a query in, a page out; for every kind of record. Writes are in the modules beside it."""
 
-from typing import Any
+from typing import Any, Final
 
 from healthreports.core.access import Reach
 from healthreports.core.model import ExternalReference, Record
 from healthreports.core.query import Page, Query, Related
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind
 from healthreports.store import counting, listing
-from healthreports.store.database import Row, Transaction
+from healthreports.store.database import Row, Transaction, Version
 from healthreports.store.select import (
     SELECTIONS,
     Beside,
@@ -20,8 +20,11 @@ from healthreports.store.select import (
     page_statement,
 )
 
+# For who names the ids that it wants: nothing is remembered of that.
+_ANY: Final = Version(0, 0)
 
-def page(tx: Transaction, query: Query, reach: Reach, version: int = 0) -> Page:
+
+def page(tx: Transaction, query: Query, reach: Reach, version: Version = _ANY) -> Page:
     """The page of records that `query` asks for, of those within `reach`, with what it includes.
 
     `version` is that of the account in this snapshot: what is counted is remembered until it
@@ -40,16 +43,31 @@ def page(tx: Transaction, query: Query, reach: Reach, version: int = 0) -> Page:
     return Page(query.kind, records, count, query.window, related, query.optional_fields)
 
 
-def _reports(tx: Transaction, query: Query, reach: Reach, version: int) -> tuple[int, list[Row]]:
+def after(
+    tx: Transaction, query: Query, reach: Reach, version: Version, *, after_id: int, number: int
+) -> tuple[Record, ...]:
+    """The first `number` status reports that match, by id, of those with a larger id."""
     asked = listing.ask(tx, query, reach, version)
-    count = counting.matching(tx, query, asked, version)
-    if count <= query.window.offset:
-        return count, []
-    total = counting.in_account_at_all(tx, asked, version)
-    return count, listing.rows(tx, query, asked, count, total)
+    read = SELECTIONS[Kind.STATUS_REPORTS].read
+    return tuple(map(read, listing.rows_after(tx, asked, after_id, number)))
 
 
-def _records(tx: Transaction, query: Query, reach: Reach, version: int) -> tuple[int, list[Row]]:
+def existing(tx: Transaction, kind: Kind, account_id: int, ids: set[int]) -> set[int]:
+    """Those of `ids` that a record of the account has."""
+    return set(_by_ids(tx, kind, ids, Reach(account_id, None)))
+
+
+def _reports(
+    tx: Transaction, query: Query, reach: Reach, version: Version
+) -> tuple[int, list[Row]]:
+    asked = listing.ask(tx, query, reach, version)
+    found = counting.found(tx, query, asked, version)
+    return found.matching, listing.rows(tx, query, asked, found)
+
+
+def _records(
+    tx: Transaction, query: Query, reach: Reach, version: Version
+) -> tuple[int, list[Row]]:
     names, values, narrowed = _asked(query, reach)
 
     def find() -> int:

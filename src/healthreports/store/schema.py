@@ -108,13 +108,15 @@ accounts: Final = Table(
     sqlite_autoincrement=_NO_REUSE,
 )
 
-# Counts the writes of an account: a count remembered at one version holds while it lasts. It is the
-# row that whoever writes in the account locks.
+# Counts the writes of an account: what is remembered at one version holds while it lasts. It is the
+# row that whoever writes in the account locks. `reshaped` counts those after which older reports
+# may be seen or found otherwise: all but a new report, or another text in one.
 account_versions: Final = Table(
     "account_versions",
     metadata,
     Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
     Column("version", BigInteger, nullable=False),
+    Column("reshaped", BigInteger, nullable=False),
 )
 
 users: Final = Table(
@@ -224,8 +226,16 @@ status_reports: Final = Table(
     _one_of("color", tuple(Color)),
     *_detail_checks(),
     _in_workspace(),
-    # The list of a workspace in the default order; that of an account has the key.
-    Index("ix_status_reports_workspace", "account_id", "workspace_id", "id"),
+    # The list of a workspace in the default order, with what to leave out by its times; that of an
+    # account has the key.
+    Index(
+        "ix_status_reports_workspace",
+        "account_id",
+        "workspace_id",
+        "id",
+        "created_at",
+        "updated_at",
+    ),
     # The date filters and orders of the list.
     Index("ix_status_reports_created", "account_id", "created_at", "id"),
     Index("ix_status_reports_updated", "account_id", "updated_at", "id"),
@@ -271,7 +281,7 @@ report_counts: Final = Table(
     "report_counts",
     metadata,
     Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
-    Column("dimension", Text, primary_key=True),
+    Column("dimension", Integer, primary_key=True, autoincrement=False),
     Column("bucket", BigInteger, primary_key=True, autoincrement=False),
     Column("reports", BigInteger, nullable=False),
     sqlite_with_rowid=_BY_KEY,

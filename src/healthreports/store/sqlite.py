@@ -54,6 +54,8 @@ _PRAGMAS: Final = (
     "PRAGMA synchronous = FULL",  # a commit that returns is on disk
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
+    # The upper levels of the indexes of ten million reports; SQLite's own 2 MB do not hold them.
+    "PRAGMA cache_size = -8000",
 )
 
 
@@ -191,7 +193,7 @@ class SqliteDatabase(Database):
             # Waiting for a lock, or taking one's time, is for a thread.
             if code not in (*_BUSY, sqlite3.SQLITE_INTERRUPT):
                 raise self._translated(error) from error
-        return await super().read(work)
+        return await self.read_long(work)
 
     def close(self) -> None:
         """Wait for what is under way, then let go of the file."""

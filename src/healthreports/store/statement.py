@@ -61,16 +61,23 @@ class Statement:
     """A statement of either database, put into its form when that is first needed.
 
     `columns` are those that an insert or update sets, each from the parameter of its name.
+    `postgres` stands in for `clause` where PostgreSQL is better asked in another way.
     """
 
-    def __init__(self, clause: ClauseElement, columns: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        clause: ClauseElement,
+        columns: Sequence[str] | None = None,
+        postgres: ClauseElement | None = None,
+    ) -> None:
         self.clause: Final = clause
+        self.postgres: Final = clause if postgres is None else postgres
         self._columns = columns
 
     @cached_property
     def for_sqlite(self) -> Form:
         """The statement as `sqlite3` takes it."""
-        return self._form(_SQLITE)
+        return self._form(self.clause, _SQLITE)
 
     @cached_property
     def for_postgres(self) -> Form:
@@ -79,10 +86,10 @@ class Statement:
             psycopg,
         )
 
-        return self._form(psycopg.dialect())  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
+        return self._form(self.postgres, psycopg.dialect())  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
 
-    def _form(self, dialect: Dialect) -> Form:
-        ready = self.clause.compile(dialect=dialect, column_keys=self._columns)
+    def _form(self, clause: ClauseElement, dialect: Dialect) -> Form:
+        ready = clause.compile(dialect=dialect, column_keys=self._columns)
         assert isinstance(ready, SQLCompiler)
         constants = {name: value for name, value in ready.params.items() if value is not None}
         lists = tuple(

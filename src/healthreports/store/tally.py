@@ -12,6 +12,7 @@ the counts and one for the blocks, a handful of rows each.
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from enum import IntEnum
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -47,9 +48,25 @@ from healthreports.store.statement import Statement, compiled, insertion
 # A block of 1,024 ids and one of 2^20; of time, 2.4 hours and 102 days in microseconds.
 BLOCK_SHIFTS: Final = (10, 20)
 TIME_SHIFTS: Final = (33, 43)
-TIMES: Final = ("created_at", "updated_at")
-WORKSPACE: Final = "workspace"
-TERM: Final = "term"
+
+
+class Dimension(IntEnum):
+    """By what `report_counts` counts; its buckets are ids, terms or numbers of stretches."""
+
+    WORKSPACE = 1
+    TERM = 2
+    CREATED_NARROW = 3
+    CREATED_WIDE = 4
+    UPDATED_NARROW = 5
+    UPDATED_WIDE = 6
+
+
+OF_TIME: Final = {
+    ("created_at", TIME_SHIFTS[0]): Dimension.CREATED_NARROW,
+    ("created_at", TIME_SHIFTS[1]): Dimension.CREATED_WIDE,
+    ("updated_at", TIME_SHIFTS[0]): Dimension.UPDATED_NARROW,
+    ("updated_at", TIME_SHIFTS[1]): Dimension.UPDATED_WIDE,
+}
 # The attributes of an external reference that a list of reports can be filtered by (4.6).
 ATTRIBUTES: Final = (
     "service_name",
@@ -61,11 +78,6 @@ ATTRIBUTES: Final = (
 )
 # Rows that a statement of `rebuild` brings into memory at once.
 _AT_ONCE: Final = 10_000
-
-
-def time_dimension(column: str, shift: int) -> str:
-    """The dimension that counts reports by stretches of `column`."""
-    return f"{column}:{shift}"
 
 
 def term(attribute: str, value: str) -> int:
@@ -138,7 +150,7 @@ def note(
     come: Sequence[StatusReport] = (),
 ) -> None:
     """Note that reports of an account are there now, and others not; a changed one is both."""
-    counts: Counter[tuple[str, int]] = Counter()
+    counts: Counter[tuple[Dimension, int]] = Counter()
     blocks: dict[tuple[int, int], dict[str, int]] = {}
     for reports, sign in ((gone, -1), (come, 1)):
         for report in reports:
@@ -171,16 +183,15 @@ def note_terms(
         _ADD_TERM,
         [{"account_id": account_id, "term": one, "report_id": report_id} for one in sorted(new)],
     )
-    counts = Counter({(TERM, one): 1 for one in new})
-    counts.update({(TERM, one): -1 for one in lost})
+    counts = Counter({(Dimension.TERM, one): 1 for one in new})
+    counts.update({(Dimension.TERM, one): -1 for one in lost})
     _note_counts(tx, account_id, counts)
 
 
-def _buckets(report: StatusReport) -> Iterator[tuple[str, int]]:
-    yield WORKSPACE, report.workspace_id
-    for column in TIMES:
-        for shift in TIME_SHIFTS:
-            yield time_dimension(column, shift), getattr(report, column) >> shift
+def _buckets(report: StatusReport) -> Iterator[tuple[Dimension, int]]:
+    yield Dimension.WORKSPACE, report.workspace_id
+    for (column, shift), dimension in OF_TIME.items():
+        yield dimension, getattr(report, column) >> shift
 
 
 def _widen(block: dict[str, int], report: StatusReport, sign: int) -> None:
@@ -192,7 +203,7 @@ def _widen(block: dict[str, int], report: StatusReport, sign: int) -> None:
         block[last] = max(block.get(last, moment), moment)
 
 
-def _note_counts(tx: Transaction, account_id: int, counts: Counter[tuple[str, int]]) -> None:
+def _note_counts(tx: Transaction, account_id: int, counts: Counter[tuple[Dimension, int]]) -> None:
     tx.run_each(
         _COUNT,
         [
@@ -213,18 +224,19 @@ def _stretch(column: ColumnElement[Any], shift: int) -> ColumnElement[Any]:
     return column.bitwise_rshift(literal_column(str(shift)))
 
 
-def _counted(dimension: str, bucket: ColumnElement[Any]) -> Select[Any]:
+def _counted(dimension: Dimension, bucket: ColumnElement[Any]) -> Select[Any]:
     account = status_reports.c.account_id
-    return select(account, literal(dimension, Text), bucket, func.count()).group_by(account, bucket)
+    return select(account, literal(dimension, Integer), bucket, func.count()).group_by(
+        account, bucket
+    )
 
 
 _r: Final = status_reports.c
 _TRUE_COUNTS: Final = (
-    _counted(WORKSPACE, _r.workspace_id),
+    _counted(Dimension.WORKSPACE, _r.workspace_id),
     *(
-        _counted(time_dimension(column, shift), _stretch(_r[column], shift))
-        for column in TIMES
-        for shift in TIME_SHIFTS
+        _counted(dimension, _stretch(_r[column], shift))
+        for (column, shift), dimension in OF_TIME.items()
     ),
 )
 _TRUE_BLOCKS: Final = tuple(
@@ -250,7 +262,7 @@ _FILL: Final = tuple(
 )
 _t: Final = report_terms.c
 _TRUE_TERM_COUNTS: Final = select(
-    _t.account_id, literal(TERM, Text), _t.term, func.count()
+    _t.account_id, literal(Dimension.TERM, Integer), _t.term, func.count()
 ).group_by(_t.account_id, _t.term)
 _FILL_TERM_COUNTS: Final = compiled(
     plain_insert(report_counts).from_select(

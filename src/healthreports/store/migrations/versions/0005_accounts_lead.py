@@ -81,6 +81,7 @@ sa.Table(
     metadata,
     sa.Column("account_id", sa.BigInteger, sa.ForeignKey("accounts.id"), primary_key=True),
     sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("reshaped", sa.BigInteger, nullable=False),
 )
 sa.Table(
     "users",
@@ -188,7 +189,14 @@ sa.Table(
     _one_of("color", ("green", "yellow", "red")),
     *_detail_checks(),
     _in_workspace(),
-    sa.Index("ix_status_reports_workspace", "account_id", "workspace_id", "id"),
+    sa.Index(
+        "ix_status_reports_workspace",
+        "account_id",
+        "workspace_id",
+        "id",
+        "created_at",
+        "updated_at",
+    ),
     sa.Index("ix_status_reports_created", "account_id", "created_at", "id"),
     sa.Index("ix_status_reports_updated", "account_id", "updated_at", "id"),
     sa.Index("ix_status_reports_current", "account_id", "workspace_id", "created_at", "id"),
@@ -223,7 +231,7 @@ sa.Table(
     "report_counts",
     metadata,
     sa.Column("account_id", sa.BigInteger, sa.ForeignKey("accounts.id"), primary_key=True),
-    sa.Column("dimension", sa.Text, primary_key=True),
+    sa.Column("dimension", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("bucket", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("reports", sa.BigInteger, nullable=False),
     sqlite_with_rowid=_BY_KEY,
@@ -382,7 +390,7 @@ def upgrade() -> None:
         return
     for name in NEW:
         op.execute(CreateTable(metadata.tables[name]))
-    op.execute("INSERT INTO account_versions SELECT id, version FROM accounts")
+    op.execute("INSERT INTO account_versions SELECT id, version, 0 FROM accounts")
     for name in RENEWED:
         _renew(metadata.tables[name])
     connection: Any = op.get_bind().connection.dbapi_connection

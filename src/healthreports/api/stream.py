@@ -1,0 +1,34 @@
+"""A list of any length as a stream, piece by piece: what is sent is not kept, whatever its length.
+
+Each piece is read for itself, as who sent the token still may; so a stream is not of one moment,
+but a report that was there all the time is in it once. It fails as a whole: a connection that ends
+without the end of the stream has not sent all.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from starlette.responses import Response, StreamingResponse
+
+Piece = tuple[bytes, bool]
+
+
+async def streamed(
+    media_type: str, next_piece: Callable[[], Awaitable[Piece]], *, with_body: bool
+) -> Response:
+    """The response of the pieces that `next_piece` gives, each with whether there may be more.
+
+    The first is asked for before the response begins: what it raises is an answer of its own.
+    """
+    first, more = await next_piece()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield first
+        goes_on = more
+        while goes_on:
+            piece, goes_on = await next_piece()
+            yield piece
+
+    headers = {"cache-control": "no-store"}
+    if not with_body:
+        return Response(media_type=media_type, headers=headers)
+    return StreamingResponse(pieces(), media_type=media_type, headers=headers)

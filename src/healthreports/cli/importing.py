@@ -1,0 +1,146 @@
+"""`healthreports import`: a file of status reports, batch by batch, from where it last ended."""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+from tqdm import tqdm
+
+from healthreports.app import now, open_database
+from healthreports.cli.command import fail
+from healthreports.contract.failure import failure_of
+from healthreports.contract.lines import read_csv, read_json_lines
+from healthreports.core.errors import Invalid
+from healthreports.core.model import User
+from healthreports.core.rules import ReportLine
+from healthreports.service import importing, people
+from healthreports.settings import Settings
+from healthreports.store.database import Database
+from healthreports.store.imports import Progress
+from healthreports.store.upgrade import demand_current
+
+# How a file is read, by the end of its name.
+READERS: Final = {".csv": read_csv, ".ndjson": read_json_lines, ".jsonl": read_json_lines}
+_BLOCK: Final = 1024 * 1024
+# Bad lines that are shown; who has more of them does not read on.
+_SHOWN: Final = 100
+
+
+def run(settings: Settings, options: argparse.Namespace) -> int:
+    """Import a file. Returns the exit code. Raises WrongSchema, OSError, Invalid."""
+    read = READERS.get(options.file.suffix.lower())
+    if read is None:
+        return fail(f"{options.file} is none of {', '.join(READERS)}")
+    demand_current(settings.database)
+    name = options.name or options.file.name
+    with closing(open_database(settings)) as database, options.file.open("rb") as file:
+        by = database.read_here(lambda tx: people.user_by_email(tx, options.by))
+        done = database.read_here(lambda tx: importing.progress(tx, by, name))
+        done = done or Progress(
+            name=name, bytes_done=0, lines_done=0, reports=0, digest="", updated_at=now()
+        )
+        digest = _digest(file, done.bytes_done)
+        if done.bytes_done and digest.hexdigest() != done.digest:
+            return fail(
+                f"another file was imported as {name}, up to line {done.lines_done}; "
+                "give this one another --name"
+            )
+        if done.bytes_done:
+            print(f"going on after line {done.lines_done}", file=sys.stderr)
+        return _Import(database, by, file, digest, done).run(read, options.batch, options.check)
+
+
+class _Import:
+    """One run, from where the file stands."""
+
+    def __init__(
+        self,
+        database: Database,
+        by: User,
+        file: BinaryIO,
+        digest: "hashlib._Hash",
+        done: Progress,
+    ) -> None:
+        self._database = database
+        self._by = by
+        self._file = file
+        self._digest = digest
+        self._done = done
+        self._bad = 0
+
+    def run(self, read: Any, batch: int, check: bool) -> int:  # noqa: ANN401, FBT001  a reader of lines
+        """Import, or with `check` only look. Returns the exit code."""
+        before = self._done.reports
+        size = Path(self._file.name).stat().st_size
+        lines = read(self._file, self._done.lines_done)
+        with tqdm(
+            total=size, initial=self._done.bytes_done, unit="B", unit_scale=True, disable=None
+        ) as bar:
+            for some in _batches(lines, batch):
+                # After a bad line the others are only looked at: a file is stored up to one place.
+                bad = self._check(some) if check or self._bad else self._store(some)
+                self._tell(bad, bar)
+                bar.update(some[-1].end - bar.n)
+        stored = self._done.reports - before
+        print(f"{stored} reports imported, up to line {self._done.lines_done}")
+        if self._bad:
+            return fail(
+                f"{self._bad} bad lines. Mend them and import again: it goes on from there."
+            )
+        return 0
+
+    def _check(self, lines: list[ReportLine]) -> list[importing.BadLine]:
+        return self._database.read_here(lambda tx: importing.check(tx, self._by, lines))
+
+    def _store(self, lines: list[ReportLine]) -> list[importing.BadLine]:
+        """Store a batch and how far that is, if all of it is good."""
+        digest, last = self._digest.copy(), lines[-1]
+        with Path(self._file.name).open("rb") as again:
+            again.seek(self._done.bytes_done)
+            digest.update(again.read(last.end - self._done.bytes_done))
+        done = msgspec.structs.replace(
+            self._done,
+            bytes_done=last.end,
+            lines_done=last.number,
+            reports=self._done.reports + len(lines),
+            digest=digest.hexdigest(),
+            updated_at=now(),
+        )
+        bad = self._database.write_here(
+            lambda tx: importing.store(tx, self._by, lines, done, now()), self._by.account_id
+        )
+        if not bad:
+            self._done, self._digest = done, digest
+        return bad
+
+    def _tell(self, bad: list[importing.BadLine], bar: "tqdm[Any]") -> None:
+        for one in bad[: max(_SHOWN - self._bad, 0)]:
+            errors = msgspec.json.decode(failure_of(Invalid(one.problems)).body)["errors"]
+            bar.write(
+                f"line {one.number}: {'; '.join(error['message'] for error in errors)}",
+                file=sys.stderr,
+            )
+        self._bad += len(bad)
+
+
+def _batches(lines: Iterator[ReportLine], size: int) -> Iterator[list[ReportLine]]:
+    while some := list(islice(lines, size)):
+        yield some
+
+
+def _digest(file: BinaryIO, size: int) -> "hashlib._Hash":
+    """The SHA-256 of the first `size` bytes, behind which `file` then stands."""
+    digest = hashlib.sha256()
+    while size:
+        block = file.read(min(size, _BLOCK))
+        if not block:  # a shorter file: its digest is another
+            break
+        digest.update(block)
+        size -= len(block)
+    return digest

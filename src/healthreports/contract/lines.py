@@ -1,0 +1,201 @@
+"""Status reports as lines of a stream: JSON lines, or CSV. An extension (see README).
+
+A line is a report as the envelope has it. A stream goes by id, so that whoever has a line can ask
+for what comes after it. A file of such lines is read here as well, for `healthreports import`.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO, Final, NamedTuple
+
+import msgspec
+
+from healthreports.contract.envelope import write_record
+from healthreports.contract.moments import read_instant
+from healthreports.contract.params import read_id
+from healthreports.core.errors import Fault, Problem
+from healthreports.core.model import Record
+from healthreports.core.rules import ReportLine
+from healthreports.core.vocabulary import Category
+
+_encode_lines: Final = msgspec.json.Encoder().encode_lines
+
+# The columns of a CSV file, in order.
+ATTRIBUTES: Final = (
+    "id",
+    "workspace_id",
+    "creator_id",
+    "updater_id",
+    "color",
+    "description",
+    "created_at",
+    "updated_at",
+)
+DETAIL_COLUMNS: Final = {
+    (category, what): f"{category.lower()}_{what}"
+    for category in Category
+    for what in ("color", "description")
+}
+COLUMNS: Final = (*ATTRIBUTES, *DETAIL_COLUMNS.values())
+
+
+class Form(NamedTuple):
+    """How a stream is written: its media type, and what makes bytes of some reports.
+
+    `write` takes the reports and whether they are the first of the whole stream.
+    """
+
+    media_type: str
+    write: Callable[[Sequence[Record], bool], bytes]
+
+
+def _json_lines(reports: Sequence[Record], _first: bool) -> bytes:  # noqa: FBT001  as Form has it
+    return _encode_lines([write_record(report) for report in reports])
+
+
+def _csv(reports: Sequence[Record], first: bool) -> bytes:  # noqa: FBT001  as Form has it
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS)
+    if first:
+        writer.writeheader()
+    writer.writerows(map(_row, reports))
+    return text.getvalue().encode()
+
+
+def _row(report: Record) -> dict[str, Any]:
+    written: dict[str, Any] = msgspec.to_builtins(write_record(report))
+    row = {name: written[name] for name in ATTRIBUTES}
+    for detail in written["details"]:
+        for what in ("color", "description"):
+            row[DETAIL_COLUMNS[Category(detail["category"]), what]] = detail[what]
+    return row
+
+
+JSON_LINES: Final = Form("application/x-ndjson; charset=utf-8", _json_lines)
+CSV: Final = Form("text/csv; charset=utf-8; header=present", _csv)
+
+
+def read_json_lines(file: BinaryIO, number: int) -> Iterator[ReportLine]:
+    """The lines of a file of JSON objects from where it stands, behind line `number`."""
+    end = file.tell()
+    for raw in file:
+        number += 1
+        end += len(raw)
+        if raw.isspace():
+            continue
+        try:
+            sent = _decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            yield _unread(number, end)
+        else:
+            yield _line(number, end, sent)
+
+
+def read_csv(file: BinaryIO, number: int) -> Iterator[ReportLine]:
+    """The records of a CSV file from where it stands, behind line `number`; its head names columns.
+
+    What has no column, or an empty cell, was not said.
+    """
+    stands = file.tell()
+    file.seek(0)
+    head = _Lines(file, 0)
+    names = next(csv.reader(head), [])
+    if stands > head.end:
+        file.seek(stands)
+    lines = _Lines(file, max(number, head.number))
+    records = csv.reader(lines, strict=True)
+    while True:
+        try:
+            cells = next(records, None)
+        except (csv.Error, UnicodeDecodeError):
+            yield _unread(lines.number, lines.end)
+            continue
+        if cells is None:
+            return
+        if not cells:
+            continue
+        if len(cells) != len(names):
+            yield _unread(lines.number, lines.end)
+            continue
+        said = {name: cell for name, cell in zip(names, cells, strict=True) if cell}
+        yield _line(lines.number, lines.end, _nested(said))
+
+
+class _Lines:
+    """The lines of a file as text, which knows how many it has given, and where they end."""
+
+    def __init__(self, file: BinaryIO, number: int) -> None:
+        self._file = file
+        self.number = number
+        self.end = file.tell()
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        raw = self._file.readline()
+        if not raw:
+            raise StopIteration
+        self.number += 1
+        self.end += len(raw)
+        return raw.decode("utf-8-sig" if self.end == len(raw) else "utf-8")
+
+
+def _nested(said: dict[str, str]) -> dict[str, Any]:
+    """What a row says, as a JSON object would."""
+    details = [
+        {
+            "category": category.value,
+            "color": said.pop(f"{category.lower()}_color", None),
+            "description": said.pop(f"{category.lower()}_description", None),
+        }
+        for category in Category
+        if f"{category.lower()}_color" in said or f"{category.lower()}_description" in said
+    ]
+    reference = {
+        name.removeprefix(_REFERENCE): said.pop(name)
+        for name in [name for name in said if name.startswith(_REFERENCE)]
+    }
+    return {**said, "details": details, **({"external_reference": reference} if reference else {})}
+
+
+def _line(number: int, end: int, sent: dict[str, Any]) -> ReportLine:
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    for names, read, fault in _OWN:
+        for name in names:
+            if sent.get(name) is not None:
+                try:
+                    values[name] = read(sent[name])
+                except (ValueError, TypeError):
+                    problems.append(Problem(name, fault))
+    return ReportLine(number=number, end=end, sent=sent, problems=tuple(problems), **values)
+
+
+def _id(value: object) -> int:
+    found = read_id(str(value))
+    if found is None or isinstance(value, bool):
+        raise ValueError(value)
+    return found
+
+
+def _moment(value: object) -> int:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return read_instant(value)
+
+
+def _unread(number: int, end: int) -> ReportLine:
+    return ReportLine(
+        number=number, end=end, sent={}, problems=(Problem("line", Fault.NOT_A_LINE),)
+    )
+
+
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_REFERENCE: Final = "external_reference_"
+# What a line may say that a client may not.
+_OWN: Final = (
+    (("created_at", "updated_at"), _moment, Fault.NOT_A_TIME),
+    (("creator_id", "updater_id"), _id, Fault.UNKNOWN_OBJECT),
+)

@@ -1,0 +1,112 @@
+"""Status reports from a file, many at once, as they were elsewhere: all of a batch, or nothing.
+
+How far a file was read is stored with what was read of it, so whatever ends an import, it goes on
+from there. Who imports has the database; nothing is asked of permissions, but a workspace and a
+person must be of the account.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec import UNSET
+
+from healthreports.core.errors import Fault, Problem
+from healthreports.core.model import Instant, StatusReport, User
+from healthreports.core.rules import ReportDraft, ReportLine, check_new_report
+from healthreports.core.vocabulary import Kind
+from healthreports.service.references import attach
+from healthreports.store import imports, people, records, reports
+from healthreports.store.database import Transaction
+from healthreports.store.imports import Progress
+
+
+class BadLine(NamedTuple):
+    """A line that cannot be imported, and all that is wrong with it."""
+
+    number: int
+    problems: list[Problem]
+
+
+def progress(tx: Transaction, by: User, name: str) -> Progress | None:
+    """How far the file of that name was imported into the account of `by`, if it ever was."""
+    return imports.progress(tx, by.account_id, name)
+
+
+def check(tx: Transaction, by: User, lines: Sequence[ReportLine]) -> list[BadLine]:
+    """Those of `lines` that `store` would refuse."""
+    return _read(tx, by, lines, Instant(0))[1]
+
+
+def store(
+    tx: Transaction, by: User, lines: Sequence[ReportLine], done: Progress, now: Instant
+) -> list[BadLine]:
+    """Store the report of each line, and that the import is `done` so far.
+
+    Where a line is bad nothing is stored, and the bad lines are returned. Who made a report is
+    `by`, and when is `now`, where the line does not say.
+    """
+    found, bad = _read(tx, by, lines, now)
+    if bad:
+        return bad
+    stored = reports.insert(tx, by.account_id, [report for report, _ in found])
+    for report, (_, draft) in zip(stored, found, strict=True):
+        if draft.reference is not UNSET:
+            attach(tx, report, draft.reference, report.updated_at)
+    imports.note(tx, by.account_id, done)
+    people.touch(tx, by.account_id, only_reports=True)
+    return []
+
+
+def _read(
+    tx: Transaction, by: User, lines: Sequence[ReportLine], now: Instant
+) -> tuple[list[tuple[StatusReport, ReportDraft]], list[BadLine]]:
+    checked = [(line, *check_new_report(line.sent)) for line in lines]
+    workspaces = {draft.workspace_id for _, draft, _ in checked if draft.workspace_id is not UNSET}
+    users = {one for line in lines for one in (line.creator_id, line.updater_id) if one is not None}
+    known = (
+        records.existing(tx, Kind.WORKSPACES, by.account_id, workspaces),
+        records.existing(tx, Kind.USERS, by.account_id, users),
+    )
+    found, bad = [], []
+    for line, draft, problems in checked:
+        problems += [*line.problems, *_strangers(line, draft, *known)]
+        if problems:
+            bad.append(BadLine(line.number, problems))
+        else:
+            found.append((_report(line, draft, by, now), draft))
+    return found, bad
+
+
+def _strangers(
+    line: ReportLine, draft: ReportDraft, workspaces: set[int], users: set[int]
+) -> list[Problem]:
+    """What the line names that the account does not have."""
+    named = {
+        "workspace_id": (draft.workspace_id, workspaces),
+        "creator_id": (line.creator_id, users),
+        "updater_id": (line.updater_id, users),
+    }
+    return [
+        Problem(name, Fault.UNKNOWN_OBJECT)
+        for name, (one, known) in named.items()
+        if one is not None and one is not UNSET and one not in known
+    ]
+
+
+def _report(line: ReportLine, draft: ReportDraft, by: User, now: Instant) -> StatusReport:
+    assert draft.workspace_id is not UNSET
+    assert draft.color is not UNSET
+    assert draft.description is not UNSET
+    created_at = now if line.created_at is None else line.created_at
+    return StatusReport(
+        id=0,
+        account_id=by.account_id,
+        workspace_id=draft.workspace_id,
+        creator_id=by.id if line.creator_id is None else line.creator_id,
+        updater_id=line.updater_id,
+        color=draft.color,
+        description=draft.description,
+        details=() if draft.details is UNSET else draft.details,
+        created_at=created_at,
+        updated_at=created_at if line.updated_at is None else line.updated_at,
+    )

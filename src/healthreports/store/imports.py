@@ -1,0 +1,53 @@
+"""How far files were imported."""
+
+from typing import Final
+
+import msgspec
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert
+
+from healthreports.core.model import Instant
+from healthreports.store.database import Transaction
+from healthreports.store.schema import imports
+from healthreports.store.statement import compiled
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a file is imported: bytes and lines of it, and the reports of both.
+
+    `digest` is the SHA-256 of those bytes, in hexadecimal.
+    """
+
+    name: str
+    bytes_done: int
+    lines_done: int
+    reports: int
+    digest: str
+    updated_at: Instant
+
+
+_FIELDS: Final = Progress.__struct_fields__
+_PROGRESS: Final = compiled(
+    select(*(imports.c[name] for name in _FIELDS)).where(
+        imports.c.account_id == bindparam("of_account"), imports.c.name == bindparam("of_name")
+    )
+)
+_new: Final = insert(imports)
+_NOTE: Final = compiled(
+    _new.on_conflict_do_update(
+        index_elements=list(imports.primary_key),
+        set_={name: _new.excluded[name] for name in _FIELDS if name != "name"},
+    ),
+    [column.name for column in imports.columns],
+)
+
+
+def progress(tx: Transaction, account_id: int, name: str) -> Progress | None:
+    """How far the file of that name was imported into the account."""
+    row = tx.row(_PROGRESS, {"of_account": account_id, "of_name": name})
+    return None if row is None else Progress(**dict(zip(_FIELDS, row, strict=True)))
+
+
+def note(tx: Transaction, account_id: int, done: Progress) -> None:
+    """Store how far a file is imported."""
+    tx.rows(_NOTE, msgspec.structs.asdict(done) | {"account_id": account_id})

@@ -1,0 +1,225 @@
+"""A server that is killed while it writes keeps every write that it had answered, whole."""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from conftest import Account, Server
+from expect import assert_envelope
+from generated.effort import effort
+from healthreports.app import open_database
+from healthreports.settings import Settings
+from healthreports.store import tally
+from healthreports.store.upgrade import upgrade
+from postgres_kit import Cluster
+
+# The same switch as that of the generated tests, and it can be read only once.
+ROUNDS = effort(4, 50).max_examples
+CLIENTS = 4
+# A round is over some milliseconds after so many answers.
+MOST_ANSWERS = 80
+MOST_MORE_S = 0.02
+SERVICES = ("jira", "asana", "other")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def on_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A new database of a store that waits for the disk."""
+    if request.param == "sqlite":
+        address = str(tmp_path / "crash.sqlite3")
+        upgrade(address)
+        yield address
+    else:
+        cluster = Cluster(tmp_path / "data", fsync="on").start()
+        address = cluster.make_database()
+        upgrade(address)
+        yield address
+        cluster.remove()
+
+
+class State(NamedTuple):
+    """What a report says, and what it is called elsewhere: (service, reference)."""
+
+    says: str
+    links: frozenset[tuple[str, str]]
+
+    def linked(self, service: str, ref: str) -> "State":
+        return self._replace(links=self.unlinked(service).links | {(service, ref)})
+
+    def unlinked(self, service: str) -> "State":
+        return self._replace(links=frozenset(one for one in self.links if one[0] != service))
+
+
+@dataclass
+class Client:
+    """Writes one thing after another, in reports that nobody else writes, and notes the answers.
+
+    A report is in one of the states that are possible by the answers; None is deleted.
+    """
+
+    name: str
+    random: random.Random
+    possible: dict[str, set[State | None]] = field(default_factory=dict)
+    # New reports without an answer.
+    unanswered: set[State] = field(default_factory=set)
+    references: dict[tuple[str, str], str] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def write(self, api: httpx.Client, workspaces: list[str], note: Callable[[], None]) -> None:
+        """Write until the server is gone."""
+        try:
+            while True:
+                self._write_one(api, workspaces)
+                note()
+        except httpx.TransportError:
+            return
+
+    def _write_one(self, api: httpx.Client, workspaces: list[str]) -> None:
+        known = {
+            key: next(iter(states)) for key, states in self.possible.items() if len(states) == 1
+        }
+        mine = [(key, state) for key, state in known.items() if state is not None]
+        text = f"{self.name} {next(self.numbers)}"
+        service = self.random.choice(SERVICES)
+        if len(mine) < 3 or self.random.random() < 0.3:
+            self._create(api, self.random.choice(workspaces), text, service)
+            return
+        key, state = self.random.choice(mine)
+        reference = self.references.get((key, service))
+        does = self.random.choice(["change", "change", "refer", "refer", "unrefer", "delete"])
+        if does == "change":
+            sent = {"description": text, "external_reference": self._link(service, text)}
+            after = State(text, state.links).linked(service, text)
+            self._send(api, "PUT", f"/status_reports/{key}", {"status_report": sent}, key, after)
+        elif does == "delete":
+            self._send(api, "DELETE", f"/status_reports/{key}", None, key, None)
+        elif does == "unrefer" and reference is not None:
+            path, after = f"/external_references/{reference}", state.unlinked(service)
+            self._send(api, "DELETE", path, None, key, after)
+            del self.references[key, service]
+        else:
+            subject = {"subject_type": "StatusReport", "subject_id": key}
+            body = {"external_reference": self._link(service, text) | subject}
+            path, after = "/external_references/create_or_update", state.linked(service, text)
+            answer = self._send(api, "POST", path, body, key, after)
+            self.references[key, service] = answer.json()["results"][0]["id"]
+
+    def _create(self, api: httpx.Client, workspace: str, text: str, service: str) -> None:
+        new = {"workspace_id": workspace, "color": "green", "description": text}
+        state = State(text, frozenset())
+        if self.random.random() < 0.7:
+            new |= {"external_reference": self._link(service, text)}
+            state = state.linked(service, text)
+        self.unanswered.add(state)
+        answer = api.post("/status_reports", json={"status_report": new})
+        assert answer.status_code == 200, answer.text
+        self.possible[answer.json()["results"][0]["id"]] = {state}
+        self.unanswered.remove(state)
+
+    def _send(  # noqa: PLR0917  a request, and what is so once it is answered
+        self,
+        api: httpx.Client,
+        method: str,
+        path: str,
+        body: dict[str, object] | None,
+        key: str,
+        after: State | None,
+    ) -> httpx.Response:
+        self.possible[key].add(after)
+        answer = api.request(method, path, json=body)
+        assert answer.status_code in {200, 204}, answer.text
+        self.possible[key] = {after}
+        return answer
+
+    @staticmethod
+    def _link(service: str, ref: str) -> dict[str, str]:
+        return {"service_name": service, "service_model": "m", "service_model_ref": ref}
+
+
+def write_until_killed(
+    server: Server, account: Account, clients: list[Client], chance: random.Random
+) -> None:
+    answered = threading.Semaphore(0)
+    apis = [server.client(account.secrets["administrator"]) for _ in clients]
+    with ThreadPoolExecutor(len(clients)) as pool:
+        writing = [
+            pool.submit(client.write, api, account.workspaces, answered.release)
+            for client, api in zip(clients, apis, strict=True)
+        ]
+        try:
+            are_enough = all(
+                answered.acquire(timeout=20) for _ in range(chance.randint(1, MOST_ANSWERS))
+            )
+            time.sleep(chance.uniform(0, MOST_MORE_S))
+        finally:
+            said = server.stop(signal.SIGKILL)
+    for api in apis:
+        api.close()
+    for one in writing:
+        one.result()
+    assert are_enough
+    assert "Traceback" not in said, said
+
+
+def found(api: httpx.Client) -> dict[str, State]:
+    reports: dict[str, State] = {}
+    for page in count(1):
+        answer = api.get(
+            "/status_reports",
+            params={"per_page": 200, "page": page, "include": "external_references"},
+        )
+        body = assert_envelope(answer, "status_reports")
+        linked = body["external_references"]
+        for key, report in body["status_reports"].items():
+            links = {
+                (linked[one]["service_name"], linked[one]["service_model_ref"])
+                for one in report["external_reference_ids"]
+            }
+            reports[key] = State(report["description"], frozenset(links))
+        if page >= body["meta"]["page_count"]:
+            break
+    assert len(reports) == body["count"]
+    return reports
+
+
+def test_a_server_killed_again_and_again_keeps_what_it_answered_and_counts_right(
+    on_disk: str, own_account: Callable[[Server], Account]
+) -> None:
+    chance = random.Random()
+    clients = [Client(f"client {number}", random.Random(number)) for number in range(CLIENTS)]
+    server = Server(on_disk).start()
+    account = own_account(server)
+    for _ in range(ROUNDS):
+        write_until_killed(server, account, clients, chance)
+        server.start()
+    with server.client(account.secrets["administrator"]) as api:
+        reports = found(api)
+    assert "Traceback" not in server.stop()
+    wrong = {
+        key: (states, reports.get(key))
+        for client in clients
+        for key, states in client.possible.items()
+        if reports.get(key) not in states
+    }
+    assert wrong == {}
+    answered = {key for client in clients for key in client.possible}
+    assert answered
+    unanswered = [state for client in clients for state in client.unanswered]
+    unknown = [state for key, state in reports.items() if key not in answered]
+    assert [state for state in unknown if state not in unanswered] == []
+    assert len(unknown) == len(set(unknown))
+    database = open_database(Settings(database=on_disk))
+    try:
+        assert database.read_here(tally.differences) == []
+    finally:
+        database.close()

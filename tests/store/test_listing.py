@@ -1,0 +1,825 @@
+"""A list of reports, however it is counted and found, is what a look at every report gives."""
+
+import importlib
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial, wraps
+from operator import attrgetter
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from sqlalchemy import text
+
+from generated.effort import effort
+from healthreports.app import open_database
+from healthreports.core.access import Reach
+from healthreports.core.model import (
+    ExternalReference,
+    Instant,
+    Participation,
+    StatusReport,
+    User,
+    Workspace,
+)
+from healthreports.core.query import Filter, Query, Sort, Window
+from healthreports.core.vocabulary import (
+    MAX_LISTED,
+    AccountPermission,
+    Color,
+    Kind,
+    ParticipationPermission,
+    Side,
+    SubjectType,
+    SyncStatus,
+)
+from healthreports.settings import Settings
+from healthreports.store import counting, listing, people, records, references, reports, tally
+from healthreports.store.database import Database, Row, Transaction, Version
+from healthreports.store.statement import Statement, Values
+from healthreports.store.upgrade import upgrade
+
+DAY = 86_400 * 1_000_000
+NARROW, WIDE = tally.TIME_SHIFTS
+FAR_PAST, FAR_FUTURE = -62_135_596_800_000_000, 253_402_300_799_999_999
+LAST_ID = 2**63 - 1
+
+
+class Constants(NamedTuple):
+    """What the plans are chosen by, and the widths of what is counted."""
+
+    few: int = listing.FEW
+    near: int = listing._NEAR  # noqa: SLF001  a plan is chosen by it
+    blocks: tuple[int, int] = tally.BLOCK_SHIFTS
+    times: tuple[int, int] = tally.TIME_SHIFTS
+
+
+REAL = Constants()
+SMALL = Constants(few=3, near=5)
+NARROWER = Constants(few=3, near=5, blocks=(1, 3), times=(NARROW + 5, NARROW + 8))
+VARIANTS = {"real": REAL, "few and near": SMALL, "narrow": NARROWER}
+
+
+REAL_OF_TIME = dict(tally.OF_TIME)
+
+
+@contextmanager
+def in_force(constants: Constants) -> Iterator[None]:
+    """While it lasts, the constants are these."""
+    before = Constants(listing.FEW, listing._NEAR)  # noqa: SLF001  as above
+    widths = dict(zip(REAL.times, constants.times, strict=True))
+    of_time = {
+        (column, widths[shift]): dimension for (column, shift), dimension in REAL_OF_TIME.items()
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tally, "BLOCK_SHIFTS", constants.blocks)
+        patch.setattr(tally, "TIME_SHIFTS", constants.times)
+        patch.setattr(tally, "OF_TIME", of_time)
+        choose_by(constants)
+        yield
+    choose_by(before)
+
+
+def choose_by(constants: Constants) -> None:
+    # The widths are written into statements, some of which are made at import.
+    importlib.reload(listing)
+    importlib.reload(counting)
+    listing.FEW, listing._NEAR = constants.few, constants.near  # noqa: SLF001  as above
+
+
+# -- which statements are used
+
+MAKERS = {
+    (module, name): one
+    for module in (listing, counting)
+    for name, one in vars(module).items()
+    if hasattr(one, "cache_clear") and one.__module__ == module.__name__
+}
+
+
+def every_way() -> set[str]:
+    """The names of all that `taken` may hold: each statement, and who makes some."""
+    made = {
+        name
+        for module in (listing, counting)
+        for name, one in vars(module).items()
+        if isinstance(one, Statement)
+    }
+    for (_, name), maker in MAKERS.items():
+        if "narrowed" in inspect.signature(maker).parameters:
+            made |= {f"{name} narrowed=False", f"{name} narrowed=True"}
+        elif name == "seek_statement":
+            made |= {f"{name} {sort}" for sort in SORTS}
+        elif name == "merge_statement":
+            made |= {f"{name} of one", f"{name} of many"}
+        else:
+            made.add(name)
+    return made
+
+
+def way(name: str, *arguments: Any, **options: Any) -> str:
+    if "narrowed" in options:
+        return f"{name} narrowed={options['narrowed']}"
+    if name == "seek_statement":
+        return f"{name} {arguments[0]}"
+    if name == "merge_statement":
+        return f"{name} of {'one' if arguments[0] == 1 else 'many'}"
+    return name
+
+
+@contextmanager
+def watched_makers(taken: Counter[str]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in MAKERS:
+            patch.setattr(module, name, watched(name, getattr(module, name), taken))
+        yield
+
+
+def watched(name: str, make: Callable[..., Statement], taken: Counter[str]) -> Callable[..., Any]:
+    @wraps(make)
+    def run(*arguments: Any, **options: Any) -> Statement:
+        taken[way(name, *arguments, **options)] += 1
+        return make(*arguments, **options)
+
+    return run
+
+
+class Watched(Transaction):
+    """A transaction that notes which of the ready statements it runs, with its own memory."""
+
+    def __init__(self, tx: Transaction, taken: Counter[str], counts: dict[object, Any]) -> None:
+        super().__init__(counts)
+        self.tx = tx
+        self.taken = taken
+        self.ready = {
+            id(one): name
+            for module in (listing, counting)
+            for name, one in vars(module).items()
+            if isinstance(one, Statement)
+        }
+
+    def rows(self, statement: Statement, values: Values) -> list[Row]:
+        if id(statement) in self.ready:
+            self.taken[self.ready[id(statement)]] += 1
+        return self.tx.rows(statement, values)
+
+    def run_each(self, statement: Statement, many: Sequence[Values]) -> None:
+        self.tx.run_each(statement, many)
+
+    def new_ids(self, table: str, number: int) -> Sequence[int]:
+        return self.tx.new_ids(table, number)
+
+
+# -- what is there, and what a look at all of it gives
+
+
+@dataclass
+class World:
+    """All that is in a database, as values."""
+
+    database: Database
+    reports: dict[int, StatusReport] = field(default_factory=dict)
+    references: dict[int, list[ExternalReference]] = field(default_factory=dict)
+    workspaces: dict[int, Workspace] = field(default_factory=dict)
+    sides: dict[tuple[int, int], Side] = field(default_factory=dict)
+    accounts: list[int] = field(default_factory=list)
+    users: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def reaches(self) -> list[Reach]:
+        everything = [Reach(account, None) for account in self.accounts]
+        return everything + [Reach(account, user) for account, user in self.users]
+
+    @property
+    def askers(self) -> st.SearchStrategy[Reach]:
+        """Who sees all of the largest account, or much of it, asks more often than the others."""
+        many = [
+            reach
+            for reach in self.reaches
+            if sum(user == reach.user_id for _, user in self.sides) > SMALL.few
+        ]
+        return st.one_of(
+            st.just(self.reaches[0]), st.sampled_from(many), st.sampled_from(self.reaches)
+        )
+
+    def sees(self, reach: Reach, report: StatusReport) -> bool:
+        if report.account_id != reach.account_id:
+            return False
+        if reach.user_id is None:
+            return True
+        side = self.sides.get((report.workspace_id, reach.user_id))
+        shown = self.workspaces[report.workspace_id].clients_see_status_reports
+        return side is Side.PROVIDER or (side is Side.CLIENT and shown)
+
+    def matches(self, query: Query, report: StatusReport) -> bool:
+        having = self.references.get(report.id, [])
+        on_one: list[Callable[[ExternalReference], bool]] = []
+        for one in query.filters:
+            value: Any = one.value
+            name = one.name.removeprefix("external_reference_")
+            if name in TIMES:
+                what, side = name.rsplit("_", 1)
+                moment = getattr(report, f"{what}_at")
+                holds = moment > value if side == "after" else moment < value
+            elif name == "workspace_id":
+                holds = report.workspace_id in value
+            elif name == "has_external_references":
+                holds = bool(having) == value
+            elif name == "without_external_reference_service_name":
+                holds = all(each.service_name != value for each in having)
+            elif name == "service_model_refs":
+                on_one.append(lambda each, among=value: each.service_model_ref in among)
+                continue
+            else:
+                read = attrgetter(name)
+                on_one.append(lambda each, read=read, wanted=value: read(each) == wanted)
+                continue
+            if not holds:
+                return False
+        return not on_one or any(all(holds(each) for holds in on_one) for each in having)
+
+    def all_that_match(self, query: Query, reach: Reach) -> list[StatusReport]:
+        found = [
+            report
+            for report in self.reports.values()
+            if self.sees(reach, report) and self.matches(query, report)
+        ]
+        found.sort(key=attrgetter("id"))
+        found.sort(key=attrgetter(query.sort.name), reverse=query.sort.descending)
+        return found
+
+
+TIMES = ("created_after", "created_before", "updated_after", "updated_before")
+SORTS = tuple(
+    Sort(name, descending=descending)
+    for name in ("id", "created_at", "updated_at")
+    for descending in (False, True)
+)
+# Few values each, so that filters match many, few, one or none.
+SERVICES = ("jira", "jira", "jira", "Jira", "Tåg & co")
+ATTRIBUTES: dict[str, tuple[str | None, ...]] = {
+    "service_model": ("issue", "issue", "issue", "deal"),
+    "service_model_ref": ("1", "2", "3", "4", "jira", "x" * 255),
+    "external_status": ("open", "open", "done", None),
+    "external_message": ("late", "m" * 2_000, None, None),
+    "status": (SyncStatus.SUCCESSFUL, SyncStatus.SUCCESSFUL, SyncStatus.FAILED),
+}
+
+
+def add_account(tx: Transaction, world: World) -> int:
+    account_id = people.insert_account(tx, "A", Instant(0))
+    world.accounts.append(account_id)
+    return account_id
+
+
+def add_user(tx: Transaction, world: World, account_id: int) -> int:
+    number = len(world.users)
+    new = User(
+        id=0,
+        account_id=account_id,
+        full_name="U",
+        email_address=f"u{account_id}.{number}@example.org",
+        headline=None,
+        photo_path=None,
+    )
+    user_id = people.insert_user(tx, new, AccountPermission.COLLABORATOR, Instant(0))
+    world.users.append((account_id, user_id))
+    return user_id
+
+
+def add_workspace(tx: Transaction, world: World, account_id: int, *, shown: bool) -> int:
+    new = Workspace(
+        id=0,
+        account_id=account_id,
+        creator_id=None,
+        title="W",
+        description=None,
+        archived=False,
+        access_level="invitation",
+        clients_see_status_reports=shown,
+        start_date=None,
+        due_date=None,
+        created_at=Instant(0),
+        updated_at=Instant(0),
+    )
+    workspace_id = people.insert_workspace(tx, new)
+    world.workspaces[workspace_id] = replace(new, id=workspace_id)
+    return workspace_id
+
+
+def join(tx: Transaction, world: World, workspace_id: int, user_id: int, side: Side) -> None:
+    new = Participation(
+        id=0,
+        account_id=world.workspaces[workspace_id].account_id,
+        workspace_id=workspace_id,
+        user_id=user_id,
+        side=side,
+        permission=ParticipationPermission.VIEW,
+        team_lead=False,
+        created_at=Instant(0),
+        updated_at=Instant(0),
+    )
+    people.insert_participation(tx, new)
+    world.sides[workspace_id, user_id] = side
+
+
+def a_report(
+    world: World, workspace_id: int, user_id: int, created: int, updated: int
+) -> StatusReport:
+    return StatusReport(
+        id=0,
+        account_id=world.workspaces[workspace_id].account_id,
+        workspace_id=workspace_id,
+        creator_id=user_id,
+        updater_id=None,
+        color=Color.GREEN,
+        description=f"{created} {updated}",
+        details=(),
+        created_at=Instant(created),
+        updated_at=Instant(updated),
+    )
+
+
+def a_reference(subject: StatusReport | Workspace, service: str, chance: Random) -> Any:
+    is_report = isinstance(subject, StatusReport)
+    return ExternalReference(
+        id=0,
+        account_id=subject.account_id,
+        workspace_id=subject.workspace_id if is_report else subject.id,
+        subject_type=SubjectType.STATUS_REPORT if is_report else SubjectType.WORKSPACE,
+        subject_id=subject.id,
+        service_name=service,
+        external_link=None,
+        locked=None,
+        created_at=Instant(0),
+        updated_at=Instant(0),
+        last_synced_at=None,
+        **{name: chance.choice(values) for name, values in ATTRIBUTES.items()},
+    )
+
+
+def refer(tx: Transaction, world: World, report_id: int, service: str, chance: Random) -> None:
+    """Give a report a reference, in place of what it has of the same service."""
+    having = world.references.setdefault(report_id, [])
+    new = a_reference(world.reports[report_id], service, chance)
+    old = next((one for one in having if one.service_name == service), None)
+    new = replace(new, id=old.id if old else 0)
+    stored = replace(new, id=references.put(tx, having, new))
+    world.references[report_id] = [*(one for one in having if one is not old), stored]
+
+
+def skip_ids(tx: Transaction, number: int) -> None:
+    """Let the next report have an id that is so much larger: what others wrote meanwhile."""
+    if not number:
+        return
+    if type(tx).__name__.startswith("Postgres"):
+        ahead = "SELECT setval('status_reports_ids', nextval('status_reports_ids') + :number)"
+        tx.rows(Statement(text(ahead)), {"number": number})
+    else:
+        tx.new_ids("status_reports", number)
+
+
+def moments_of(chance: Random, number: int) -> tuple[int, int]:
+    """When the report of that number was created and changed: in turn, or at any border."""
+    created = (number - 100) * 2 * DAY
+    if chance.random() < 0.4:
+        shift = chance.choice((NARROW, WIDE))
+        created = (chance.randint(-3, 4) << shift) + chance.randint(-1, 1)
+    updated = created
+    if chance.random() < 0.3:
+        updated += chance.choice((1, DAY, 200 * DAY, 1 << WIDE))
+    elif chance.random() < 0.1:
+        updated = chance.choice((0, -1, -(1 << WIDE), 1 << WIDE))
+    return created, updated
+
+
+# From a user who sees nothing to one who sees all, on either side.
+PLACES = (
+    (0, Side.PROVIDER),
+    (1, Side.PROVIDER),
+    (3, Side.PROVIDER),
+    (4, Side.PROVIDER),
+    (11, Side.PROVIDER),
+    (11, Side.CLIENT),
+    (2, Side.CLIENT),
+    (21, Side.PROVIDER),
+)
+
+
+def fill(tx: Transaction, world: World) -> None:
+    """Three accounts: one with most, one with some, one with nothing; their ids are mixed."""
+    chance = Random(7)
+    large, small, _ = (add_account(tx, world) for _ in range(3))
+    spaces = {
+        account: [add_workspace(tx, world, account, shown=i % 2 == 0) for i in range(number)]
+        for account, number in ((large, 21), (small, 8))
+    }
+    for account, mine in spaces.items():
+        for number, side in PLACES:
+            user_id = add_user(tx, world, account)
+            for place, one in enumerate(chance.sample(mine, min(number, len(mine)))):
+                other = Side.CLIENT if side is Side.PROVIDER else Side.PROVIDER
+                join(tx, world, one, user_id, other if place % 7 == 6 else side)
+    number = 0
+    for batch in range(60):
+        account = small if batch % 4 == 3 else large
+        _, author = next(each for each in world.users if each[0] == account)
+        # Some workspaces get most, and the last of each account none.
+        mine = spaces[account][:-1]
+        new = []
+        for _ in range(chance.randint(1, 9)):
+            number += 1
+            space = mine[int(len(mine) * chance.random() ** 2)]
+            new.append(a_report(world, space, author, *moments_of(chance, number)))
+        for stored in reports.insert(tx, account, new):
+            world.reports[stored.id] = stored
+        skip_ids(tx, chance.choice((0, 0, 2, 600, 1024, 5_000, 1 << 20)))
+    for report_id in sorted(world.reports):
+        services = chance.sample(sorted(set(SERVICES)), chance.choice((0, 0, 0, 1, 1, 2, 3)))
+        for service in services:
+            refer(tx, world, report_id, service, chance)
+    for workspace in list(world.workspaces.values()):  # ids that reports have as well
+        references.put(tx, [], a_reference(workspace, "jira", chance))
+    change_some(tx, world, chance)
+
+
+def change_some(tx: Transaction, world: World, chance: Random) -> None:
+    """Let counts go down again, and the borders of blocks be wider than what is in them."""
+    changed = chance.sample(sorted(world.reports), 60)
+    for report_id in changed[:30]:
+        change(tx, world, report_id, chance.randint(-400, 400) * DAY)
+    for report_id in changed[30:]:
+        delete(tx, world, report_id)
+
+
+def change(tx: Transaction, world: World, report_id: int, now: int) -> None:
+    old = world.reports[report_id]
+    new = replace(old, description="changed", updated_at=Instant(now))
+    reports.replace(tx, old, new)
+    world.reports[report_id] = new
+
+
+def delete(tx: Transaction, world: World, report_id: int) -> None:
+    reports.delete_with_references(tx, world.reports.pop(report_id))
+    world.references.pop(report_id, None)
+
+
+STORES = ("sqlite", "postgres")
+
+
+def new_database(store: str, request: pytest.FixtureRequest, folder: Any) -> Database:
+    if store == "sqlite":
+        made = str(folder / "listing.sqlite3")
+    else:
+        made = request.getfixturevalue("cluster").make_database()
+    upgrade(made)
+    return open_database(Settings(database=made))
+
+
+CASES = [pytest.param((s, v), id=f"{s}, {v}") for s in STORES for v in VARIANTS]
+
+
+@pytest.fixture(scope="module", params=CASES)
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    store, variant = request.param
+    with in_force(VARIANTS[variant]):
+        database = new_database(store, request, tmp_path_factory.mktemp("listing"))
+        made = World(database)
+        database.write_here(partial(fill, world=made))
+        yield made
+        database.close()
+
+
+@pytest.fixture(params=STORES)
+def database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """An empty one, in which few is three."""
+    with in_force(SMALL):
+        made = new_database(request.param, request, tmp_path_factory.mktemp("listing"))
+        yield made
+        made.close()
+
+
+# -- questions
+
+
+def moments(world: World) -> st.SearchStrategy[int]:
+    """What a list may ask for: close to what is there, at a border, or far off."""
+    there = {report.created_at for report in world.reports.values()}
+    there |= {report.updated_at for report in world.reports.values()}
+    borders = {number << shift for number in range(-4, 6) for shift in (NARROW, NARROW + 5, WIDE)}
+    close = st.sampled_from(sorted(there | borders))
+    return st.one_of(
+        st.builds(int.__add__, close, st.integers(-1, 1)),
+        close,
+        st.sampled_from([FAR_PAST, FAR_FUTURE, 0]),
+    )
+
+
+def filter_values(world: World, workspaces: int) -> dict[str, st.SearchStrategy[Any]]:
+    spaces = st.sampled_from([*world.workspaces, 0, LAST_ID])
+    listed = st.lists(spaces, unique=True, min_size=0, max_size=workspaces)
+    texts = {"service_name": SERVICES, **ATTRIBUTES}
+    exact = {
+        f"external_reference_{name}": st.sampled_from(
+            [*(str(one) for one in values if one is not None), "nobody's", "a\0"]
+        )
+        for name, values in texts.items()
+    }
+    refs = st.sampled_from([*map(str, range(9)), "jira", "x" * 255, "a\0"])
+    return {
+        **dict.fromkeys(TIMES, moments(world)),
+        "workspace_id": listed.map(tuple),
+        "has_external_references": st.booleans(),
+        **exact,
+        "external_reference_service_model_refs": st.lists(refs, unique=True, max_size=4).map(tuple),
+        "without_external_reference_service_name": exact["external_reference_service_name"],
+    }
+
+
+def queries(world: World, workspaces: int) -> st.SearchStrategy[Query]:
+    values = filter_values(world, workspaces)
+    on_reference = [name for name in values if name.startswith("external_reference_")]
+    any_ref = ["external_reference_service_model_refs"]
+
+    def some(among: Sequence[str], least: int, most: int) -> st.SearchStrategy[list[str]]:
+        return st.lists(st.sampled_from(among), unique=True, min_size=least, max_size=most)
+
+    names = st.one_of(
+        st.just([]),
+        st.just([]),
+        some(TIMES[:2], 1, 2),
+        some(TIMES[2:], 1, 2),
+        some(TIMES, 2, 3),
+        some(sorted(values), 1, 1),
+        some(on_reference, 1, 2),
+        st.just(any_ref),
+        some(TIMES, 1, 1).map(any_ref.__add__),
+        some(sorted(values), 1, 4),
+    )
+
+    def filters(chosen: list[str]) -> st.SearchStrategy[tuple[Filter, ...]]:
+        return st.tuples(*(values[name].map(partial(Filter, name)) for name in chosen))
+
+    offsets = st.one_of(st.just(0), st.integers(0, 12), st.integers(0, 300))
+    return asking(names.flatmap(filters), offsets)
+
+
+def asking(
+    filters: st.SearchStrategy[tuple[Filter, ...]], offsets: st.SearchStrategy[int]
+) -> st.SearchStrategy[Query]:
+    windows = st.builds(Window, st.one_of(st.integers(1, 20), st.just(200)), offsets)
+    return st.builds(Query, st.just(Kind.STATUS_REPORTS), filters, st.sampled_from(SORTS), windows)
+
+
+def far(world: World) -> st.SearchStrategy[Query]:
+    """Anywhere in all that there is."""
+    return asking(st.just(()), st.integers(6, len(world.reports)))
+
+
+def in_one_workspace(world: World) -> st.SearchStrategy[Query]:
+    of_one = st.sampled_from(sorted(world.workspaces)).map(
+        lambda one: Filter("workspace_id", (one,))
+    )
+    in_time = st.builds(Filter, st.sampled_from(TIMES), moments(world))
+    return asking(st.one_of(st.tuples(of_one), st.tuples(of_one, in_time)), st.integers(0, 20))
+
+
+def agrees(world: World, tx: Transaction, query: Query, reach: Reach, version: Version) -> None:
+    """The page is what it should be: which reports, in which order, and of how many."""
+    wanted = world.all_that_match(query, reach)
+    first = query.window.offset
+    page = records.page(tx, query, reach, version)
+    assert page.count == len(wanted)
+    assert page.records == tuple(wanted[first : first + query.window.limit])
+
+
+NO_VERSION = Version(0, 0)
+# What a first count never needs, and what streams use alone.
+ONLY_LATER = {"_since narrowed=False", "_since narrowed=True"}
+# In a small account nothing is far, and nobody sees many workspaces.
+NOT_IN_SMALL = {"_OF_REACH", "stretches_statement"}
+
+
+def test_a_list_of_workspaces_is_never_longer_than_what_is_merged() -> None:
+    assert REAL.few >= MAX_LISTED
+
+
+def test_the_data_have_every_kind_of_block_and_stretch(world: World) -> None:
+    """Else the tests below would not say much."""
+    large = [one for one in world.reports.values() if one.account_id == world.accounts[0]]
+    for shift in tally.BLOCK_SHIFTS:
+        blocks = Counter(one.id >> shift for one in large)
+        assert len(blocks) > 2
+        assert max(blocks.values()) > 1
+    for name in ("created_at", "updated_at"):
+        moments = Counter(getattr(one, name) for one in large)
+        assert max(moments.values()) > 1
+        assert min(moments) < 0 < max(moments)
+        for shift in tally.TIME_SHIFTS:
+            assert len({moment >> shift for moment in moments}) > 4
+
+
+def test_a_page_is_what_a_look_at_every_report_gives(world: World) -> None:
+    taken: Counter[str] = Counter()
+
+    def work(tx: Transaction, query: Query, reach: Reach) -> None:
+        agrees(world, Watched(tx, taken, {}), query, reach, NO_VERSION)
+
+    def run(asked: st.SearchStrategy[Query], *tries: int) -> None:
+        @effort(*tries)
+        @given(query=asked, reach=world.askers)
+        def a_page_agrees(query: Query, reach: Reach) -> None:
+            world.database.read_here(partial(work, query=query, reach=reach))
+
+        a_page_agrees()
+
+    with watched_makers(taken):
+        run(queries(world, min(listing.FEW, 30)), 300, 10_000)
+        run(far(world), 60, 1_000)
+        run(in_one_workspace(world), 30, 1_000)
+    expected = every_way() - ONLY_LATER
+    if REAL.few == listing.FEW:
+        expected = {
+            one
+            for one in expected - NOT_IN_SMALL
+            if not one.endswith("narrowed=True") and not one.startswith("seek_statement")
+        }
+    assert expected - taken.keys() == set()
+
+
+def test_a_stream_goes_on_after_any_id_with_what_a_look_at_every_report_gives(
+    world: World,
+) -> None:
+    taken: Counter[str] = Counter()
+    asked = queries(world, min(listing.FEW, 30)).map(lambda one: replace(one, sort=Sort()))
+    ids = st.sampled_from(sorted(world.reports))
+    places = st.one_of(st.just(0), st.builds(int.__add__, ids, st.integers(-1, 1)))
+
+    @effort(120, 5_000)
+    @given(
+        query=asked,
+        reach=world.askers,
+        after_id=places,
+        number=st.integers(1, 30),
+    )
+    def a_part_agrees(query: Query, reach: Reach, after_id: int, number: int) -> None:
+        def work(tx: Transaction) -> tuple[Any, ...]:
+            return records.after(
+                Watched(tx, taken, {}), query, reach, NO_VERSION, after_id=after_id, number=number
+            )
+
+        rest = [one for one in world.all_that_match(query, reach) if one.id > after_id]
+        assert world.database.read_here(work) == tuple(rest[:number])
+
+    with watched_makers(taken):
+        a_part_agrees()
+    plans = ("merge", "term", "any_term", "blocks", "walk")
+    assert {f"{plan}_statement" for plan in plans} <= {one.split()[0] for one in taken}
+
+
+# -- counts that are remembered
+
+
+def settle(tx: Transaction, world: World) -> None:
+    """An account of five workspaces, an all-seeing reach, a user in all and one in two of them."""
+    account = add_account(tx, world)
+    spaces = [add_workspace(tx, world, account, shown=i == 0) for i in range(5)]
+    for number in (5, 2):
+        user_id = add_user(tx, world, account)
+        for one in spaces[:number]:
+            join(tx, world, one, user_id, Side.PROVIDER)
+    client = add_user(tx, world, account)
+    for one in spaces[1:]:
+        join(tx, world, one, client, Side.CLIENT)
+
+
+class Step(NamedTuple):
+    """A change, of which `seed` decides the rest."""
+
+    what: str
+    seed: int
+
+
+CHANGES = ("add", "add", "add", "change", "delete", "refer", "join", "show")
+
+
+def take(tx: Transaction, world: World, step: Step) -> None:
+    """Do it as the services do, and note it as they do."""
+    chance = Random(step.seed)
+    [account] = world.accounts
+    there = sorted(world.reports)
+    if step.what == "add":
+        _, author = world.users[0]
+        space = chance.choice(sorted(world.workspaces))
+        new = a_report(world, space, author, *moments_of(chance, chance.randint(0, 200)))
+        for stored in reports.insert(tx, account, [new]):
+            world.reports[stored.id] = stored
+            if chance.random() < 0.4:
+                refer(tx, world, stored.id, chance.choice(SERVICES), chance)
+    elif step.what == "change" and there:
+        change(tx, world, chance.choice(there), chance.randint(-100, 100) * DAY)
+    elif step.what == "delete" and there:
+        delete(tx, world, chance.choice(there))
+    elif step.what == "refer" and there:
+        refer(tx, world, chance.choice(there), chance.choice(SERVICES), chance)
+    elif step.what == "join":
+        _, user_id = world.users[1]
+        free = [one for one in world.workspaces if (one, user_id) not in world.sides]
+        for one in free[:1]:
+            join(tx, world, one, user_id, Side.PROVIDER)
+    elif step.what == "show":
+        shown = world.workspaces[chance.choice(sorted(world.workspaces))]
+        other = replace(shown, clients_see_status_reports=not shown.clients_see_status_reports)
+        people.replace_workspace(tx, other)
+        world.workspaces[shown.id] = other
+    people.touch(tx, account, only_reports=step.what in {"add", "change"})
+
+
+def test_what_was_counted_before_a_change_is_right_after_it(database: Database) -> None:
+    taken: Counter[str] = Counter()
+
+    @effort(40, 1_000)
+    @given(data=st.data())
+    def counts_agree(data: st.DataObject) -> None:
+        world = World(database)
+        database.write_here(partial(settle, world=world))
+        [account] = world.accounts
+        asked = data.draw(st.lists(queries(world, 3), min_size=2, max_size=4), "queries")
+        seeds = st.integers(0, 1_000_000)
+        steps = data.draw(
+            st.lists(st.builds(Step, st.sampled_from(CHANGES), seeds), min_size=3, max_size=8),
+            "steps",
+        )
+        known: dict[object, Any] = {}
+
+        def ask(tx: Transaction) -> None:
+            version = people.version(tx, account)
+            for query in asked:
+                for reach in world.reaches:
+                    agrees(world, Watched(tx, taken, known), query, reach, version)
+
+        for step in (Step("add", 1), *steps):
+            database.write_here(partial(take, world=world, step=step))
+            database.read_here(ask)
+
+    with watched_makers(taken):
+        counts_agree()
+    assert ONLY_LATER - taken.keys() == set()
+
+
+LATER = (
+    (),
+    (Filter("created_after", FAR_PAST),),
+    (Filter("without_external_reference_service_name", "nobody's"),),
+    (Filter("updated_after", FAR_PAST),),
+)
+
+
+@pytest.mark.parametrize("filters", LATER, ids=lambda each: each[0].name if each else "none")
+def test_what_a_newer_snapshot_counted_is_not_told_to_an_older_one(
+    database: Database, filters: tuple[Filter, ...]
+) -> None:
+    world = World(database)
+    database.write_here(partial(settle, world=world))
+    database.write_here(partial(take, world=world, step=Step("add", 1)))
+    reaches = world.reaches
+    query = Query(Kind.STATUS_REPORTS, filters)
+    known: dict[object, Any] = {}
+
+    def ask(tx: Transaction, version: Version) -> list[int]:
+        tx = Watched(tx, Counter(), known)
+        return [records.page(tx, query, reach, version).count for reach in reaches]
+
+    def ask_now(tx: Transaction) -> list[int]:
+        return ask(tx, people.version(tx, world.accounts[0]))
+
+    def older(tx: Transaction) -> tuple[list[int], list[int]]:
+        before = people.version(tx, world.accounts[0])
+        tx.rows(listing._REACH, {"reach_account": 0, "reach_user": 0})  # noqa: SLF001  now it reads
+        database.write_here(partial(take, world=world, step=Step("add", 2)))
+        with ThreadPoolExecutor(1) as elsewhere:
+            newer = elsewhere.submit(database.read_here, ask_now).result()
+        return ask(tx, before), newer
+
+    old = [len(world.all_that_match(query, reach)) for reach in reaches]
+    told, newer = database.read_here(older)
+    assert told == old
+    assert newer == [len(world.all_that_match(query, reach)) for reach in reaches]
+    assert newer != told
+    assert database.read_here(ask_now) == newer
+
+
+def test_what_is_counted_of_the_data_is_what_is_there(world: World) -> None:
+    if REAL.blocks == tally.BLOCK_SHIFTS:  # it knows no others
+        assert world.database.read_here(tally.differences) == []
