@@ -62,4 +62,7 @@ fuzz: .venv/dev ## thousands of generated requests and sequences (long)
 bench: .venv/bench ## measure beside two peers, write bench/RESULTS.md (needs wrk, 2 cores)
 	$(BIN)/python bench/run.py
 
-.PHONY: help install demo test check lock fuzz bench
+bench-scale: .venv/bench ## measure lists at ten million reports on both stores (long, 20 GB of disk)
+	PYTHONPATH=tests $(BIN)/python bench/scale.py
+
+.PHONY: help install demo test check lock fuzz bench bench-scale

@@ -1,8 +1,23 @@
 """What was measured, what must be reached, and RESULTS.md."""
 
+import re
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+
+def write_part(name: str, text: str) -> None:
+    """Put `text` in the place of one part of RESULTS.md, or behind the others."""
+    kept = RESULTS.read_text() if RESULTS.exists() else ""
+    made = f"<!-- {name} -->\n\n{text.strip()}\n\n<!-- end of {name} -->\n"
+    whole = re.compile(rf"<!-- {name} -->.*?<!-- end of {name} -->\n", re.DOTALL)
+    if whole.search(kept):
+        RESULTS.write_text(whole.sub(lambda _match: made, kept))
+    else:
+        RESULTS.write_text(f"{kept}\n{made}" if kept else made)
 
 
 @dataclass(frozen=True)

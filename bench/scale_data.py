@@ -45,8 +45,9 @@ _WORKSPACES: Final = (
 _COLOR: Final = "CASE {} % 3 WHEN 0 THEN 'green' WHEN 1 THEN 'yellow' ELSE 'red' END"
 _REPORTS: Final = (
     "INSERT INTO status_reports (account_id, id, workspace_id, creator_id, color, description, "
-    "scope_color, scope_description, budget_color, schedule_color, client_color, client_description, "
-    "created_at, updated_at) {numbers}, w(i, workspace_id) AS (SELECT i, 1 + i % :workspaces FROM n) "
+    "scope_color, scope_description, budget_color, schedule_color, client_color, "
+    "client_description, created_at, updated_at) "
+    "{numbers}, w(i, workspace_id) AS (SELECT i, 1 + i % :workspaces FROM n) "
     f"SELECT {_ACCOUNT.format('workspace_id')}, i, workspace_id, 1, {_COLOR.format('i')}, "
     "'Week ' || i || ': the supplier has confirmed the dates, two risks are open, none is new.', "
     f"{_COLOR.format('(i / 3)')}, 'As planned.', {_COLOR.format('(i / 9)')}, "
@@ -65,8 +66,9 @@ _REFERENCES: Final = (
     "created_at, created_at, created_at FROM status_reports WHERE id % 10 = 0"
 )
 _PARTICIPATIONS: Final = (
-    "INSERT INTO participations (account_id, id, workspace_id, user_id, side, permission, team_lead, "
-    "created_at, updated_at) {numbers} SELECT 1, :first + i, 1 + 2 * ((i - 1) * :stride), :user_id, "
+    "INSERT INTO participations (account_id, id, workspace_id, user_id, side, permission, "
+    "team_lead, created_at, updated_at) "
+    "{numbers} SELECT 1, :first + i, 1 + 2 * ((i - 1) * :stride), :user_id, "
     f"'provider', 'edit', 0, {FIRST_AT}, {FIRST_AT} FROM n"
 )
 

@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     read_database: str = ""
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
     body_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_BODY_LIMIT_BYTES
     time_limit_s: Positive = 180.0
     busy_timeout_s: Positive = 5.0

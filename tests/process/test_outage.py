@@ -4,6 +4,7 @@ The requirement of the recovery is a time, so here a test may have a deadline.
 """
 
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -307,7 +308,7 @@ def test_a_start_without_postgresql_is_one_line_that_keeps_the_password(
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "healthreports", "serve", "--port", "0"],
-        env={"PATH": "", "HEALTHREPORTS_DATABASE": form.format(*closed_ports, password=PASSWORD)},
+        env={**os.environ, "HEALTHREPORTS_DATABASE": form.format(*closed_ports, password=PASSWORD)},
         capture_output=True,
         text=True,
         timeout=30,

@@ -3,9 +3,10 @@
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from functools import partial, wraps
+from functools import wraps
+from math import isqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +20,9 @@ from healthreports.core.query import Filter, FilterValue, Query, Sort, Window
 from healthreports.core.vocabulary import Kind
 from healthreports.settings import Settings
 from healthreports.store import counting, listing, records, sqlite, tally
-from healthreports.store.database import Row, Transaction, Version
+from healthreports.store.database import Row, Version
 from healthreports.store.postgres import PostgresTransaction, connect
-from healthreports.store.schema import external_references, report_terms, status_reports
+from healthreports.store.schema import external_references, status_reports
 from healthreports.store.sqlite import SqliteTransaction
 from healthreports.store.statement import Form, Statement, Values
 from healthreports.store.upgrade import is_server, upgrade
@@ -116,49 +117,71 @@ def build(address: str, reports: int) -> str:
 class Seen(NamedTuple):
     """A statement as it was run: who made it, its text, its plan, and what it looked at.
 
-    That is rows in PostgreSQL, and steps of its machine in SQLite. `sorted` are the rows that were
-    sorted at most, where that is known.
+    `cost` is in rows of PostgreSQL, or steps of SQLite's machine. `scans` are the parts of the plan
+    that go through a whole table or account, `estimate` is what PostgreSQL chooses by.
     """
 
     maker: str
     text: str
     plan: str
     cost: int
-    scans: tuple[str, ...]
+    scans: list[str]
     sorts: bool
-    sorted: int = 0
+    estimate: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.maker} looked at {self.cost}:\n{self.text}\n{self.plan}"
 
 
-MAKERS = {
-    (module, name): one
+MAKERS = [
+    (module, name)
     for module in (listing, counting)
     for name, one in vars(module).items()
     if hasattr(one, "cache_clear") and one.__module__ == module.__name__
+]
+READY = {
+    id(one): name
+    for module in (listing, counting)
+    for name, one in vars(module).items()
+    if isinstance(one, Statement)
+}
+COUNTS = {name for module, name in MAKERS if module is counting} | {
+    name for name, one in vars(counting).items() if isinstance(one, Statement)
 }
 
 
 @contextmanager
-def watched_makers(made: dict[int, str]) -> Iterator[None]:
-    """While it lasts, note who makes which statement, and how."""
+def watched_makers() -> Iterator[dict[int, str]]:
+    """While it lasts, who makes which statement is noted in what it yields."""
+    made = dict(READY)
+
+    def watched(name: str, make: Callable[..., Statement]) -> Callable[..., Statement]:
+        @wraps(make)
+        def run(*arguments: Any, **options: Any) -> Statement:
+            statement = make(*arguments, **options)
+            made[id(statement)] = name
+            return statement
+
+        return run
+
     with pytest.MonkeyPatch.context() as patch:
         for module, name in MAKERS:
-            patch.setattr(module, name, watched(name, getattr(module, name), made))
-        yield
+            patch.setattr(module, name, watched(name, getattr(module, name)))
+        yield made
 
 
-def watched(
-    name: str, make: Callable[..., Statement], made: dict[int, str]
-) -> Callable[..., Statement]:
-    @wraps(make)
-    def run(*arguments: Any, **options: Any) -> Statement:
-        statement = make(*arguments, **options)
-        made[id(statement)] = name
-        return statement
+class Explained(Statement):
+    """What tells the plan of a statement for SQLite."""
 
-    return run
+    def __init__(self, form: Form) -> None:
+        self.for_sqlite = Form(f"EXPLAIN QUERY PLAN {form.text}", form.constants, form.lists)
 
 
 STEPS = 50
+# In the order of an index until a page is full, or to its first entry.
+IN_ORDER = {"walk_statement", "_LAST"}
+# Sorted with what sorts them in part: equal times go by id.
+IN_PART = re.compile(r"USE TEMP B-TREE FOR (RIGHT PART|LAST \w*\s?TERMS?) OF ORDER BY")
 
 
 class OnSqlite(SqliteTransaction):
@@ -174,41 +197,33 @@ class OnSqlite(SqliteTransaction):
         self.steps += STEPS
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
-        form = statement.for_sqlite
-        explain = Explained(Form(f"EXPLAIN QUERY PLAN {form.text}", form.constants, form.lists))
-        plan = "\n".join(row[3] for row in super().rows(explain, values))
+        plan = [row[3] for row in super().rows(Explained(statement.for_sqlite), values)]
         self.steps = 0
         self._connection.set_progress_handler(self.step, STEPS)
         found = super().rows(statement, values)
         self._connection.set_progress_handler(None, 0)
-        aliases = dict(re.findall(r"(\w+) AS (\w+)", form.text))
-        scanned = [
-            line
-            for line in plan.splitlines()
-            if (match := re.match(r"SCAN (\w+)", line))
-            and any(match[1] in {name, aliases.get(name)} for name in TABLES)
-        ]
+        maker = self.made.get(id(statement), "")
         self.seen.append(
             Seen(
-                maker=self.made.get(id(statement), ""),
-                text=form.text,
-                plan=plan,
+                maker=maker,
+                text=statement.for_sqlite.text,
+                plan="\n".join(plan),
                 cost=self.steps,
-                scans=tuple(scanned),
-                sorts="TEMP B-TREE FOR" in plan.replace("TEMP B-TREE FOR DISTINCT", ""),
+                scans=[line for line in plan if is_scan(line, in_order=maker in IN_ORDER)],
+                sorts=any("FOR ORDER BY" in IN_PART.sub("", line) for line in plan),
             )
         )
         return found
 
 
-class Explained(Statement):
-    """A statement that is ready."""
+def is_scan(line: str, *, in_order: bool) -> bool:
+    """Whether a step of SQLite goes through a whole table, or all that an account has in it."""
+    table = re.match(r"(SCAN|SEARCH) (\w+)", line)
+    if table is None or table[2] not in GROWN:
+        return False
+    return table[1] == "SCAN" or (line.endswith("(account_id=?)") and not in_order)
 
-    def __init__(self, form: Form) -> None:
-        self.for_sqlite = form
 
-
-TABLES = (*GROWN, "participations", "workspaces", "report_counts", "report_blocks")
 LOOK = (
     "LOAD 'auto_explain'",
     "SET auto_explain.log_min_duration = 0",
@@ -220,14 +235,17 @@ LOOK = (
 
 
 class OnPostgres(PostgresTransaction):
-    """A transaction that keeps the plan of all that it runs, as the server says it was."""
+    """A transaction that keeps the plan of all that it runs, as the server says it was.
 
-    def __init__(self, address: str, made: dict[int, str]) -> None:
+    `plans` are those that the server makes: for these values, or for any.
+    """
+
+    def __init__(self, address: str, made: dict[int, str], plans: str) -> None:
         super().__init__(connect(address), {})
         self.seen: list[Seen] = []
         self.made = made
         self.said: list[dict[str, Any]] = []
-        for text in LOOK:
+        for text in (*LOOK, f"SET plan_cache_mode = {plans}"):
             self._link.execute(text)
         self._link.add_notice_handler(self.hear)
 
@@ -235,34 +253,44 @@ class OnPostgres(PostgresTransaction):
         _, brace, rest = (notice.message_primary or "").partition("{")
         self.said.append(json.loads(brace + rest))
 
+    def close(self) -> None:
+        self._link.close()
+
     def rows(self, statement: Statement, values: Values) -> list[Row]:
         self.said.clear()
         found = super().rows(statement, values)
         [said] = self.said
-        nodes = list(nodes_of(said["Plan"]))
-        sorts = [node for node in nodes if node["Node Type"] == "Sort"]
+        nodes = [node for _, node in nodes_of(said["Plan"])]
         self.seen.append(
             Seen(
                 maker=self.made.get(id(statement), ""),
                 text=said["Query Text"],
-                plan=json.dumps(said["Plan"]),
+                plan="\n".join(
+                    f"{' ' * deep}{shown(node)}" for deep, node in nodes_of(said["Plan"])
+                ),
                 cost=sum(map(touched, nodes)),
-                scans=tuple(
-                    node["Relation Name"]
+                scans=[
+                    shown(node)
                     for node in nodes
                     if node["Node Type"] == "Seq Scan" and node["Relation Name"] in GROWN
-                ),
-                sorts=bool(sorts),
-                sorted=max((int(one["Plans"][0]["Actual Rows"]) for one in sorts), default=0),
+                ],
+                sorts=any(node["Node Type"] == "Sort" for node in nodes),
+                estimate=said["Plan"]["Total Cost"],
             )
         )
         return found
 
 
-def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
+def nodes_of(plan: dict[str, Any], deep: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+    yield deep, plan
     for inner in plan.get("Plans", ()):
-        yield from nodes_of(inner)
+        yield from nodes_of(inner, deep + 1)
+
+
+def shown(node: dict[str, Any]) -> str:
+    names = ("Node Type", "Relation Name", "Index Name", "Index Cond", "Filter")
+    what = " ".join(str(node[name]) for name in names if name in node)
+    return f"{what} (rows {node['Actual Rows']}, loops {node['Actual Loops']})"
 
 
 def touched(node: dict[str, Any]) -> int:
@@ -274,13 +302,33 @@ def touched(node: dict[str, Any]) -> int:
     return round(each * node["Actual Loops"])
 
 
+# What planning is worth to PostgreSQL, for each table of a statement and one more.
+PLANNING = 2.5
+
+
+def settled(own: list[Seen], any_values: list[Seen]) -> list[Seen]:
+    """The plans that the server makes at first, and those that it keeps later."""
+    kept = []
+    for mine, general in zip(own, any_values, strict=True):
+        tables = 1 + len(re.findall(r"\b(?:FROM|JOIN) \w", mine.text))
+        is_kept = general.estimate <= mine.estimate + PLANNING * tables
+        kept.append(max(mine, general, key=lambda one: one.cost) if is_kept else mine)
+    return kept
+
+
 # -- the lists
 
 
 class Case(NamedTuple):
+    """A list, as `who` asks for it."""
+
     who: str
     what: str
     query: Query
+
+    def __str__(self) -> str:
+        order = f"{self.query.sort.name}{' down' if self.query.sort.descending else ''}"
+        return f"{self.who}, {self.what}, by {order}"
 
 
 WHO = {
@@ -336,11 +384,153 @@ def cases() -> Iterator[Case]:
                 yield Case(who, name, Query(Kind.STATUS_REPORTS, asked, sort))
     for who in ("administrator", "in fifty", "in hundreds"):
         for sort in SORTS:
-            yield Case(
-                who, "far", Query(Kind.STATUS_REPORTS, (), sort, Window(offset=4_500))
-            )
+            yield Case(who, "far", Query(Kind.STATUS_REPORTS, (), sort, Window(offset=4_500)))
 
 
-def name_of(case: Case) -> str:
-    order = f"{case.query.sort.name}{' down' if case.query.sort.descending else ''}"
-    return f"{case.who}, {case.what}, by {order}"
+CASES = tuple(cases())
+NO_VERSION = Version(0, 0)
+
+
+class Ends(NamedTuple):
+    """What a list does among few reports, and among many."""
+
+    few: list[Seen]
+    many: list[Seen]
+
+    def complaints(self, is_wrong: Callable[[Seen], object]) -> str:
+        """The statements that are wrong among many."""
+        return "\n\n".join(str(one) for one in self.many if is_wrong(one))
+
+
+class Costs(NamedTuple):
+    """What a statement may look at, in the unit of a store.
+
+    Whatever it is about; for each row that its promise is about; for each report that must be
+    looked at to count.
+    """
+
+    anyway: int
+    a_row: int
+    a_report: int
+
+
+class Pair:
+    """Two databases of one store."""
+
+    def __init__(self, few: str, many: str, made: dict[int, str]) -> None:
+        self.few, self.many = few, many
+        self.made = made
+        self.costs = Costs(1_500, 4, 8) if is_server(few) else Costs(60_000, 150, 150)
+        self.known: dict[Case, Ends] = {}
+        self.ways = [self.open(address) for address in (few, many)]
+
+    def open(self, address: str) -> list[Any]:
+        if is_server(address):
+            plans = ("force_custom_plan", "force_generic_plan")
+            return [OnPostgres(address, self.made, one) for one in plans]
+        return [OnSqlite(sqlite.connect(Path(address), 1.0), self.made)]
+
+    def ends(self, case: Case) -> Ends:
+        if case not in self.known:
+            self.known[case] = Ends(*(self.run(way, case) for way in self.ways))
+        return self.known[case]
+
+    def run(self, way: list[Any], case: Case) -> list[Seen]:
+        each = []
+        for tx in way:
+            tx.counts.clear()
+            tx.seen = []
+            records.page(tx, case.query, WHO[case.who], NO_VERSION)
+            each.append(tx.seen)
+        return settled(*each) if len(each) > 1 else each[0]
+
+    def left(self, case: Case) -> int:
+        """How many reports the best filter of a list leaves among many, or the user sees."""
+        by: dict[str, list[Filter]] = {}
+        for one in case.query.filters:
+            by.setdefault(listing.TIME_FILTERS.get(one.name, one.name), []).append(one)
+        counts = [self.count(WHO[case.who], [])]
+        counts += [self.count(WHO["administrator"], filters) for filters in by.values()]
+        return min(counts)
+
+    def count(self, reach: Reach, filters: list[Filter]) -> int:
+        tx = self.ways[1][0]
+        return records.page(tx, Query(Kind.STATUS_REPORTS, tuple(filters)), reach, NO_VERSION).count
+
+    def close(self) -> None:
+        for way in self.ways:
+            for tx in way:
+                tx.close()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("plans")
+    with watched_makers() as made:
+        addresses = []
+        for reports in (FEW_REPORTS, MANY_REPORTS):
+            if request.param == "sqlite":
+                address = str(folder / f"{reports}.sqlite3")
+            else:
+                address = request.getfixturevalue("cluster").make_database()
+            addresses.append(build(address, reports))
+        made_pair = Pair(*addresses, made)
+        yield made_pair
+        made_pair.close()
+
+
+each_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+@each_case
+def test_no_statement_goes_through_a_table_or_an_account(pair: Pair, case: Case) -> None:
+    assert not pair.ends(case).complaints(lambda one: one.scans)
+
+
+# Their input is bounded: a page, what is gathered, the reports with a term, the stretches.
+MAY_SORT = {
+    "merge_statement",
+    "gather_statement",
+    "term_statement",
+    "any_term_statement",
+    "stretches_statement",
+}
+
+
+@each_case
+def test_only_what_is_bounded_is_sorted(pair: Pair, case: Case) -> None:
+    assert not pair.ends(case).complaints(lambda one: one.sorts and one.maker not in MAY_SORT)
+
+
+@each_case
+def test_a_page_is_found_at_no_more_than_the_root_of_what_there_is(pair: Pair, case: Case) -> None:
+    ends = pair.ends(case)
+    window = case.query.window
+    promised = isqrt((window.offset + window.limit) * MANY_REPORTS // 2)
+    few = sum(one.cost for one in ends.few if one.maker not in COUNTS)
+    most = 3 * few + pair.costs.anyway + pair.costs.a_row * promised
+    found = [one for one in ends.many if one.maker not in COUNTS]
+    assert sum(one.cost for one in found) <= most, "\n\n".join(map(str, found))
+
+
+@each_case
+def test_counting_looks_at_no_more_than_what_must_be_looked_at(pair: Pair, case: Case) -> None:
+    ends = pair.ends(case)
+    few = sum(one.cost for one in ends.few if one.maker in COUNTS)
+    counted = [one for one in ends.many if one.maker in COUNTS]
+    most = 3 * few + pair.costs.anyway
+    if any(one.maker in LOOKS for one in counted):
+        most += pair.costs.a_report * pair.left(case)
+    assert sum(one.cost for one in counted) <= most, "\n\n".join(map(str, counted))
+
+
+# The ways to count that look at each report that the best index leaves.
+LOOKS = {"_in_workspaces", "_with_term", "_with_any_term", "_of_all"}
+
+
+def test_every_way_to_find_and_to_count_is_among_the_cases(pair: Pair) -> None:
+    used = {one.maker for case in CASES for one in pair.ends(case).many}
+    every = {name for _, name in MAKERS} | set(READY.values())
+    assert every - used - {"_since"} == set()

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from healthreports.core.model import Instant
 from healthreports.settings import Settings
@@ -11,6 +11,8 @@ from healthreports.store.database import Transaction
 from healthreports.store.upgrade import demand_current
 
 T = TypeVar("T")
+# How a line of the log is written.
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 
 
 def fail(says: str) -> int:

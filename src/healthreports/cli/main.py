@@ -11,7 +11,7 @@ import msgspec
 
 from healthreports import __version__
 from healthreports.cli.access import add_access_commands
-from healthreports.cli.command import command, fail, group_of, within
+from healthreports.cli.command import LOG_FORMAT, command, fail, group_of, within
 from healthreports.cli.people import add_people_commands
 from healthreports.contract.failure import failure_of
 from healthreports.contract.openapi import document_bytes
@@ -26,7 +26,7 @@ _FLAGS: Final = tuple(Settings.__struct_fields__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0, or 1 after one line on standard error."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(format=LOG_FORMAT)
     logging.getLogger("healthreports").setLevel(logging.INFO)
     options = _parser().parse_args(arguments)
     try:
@@ -121,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serving_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="the port to listen on (default: 8000, 0: any free one)")
+    parser.add_argument("--workers", help="processes that serve (default: 1)")
     parser.add_argument("--read-database", help="a replica of the database, to read from")
     parser.add_argument("--body-limit-bytes", help="the largest body read (default: 1 MiB)")
     parser.add_argument("--time-limit-s", help="how long a request may take (default: 180)")

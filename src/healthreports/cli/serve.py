@@ -1,21 +1,32 @@
 """Run the server: take the port, say where it listens, serve until told to stop."""
 
 import gc
+import logging
+import multiprocessing
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.supervisors import Multiprocess
 
 from healthreports.api.protocol import Protocol
 from healthreports.app import build
-from healthreports.settings import Settings
+from healthreports.cli.command import LOG_FORMAT
+from healthreports.service.limits import MEMORY
+from healthreports.settings import PREFIX, Settings
 from healthreports.store.upgrade import demand_current
 
 # How long requests under way may still take once the server is told to stop.
 _GRACE_S = 10
 _BACKLOG = 1024
+# How long a worker may take to start.
+_READY_IN_S = 60
 
 
 def serve(settings: Settings) -> int:
@@ -26,6 +37,8 @@ def serve(settings: Settings) -> int:
     demand_current(settings.database)
     listening = listen(settings)
     says = f"healthreports listens on {address(settings, listening)}"
+    if settings.workers > 1 and settings.limit_store == MEMORY:
+        says += f"\nhealthreports: each worker counts requests by itself, see {PREFIX}LIMIT_STORE"
     return run(settings, listening, lambda: print(says, file=sys.stderr, flush=True))
 
 
@@ -41,11 +54,28 @@ class _Server(uvicorn.Server):
         self._tell()
 
 
+class _Workers(Multiprocess):
+    """Several processes that serve one socket; one that ends is started anew. Tells as above."""
+
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket.socket], tell: Callable[[], None]
+    ) -> None:
+        super().__init__(config, sockets)
+        self._tell = tell
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        if all(one.wait_until_ready(_READY_IN_S, self.should_exit) for one in self.processes):
+            self._tell()
+
+
 def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) -> int:
     """Serve on a socket that listens, and `tell` when it is up. Returns the exit code."""
     origin = settings.public_url or address(settings, listening)
     config = uvicorn.Config(
-        build(settings, origin),
+        partial(_application, settings, origin),
+        factory=True,
+        workers=settings.workers,
         http=Protocol,
         ws="none",
         log_level="warning",
@@ -57,12 +87,30 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
         lifespan="on",
         timeout_graceful_shutdown=_GRACE_S,
     )
+    with suppress(KeyboardInterrupt):
+        if settings.workers > 1:
+            _Workers(config, [listening], tell).run()
+        else:
+            _Server(config, tell).run(sockets=[listening])
+    return 0
+
+
+def _application(settings: Settings, origin: str) -> ASGIApp:
+    """The application of this process, which ends with the one that started it."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        logging.basicConfig(format=LOG_FORMAT)
+        logging.getLogger("healthreports").setLevel(logging.INFO)
+
+        def follow() -> None:
+            parent.join()
+            signal.raise_signal(signal.SIGTERM)
+
+        threading.Thread(target=follow, daemon=True, name="parent").start()
+    application = build(settings, origin)
     # What is there by now stays: the garbage collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    with suppress(KeyboardInterrupt):
-        _Server(config, tell).run(sockets=[listening])
-    return 0
+    return application
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -18,13 +18,11 @@ from healthreports.store.schema import (
 )
 from healthreports.store.statement import compiled, deletion, insertion, one_row, replacement
 
-_CHANGED: Final = (
-    "updater_id",
-    "color",
-    "description",
-    "updated_at",
-    *(name(category) for category in Category for name in (color_column, description_column)),
-)
+_DETAIL_COLUMNS: Final = {
+    category: (color_column(category), description_column(category)) for category in Category
+}
+_NO_DETAILS: Final = dict.fromkeys(name for pair in _DETAIL_COLUMNS.values() for name in pair)
+_CHANGED: Final = ("updater_id", "color", "description", "updated_at", *_NO_DETAILS)
 _INSERT: Final = insertion(status_reports)
 _REPLACE: Final = replacement(status_reports, _CHANGED)
 _DELETE: Final = deletion(status_reports)
@@ -66,10 +64,8 @@ def delete_with_references(tx: Transaction, report: StatusReport) -> None:
 
 
 def _columns(report: StatusReport) -> dict[str, Any]:
-    values = msgspec.structs.asdict(report)
-    details = {detail.category: detail for detail in values.pop("details")}
-    for category in Category:
-        detail = details.get(category)
-        values[color_column(category)] = detail.color if detail else None
-        values[description_column(category)] = detail.description if detail else None
+    values = msgspec.structs.asdict(report) | _NO_DETAILS
+    for detail in values.pop("details"):
+        color, description = _DETAIL_COLUMNS[detail.category]
+        values[color], values[description] = detail.color, detail.description
     return values

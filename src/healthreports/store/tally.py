@@ -61,12 +61,20 @@ class Dimension(IntEnum):
     UPDATED_WIDE = 6
 
 
+_SMALL, _LARGE = BLOCK_SHIFTS
+_NARROW, _WIDE = TIME_SHIFTS
 OF_TIME: Final = {
-    ("created_at", TIME_SHIFTS[0]): Dimension.CREATED_NARROW,
-    ("created_at", TIME_SHIFTS[1]): Dimension.CREATED_WIDE,
-    ("updated_at", TIME_SHIFTS[0]): Dimension.UPDATED_NARROW,
-    ("updated_at", TIME_SHIFTS[1]): Dimension.UPDATED_WIDE,
+    ("created_at", _NARROW): Dimension.CREATED_NARROW,
+    ("created_at", _WIDE): Dimension.CREATED_WIDE,
+    ("updated_at", _NARROW): Dimension.UPDATED_NARROW,
+    ("updated_at", _WIDE): Dimension.UPDATED_WIDE,
 }
+_WIDER: Final = {
+    Dimension.CREATED_NARROW: Dimension.CREATED_WIDE,
+    Dimension.UPDATED_NARROW: Dimension.UPDATED_WIDE,
+}
+# The reports of a block, and from when to when they were created and changed.
+_Block = tuple[int, int, int, int, int]
 # The attributes of an external reference that a list of reports can be filtered by (4.6).
 ATTRIBUTES: Final = (
     "service_name",
@@ -151,19 +159,44 @@ def note(
 ) -> None:
     """Note that reports of an account are there now, and others not; a changed one is both."""
     counts: Counter[tuple[Dimension, int]] = Counter()
-    blocks: dict[tuple[int, int], dict[str, int]] = {}
+    blocks: dict[int, _Block] = {}
     for reports, sign in ((gone, -1), (come, 1)):
         for report in reports:
-            counts.update(dict.fromkeys(_buckets(report), sign))
-            for shift in BLOCK_SHIFTS:
-                _widen(blocks.setdefault((shift, report.id >> shift), {"reports": 0}), report, sign)
+            counts[Dimension.WORKSPACE, report.workspace_id] += sign
+            counts[Dimension.CREATED_NARROW, report.created_at >> _NARROW] += sign
+            counts[Dimension.UPDATED_NARROW, report.updated_at >> _NARROW] += sign
+            created, updated = report.created_at, report.updated_at
+            _add(blocks, report.id >> _SMALL, (sign, created, created, updated, updated))
+    for (dimension, bucket), number in list(counts.items()):
+        if dimension in _WIDER:
+            counts[_WIDER[dimension], bucket >> (_WIDE - _NARROW)] += number
+    large: dict[int, _Block] = {}
+    for number, block in blocks.items():
+        _add(large, number >> (_LARGE - _SMALL), block)
     _note_counts(tx, account_id, counts)
+    names = [column.name for column in report_blocks.columns]
     tx.run_each(
         _WIDEN,
         [
-            {"account_id": account_id, "level": level, "block": block, **values}
-            for (level, block), values in sorted(blocks.items())
+            dict(zip(names, (account_id, shift, number, *block), strict=True))
+            for shift, some in ((_SMALL, blocks), (_LARGE, large))
+            for number, block in sorted(some.items())
         ],
+    )
+
+
+def _add(blocks: dict[int, _Block], number: int, more: _Block) -> None:
+    """Count `more` in or out of a block; the times it lies between only ever grow apart."""
+    if number not in blocks:
+        blocks[number] = more
+        return
+    reports, created_from, created_to, updated_from, updated_to = blocks[number]
+    blocks[number] = (
+        reports + more[0],
+        min(created_from, more[1]),
+        max(created_to, more[2]),
+        min(updated_from, more[3]),
+        max(updated_to, more[4]),
     )
 
 
@@ -186,21 +219,6 @@ def note_terms(
     counts = Counter({(Dimension.TERM, one): 1 for one in new})
     counts.update({(Dimension.TERM, one): -1 for one in lost})
     _note_counts(tx, account_id, counts)
-
-
-def _buckets(report: StatusReport) -> Iterator[tuple[Dimension, int]]:
-    yield Dimension.WORKSPACE, report.workspace_id
-    for (column, shift), dimension in OF_TIME.items():
-        yield dimension, getattr(report, column) >> shift
-
-
-def _widen(block: dict[str, int], report: StatusReport, sign: int) -> None:
-    """Count `report` in or out of a block; its bounds only ever grow."""
-    block["reports"] += sign
-    for name, moment in (("created", report.created_at), ("updated", report.updated_at)):
-        first, last = f"{name}_from", f"{name}_to"
-        block[first] = min(block.get(first, moment), moment)
-        block[last] = max(block.get(last, moment), moment)
 
 
 def _note_counts(tx: Transaction, account_id: int, counts: Counter[tuple[Dimension, int]]) -> None:

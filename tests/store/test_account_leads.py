@@ -1,0 +1,441 @@
+"""Every statement says of each table that grows whose account it means, before it reads a row.
+
+And the tables are such that a distributed PostgreSQL (Citus) can keep each account in one place.
+"""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from itertools import product
+from types import ModuleType
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    Alias,
+    BindParameter,
+    Column,
+    CompoundSelect,
+    Delete,
+    ForeignKeyConstraint,
+    FromClause,
+    Insert,
+    Join,
+    Select,
+    Table,
+    UniqueConstraint,
+    Update,
+    bindparam,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ClauseElement
+from sqlalchemy.sql.selectable import CTE, Lateral, Subquery
+
+import healthreports.store
+from healthreports.core.query import Sort
+from healthreports.core.vocabulary import Kind
+from healthreports.store import counting, listing, people, tally
+from healthreports.store import select as selection
+from healthreports.store.schema import metadata, participations, status_reports, workspaces
+from healthreports.store.select import SELECTIONS, Beside, Rows
+from healthreports.store.statement import Statement
+
+# -- the tables
+
+GROWING = {table for table in metadata.tables.values() if "account_id" in table.primary_key.columns}
+
+
+@pytest.mark.parametrize("table", sorted(GROWING, key=str), ids=str)
+def test_the_account_is_part_of_every_key_of_a_table_that_grows(table: Table) -> None:
+    assert next(iter(table.primary_key.columns)).name == "account_id"
+    for one in table.constraints:
+        if isinstance(one, UniqueConstraint):
+            assert "account_id" in one.columns
+    for index in table.indexes:
+        assert next(iter(index.columns)).name == "account_id"
+
+
+def all_foreign_keys() -> list[ForeignKeyConstraint]:
+    keys = [key for table in metadata.tables.values() for key in table.foreign_key_constraints]
+    return sorted(keys, key=lambda key: (key.table.name, str(key.name)))
+
+
+def name_of(key: ForeignKeyConstraint) -> str:
+    return f"{key.table.name}, {', '.join(key.column_keys)}"
+
+
+@pytest.mark.parametrize("key", all_foreign_keys(), ids=name_of)
+def test_what_refers_to_a_table_that_grows_stays_in_the_account(key: ForeignKeyConstraint) -> None:
+    if key.referred_table not in GROWING:
+        return  # it is wherever it is looked for
+    assert key.table in GROWING
+    assert ("account_id", "account_id") in {
+        (element.parent.name, element.column.name) for element in key.elements
+    }
+
+
+def test_the_tables_that_grow_are_those_that_hold_reports_and_what_belongs_to_them() -> None:
+    """A table of which this is said by mistake would be looked at by nobody else."""
+    assert {table.name for table in GROWING} == {
+        "account_versions",
+        "workspaces",
+        "participations",
+        "status_reports",
+        "external_references",
+        "report_counts",
+        "report_blocks",
+        "report_terms",
+        "imports",
+    }
+
+
+# -- what a statement lacks
+
+DIALECT = sqlite.dialect()
+COMPILER = DIALECT.statement_compiler(DIALECT, None)
+
+
+def lacking(statement: ClauseElement) -> list[str]:
+    """The places where a table that grows is meant without an account that is bound."""
+    return list(_lacking(statement, frozenset()))
+
+
+def _lacking(element: Any, around: frozenset[FromClause]) -> Iterator[str]:
+    """`around` are the tables of the statements that `element` stands in, seen to already."""
+    if isinstance(element, Select):
+        yield from _in_select(element, around)
+    elif isinstance(element, (Subquery, CTE, Lateral, CompoundSelect)):
+        inner = around if isinstance(element, (Lateral, CompoundSelect)) else frozenset()
+        for child in element.get_children():
+            yield from _lacking(child, inner)
+    elif isinstance(element, (Update, Delete)):
+        yield from _unless_bound([element.table], element._where_criteria)  # noqa: SLF001  no other way
+        for one in element._where_criteria:  # noqa: SLF001  as above
+            yield from _lacking(one, frozenset([element.table]))
+    elif isinstance(element, Insert):
+        if element.table in GROWING and element.select is not None:
+            yield from _lacking(element.select, frozenset())
+    else:
+        for child in element.get_children():
+            if not isinstance(child, (Table, Alias)):
+                yield from _lacking(child, around)
+
+
+def _in_select(element: Select[Any], around: frozenset[FromClause]) -> Iterator[str]:
+    tables: list[FromClause] = []
+    conditions = list(element._where_criteria)  # noqa: SLF001  no other way
+    beside: list[Any] = []
+    # `get_final_froms` would ask a compiler that knows neither database.
+    state = element._compile_state_factory(element, COMPILER)  # noqa: SLF001  as above
+    for origin in state._get_display_froms():  # noqa: SLF001  as above
+        _take_apart(origin, tables, conditions, beside)
+    yield from _unless_bound([one for one in tables if one not in around], conditions)
+    inner = around | frozenset(tables)
+    for one in beside:
+        yield from _lacking(one, inner)
+    for one in (*conditions, *element._raw_columns, *element._order_by_clauses):  # noqa: SLF001  as above
+        if not isinstance(one, FromClause):
+            yield from _lacking(one, inner)
+
+
+def _take_apart(
+    origin: FromClause, tables: list[FromClause], conditions: list[Any], beside: list[Any]
+) -> None:
+    if isinstance(origin, Join):
+        _take_apart(origin.left, tables, conditions, beside)
+        _take_apart(origin.right, tables, conditions, beside)
+        conditions.append(origin.onclause)
+    elif isinstance(origin, (Subquery, CTE, Lateral)):
+        beside.append(origin)
+    else:
+        tables.append(origin)
+
+
+def _unless_bound(tables: list[FromClause], conditions: Any) -> Iterator[str]:
+    bound = {
+        id(side.table)
+        for condition in conditions
+        for one in _parts(condition)
+        if isinstance(one, BinaryExpression) and one.operator is operators.eq
+        for side, other in ((one.left, one.right), (one.right, one.left))
+        if isinstance(side, Column) and side.name == "account_id"
+        if isinstance(other, BindParameter)
+    }
+    for table in tables:
+        origin = table.element if isinstance(table, Alias) else table
+        if origin in GROWING and id(table) not in bound:
+            yield str(table.name)
+
+
+def _parts(condition: Any) -> Iterator[Any]:
+    """What must hold each for itself."""
+    if isinstance(condition, BooleanClauseList) and condition.operator is operators.and_:
+        for part in condition.clauses:
+            yield from _parts(part)
+    else:
+        yield condition
+
+
+own = participations.alias("own")
+here = status_reports.c.account_id == bindparam("a")
+there = exists().where(own.c.workspace_id == status_reports.c.workspace_id)
+WRONG = {
+    "no condition": (select(status_reports), ["status_reports"]),
+    "by a join alone": (
+        select(workspaces.c.id)
+        .join_from(status_reports, workspaces, here & (workspaces.c.id == status_reports.c.id))
+        .where(workspaces.c.account_id == status_reports.c.account_id),
+        ["workspaces"],
+    ),
+    "one of two": (
+        select(status_reports).where(here | (status_reports.c.id == 1)),
+        ["status_reports"],
+    ),
+    "not that account": (
+        select(status_reports).where(status_reports.c.account_id != bindparam("a")),
+        ["status_reports"],
+    ),
+    "an alias": (select(own.c.id).where(participations.c.account_id == 1), ["own"]),
+    "a subquery": (select(status_reports).where(here, ~there), ["own"]),
+    "a subquery that is compared": (
+        select(status_reports).where(here, there == bindparam("b")),
+        ["own"],
+    ),
+    "a column": (select(select(func.max(own.c.id)).scalar_subquery()), ["own"]),
+    "an order": (select(func.now()).order_by(select(own.c.id).scalar_subquery()), ["own"]),
+    "a derived table": (select(select(own.c.id).subquery().c.id), ["own"]),
+    "a table that a derived one only looks like": (
+        select(status_reports.c.id)
+        .where(here)
+        .join_from(status_reports, select(status_reports.c.id).subquery("s"), literal(1) == 1),
+        ["status_reports"],
+    ),
+    "one of a union": (
+        select(status_reports.c.id).where(here).union_all(select(status_reports.c.id)),
+        ["status_reports"],
+    ),
+    "a common table": (select(select(own.c.id).cte("c").c.id), ["own"]),
+    "an update": (update(workspaces).where(workspaces.c.id == 1), ["workspaces"]),
+}
+WRONG["a copy"] = (
+    participations.insert().from_select(["id"], select(own.c.id)),
+    ["own"],
+)
+
+
+@pytest.mark.parametrize(("clause", "places"), WRONG.values(), ids=WRONG)
+def test_what_lacks_the_account_is_found(clause: Any, places: list[str]) -> None:
+    found = lacking(clause)
+    # The first may be met again where SQLAlchemy lists it among the tables of what stands in it.
+    assert set(places) <= set(found)
+
+
+RIGHT = {
+    "a condition": select(status_reports).where(here),
+    "in a join": select(own.c.id).join_from(
+        own, status_reports, here & (own.c.account_id == bindparam("a"))
+    ),
+    "in a subquery": select(status_reports).where(
+        here, ~there.where(own.c.account_id == bindparam("a"))
+    ),
+    "a table that does not grow": select(metadata.tables["users"]),
+}
+
+
+@pytest.mark.parametrize("clause", RIGHT.values(), ids=RIGHT)
+def test_what_has_the_account_is_not_found(clause: Any) -> None:
+    assert lacking(clause) == []
+
+
+# -- all the statements that there are
+
+
+def store_modules() -> list[ModuleType]:
+    return [
+        importlib.import_module(f"healthreports.store.{found.name}")
+        for found in pkgutil.iter_modules(healthreports.store.__path__)
+        if not found.ispkg and found.name != "migrations"
+    ]
+
+
+def ready_statements() -> dict[str, Statement]:
+    """Those that modules make when they are imported."""
+    found = {}
+    for module in store_modules():
+        short = module.__name__.rpartition(".")[2]
+        for name, value in vars(module).items():
+            many = value if isinstance(value, tuple) else (value,)
+            for number, one in enumerate(many):
+                if isinstance(one, Statement):
+                    found[f"{short}.{name}{f' {number}' if one is not value else ''}"] = one
+    return found
+
+
+REPORT_FILTERS = (
+    *SELECTIONS[Kind.STATUS_REPORTS].filters,
+    *SELECTIONS[Kind.STATUS_REPORTS].on_reference,
+)
+IN_A_LIST = tuple(name for name in REPORT_FILTERS if name != "workspace_id")
+EXTRA = tuple(
+    value
+    for name, value in vars(listing).items()
+    if name in {"AFTER_ID", "HAS_NOT"} and isinstance(value, str)
+)
+SORTS = tuple(
+    Sort(name, descending=descending)
+    for name in ("id", "created_at", "updated_at")
+    for descending in (False, True)
+)
+KINDS = tuple(Kind)
+NAMES = ((), *((name,) for name in (*IN_A_LIST, *EXTRA)), (*IN_A_LIST, *EXTRA))
+EITHER = (False, True)
+
+# What each parameter of a maker may be, by its name.
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "names": NAMES,
+    "sort": SORTS,
+    "size": (1, 4),
+    "rows": tuple(Rows),
+    "column": ("created_at", "updated_at"),
+    "narrowed": EITHER,
+    "limited": EITHER,
+    "bounded": EITHER,
+    "by_time": EITHER,
+}
+# Where they depend on each other.
+TOGETHER: dict[str, list[dict[str, Any]]] = {
+    "select.page_statement": [
+        {"kind": kind, "names": names, "sort": Sort(sort)}
+        for kind in KINDS
+        for sort in SELECTIONS[kind].sorts
+        for names in ((), tuple(sorted(SELECTIONS[kind].filter_names)))
+    ],
+    "select.count_statement": [
+        {"kind": kind, "names": names}
+        for kind in KINDS
+        for names in ((), tuple(sorted(SELECTIONS[kind].filter_names)))
+    ],
+    "select.by_ids_statement": [{"kind": kind} for kind in KINDS],
+    "select.beside_statement": [
+        {"kind": kind, "name": name}
+        for kind in KINDS
+        for name, one in SELECTIONS[kind].associations.items()
+        if isinstance(one, Beside)
+    ],
+    "listing.stretches_statement": [
+        {"sort": sort, "shift": shift}
+        for sort in SORTS
+        for shift in (tally.BLOCK_SHIFTS if sort.name == "id" else tally.TIME_SHIFTS)
+    ],
+}
+
+
+def makers() -> dict[str, Any]:
+    """The functions that make statements, and keep what they made."""
+    return {
+        f"{module.__name__.rpartition('.')[2]}.{name}": one
+        for module in store_modules()
+        for name, one in vars(module).items()
+        if hasattr(one, "cache_clear")
+        and one.__module__ == module.__name__
+        and inspect.signature(one).return_annotation in {Statement, "Statement"}
+    }
+
+
+def made_by(name: str, maker: Any) -> Iterator[tuple[str, Statement]]:
+    for given in TOGETHER.get(name, [{}]):
+        open_names = [one for one in inspect.signature(maker).parameters if one not in given]
+        for values in product(*(CHOICES[one] for one in open_names)):
+            arguments = given | dict(zip(open_names, values, strict=True))
+            # Not from what it keeps: another test may have had other constants.
+            yield f"{name} {arguments}", maker.__wrapped__(**arguments)
+
+
+# Whose statements lack the account, and why they may.
+MAY_LACK = {
+    "people._ACCOUNT_OF_WORKSPACE": "the command line names a workspace alone",
+    "tally._EMPTY 0": "rebuild goes through everything",
+    "tally._EMPTY 1": "rebuild goes through everything",
+    "tally._EMPTY 2": "rebuild goes through everything",
+    "tally._FILL 0": "rebuild goes through everything",
+    "tally._FILL 1": "rebuild goes through everything",
+    "tally._FILL 2": "rebuild goes through everything",
+    "tally._FILL 3": "rebuild goes through everything",
+    "tally._FILL 4": "rebuild goes through everything",
+    "tally._FILL 5": "rebuild goes through everything",
+    "tally._FILL 6": "rebuild goes through everything",
+    "tally._FILL_TERM_COUNTS": "rebuild goes through everything",
+    "tally._SOME_REFERENCES": "rebuild and differences go through everything",
+    "tally._SOME_TERMS": "differences goes through everything",
+}
+
+
+def assert_account_leads(statement: Statement) -> None:
+    assert lacking(statement.clause) == [], statement.for_sqlite.text
+    assert lacking(statement.postgres) == [], statement.for_postgres.text
+    if isinstance(statement.clause, Insert) and statement.clause.table in GROWING:
+        _, _, listed = statement.for_sqlite.text.partition("(")
+        assert "account_id" in listed.partition(")")[0].split(", ")
+
+
+@pytest.mark.parametrize("name", sorted(ready_statements()))
+def test_a_statement_has_the_account_of_every_table_that_grows(name: str) -> None:
+    statement = ready_statements()[name]
+    if name in MAY_LACK:
+        assert lacking(statement.clause) or isinstance(statement.clause, Delete)
+    else:
+        assert_account_leads(statement)
+
+
+@pytest.mark.parametrize("name", sorted(makers()))
+def test_a_made_statement_has_the_account_of_every_table_that_grows(name: str) -> None:
+    made = list(made_by(name, makers()[name]))
+    assert made
+    for _, statement in made:
+        assert_account_leads(statement)
+
+
+def test_no_exception_is_left_over() -> None:
+    assert MAY_LACK.keys() <= ready_statements().keys()
+
+
+# What makes statements, elsewhere than at import and in a maker that keeps them.
+MAKES = {"Statement", "compiled", "insertion", "replacement", "deletion"}
+ON_THE_FLY = {
+    ("statement", "insertion"),
+    ("statement", "replacement"),
+    ("statement", "deletion"),
+    ("tally", "_upsert_counts"),
+    ("tally", "_upsert_blocks"),
+    ("tally", "_wrong_counts"),  # of differences, which goes through everything
+    ("tally", "_wrong_blocks"),  # as above
+}
+
+
+def test_statements_are_made_at_import_or_by_makers_that_keep_them() -> None:
+    """So the tests above have seen all of them."""
+    found = set()
+    kept = set(makers())
+    for module in store_modules():
+        short = module.__name__.rpartition(".")[2]
+        for function in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(function, ast.FunctionDef) and f"{short}.{function.name}" not in kept:
+                for call in ast.walk(function):
+                    if isinstance(call, ast.Call) and ast.unparse(call.func) in MAKES:
+                        found.add((short, function.name))
+    assert found == ON_THE_FLY
+
+
+def test_the_modules_that_lists_are_made_of_have_makers() -> None:
+    """Else what collects them would be wrong."""
+    for module, least in ((listing, 7), (counting, 5), (selection, 4), (people, 0)):
+        short = module.__name__.rpartition(".")[2]
+        assert sum(name.startswith(f"{short}.") for name in makers()) >= least
