@@ -68,12 +68,12 @@ class Cluster:
 
     def start(self) -> "Cluster":
         """Start, and wait until it can be used."""
-        pg_ctl(["-w", "-l", str(self.folder / "log"), "start"], self.folder, user=USER, timeout=60)
+        self._control("-l", str(self.folder / "log"), "start")
         return self
 
     def stop(self, mode: str = "fast") -> None:
         """Stop: `fast` as an administrator does, `immediate` as a crash does."""
-        pg_ctl(["-w", "-m", mode, "stop"], self.folder, user=USER, timeout=60)
+        self._control("-m", mode, "stop")
 
     @contextmanager
     def stopped(self, mode: str) -> Iterator[None]:
@@ -86,7 +86,12 @@ class Cluster:
 
     def promote(self) -> None:
         """Make a standby a server of its own, and wait until it can be written."""
-        pg_ctl(["-w", "promote"], self.folder, user=USER, timeout=60)
+        self._control("promote")
+
+    def _control(self, *arguments: str) -> None:
+        if USER:  # another session of pytest takes the way to the folder from everybody but root
+            ensure_prefix_permissions(self.folder)
+        pg_ctl(["-w", *arguments], self.folder, user=USER, timeout=60)
 
     def ask(self, text: str) -> Any:
         """The first value that a statement finds, if it finds any."""

@@ -2,12 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any, Final, TypeVar
 
 from healthreports.core.model import Instant
 from healthreports.settings import Settings
-from healthreports.store.database import Transaction
+from healthreports.store.database import Database, Transaction
 from healthreports.store.upgrade import demand_current
 
 T = TypeVar("T")
@@ -23,14 +24,25 @@ def fail(says: str) -> int:
 
 def write(settings: Settings, work: Callable[[Transaction, Instant], T]) -> T:
     """What `work` returns, once it is on disk. Raises WrongSchema, and what `work` raises."""
-    from healthreports.app import now, open_database  # noqa: PLC0415  as for serve
+    from healthreports.app import now  # noqa: PLC0415  as for serve
+
+    with _opened(settings) as database:
+        return database.write_here(lambda tx: work(tx, now()))
+
+
+def read(settings: Settings, work: Callable[[Transaction], T]) -> T:
+    """What `work` finds in one snapshot. Raises WrongSchema, and what `work` raises."""
+    with _opened(settings) as database:
+        return database.read_here(work)
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Database]:
+    from healthreports.app import open_database  # noqa: PLC0415  as for serve
 
     demand_current(settings.database)
-    database = open_database(settings)
-    try:
-        return database.write_here(lambda tx: work(tx, now()))
-    finally:
-        database.close()
+    with closing(open_database(settings)) as database:
+        yield database
 
 
 def group_of(commands: Any, name: str, says: str) -> Any:  # noqa: ANN401  argparse's own type is private

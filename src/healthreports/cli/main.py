@@ -11,11 +11,12 @@ import msgspec
 
 from healthreports import __version__
 from healthreports.cli.access import add_access_commands
-from healthreports.cli.command import LOG_FORMAT, command, fail, group_of, within
+from healthreports.cli.command import LOG_FORMAT, command, fail, group_of, read, within, write
 from healthreports.cli.people import add_people_commands
 from healthreports.contract.failure import failure_of
 from healthreports.contract.openapi import document_bytes
 from healthreports.core.errors import HealthReportsError
+from healthreports.service.upkeep import count_anew, wrong_counts
 from healthreports.settings import BadSetting, Settings, load
 from healthreports.store.upgrade import WrongSchema, shown, upgrade
 
@@ -69,6 +70,20 @@ def _upgrade(settings: Settings, _options: argparse.Namespace) -> None:
     print(f"{shown(settings.database)} is ready")
 
 
+def _check(settings: Settings, options: argparse.Namespace) -> int:
+    found = read(settings, wrong_counts)
+    for one in found:
+        print(one)
+    if not found:
+        print("all is counted right")
+    elif options.repair:
+        write(settings, lambda tx, _now: count_anew(tx))
+        print(f"{shown(settings.database)} is counted anew")
+    else:
+        return fail("what is counted is not what is there; see --repair")
+    return 0
+
+
 def _openapi(_settings: Settings, options: argparse.Namespace) -> None:
     if options.output is None:
         sys.stdout.buffer.write(document_bytes() + b"\n")
@@ -93,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
 
     group = group_of(commands, "db", "the database")
     command(group, "upgrade", "create the database, or bring it to this version", _upgrade)
+    checked = command(group, "check", "compare what is counted with what is there", _check)
+    checked.add_argument("--repair", action="store_true", help="count anew where they differ")
 
     imported = command(
         commands, "import", "load status reports from a file of JSON lines or CSV", _import

@@ -4,7 +4,8 @@
 external references. From that follows how it is counted (`store/counting`) and which plan finds the
 page here:
 
-- MERGE, in few workspaces: the lists of all of them, merged as far as the page goes;
+- MERGE, in few workspaces that are not most of the account: the lists of all of them, merged as
+  far as the page goes;
 - TERM, with an attribute of an external reference: along the reports that have its term;
 - SEEK, far into the account: past whole blocks, by what they are known to hold;
 - BLOCKS, at some time, in the default order: only blocks in which that time occurs;
@@ -63,6 +64,8 @@ AFTER_ID: Final = "after_id"
 FEW: Final = 256
 # Rows that are skipped one by one before it pays to look for where a page begins.
 _NEAR: Final = 1_000
+# How much further than if evenly spread a page of a user may reach: workspaces begin and end.
+_UNEVEN: Final = 3
 _REPORTS: Final = SELECTIONS[Kind.STATUS_REPORTS]
 TIME_FILTERS: Final = {
     f"{name}_{side}": f"{name}_at"
@@ -174,7 +177,9 @@ def rows(tx: Transaction, query: Query, asked: Asked, found: Found) -> list[Row]
         return []
     gathers = _gathers(found.matching, found.total, window.offset + window.limit)
     values = {**asked.values, "limit": window.limit, "offset": window.offset}
-    if asked.workspaces is not None:
+    if _is_dense(asked, found, window.offset + window.limit):
+        statement = walk_statement(asked.names, sort, narrowed=True)
+    elif asked.workspaces is not None:
         values |= _lists(asked.workspaces, window.offset + window.limit)
         statement = merge_statement(_size(asked.workspaces), asked.names, sort)
     elif asked.any_of is not None:
@@ -231,6 +236,13 @@ def rarest(tx: Transaction, asked: Asked) -> int:
 def _gathers(count: int, total: int, end: int) -> bool:
     """Whether to fetch all that match and sort them is less than to walk until the page is full."""
     return count * count < end * max(total, 1)
+
+
+def _is_dense(asked: Asked, found: Found, end: int) -> bool:
+    """Whether to walk past what a user does not see is less than to look into each workspace."""
+    if asked.workspaces is None or "workspace_id" in asked.values or asked.reach.user_id is None:
+        return False
+    return _UNEVEN * end * found.total <= found.matching * len(asked.workspaces)
 
 
 def _size(workspaces: tuple[int, ...]) -> int:
@@ -336,7 +348,9 @@ def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
             )
             for number in range(size)
         )
-    ).subquery("lists")
+    )
+    by = _order(sort, literal_column("place", BigInteger), literal_column("id", BigInteger))
+    merged = lists.order_by(*by).limit(bindparam("limit")).offset(bindparam("offset"))
     numbers = func.unnest(bindparam("workspaces", type_=ARRAY(BigInteger)))
     each = numbers.table_valued("id").render_derived("each")
     its = (
@@ -346,13 +360,11 @@ def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
         .limit(bindparam("end"))
         .lateral("its")
     )
-
-    def merged(lists: Any, origin: Any) -> Select[Any]:  # noqa: ANN401  subqueries
-        first = select(lists.c.id).select_from(origin)
-        first = _window(first.order_by(*_order(sort, lists.c.place, lists.c.id)))
-        return _found(first.subquery("found"), sort)
-
-    return Statement(merged(lists, lists), postgres=merged(its, each.join(its, true())))
+    first = select(its.c.id).select_from(each.join(its, true()))
+    first = _window(first.order_by(*_order(sort, its.c.place, its.c.id)))
+    return Statement(
+        _found(merged.subquery("found"), sort), postgres=_found(first.subquery("found"), sort)
+    )
 
 
 def _of_workspace(

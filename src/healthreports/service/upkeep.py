@@ -1,0 +1,14 @@
+"""What whoever runs the server does for the database itself."""
+
+from healthreports.store import tally
+from healthreports.store.database import Transaction
+
+
+def wrong_counts(tx: Transaction) -> list[str]:
+    """Where what is counted of reports is not what is there, a line for each."""
+    return tally.differences(tx)
+
+
+def count_anew(tx: Transaction) -> None:
+    """Count all reports anew. Nobody may write meanwhile."""
+    tally.rebuild(tx)
