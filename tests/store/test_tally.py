@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 from sqlalchemy import Table, delete, select, text
 
 import raw
-from generated.effort import effort
+from effort import effort
 from healthreports.app import open_database
-from healthreports.core.model import Actor, Instant
+from healthreports.core.model import Actor, Instant, User
+from healthreports.core.rules import ReportLine
 from healthreports.core.vocabulary import AccountPermission, Color, Scope, SubjectType, SyncStatus
-from healthreports.service import people, references, reports
+from healthreports.service import importing, people, references, reports
 from healthreports.settings import Settings
 from healthreports.store import tally
 from healthreports.store.database import Database, Transaction
+from healthreports.store.imports import Progress
 from healthreports.store.schema import (
     external_references,
     report_blocks,
@@ -45,6 +47,7 @@ class Place(NamedTuple):
     """An account: its administrator, and two workspaces."""
 
     actor: Actor
+    user: User
     workspaces: tuple[int, int]
 
     @property
@@ -71,7 +74,7 @@ def settle(tx: Transaction) -> Place:
         scopes=frozenset(Scope),
         last_used_at=None,
     )
-    return Place(actor, (first, second))
+    return Place(actor, user, (first, second))
 
 
 def opened(address: str) -> Database:
@@ -154,6 +157,10 @@ with_status = st.builds(
 )
 says = {"color": st.sampled_from(list(Color)), "description": st.sampled_from(["Fine.", "Bad."])}
 new_reports = st.fixed_dictionaries(says, optional={"external_reference": links})
+# Some lines with times of their own, some in blocks of time that others are in.
+imported = st.fixed_dictionaries(
+    {"lines": st.lists(st.tuples(new_reports, moments, moments), min_size=1, max_size=6)}
+)
 changes = st.fixed_dictionaries({}, optional={**says, "external_reference": links})
 
 
@@ -185,6 +192,7 @@ attempts = st.builds(
         st.one_of(
             steps_that("create", new_reports),
             steps_that("create", new_reports),
+            steps_that("import", imported),
             steps_that("change", changes),
             steps_that("delete", st.just({})),
             steps_that("refer to a report", with_status),
@@ -195,6 +203,11 @@ attempts = st.builds(
         max_size=6,
     ),
     st.sampled_from(["well", "well", "in a defect", "in a refusal of the database"]),
+)
+
+
+READ = Progress(
+    name="file", bytes_done=1, lines_done=1, reports=1, digest="0" * 64, updated_at=THEN
 )
 
 
@@ -223,6 +236,18 @@ def take(tx: Transaction, place: Place, step: Step) -> None:
     workspace = place.workspaces[which % 2]
     if step.does == "create":
         reports.create(tx, actor, sent | {"workspace_id": workspace}, now)
+    elif step.does == "import":
+        lines = [
+            ReportLine(
+                number=number + 1,
+                end=number + 1,
+                sent=report | {"workspace_id": place.workspaces[(which + number) % 2]},
+                created_at=created_at,
+                updated_at=updated_at,
+            )
+            for number, (report, created_at, updated_at) in enumerate(sent["lines"])
+        ]
+        assert importing.store(tx, place.user, lines, READ, now) == []
     elif step.does == "refer to a workspace":
         refer(tx, actor, SubjectType.WORKSPACE, workspace, sent, now)
     else:

@@ -389,9 +389,10 @@ def _true_terms(tx: Transaction) -> Iterator[set[tuple[int, int, int]]]:
         some = {
             (account, one, report) for account, report, _, *values in rows for one in _terms(values)
         }
-        yield some - before  # the references of one report may be cut apart
-        before = some
+        yield some - before
         last = rows[-1][:3]
+        # The references of one report may be cut apart, into more than two.
+        before = {one for one in some | before if (one[0], one[2]) == last[:2]}
 
 
 def _terms(values: Sequence[str | None]) -> Iterator[int]:
