@@ -67,10 +67,8 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         sign_in.close()
         database.close()
 
-    tokens_in, sessions_in = (
-        Gateway(database, now, limits, authenticate)
-        for authenticate in (authenticate_token, actor_of_session)
-    )
+    tokens_in = Gateway(database, now, limits, authenticate_token)
+    sessions_in = Gateway(database, now, limits, actor_of_session, latest=True)
     provider = _provider(settings)
     pages = Router(
         routes=[

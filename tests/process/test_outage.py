@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import httpx
 import psycopg
@@ -76,6 +77,18 @@ def serving(address: str, **environment: str) -> Iterator[Server]:
     assert "Traceback" not in log, log
 
 
+def start(running: ExitStack, folder: Path, *primary: Cluster, **settings: str) -> Cluster:
+    """A PostgreSQL server, or a standby of `primary`, that ends with `running`."""
+    made = Cluster(folder, *primary, **settings)
+    running.callback(made.remove)
+    return made.start()
+
+
+def at(cluster: Cluster, address: str, other: Cluster) -> str:
+    """The address at `cluster` of what has an address at the `other` one."""
+    return address.replace(str(other.sockets), str(cluster.sockets))
+
+
 def differences(address: str) -> list[str]:
     with closing(open_database(Settings(database=address))) as database:
         return database.read_here(tally.differences)
@@ -121,7 +134,7 @@ class Load:
         self._paths = ("/status_reports", f"/status_reports/{known}")
         self.may_say[known] = {"Known."}
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -218,12 +231,11 @@ class Load:
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A server that a test may stop and start."""
-    started = Cluster(tmp_path_factory.mktemp("outage") / "data", **LOST_AT_ONCE).start()
-    yield started
-    started.remove()
+    with ExitStack() as running:
+        yield start(running, tmp_path_factory.mktemp("outage") / "data", **LOST_AT_ONCE)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def address(postgres: Cluster) -> str:
     made = postgres.make_database()
     upgrade(made)
@@ -236,11 +248,11 @@ def test_an_outage_under_load_is_a_503_and_then_over(
 ) -> None:
     with serving(address) as server:
         with Load(server, own_account(server)) as load:
-            time.sleep(0.5)
+            time.sleep(0.3)
             good = load.statuses(0, time.monotonic())
             with postgres.stopped(mode):
                 gone = time.monotonic()
-                time.sleep(1.5)
+                time.sleep(1)
                 refused = load.statuses(gone, time.monotonic())
             load.await_recovery(time.monotonic())
         assert set(good) == {200}
@@ -296,12 +308,11 @@ def closed_ports() -> Iterator[list[int]]:
     "form",
     [
         "postgresql://ann:{password}@/reports?host=/nowhere",
-        "postgresql://ann:{password}@127.0.0.1:{0}/reports",
         "postgresql://ann:{password}@127.0.0.1:{0},127.0.0.1:{1}/reports?connect_timeout=2",
         "postgresql://127.0.0.1:{0}/reports?user=ann&password={password}",
         "postgresql://ann:{password}@[::1/reports",
     ],
-    ids=["socket", "loopback", "two-hosts", "password-in-the-query", "unreadable"],
+    ids=["socket", "two-hosts", "password-in-the-query", "unreadable"],
 )
 def test_a_start_without_postgresql_is_one_line_that_keeps_the_password(
     closed_ports: list[int], form: str
@@ -328,37 +339,30 @@ def test_a_failover_loses_nothing_and_is_soon_over(
     folder = tmp_path_factory.mktemp("failover")
     # `local` would not wait for the standby: whoever writes has to demand it.
     settings = {"fsync": "off", "synchronous_commit": "local"}
-    primary = Cluster(folder / "primary", synchronous_standby_names="*", **settings).start()
-    standby = None
-    try:
+    with ExitStack() as running:
+        primary = start(running, folder / "a", synchronous_standby_names="*", **settings)
         first = primary.make_database()
         upgrade(first)
-        standby = Cluster(
-            folder / "standby", primary, **settings, synchronous_standby_names=""
-        ).start()
+        standby = start(running, folder / "b", primary, synchronous_standby_names="", **settings)
         until(lambda: primary.ask("SELECT sync_state FROM pg_stat_replication") == "sync")
-        second = first.replace(str(primary.sockets), str(standby.sockets))
         both = first.replace(
             str(primary.sockets),
             f"{primary.sockets},{standby.sockets}&target_session_attrs=read-write",
         )
-        with serving(both) as server:
-            account = own_account(server)
-            with Load(server, account) as load:
+        server = running.enter_context(serving(both))
+        account = own_account(server)
+        with Load(server, account) as load:
+            time.sleep(0.3)
+            assert set(load.statuses(0, time.monotonic())) == {200}
+            if is_cut_off:
+                _cut_off(standby)
+                cut_off = time.monotonic()
                 time.sleep(0.5)
-                assert set(load.statuses(0, time.monotonic())) == {200}
-                if is_cut_off:
-                    _cut_off(standby)
-                    cut_off = time.monotonic()
-                    time.sleep(0.5)
-                    assert 200 not in load.statuses(cut_off, time.monotonic(), writes_only=True)
-                primary.stop("immediate")
-                standby.promote()
-                load.await_recovery(time.monotonic())
-            load.assert_nothing_lost(second)
-    finally:
-        for one in filter(None, (primary, standby)):
-            one.remove()
+                assert 200 not in load.statuses(cut_off, time.monotonic(), writes_only=True)
+            primary.stop("immediate")
+            standby.promote()
+            load.await_recovery(time.monotonic())
+        load.assert_nothing_lost(at(standby, first, primary))
 
 
 def _cut_off(standby: Cluster) -> None:
@@ -412,23 +416,18 @@ class Pair:
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("replica")
     settings = {"fsync": "off", "log_statement": "all"}
-    primary = Cluster(folder / "primary", **settings).start()
-    replica = None
-    try:
+    with ExitStack() as running:
+        primary = start(running, folder / "a", **settings)
         first = primary.make_database()
         upgrade(first)
-        replica = Cluster(folder / "replica", primary, **settings).start()
-        second = first.replace(str(primary.sockets), str(replica.sockets))
-        named = Settings(database=first, read_database=second)
-        with (
-            serving(first, HEALTHREPORTS_READ_DATABASE=second) as one,
-            serving(first, HEALTHREPORTS_READ_DATABASE=second) as two,
-            closing(open_database(Settings(database=first))) as database,
-        ):
-            yield Pair(primary, replica, [one, two], named, database)
-    finally:
-        for started in filter(None, (primary, replica)):
-            started.remove()
+        replica = start(running, folder / "b", primary, **settings)
+        named = Settings(database=first, read_database=at(replica, first, primary))
+        servers = [
+            running.enter_context(serving(first, HEALTHREPORTS_READ_DATABASE=named.read_database))
+            for _ in range(2)
+        ]
+        database = running.enter_context(closing(open_database(Settings(database=first))))
+        yield Pair(primary, replica, servers, named, database)
 
 
 def _is_let_in(server: Server, secret: str) -> bool:

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import text
 
-from generated.effort import effort
+from effort import effort
 from healthreports.app import open_database
 from healthreports.core.access import Reach
 from healthreports.core.model import (
@@ -67,28 +68,22 @@ NARROWER = Constants(few=3, near=5, blocks=(1, 3), times=(NARROW + 5, NARROW + 8
 VARIANTS = {"real": REAL, "few and near": SMALL, "narrow": NARROWER}
 
 
-REAL_OF_TIME = dict(tally.OF_TIME)
-
-
 @contextmanager
 def in_force(constants: Constants) -> Iterator[None]:
     """While it lasts, the constants are these."""
-    before = Constants(listing.FEW, listing._NEAR)  # noqa: SLF001  as above
-    widths = dict(zip(REAL.times, constants.times, strict=True))
-    of_time = {
-        (column, widths[shift]): dimension for (column, shift), dimension in REAL_OF_TIME.items()
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tally, "BLOCK_SHIFTS", constants.blocks)
-        patch.setattr(tally, "TIME_SHIFTS", constants.times)
-        patch.setattr(tally, "OF_TIME", of_time)
-        choose_by(constants)
-        yield
+    before = Constants(listing.FEW, listing._NEAR, tally.BLOCK_SHIFTS, tally.TIME_SHIFTS)  # noqa: SLF001  as above
+    choose_by(constants)
+    yield
     choose_by(before)
 
 
 def choose_by(constants: Constants) -> None:
-    # The widths are written into statements, some of which are made at import.
+    """Make the modules anew: the widths are written into statements when they are imported."""
+    source = inspect.getsource(tally)
+    for name, widths in (("BLOCK_SHIFTS", constants.blocks), ("TIME_SHIFTS", constants.times)):
+        source, number = re.subn(rf"(?m)^{name}: Final = .*$", f"{name} = {widths}", source)
+        assert number == 1
+    exec(compile(source, str(tally.__file__), "exec"), vars(tally))
     importlib.reload(listing)
     importlib.reload(counting)
     listing.FEW, listing._NEAR = constants.few, constants.near  # noqa: SLF001  as above
@@ -104,34 +99,42 @@ MAKERS = {
 }
 
 
+# What a maker may be asked for in one way or the other.
+OPTIONS = ("narrowed", "limited", "bounded", "by_time")
+
+
 def every_way() -> set[str]:
-    """The names of all that `taken` may hold: each statement, and who makes some."""
-    made = {
-        name
-        for module in (listing, counting)
-        for name, one in vars(module).items()
-        if isinstance(one, Statement)
-    }
+    """The names of all that `taken` may hold: each ready statement, and each way to make one."""
+    made = set(ready())
     for (_, name), maker in MAKERS.items():
-        if "narrowed" in inspect.signature(maker).parameters:
-            made |= {f"{name} narrowed=False", f"{name} narrowed=True"}
-        elif name == "seek_statement":
+        if name == "seek_statement":
             made |= {f"{name} {sort}" for sort in SORTS}
         elif name == "merge_statement":
             made |= {f"{name} of one", f"{name} of many"}
         else:
-            made.add(name)
+            options = [one for one in OPTIONS if one in inspect.signature(maker).parameters]
+            either = {f"{name} {one}={value}" for one in options for value in (False, True)}
+            made |= either or {name}
     return made
 
 
-def way(name: str, *arguments: Any, **options: Any) -> str:
-    if "narrowed" in options:
-        return f"{name} narrowed={options['narrowed']}"
+def ways(name: str, first: Any, options: dict[str, Any]) -> list[str]:
+    """The names of a call of a maker: one for each thing that it was asked for."""
     if name == "seek_statement":
-        return f"{name} {arguments[0]}"
+        return [f"{name} {first}"]
     if name == "merge_statement":
-        return f"{name} of {'one' if arguments[0] == 1 else 'many'}"
-    return name
+        return [f"{name} of {'one' if first == 1 else 'many'}"]
+    return [f"{name} {one}={options[one]}" for one in OPTIONS if one in options] or [name]
+
+
+def ready() -> dict[str, Statement]:
+    """The statements that are made at import."""
+    return {
+        name: one
+        for module in (listing, counting)
+        for name, one in vars(module).items()
+        if isinstance(one, Statement)
+    }
 
 
 @contextmanager
@@ -142,10 +145,12 @@ def watched_makers(taken: Counter[str]) -> Iterator[None]:
         yield
 
 
-def watched(name: str, make: Callable[..., Statement], taken: Counter[str]) -> Callable[..., Any]:
+def watched(
+    name: str, make: Callable[..., Statement], taken: Counter[str]
+) -> Callable[..., Statement]:
     @wraps(make)
     def run(*arguments: Any, **options: Any) -> Statement:
-        taken[way(name, *arguments, **options)] += 1
+        taken.update(ways(name, arguments[0], options))
         return make(*arguments, **options)
 
     return run
@@ -158,12 +163,7 @@ class Watched(Transaction):
         super().__init__(counts)
         self.tx = tx
         self.taken = taken
-        self.ready = {
-            id(one): name
-            for module in (listing, counting)
-            for name, one in vars(module).items()
-            if isinstance(one, Statement)
-        }
+        self.ready = {id(one): name for name, one in ready().items()}
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
         if id(statement) in self.ready:
@@ -564,6 +564,7 @@ def queries(world: World, workspaces: int) -> st.SearchStrategy[Query]:
         some(sorted(values), 1, 1),
         some(on_reference, 1, 2),
         st.just(any_ref),
+        st.just(["has_external_references", "without_external_reference_service_name"]),
         some(TIMES, 1, 1).map(any_ref.__add__),
         some(sorted(values), 1, 4),
     )
@@ -605,10 +606,8 @@ def agrees(world: World, tx: Transaction, query: Query, reach: Reach, version: V
 
 
 NO_VERSION = Version(0, 0)
-# What a first count never needs, and what streams use alone.
-ONLY_LATER = {"_since narrowed=False", "_since narrowed=True"}
-# In a small account nothing is far, and nobody sees many workspaces.
-NOT_IN_SMALL = {"_OF_REACH", "stretches_statement"}
+# In a small account nobody sees many workspaces, and nothing is far.
+NOT_WHERE_FEW = ("_OF_REACH", "stretches_statement", "seek_statement")
 
 
 def test_a_list_of_workspaces_is_never_longer_than_what_is_merged() -> None:
@@ -648,13 +647,15 @@ def test_a_page_is_what_a_look_at_every_report_gives(world: World) -> None:
         run(queries(world, min(listing.FEW, 30)), 300, 10_000)
         run(far(world), 60, 1_000)
         run(in_one_workspace(world), 30, 1_000)
-    expected = every_way() - ONLY_LATER
+    # What a first count never needs.
+    expected = {one for one in every_way() if not one.startswith("_since")}
     if REAL.few == listing.FEW:
         expected = {
             one
-            for one in expected - NOT_IN_SMALL
-            if not one.endswith("narrowed=True") and not one.startswith("seek_statement")
+            for one in expected
+            if "narrowed=True" not in one and not one.startswith(NOT_WHERE_FEW)
         }
+        expected -= {"gather_statement by_time=False"}  # of a whole account, only by a time
     assert expected - taken.keys() == set()
 
 
@@ -775,7 +776,8 @@ def test_what_was_counted_before_a_change_is_right_after_it(database: Database) 
 
     with watched_makers(taken):
         counts_agree()
-    assert ONLY_LATER - taken.keys() == set()
+    later = {one for one in every_way() if one.startswith("_since")}
+    assert later - taken.keys() == set()
 
 
 LATER = (
@@ -821,5 +823,4 @@ def test_what_a_newer_snapshot_counted_is_not_told_to_an_older_one(
 
 
 def test_what_is_counted_of_the_data_is_what_is_there(world: World) -> None:
-    if REAL.blocks == tally.BLOCK_SHIFTS:  # it knows no others
-        assert world.database.read_here(tally.differences) == []
+    assert world.database.read_here(tally.differences) == []

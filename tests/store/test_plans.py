@@ -21,7 +21,7 @@ from healthreports.core.vocabulary import Kind
 from healthreports.settings import Settings
 from healthreports.store import counting, listing, records, sqlite, tally
 from healthreports.store.database import Row, Version
-from healthreports.store.postgres import PostgresTransaction, connect
+from healthreports.store.postgres import PLANS, PostgresTransaction, connect
 from healthreports.store.schema import external_references, status_reports
 from healthreports.store.sqlite import SqliteTransaction
 from healthreports.store.statement import Form, Statement, Values
@@ -45,32 +45,34 @@ ACCOUNT = "CASE WHEN {0} % 2 = 1 THEN 1 ELSE 2 + ({0} / 2) % 4 END"
 FILL = (
     "INSERT INTO accounts (id, title, created_at) {numbers} SELECT i, 'A', 0 FROM n WHERE i < 6",
     "INSERT INTO account_versions (account_id, version, reshaped) SELECT id, 0, 0 FROM accounts",
-    "INSERT INTO users (id, account_id, full_name, email_address, created_at) "
-    "{numbers} SELECT i, 1, 'U', 'u' || i, 0 FROM n WHERE i < 4",
-    "INSERT INTO workspaces (account_id, id, creator_id, title, archived, access_level, "
-    "clients_see_status_reports, created_at, updated_at) "
-    f"{{numbers}} SELECT {ACCOUNT.format('i')}, i, NULL, 'W', 0, 'invitation', 0, 0, 0 "
-    f"FROM n WHERE i <= {WORKSPACES}",
+    """INSERT INTO users (id, account_id, full_name, email_address, created_at)
+    {numbers} SELECT i, 1, 'U', 'u' || i, 0 FROM n WHERE i < 4""",
+    f"""INSERT INTO workspaces (account_id, id, creator_id, title, archived, access_level,
+      clients_see_status_reports, created_at, updated_at)
+    {{numbers}} SELECT {ACCOUNT.format("i")}, i, NULL, 'W', 0, 'invitation', 0, 0, 0
+    FROM n WHERE i <= {WORKSPACES}""",
     *(
-        "INSERT INTO participations (account_id, id, workspace_id, user_id, side, permission, "
-        "team_lead, created_at, updated_at) {numbers} "
-        f"SELECT 1, {user} * 1000 + i, 2 * i - 1, {user}, 'provider', 'edit', 0, 0, 0 "
-        f"FROM n WHERE i <= {number}"
+        f"""INSERT INTO participations (account_id, id, workspace_id, user_id, side, permission,
+          team_lead, created_at, updated_at)
+        {{numbers}} SELECT 1, {user} * 1000 + i, 2 * i - 1, {user}, 'provider', 'edit', 0, 0, 0
+        FROM n WHERE i <= {number}"""
         for user, number in PLACES.items()
     ),
-    "INSERT INTO status_reports (account_id, id, workspace_id, creator_id, color, description, "
-    "created_at, updated_at) {numbers}, w(i, workspace_id) AS (SELECT i, 1 + i % {full} FROM n) "
-    f"SELECT {ACCOUNT.format('workspace_id')}, i, workspace_id, 1, 'green', 'All is well.', "
-    f"{FIRST_AT} + i * {{step}}, {FIRST_AT} + i * {{step}} + "
-    "CASE WHEN i % 7 = 3 THEN (i % 365) * 86400000000 ELSE 0 END FROM w",
-    "INSERT INTO external_references (account_id, id, workspace_id, subject_type, subject_id, "
-    "service_name, service_model, service_model_ref, status, external_status, external_message, "
-    "created_at, updated_at) "
-    "SELECT account_id, id, workspace_id, 'StatusReport', id, "
-    "CASE WHEN id % 7 = 0 THEN 'ledger' ELSE 'tracker' END, 'issue', 'REF-' || id, "
-    "CASE WHEN id % 3 = 0 THEN 'failed' ELSE 'successful' END, "
-    "CASE WHEN id % 11 = 0 THEN 'open' ELSE 'closed' END, 'Synchronised.', "
-    "created_at, created_at FROM status_reports WHERE (id + id / {full}) % 10 = 0",
+    f"""INSERT INTO status_reports (account_id, id, workspace_id, creator_id, color, description,
+      created_at, updated_at)
+    {{numbers}}, w(i, workspace_id) AS (SELECT i, 1 + i % {{full}} FROM n)
+    SELECT {ACCOUNT.format("workspace_id")}, i, workspace_id, 1, 'green', 'All is well.',
+      {FIRST_AT} + i * {{step}}, {FIRST_AT} + i * {{step}} +
+      CASE WHEN i % 7 = 3 THEN (i % 365) * 86400000000 ELSE 0 END FROM w""",
+    """INSERT INTO external_references (account_id, id, workspace_id, subject_type, subject_id,
+      service_name, service_model, service_model_ref, status, external_status, external_message,
+      created_at, updated_at)
+    SELECT account_id, id, workspace_id, 'StatusReport', id,
+      CASE WHEN id % 7 = 0 THEN 'ledger' ELSE 'tracker' END, 'issue', 'REF-' || id,
+      CASE WHEN id % 3 = 0 THEN 'failed' ELSE 'successful' END,
+      CASE WHEN id % 11 = 0 THEN 'open' ELSE 'closed' END, 'Synchronised.',
+      created_at, created_at
+    FROM status_reports WHERE (id + id / {full}) % 10 = 0""",
 )
 NUMBERS = {
     False: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {last}) ",
@@ -139,21 +141,25 @@ MAKERS = [
     for name, one in vars(module).items()
     if hasattr(one, "cache_clear") and one.__module__ == module.__name__
 ]
-READY = {
-    id(one): name
-    for module in (listing, counting)
-    for name, one in vars(module).items()
-    if isinstance(one, Statement)
-}
 COUNTS = {name for module, name in MAKERS if module is counting} | {
     name for name, one in vars(counting).items() if isinstance(one, Statement)
 }
 
 
+def ready() -> dict[int, str]:
+    """The names of the statements that are made at import."""
+    return {
+        id(one): name
+        for module in (listing, counting)
+        for name, one in vars(module).items()
+        if isinstance(one, Statement)
+    }
+
+
 @contextmanager
 def watched_makers() -> Iterator[dict[int, str]]:
     """While it lasts, who makes which statement is noted in what it yields."""
-    made = dict(READY)
+    made = ready()
 
     def watched(name: str, make: Callable[..., Statement]) -> Callable[..., Statement]:
         @wraps(make)
@@ -195,6 +201,9 @@ class OnSqlite(SqliteTransaction):
 
     def step(self) -> None:
         self.steps += STEPS
+
+    def close(self) -> None:
+        self._connection.close()
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
         plan = [row[3] for row in super().rows(Explained(statement.for_sqlite), values)]
@@ -241,7 +250,7 @@ class OnPostgres(PostgresTransaction):
     """
 
     def __init__(self, address: str, made: dict[int, str], plans: str) -> None:
-        super().__init__(connect(address), {})
+        super().__init__(connect(address, PLANS), {})
         self.seen: list[Seen] = []
         self.made = made
         self.said: list[dict[str, Any]] = []
@@ -336,6 +345,7 @@ WHO = {
     "in fifty": Reach(1, IN_FIFTY),
     "in hundreds": Reach(1, IN_HUNDREDS),
     "one workspace": Reach(1, None),
+    "in fifty, one workspace": Reach(1, IN_FIFTY),
 }
 MIDDLE, EARLY, LATE = (FIRST_AT + SPAN_US * part // 1000 for part in (500, 5, 990))
 PREFIX = "external_reference_"
@@ -377,8 +387,10 @@ SORTS = tuple(
 
 def cases() -> Iterator[Case]:
     for who in WHO:
-        more: dict[str, FilterValue] = {"workspace_id": (7,)} if who == "one workspace" else {}
+        more: dict[str, FilterValue] = {"workspace_id": (7,)} if "one workspace" in who else {}
         for name, filters in NAMED.items():
+            if who == "in fifty, one workspace" and name not in ORDERED:
+                continue  # as if it had been named alone
             for sort in SORTS if name in ORDERED else SORTS[:1]:
                 asked = tuple(Filter(*one) for one in (more | filters).items())
                 yield Case(who, name, Query(Kind.STATUS_REPORTS, asked, sort))
@@ -420,7 +432,7 @@ class Pair:
     def __init__(self, few: str, many: str, made: dict[int, str]) -> None:
         self.few, self.many = few, many
         self.made = made
-        self.costs = Costs(1_500, 4, 8) if is_server(few) else Costs(60_000, 150, 150)
+        self.costs = Costs(3_000, 4, 8) if is_server(few) else Costs(60_000, 150, 150)
         self.known: dict[Case, Ends] = {}
         self.ways = [self.open(address) for address in (few, many)]
 
@@ -504,7 +516,18 @@ def test_only_what_is_bounded_is_sorted(pair: Pair, case: Case) -> None:
     assert not pair.ends(case).complaints(lambda one: one.sorts and one.maker not in MAY_SORT)
 
 
-@each_case
+# One time is asked for and another one is the order: what matches may all lie at the far end.
+AGAINST_EACH_OTHER = {
+    ("created_before middle", "updated_at"),
+    ("updated_after middle", "created_at"),
+    ("created and updated in the middle", "id"),
+}
+PROMISED = tuple(
+    case for case in CASES if (case.what, case.query.sort.name) not in AGAINST_EACH_OTHER
+)
+
+
+@pytest.mark.parametrize("case", PROMISED, ids=str)
 def test_a_page_is_found_at_no_more_than_the_root_of_what_there_is(pair: Pair, case: Case) -> None:
     ends = pair.ends(case)
     window = case.query.window
@@ -532,5 +555,5 @@ LOOKS = {"_in_workspaces", "_with_term", "_with_any_term", "_of_all"}
 
 def test_every_way_to_find_and_to_count_is_among_the_cases(pair: Pair) -> None:
     used = {one.maker for case in CASES for one in pair.ends(case).many}
-    every = {name for _, name in MAKERS} | set(READY.values())
+    every = {name for _, name in MAKERS} | set(ready().values())
     assert every - used - {"_since"} == set()

@@ -21,8 +21,14 @@ ONE, OTHER = 1, 2
 EVERYTHING = None
 
 
-def begin(connection: sqlite3.Connection, _lock: Lock) -> None:
-    connection.execute("BEGIN IMMEDIATE")
+def begin(connection: sqlite3.Connection) -> Callable[[Lock], sqlite3.Connection]:
+    """What begins a transaction on `connection`, as a writer wants it."""
+
+    def begun(_lock: Lock) -> sqlite3.Connection:
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
+
+    return begun
 
 
 class Watched(sqlite3.Connection):
@@ -52,7 +58,7 @@ def connection() -> Iterator[Watched]:
 
 @pytest.fixture
 def writer(connection: Watched) -> Iterator[Writer]:
-    made = Writer(lambda: connection, begin)
+    made = Writer(begin(connection))
     yield made
     made.close()
 
@@ -182,7 +188,7 @@ def test_only_what_is_under_one_lock_shares_a_commit(writer: Writer, connection:
 
 
 def test_closing_waits_for_what_was_submitted(connection: Watched) -> None:
-    writer = Writer(lambda: connection, begin)
+    writer = Writer(begin(connection))
     waiting = together(writer, note("a"), note("b"))
     writer.close()
     assert [one.result(0) for one in waiting] == [["a"], ["a", "b"]]

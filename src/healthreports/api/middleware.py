@@ -160,6 +160,7 @@ def _request_id(scope: Scope) -> bytes:
 
 def _note(error: Exception, request_id: bytes) -> None:
     if isinstance(error, StorageUnavailable):
-        log.error("storage unavailable id=%s: %s", request_id.decode(), error.__cause__)
+        says = " ".join(str(error.__cause__).split())
+        log.error("storage unavailable id=%s: %s", request_id.decode(), says)
     elif not is_expected(error):
         log.error("unexpected error id=%s", request_id.decode(), exc_info=error)

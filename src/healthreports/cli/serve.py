@@ -19,8 +19,8 @@ from healthreports.api.protocol import Protocol
 from healthreports.app import build
 from healthreports.cli.command import LOG_FORMAT
 from healthreports.service.limits import MEMORY
-from healthreports.settings import PREFIX, Settings
-from healthreports.store.upgrade import demand_current
+from healthreports.settings import PREFIX, BadSetting, Settings
+from healthreports.store.upgrade import Unreachable, demand_current, is_server
 
 # How long requests under way may still take once the server is told to stop.
 _GRACE_S = 10
@@ -35,11 +35,23 @@ def serve(settings: Settings) -> int:
     Raises WrongSchema when the database is not ready, OSError when the port cannot be had.
     """
     demand_current(settings.database)
+    if settings.read_database:
+        _demand_copy(settings)
     listening = listen(settings)
     says = f"healthreports listens on {address(settings, listening)}"
     if settings.workers > 1 and settings.limit_store == MEMORY:
         says += f"\nhealthreports: each worker counts requests by itself, see {PREFIX}LIMIT_STORE"
     return run(settings, listening, lambda: print(says, file=sys.stderr, flush=True))
+
+
+def _demand_copy(settings: Settings) -> None:
+    """Raise BadSetting or WrongSchema where the replica cannot be one. It may be away for now."""
+    if not (is_server(settings.database) and is_server(settings.read_database)):
+        raise BadSetting("a replica to read from is PostgreSQL, as is the database it is of")
+    try:
+        demand_current(settings.read_database)
+    except Unreachable as error:
+        print(f"healthreports: the replica is away, {error.says}", file=sys.stderr, flush=True)
 
 
 class _Server(uvicorn.Server):

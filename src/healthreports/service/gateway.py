@@ -9,6 +9,7 @@ from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Actor, Instant
 from healthreports.service import tokens
 from healthreports.service.limits import Limits, SpentShare
+from healthreports.store import people
 from healthreports.store.database import Database, Transaction
 
 T = TypeVar("T")
@@ -20,6 +21,7 @@ class Gateway:
     """The way from a wing to the use cases. `clock` gives the present.
 
     `authenticate` tells whom a secret stands for: a token (the API) or a session (the browser).
+    What people see of themselves is `latest`: it may not come from a replica that is behind.
     """
 
     def __init__(
@@ -28,8 +30,11 @@ class Gateway:
         clock: Clock,
         limits: Limits,
         authenticate: Authenticate = tokens.authenticate,
+        *,
+        latest: bool = False,
     ) -> None:
         self._database = database
+        self._read = database.read_latest if latest else database.read
         self._clock = clock
         self._limits = limits
         self._authenticate = authenticate
@@ -49,9 +54,13 @@ class Gateway:
         Raises Unauthenticated.
         """
         now = self._clock()
-        return await self._database.read_long(
-            lambda tx: work(tx, self._authenticate(tx, secret, now))
-        )
+
+        def as_actor(tx: Transaction) -> T:
+            actor = self._authenticate(tx, secret, now)
+            people.version(tx, actor.account_id)  # as below
+            return work(tx, actor)
+
+        return await self._database.read_long(as_actor)
 
     async def read(self, secret: str, work: Callable[[Transaction, Actor], T]) -> T:
         """What `work` finds for the user of the token, in one snapshot.
@@ -67,11 +76,12 @@ class Gateway:
             if not counted:  # what is begun on the event loop may be done again in a thread
                 self._limits.spend(actor.token_id, now)
                 counted = True
+            people.version(tx, actor.account_id)  # or a replica could show what is no more
             return actor, work(tx, actor)
 
         while True:
             try:
-                actor, found = await self._database.read(as_actor)
+                actor, found = await self._read(as_actor)
                 break
             except SpentShare as spent:
                 await self._limits.take_share(spent.token_id)
@@ -86,7 +96,7 @@ class Gateway:
         """
         now = self._clock()
         # In whose account it writes is asked before, since that is what a write locks.
-        before = await self._database.read(lambda tx: self._authenticate(tx, secret, now))
+        before = await self._database.read_latest(lambda tx: self._authenticate(tx, secret, now))
 
         def as_actor(tx: Transaction) -> T:
             actor = self._authenticate(tx, secret, now)

@@ -54,7 +54,7 @@ class SignIn:
         # What is counted is not kept as it is: the store of limits need not know who signs in.
         counted = hash_of(email_address)
         await self._limits.admit_sign_in(address, counted)
-        user, hashed = await self._database.read(lambda tx: _known(tx, email_address))
+        user, hashed = await self._database.read_latest(lambda tx: _known(tx, email_address))
         if not await self._run(_is_right, hashed, password) or user is None:
             raise SignInRefused(_WRONG)
         assert hashed is not None  # it is the password's
@@ -82,7 +82,7 @@ class SignIn:
 
         Raises Unauthenticated, Invalid, TooManyRequests.
         """
-        actor, hashed = await self._database.read(lambda tx: self._of_session(tx, secret))
+        actor, hashed = await self._database.read_latest(lambda tx: self._of_session(tx, secret))
         await self._limits.admit_sign_in(address, f"user {actor.user_id}")
         if not await self._run(_is_right, hashed, old):
             raise Invalid([Problem("old_password", Fault.WRONG)])
@@ -93,6 +93,8 @@ class SignIn:
 
         def work(tx: Transaction) -> None:
             again = actor_of_session(tx, secret, now)
+            if credentials.password_hash(tx, again.user_id) != hashed:  # another came before
+                raise Invalid([Problem("old_password", Fault.WRONG)])
             credentials.store_password(tx, again.account_id, again.user_id, replaced, now)
             credentials.delete_sessions(tx, again.user_id, kept=hash_of(secret))
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import Integer, and_, bindparam, func, literal, literal_column, select
 
-from healthreports.core.query import Query, Sort
+from healthreports.core.query import Query
 from healthreports.store import tally
 from healthreports.store.database import Transaction, Version
 from healthreports.store.listing import (
@@ -23,7 +23,6 @@ from healthreports.store.listing import (
     WITHOUT,
     Asked,
     Found,
-    along,
     conditions,
     gathering,
     in_reach,
@@ -132,7 +131,7 @@ def _grown(tx: Transaction, asked: Asked, version: Version, find: Callable[[], i
 
     An account gives out ascending ids, since its writes come one after another.
     """
-    filters = tuple(asked.values[name] for name in asked.names)
+    filters = tuple(asked.values.get(name) for name in asked.names)
     key = ("grown", asked.names, filters, asked.workspaces, asked.reach, version.reshaped)
     known: tuple[int, int] | None = tx.counts.get(key)
     last = _one(tx, _LAST, asked.values)
@@ -263,7 +262,7 @@ def _in_workspaces(names: tuple[str, ...]) -> Statement:
         select(func.count()).where(
             in_account(status_reports),
             among(status_reports.c.workspace_id, "workspaces"),
-            *along(names, Sort("created_at")),  # a workspace has an index by that
+            *conditions(names, hidden=True),
         )
     )
 

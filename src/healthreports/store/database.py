@@ -101,10 +101,21 @@ class Database(ABC):
 
     async def read_long(self, work: Callable[[Transaction], T]) -> T:
         """`read` for what takes its time, so that it is not tried on the event loop."""
+        return await self._in_thread(self._read, work)
+
+    async def read_latest(self, work: Callable[[Transaction], T]) -> T:
+        """`read` where what was read may not be older than the last write, whoever wrote."""
+        return await self.read(work)
+
+    async def _in_thread(
+        self,
+        read: Callable[[Callable[[Transaction], T], Waiting], T],
+        work: Callable[[Transaction], T],
+    ) -> T:
         waiting = Waiting()
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._readers, self._read, work, waiting
+                self._readers, read, work, waiting
             )
         except asyncio.CancelledError:
             waiting.give_up()

@@ -13,7 +13,8 @@ page here:
 - WALK, else: in order, until the page is full.
 
 GATHER and WALK cost the same where as many match as there are pages between two of them; `_gathers`
-takes the cheaper, so neither ever costs more than the square root of what the account holds.
+takes the cheaper, so a page costs no more than the square root of what the account holds, as long
+as what matches is not all at the far end: two times may run against each other.
 """
 
 from collections.abc import Mapping
@@ -286,8 +287,13 @@ def along(names: tuple[str, ...], sort: Sort) -> list[Condition]:
     return [*conditions(own), *conditions(others, hidden=True)]
 
 
+def behind(column: ColumnElement[int]) -> ColumnElement[int]:
+    """`column` so that no index on it is used: what it is compared with is looked up."""
+    return column + literal_column("0")
+
+
 def _hidden(name: str) -> Condition:
-    moment = _s[TIME_FILTERS[name]] + literal_column("0")
+    moment = behind(_s[TIME_FILTERS[name]])
     return moment > bindparam(name) if name.endswith("after") else moment < bindparam(name)
 
 
@@ -337,10 +343,10 @@ def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
     SQLite merges sorted lists. PostgreSQL does not see that they are sorted, so there no more is
     taken of each than may be on the page.
     """
+    place = _place_in_workspace(sort).label("place")
     if size == 1:
         one = select(*_REPORTS.columns).where(*_of_workspace(bindparam("workspace_0"), names, sort))
-        return compiled(_window(one.order_by(*_order(sort, _s[sort.name], _s.id))))
-    place = _s[sort.name].label("place")
+        return compiled(_window(one.order_by(*_order(sort, _place_in_workspace(sort), _s.id))))
     lists = union_all(
         *(
             select(_s.id, place).where(
@@ -356,7 +362,7 @@ def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
     its = (
         select(_s.id, place)
         .where(*_of_workspace(each.c.id, names, sort))
-        .order_by(*_order(sort, _s[sort.name], _s.id))
+        .order_by(*_order(sort, _place_in_workspace(sort), _s.id))
         .limit(bindparam("end"))
         .lateral("its")
     )
@@ -370,7 +376,15 @@ def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
 def _of_workspace(
     workspace_id: ColumnElement[int], names: tuple[str, ...], sort: Sort
 ) -> list[Condition]:
-    return [in_account(status_reports), _s.workspace_id == workspace_id, *along(names, sort)]
+    by = sort if sort.name == "created_at" else Sort()
+    return [in_account(status_reports), _s.workspace_id == workspace_id, *along(names, by)]
+
+
+def _place_in_workspace(sort: Sort) -> ColumnElement[int]:
+    # The reports of a workspace have no index by when they were changed: they are sorted, and not
+    # picked from all of the account in that order.
+    column: ColumnElement[int] = _s[sort.name]
+    return behind(column) if sort.name == "updated_at" else column
 
 
 @lru_cache(maxsize=512)
@@ -383,13 +397,19 @@ def term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Sta
 
 def with_term(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool) -> Select[Any]:
     """`statement` over the reports that have `term`."""
-    return statement.join_from(report_terms, status_reports, _s.id == _t.report_id).where(
+    return statement.join_from(report_terms, status_reports, _s.id == behind(_t.report_id)).where(
         in_account(report_terms),
         _t.term == bindparam("term"),
         *([_t.report_id > bindparam(AFTER_ID)] if AFTER_ID in names else []),
         *within(narrowed=narrowed),
-        *conditions(names, hidden=True),
+        *conditions(_beside_term(names), hidden=True),
     )
+
+
+def _beside_term(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The filters that a term leaves: one by one attribute of a reference it answers by itself."""
+    of_reference = [name for name in names if name in (*_REPORTS.on_reference, _HAS)]
+    return names if len(of_reference) > 1 else tuple(n for n in names if n not in of_reference)
 
 
 @lru_cache(maxsize=512)
@@ -409,7 +429,7 @@ def with_any_term(statement: Select[Any], names: tuple[str, ...], *, narrowed: b
         .prefix_with("MATERIALIZED")
     )
     return statement.join_from(found, status_reports, _s.id == found.c.id).where(
-        *within(narrowed=narrowed), *conditions(names, hidden=True)
+        *within(narrowed=narrowed), *conditions(_beside_term(names), hidden=True)
     )
 
 
@@ -438,9 +458,9 @@ def gathering(
         return statement.where(*within(narrowed=True), *conditions(names))
     if narrowed:
         statement = statement.join_from(
-            participations, status_reports, _s.workspace_id == _p.workspace_id
+            participations, status_reports, _s.workspace_id == behind(_p.workspace_id)
         ).where(in_reach)
-    return statement.where(in_account(status_reports), *conditions(names))
+    return statement.where(in_account(status_reports), *conditions(names, hidden=narrowed))
 
 
 @lru_cache(maxsize=512)

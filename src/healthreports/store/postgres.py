@@ -10,11 +10,12 @@ replica does not say the same, the primary is read: a client sees what it has wr
 whichever process it comes, and a revoked token ends at once.
 """
 
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum, StrEnum, auto
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -54,7 +55,7 @@ _BUSY: Final = (errors.LockNotAvailable, errors.DeadlockDetected, errors.Seriali
 # Statements are written for one plan, each join where it stands; the server is to take that and
 # not to weigh it against reading and sorting more, on what it believes of parameters it has not
 # seen.
-_PLANS: Final = {
+_PLANS: Final[dict[str, str]] = {
     **dict.fromkeys(("join_collapse_limit", "from_collapse_limit"), "1"),
     **dict.fromkeys(
         (
@@ -69,9 +70,12 @@ _PLANS: Final = {
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
 }
+PLANS: Final = " ".join(f"-c {name}={value}" for name, value in _PLANS.items())
+# For how long a replica that does not answer is left alone.
+_ASK_AGAIN_S: Final = 5
 # A server that went away without a word is noticed within some seconds.
 _PATIENCE: Final = {
-    "connect_timeout": 5,
+    "connect_timeout": 2,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -282,17 +286,17 @@ class PostgresDatabase(Database):
             f"-c statement_timeout={time_limit_s * 1000:.0f} "
             f"-c idle_in_transaction_session_timeout={time_limit_s * 1000:.0f}"
         )
-        plans = " ".join([options, *(f"-c {name}={value}" for name, value in _PLANS.items())])
+        plans = f"{options} {PLANS}"
         self._roles = {
             _Role.WRITE: (address, options),
             _Role.READ: (address, plans),
             _Role.READ_COPY: (replica, plans),
         }
-        self._nearest = _Role.READ_COPY if replica else _Role.READ
+        self._copies_from = 0.0 if replica else math.inf
         self._here = threading.local()
         self._links: set[Link] = set()
         self._remembered: Remembered = {}
-        self._writers = [Writer(partial(self._link, _Role.WRITE), _begin) for _ in range(WRITERS)]
+        self._writers = [Writer(self._begin) for _ in range(WRITERS)]
 
     def close(self) -> None:
         """Wait for what is under way, then let go of the server."""
@@ -302,12 +306,26 @@ class PostgresDatabase(Database):
         while self._links:
             self._links.pop().close()
 
+    async def read_latest(self, work: Callable[[Transaction], T]) -> T:
+        """`read`, but never from a replica."""
+        return await self._in_thread(self._read_latest, work)
+
     def _read(self, work: Callable[[Transaction], T], waiting: Waiting) -> T:
-        try:
+        if time.monotonic() >= self._copies_from:
             try:
-                result = self._read_as(self._nearest, work)
+                return self._read_as(_Role.READ_COPY, work, waiting)
             except _Behind:
-                result = self._read_as(_Role.READ, work)
+                pass
+            except StorageUnavailable:
+                self._copies_from = time.monotonic() + _ASK_AGAIN_S
+        return self._read_latest(work, waiting)
+
+    def _read_latest(self, work: Callable[[Transaction], T], waiting: Waiting) -> T:
+        return self._read_as(_Role.READ, work, waiting)
+
+    def _read_as(self, role: _Role, work: Callable[[Transaction], T], waiting: Waiting) -> T:
+        try:
+            result = self._with_link(role, lambda link: self._read_on(link, role, work))
         except psycopg.Error as error:
             raise self._translated(error) from error
         waiting.demand()
@@ -316,16 +334,50 @@ class PostgresDatabase(Database):
                 memory.clear()
         return result
 
-    def _read_as(self, role: "_Role", work: Callable[[Transaction], T]) -> T:
+    def _read_on(self, link: Link, role: _Role, work: Callable[[Transaction], T]) -> T:
         """What `work` returns from one snapshot. Raises _Behind where that is a replica's."""
         primary = self._link(_Role.READ) if role is _Role.READ_COPY else None
-        reading = _Reading(self._link(role), self._counts, self._remembered, primary)
+        reading = _Reading(link, self._counts, self._remembered, primary)
         try:
             while True:
                 with suppress(_Changed):  # then again in the same snapshot, with what is so there
                     return reading.confirming(work)
         finally:
             reading.end()
+
+    def _begin(self, lock: Lock) -> Link:
+        """Begin to write under `lock`, on this thread's connection."""
+
+        def begin(link: Link) -> Link:
+            try:
+                with link.pipeline():
+                    link.execute("BEGIN")
+                    if lock is None:
+                        link.execute(_LOCK_ALL)
+                    else:
+                        everybody, account = _LOCK_ONE
+                        link.execute(everybody)
+                        link.execute(account, (lock,))
+            except psycopg.Error:
+                if link.in_transaction:  # the lock was not had in time
+                    link.execute("ROLLBACK")
+                raise
+            return link
+
+        return self._with_link(_Role.WRITE, begin)
+
+    def _with_link(self, role: _Role, work: Callable[[Link], T]) -> T:
+        """What `work` does on this thread's connection, once more on a new one where it was lost.
+
+        It has lain there since it was last used; `work` has done nothing that is kept.
+        """
+        link = self._link(role)
+        try:
+            return work(link)
+        except psycopg.OperationalError:
+            if not link.closed:
+                raise
+        return work(self._link(role))
 
     def _turn(self, lock: Lock) -> tuple[Writer, Lock]:
         return self._writers[(lock or 0) % WRITERS], lock
@@ -373,14 +425,3 @@ def connect(address: str, options: str = "") -> Link:
         "WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
     )
     return link
-
-
-def _begin(link: Link, lock: Lock) -> None:
-    with link.pipeline():
-        link.execute("BEGIN")
-        if lock is None:
-            link.execute(_LOCK_ALL)
-        else:
-            everybody, account = _LOCK_ONE
-            link.execute(everybody)
-            link.execute(account, (lock,))

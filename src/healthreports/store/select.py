@@ -197,10 +197,22 @@ def in_account(table: FromClause) -> Condition:
     return table.c.account_id == bindparam("reach_account")
 
 
+def there_is(table: FromClause, *conditions: Condition) -> Condition:
+    """There is a row of `table` in the account for which the conditions hold.
+
+    It is looked for row by row. Without an OFFSET, though it skips nothing, PostgreSQL makes a join
+    of it and may begin with `table`: with all that a user sees, to find the twenty on a page.
+    """
+    found: Select[Any] = (
+        select(literal_column("1")).select_from(table).where(in_account(table), *conditions)
+    )
+    return exists(found.offset(literal_column("0")))
+
+
 def has_reference(*conditions: Condition) -> Condition:
     """A report has an external reference for which all the conditions hold."""
-    return exists().where(
-        in_account(external_references),
+    return there_is(
+        external_references,
         external_references.c.subject_type == SubjectType.STATUS_REPORT,
         external_references.c.subject_id == status_reports.c.id,
         *conditions,
@@ -361,8 +373,8 @@ def shows_reports(own: FromClause) -> Condition:
     """The participation shows its user the reports, and not only that the workspace is there."""
     return or_(
         own.c.side == Side.PROVIDER,
-        exists().where(
-            in_account(_own_workspace),
+        there_is(
+            _own_workspace,
             _own_workspace.c.id == own.c.workspace_id,
             _own_workspace.c.clients_see_status_reports == 1,
         ),
@@ -371,16 +383,16 @@ def shows_reports(own: FromClause) -> Condition:
 
 def _participates(workspace_id: Column[Any], *conditions: Condition) -> Condition:
     """The user `reach_user` participates in the workspace, in a way for which `conditions` hold."""
-    return exists().where(
-        in_account(_own),
+    return there_is(
+        _own,
         _own.c.workspace_id == workspace_id,
         _own.c.user_id == bindparam("reach_user"),
         *conditions,
     )
 
 
-_SHARES_A_WORKSPACE: Final = exists().where(
-    in_account(participations),
+_SHARES_A_WORKSPACE: Final = there_is(
+    participations,
     participations.c.user_id == users.c.id,
     _participates(participations.c.workspace_id),
 )

@@ -179,7 +179,7 @@ class SqliteDatabase(Database):
         self._busy_timeout_s = busy_timeout_s
         self._here = threading.local()
         self._connections: list[sqlite3.Connection] = []
-        self._one_writer = Writer(self._connection, _begin)
+        self._one_writer = Writer(self._begin)
         self._snapshots = _Snapshots(path, self._counts)
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
@@ -247,6 +247,11 @@ class SqliteDatabase(Database):
             return StorageBusy()
         return StorageUnavailable() if code in _UNAVAILABLE else error
 
+    def _begin(self, _lock: Lock) -> sqlite3.Connection:
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
+
     def _connection(self) -> sqlite3.Connection:
         try:
             return self._here.connection  # type: ignore[no-any-return]  # threading.local has no types
@@ -254,10 +259,6 @@ class SqliteDatabase(Database):
             connection = self._here.connection = connect(self._path, self._busy_timeout_s)
             self._connections.append(connection)
             return connection
-
-
-def _begin(connection: sqlite3.Connection, _lock: Lock) -> None:
-    connection.execute("BEGIN IMMEDIATE")
 
 
 def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:

@@ -33,14 +33,27 @@ class WrongSchema(HealthReportsError):
         self.says = says
 
 
+class Unreachable(WrongSchema):
+    """The database does not answer: it may later, as it is."""
+
+
 def is_server(address: str) -> bool:
     """Whether `address` is that of a PostgreSQL database, and not the name of a SQLite file."""
     return _SERVER.match(address) is not None
 
 
 def shown(address: str) -> str:
-    """`address` as it can be printed: without a password."""
-    return re.sub(r"//[^/?]*@", "//", address) if is_server(address) else address
+    """`address` as it can be printed: of a server only where it is, since a password is in it."""
+    if not is_server(address):
+        return address
+    from psycopg import Error  # noqa: PLC0415  psycopg is read where there is a server
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    try:
+        parts = conninfo_to_dict(address)
+    except Error:
+        return "postgresql://…"
+    return f"postgresql://{parts.get('host', '')}/{parts.get('dbname', '')}"
 
 
 def upgrade(address: str, revision: str = SCHEMA_REVISION) -> None:
@@ -103,8 +116,11 @@ def _reach(address: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  psyco
 
     try:
         return psycopg.connect(address)
-    except psycopg.Error as error:
-        raise WrongSchema(f"{shown(address)}: {error}") from error
+    except psycopg.OperationalError as error:
+        first = str(error).strip().splitlines()[0]
+        raise Unreachable(f"{shown(address)}: {first}") from error
+    except psycopg.Error as error:  # its words may be those of the address
+        raise WrongSchema(f"{shown(address)}: the address cannot be read") from error
 
 
 def _demand_known(address: str) -> str:

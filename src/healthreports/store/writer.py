@@ -49,16 +49,13 @@ class _Outcome(NamedTuple):
 
 
 class Writer:
-    """Runs writes one after another on the connection that `connect` gives in its thread.
+    """Runs writes one after another, each in a transaction that `begin` has begun in its thread.
 
-    `begin` begins a transaction under a lock. Whatever shares a commit shares the lock, and what
-    locks everything shares with nobody.
+    `begin` is given what to lock, and returns the connection. Whatever shares a commit shares the
+    lock, and what locks everything shares with nobody.
     """
 
-    def __init__(
-        self, connect: Callable[[], Connection], begin: Callable[[Any, Lock], None]
-    ) -> None:
-        self._connect = connect
+    def __init__(self, begin: Callable[[Lock], Connection]) -> None:
         self._begin = begin
         self._waiting: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         # What was fetched while something under another lock was written.
@@ -119,8 +116,7 @@ class Writer:
         """Write `group` and what comes meanwhile under the same lock."""
         outcomes: list[_Outcome] = []
         try:
-            connection = self._connect()
-            self._begin(connection, group[0].lock)
+            connection = self._begin(group[0].lock)
             try:
                 for task in group:  # grows while it is gone through
                     outcomes.append(_run_alone(connection, task))
