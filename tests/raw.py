@@ -2,15 +2,16 @@
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import psycopg
 
 from healthreports.store.upgrade import is_server
 
 
-def execute(address: str, text: str, *values: object) -> list[tuple]:
+def execute(address: str | Path, text: str, *values: object) -> list[tuple]:
     """Run one statement in a transaction of its own; `?` stands for a value. Returns its rows."""
-    if is_server(address):
+    if is_server(str(address)):
         with psycopg.connect(address) as connection:
             cursor = connection.execute(text.replace("?", "%s"), values)
             return cursor.fetchall() if cursor.description else []

@@ -7,13 +7,13 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 
 import raw
@@ -114,18 +114,18 @@ class Loading(NamedTuple):
         return self.write(f"{name}.{suffix}", content)
 
 
+@pytest.fixture(scope="module")
+def counted(address: str, database: Database) -> Iterator[str]:
+    """A database in which what is counted of reports is what is there, after all of this."""
+    yield address
+    assert database.read_here(tally.differences) == []
+
+
 @pytest.fixture
 def loading(
-    address: str, account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    counted: str, account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Loading:
-    return Loading(account, address, tmp_path, capsys)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def counted(database: Database) -> Iterator[None]:
-    """What is counted of reports is what is there, after all of this."""
-    yield
-    assert database.read_here(tally.differences) == []
+    return Loading(account, counted, tmp_path, capsys)
 
 
 def texts(number: int) -> list[str]:
@@ -165,9 +165,7 @@ def test_who_and_when_are_kept(loading: Loading) -> None:
         "told.ndjson",
         loading.json_lines(
             loading.line(**told),
-            loading.line(
-                "Created", **{"created_at": "2019-05-06", "creator_id": int(users["viewer"])}
-            ),
+            loading.line("Created", created_at="2019-05-06", creator_id=int(users["viewer"])),
         ),
     )
     loading.load(file)
@@ -248,7 +246,7 @@ SHAPES = {
     "blanks around": ("ndjson", f"  {A}  \n", ["A"], 1),
     "quotes": (
         "csv",
-        f'"workspace_id","color","description"\n"W","red","say ""B"", ok"\n',
+        '"workspace_id","color","description"\n"W","red","say ""B"", ok"\n',
         ['say "B", ok'],
         2,
     ),
@@ -306,7 +304,6 @@ def test_a_line_that_is_no_report_is_named(
 
 ATTRIBUTE_FAULTS: dict[str, tuple[dict[str, object], str]] = {
     "color": ({"color": "blue"}, "Color must be green, yellow or red"),
-    "no color": ({"color": None}, "Color is required"),
     "workspace": ({"workspace_id": 999_999_999}, "Workspace is not known"),
     "workspace that is none": ({"workspace_id": "abc"}, "Workspace"),
     "workspace too large": ({"workspace_id": 10**30}, "Workspace"),
@@ -338,7 +335,7 @@ def test_a_line_with_a_wrong_attribute_is_named(
     line = told(loading, other_account, attributes)
     files = {
         1: loading.write("bad.ndjson", loading.json_lines(line)),
-        2: loading.write("bad.csv", as_csv([{**line, "color": line["color"] or ""}])),
+        2: loading.write("bad.csv", as_csv([line])),
     }
     for number, file in files.items():
         said = loading.load(file, code=1)
@@ -355,6 +352,7 @@ NESTED_FAULTS: dict[str, tuple[dict[str, object], str]] = {
     "creator is true": ({"creator_id": True}, "Creator is not known"),
     "creator is a fraction": ({"creator_id": 1.0}, "Creator is not known"),
     "description is a number": ({"description": 5}, "Description must be text"),
+    "color is null": ({"color": None}, "Color must be green, yellow or red"),
     "details are none": ({"details": {}}, "Details must be an array"),
     "a category twice": (
         {"details": [{"category": "Scope", "color": "red"}] * 2},
@@ -406,6 +404,7 @@ TABLE_FAULTS: dict[str, tuple[bytes, int, str]] = {
     "no UTF-8": (b"W,red,\xff\xfe\n", 2, "Line cannot be read"),
     "a quote in the middle": (b'W,red,"B"x\n', 2, "Line cannot be read"),
     "a cell that does not end": (b'W,red,"B\n', 2, "Line cannot be read"),
+    "no color": (b"W,,B\n", 2, "Color is required"),
     "empty cells": (b",,\n", 2, "Workspace is required.*Description is required"),
     "U+0000": (b"W,red,a\0b\n", 2, "Description must not contain"),
     "behind newlines in quotes": (b'W,red,"a\nb\n\nc"\n\nW,blue,"d\ne"\n', 8, "Color must be"),
@@ -419,14 +418,23 @@ def test_a_row_that_is_no_report_is_named(
     content = HEAD.encode() + rows.replace(b"W", loading.account.workspaces[0].encode())
     said = loading.load(loading.write("bad.csv", content), code=1)
     assert list(said.bad) == [number]
-    assert re.match(reason, said.bad[number])
+    assert re.search(reason, said.bad[number])
     assert loading.reports == []
 
 
 def test_a_detail_without_a_color_is_named_in_a_row(loading: Loading) -> None:
     content = f"workspace_id,color,description,scope_description\n{loading.row('B')[:-1]},Much\n"
     said = loading.load(loading.write("bad.csv", content), code=1)
-    assert said.bad == {2: "Color is required"}
+    assert list(said.bad) == [2]
+    assert said.bad[2].startswith("Color")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_of_a_line_that_cannot_be_read_nothing_else_is_said(loading: Loading, suffix: str) -> None:
+    whole = loading.row() if suffix == "csv" else loading.json_lines(loading.line())
+    content = (HEAD if suffix == "csv" else "\n") + whole[:-1] + ",more\n"
+    said = loading.load(loading.write(f"bad.{suffix}", content), code=1)
+    assert said.bad == {2: "Line cannot be read"}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -629,29 +637,23 @@ def test_a_mistake_is_one_line_that_names_it(
     assert loading.reports == []
 
 
-def test_a_progress_bar_is_for_a_terminal(loading: Loading) -> None:
-    said = []
-    for is_terminal in (False, True):
-        file = loading.file("ndjson", texts(50), name=f"terminal-{is_terminal}")
-        importing = loading.start(file, "--batch", "10")
-        if is_terminal:
-            importing.kill()
-            importing.communicate()
-            reader, writer = pty.openpty()
-            importing = subprocess.Popen(
-                [*COMMAND, *loading.arguments(file, "--batch", "10")],
-                stdout=subprocess.DEVNULL,
-                stderr=writer,
-            )
-            os.close(writer)
-            importing.wait(timeout=30)
-            said.append(os.read(reader, 65536).decode())
-            os.close(reader)
-        else:
-            said.append(importing.communicate(timeout=30)[1])
-        assert importing.returncode == 0, said
-    assert said[0] == ""
-    assert "%" in said[1]
+def test_a_progress_bar_is_for_a_terminal(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert loading.load(loading.file("ndjson", texts(50)), "--batch", "10").err == ""
+    file = loading.file("ndjson", texts(50), name="watched")
+    reader, writer = pty.openpty()
+    termios.tcsetwinsize(writer, (24, 80))
+    with (
+        closing(os.fdopen(reader, "rb", buffering=0)) as shown,
+        os.fdopen(writer, "w") as terminal,
+        monkeypatch.context() as patched,
+    ):
+        patched.setattr(sys, "stderr", terminal)
+        assert main(["import", *loading.arguments(file, "--batch", "10")]) == 0
+        terminal.flush()
+        said = shown.read(65536).decode()
+    assert "100%" in said
 
 
 def stored(loading: Loading) -> int:
@@ -663,39 +665,36 @@ def stored(loading: Loading) -> int:
     return int(number)
 
 
-MANY = 2_000
+MANY = 600
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_an_import_killed_again_and_again_ends_with_each_report_once(
-    loading: Loading, suffix: str
+@pytest.mark.parametrize(("suffix", "share"), [("ndjson", 0.1), ("csv", 0.5)], ids=SUFFIXES)
+def test_an_import_that_was_killed_goes_on_and_ends_with_each_report_once(
+    loading: Loading, suffix: str, share: float
 ) -> None:
     file = loading.file(suffix, texts(MANY))
-    seen = 0
-    for share in (0.1, 0.5):
-        importing = loading.start(file, "--batch", "20")
-        try:
-            end = time.monotonic() + 30
-            while stored(loading) < share * MANY:
-                assert importing.poll() is None, importing.communicate()
-                assert time.monotonic() < end
-                time.sleep(0.002)
-        finally:
-            importing.kill()
-            importing.communicate()
-        assert importing.returncode == -signal.SIGKILL
-        number = stored(loading)
-        assert seen < number < MANY
-        assert loading.texts == texts(number)
-        seen = number
+    importing = loading.start(file, "--batch", "10")
+    try:
+        end = time.monotonic() + 30
+        while stored(loading) < share * MANY:
+            assert importing.poll() is None, importing.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.002)
+    finally:
+        importing.kill()
+        importing.communicate()
+    assert importing.returncode == -signal.SIGKILL
+    number = stored(loading)
+    assert share * MANY <= number < MANY
+    assert loading.texts == texts(number)
     said = loading.load(file)
-    assert said.out.startswith(f"{MANY - seen} reports imported")
+    assert said.out.startswith(f"{MANY - number} reports imported")
     assert loading.texts == texts(MANY)
 
 
 def test_two_imports_of_a_file_at_once_store_each_report_once(loading: Loading) -> None:
     file = loading.file("ndjson", texts(MANY))
-    both = [loading.start(file, "--batch", "20") for _ in range(2)]
+    both = [loading.start(file, "--batch", "3") for _ in range(2)]
     said = [one.communicate(timeout=60)[1] for one in both]
     assert "Traceback" not in "".join(said)
     assert 0 in [one.returncode for one in both]
@@ -719,24 +718,19 @@ def test_an_import_that_is_interrupted_says_so_in_a_line(loading: Loading) -> No
     assert loading.texts == texts(stored(loading))
 
 
-# From one store to the other, between servers that know the same workspaces and people.
-@pytest.fixture(params=["sqlite to postgres", "postgres to sqlite"])
+@pytest.fixture
 def two_servers(
-    request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path
+    cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[tuple[Loading, Loading]]:
-    of_file, of_cluster = str(tmp_path / "other.sqlite3"), cluster.make_database()
-    addresses = [of_file, of_cluster]
-    if request.param.startswith("postgres"):
-        addresses.reverse()
-    capsys = request.getfixturevalue("capsys")
-    servers, made = [], []
+    """Servers of either store that know the same workspaces and people by their ids."""
+    servers: list[Server] = []
+    made: list[Loading] = []
     try:
-        for address in addresses:
+        for address in (str(tmp_path / "other.sqlite3"), cluster.make_database()):
             upgrade(address)
             servers.append(Server(address).start())
             with closing(open_database(Settings(database=address))) as opened:
                 made.append(Loading(make_account(servers[-1], opened), address, tmp_path, capsys))
-        # The addresses of people tell the accounts of all tests apart.
         yield made[0], made[1]
     finally:
         for one in made:
@@ -745,45 +739,46 @@ def two_servers(
             server.stop()
 
 
+def streamed(loading: Loading, suffix: str) -> bytes:
+    return loading.account.api.get(f"/status_reports.{suffix}").content
+
+
+def bare(report: Line) -> Line:
+    return {name: value for name, value in report.items() if name != "id"}
+
+
+def without_ids(lines: bytes, suffix: str) -> bytes:
+    """The lines of a stream but for its head and the ids of reports."""
+    if suffix == "csv":
+        rows = lines.partition(b"\r\n")[2]
+        return re.sub(rb"^\d+,(?=\d+,)", b"", rows, flags=re.MULTILINE)
+    return re.sub(rb'"id":"\d+",', b"", lines)
+
+
 def test_what_a_stream_of_one_server_wrote_another_imports_and_streams_the_same(
     two_servers: tuple[Loading, Loading],
 ) -> None:
-    source, target = two_servers
-    first, second = source.account.workspaces
-    source.account.report(details=DETAILS, description='Quotes ", and\r\nlines\n😀 =1')
-    changed = source.account.report(workspace_id=second, description="  \ttrimmed, =1+1 ")
-    gone = source.account.report(workspace_id=first)
-    source.account.report(color="yellow", details=[{"category": "Budget", "color": "red"}])
+    one, other = two_servers
+    first, second = one.account.workspaces
+    one.account.report(details=DETAILS, description='Quotes ", and\r\nlines\n😀 =1')
+    changed = one.account.report(workspace_id=second, description="  \ttrimmed, =1+1 ")
+    gone = one.account.report(workspace_id=first)
+    one.account.report(color="yellow", details=[{"category": "Budget", "color": "red"}])
     path, sent = f"/status_reports/{changed}", {"status_report": {"color": "red"}}
-    assert source.account.clients["editor"].put(path, json=sent).is_success
-    assert source.account.api.delete(f"/status_reports/{gone}").is_success
+    assert one.account.clients["editor"].put(path, json=sent).is_success
+    assert one.account.api.delete(f"/status_reports/{gone}").is_success
     times = {"created_at": "2001-02-03T04:05:06Z", "updated_at": "2002-02-03T04:05:06Z"}
-    old = source.write("old.ndjson", source.json_lines(source.line("Old", **times)))
-    source.load(old)
-
-    def bare(reports: list[Line]) -> list[Line]:
-        return [{name: value for name, value in one.items() if name != "id"} for one in reports]
-
-    expected = bare(source.reports)
+    one.load(one.write("old.ndjson", one.json_lines(one.line("Old", **times))))
+    expected = [bare(report) for report in one.reports]
     assert len(expected) == 4
     for suffix in SUFFIXES:
-        streamed = source.account.api.get(f"/status_reports.{suffix}").content
-        target.load(target.write(f"streamed.{suffix}", streamed))
-    assert bare(target.reports) == expected * 2
+        other.load(other.write(f"streamed.{suffix}", streamed(one, suffix)))
+    assert [bare(report) for report in other.reports] == expected * 2
     for suffix in SUFFIXES:
-        of_target = target.account.api.get(
-            f"/status_reports.{suffix}", params={"after_id": target.reports[3]["id"]}
-        )
-        of_source = source.account.api.get(f"/status_reports.{suffix}", params={"after_id": 0})
-        assert without_ids(of_target, suffix) == without_ids(of_source, suffix)
-    with closing(open_database(Settings(database=target.address))) as opened:
-        assert opened.read_here(tally.differences) == []
-
-
-def without_ids(streamed: httpx.Response, suffix: str) -> str:
-    """The text of a stream but for its head and the ids of reports."""
-    if suffix == "csv":
-        return re.sub(r"^\d+,(?=\d+,)", "", streamed.text, flags=re.MULTILINE).removeprefix(
-            streamed.text.partition("\r\n")[0] + "\r\n" if streamed.text.startswith("id,") else ""
-        )
-    return re.sub(r'"id":"\d+",', "", streamed.text)
+        whole = without_ids(streamed(one, suffix), suffix)
+        assert without_ids(streamed(other, suffix), suffix) == whole * 2
+    one.load(one.write("back.csv", streamed(other, "csv")))
+    assert [bare(report) for report in one.reports] == expected * 3
+    for loading in two_servers:
+        with closing(open_database(Settings(database=loading.address))) as opened:
+            assert opened.read_here(tally.differences) == []

@@ -100,10 +100,10 @@ def test_a_defect_is_a_500_that_says_nothing_and_is_logged_with_the_request_id(
     server = own_server()
     account = own_account(server)
     with closing(sqlite3.connect(server.database)) as other:
-        other.execute("DROP TABLE status_reports")
+        other.execute("DROP TABLE report_blocks")
     answer = account.api.get("/status_reports", headers={"x-request-id": "find-me"})
     [error] = assert_failure(answer, 500)
-    assert "status_reports" not in error["message"]
+    assert "report_blocks" not in error["message"]
     assert answer.headers["x-request-id"] == "find-me"
     log = server.stop()
     assert "id=find-me" in log

@@ -4,6 +4,7 @@ The only place that catches every exception, since it is the last that can answe
 Follows sections 1.1, 1.7 and 6.
 """
 
+import asyncio
 import logging
 import re
 import secrets
@@ -88,10 +89,12 @@ class Edge:
         try:
             with self._deadlines:
                 await self._app(scope, receive, stamped)
-        except Exception as error:  # the edge: whatever it is, the caller gets an answer
+        except Exception as error:  # noqa: BLE001  the edge: whatever it is, it ends here
             _note(error, request_id)
-            if status:  # the answer is under way; the server closes the connection
-                raise
+            if status:  # the answer is under way: it ends without its end
+                scope["abort"]()
+                await asyncio.sleep(0)  # so that the server program has heard of it
+                return
             failure = failure_of(await self._or_too_many(scope, error))
             await Answer.of_failure(failure)(scope, receive, stamped)
         if self._access_log:

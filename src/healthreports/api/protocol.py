@@ -73,6 +73,11 @@ class Protocol(HttpToolsProtocol):
         """Begin with a connection."""
         HttpToolsProtocol.connection_made(self, _Gathering(transport))  # type: ignore[arg-type]  # as good as one
 
+    def on_message_begin(self) -> None:
+        """Begin with a request; whoever answers may break off."""
+        HttpToolsProtocol.on_message_begin(self)
+        self.scope["abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]  # of ours
+
     def data_received(self, data: bytes) -> None:
         """Parse what came; close where neither headers nor trailers end."""
         before, self._got_body = self.cycle, False

@@ -7,14 +7,14 @@ without the end of the stream has not sent all.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
 Piece = tuple[bytes, bool]
 
 
 async def streamed(
     media_type: str, next_piece: Callable[[], Awaitable[Piece]], *, with_body: bool
-) -> Response:
+) -> StreamingResponse:
     """The response of the pieces that `next_piece` gives, each with whether there may be more.
 
     The first is asked for before the response begins: what it raises is an answer of its own.
@@ -29,6 +29,10 @@ async def streamed(
             yield piece
 
     headers = {"cache-control": "no-store"}
-    if not with_body:
-        return Response(media_type=media_type, headers=headers)
-    return StreamingResponse(pieces(), media_type=media_type, headers=headers)
+    body = pieces() if with_body else _nothing()
+    return StreamingResponse(body, media_type=media_type, headers=headers)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield

@@ -11,8 +11,9 @@ the counts and one for the blocks, a handful of rows each.
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -20,6 +21,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
+    Table,
     Text,
     bindparam,
     case,
@@ -73,6 +75,10 @@ _WIDER: Final = {
     Dimension.CREATED_NARROW: Dimension.CREATED_WIDE,
     Dimension.UPDATED_NARROW: Dimension.UPDATED_WIDE,
 }
+_BLOCK_COLUMNS: Final = tuple(column.name for column in report_blocks.columns)
+# Rows that one statement puts: a text for each number of them is kept.
+_AT_A_TIME: Final = 32
+_Named = dict[str, int]
 # The reports of a block, and from when to when they were created and changed.
 _Block = tuple[int, int, int, int, int]
 # The attributes of an external reference that a list of reports can be filtered by (4.6).
@@ -107,19 +113,30 @@ def terms_of(references: Iterable[ExternalReference]) -> frozenset[int]:
     )
 
 
-def _upsert_counts() -> Statement:
-    statement = insert(report_counts)
+def _rows_of(table: Table, number: int) -> list[dict[str, ColumnElement[Any]]]:
+    """So many rows of parameters: the column's name and the row's number."""
+    return [
+        {column.name: bindparam(f"{column.name}_{row}") for column in table.columns}
+        for row in range(number)
+    ]
+
+
+@lru_cache
+def counts_statement(number: int) -> Statement:
+    """Add to so many counts at once. Parameters: those of `_rows_of`."""
+    statement = insert(report_counts).values(_rows_of(report_counts, number))
     return compiled(
         statement.on_conflict_do_update(
             index_elements=list(report_counts.primary_key),
             set_={"reports": report_counts.c.reports + statement.excluded.reports},
-        ),
-        [column.name for column in report_counts.columns],
+        )
     )
 
 
-def _upsert_blocks() -> Statement:
-    statement = insert(report_blocks)
+@lru_cache
+def blocks_statement(number: int) -> Statement:
+    """Add to so many blocks at once, and widen them. Parameters: those of `_rows_of`."""
+    statement = insert(report_blocks).values(_rows_of(report_blocks, number))
 
     def wider(name: str) -> ColumnElement[Any]:
         old, new = report_blocks.c[name], statement.excluded[name]
@@ -133,13 +150,18 @@ def _upsert_blocks() -> Statement:
                 "reports": report_blocks.c.reports + statement.excluded.reports,
                 **{name: wider(name) for name in bounds},
             },
-        ),
-        [column.name for column in report_blocks.columns],
+        )
     )
 
 
-_COUNT: Final = _upsert_counts()
-_WIDEN: Final = _upsert_blocks()
+def _put(tx: Transaction, statement: Callable[[int], Statement], rows: Sequence[_Named]) -> None:
+    """Run the statement of many rows for all of `rows`, `_AT_A_TIME` of them at once."""
+    for start in range(0, len(rows), _AT_A_TIME):
+        some = rows[start : start + _AT_A_TIME]
+        values = {f"{name}_{i}": value for i, row in enumerate(some) for name, value in row.items()}
+        tx.rows(statement(len(some)), values)
+
+
 _ADD_TERM: Final = insertion(report_terms)
 _DROP_TERM: Final = compiled(
     delete(report_terms).where(
@@ -174,11 +196,11 @@ def note(
     for number, block in blocks.items():
         _add(large, number >> (_LARGE - _SMALL), block)
     _note_counts(tx, account_id, counts)
-    names = [column.name for column in report_blocks.columns]
-    tx.run_each(
-        _WIDEN,
+    _put(
+        tx,
+        blocks_statement,
         [
-            dict(zip(names, (account_id, shift, number, *block), strict=True))
+            dict(zip(_BLOCK_COLUMNS, (account_id, shift, number, *block), strict=True))
             for shift, some in ((_SMALL, blocks), (_LARGE, large))
             for number, block in sorted(some.items())
         ],
@@ -222,8 +244,9 @@ def note_terms(
 
 
 def _note_counts(tx: Transaction, account_id: int, counts: Counter[tuple[Dimension, int]]) -> None:
-    tx.run_each(
-        _COUNT,
+    _put(
+        tx,
+        counts_statement,
         [
             {
                 "account_id": account_id,
