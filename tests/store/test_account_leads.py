@@ -303,6 +303,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "names": NAMES,
     "sort": SORTS,
     "size": (1, 4),
+    "number": (1, 4),
     "rows": tuple(Rows),
     "column": ("created_at", "updated_at"),
     "narrowed": EITHER,
@@ -413,8 +414,6 @@ ON_THE_FLY = {
     ("statement", "insertion"),
     ("statement", "replacement"),
     ("statement", "deletion"),
-    ("tally", "_upsert_counts"),
-    ("tally", "_upsert_blocks"),
     ("tally", "_wrong_counts"),  # of differences, which goes through everything
     ("tally", "_wrong_blocks"),  # as above
 }

@@ -53,7 +53,10 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             )
         if done.bytes_done:
             print(f"going on after line {done.lines_done}", file=sys.stderr)
-        return _Import(database, by, file, digest, done).run(read, options.batch, options.check)
+        try:
+            return _Import(database, by, file, digest, done).run(read, options.batch, options.check)
+        except importing.Overtaken:
+            return fail(f"{name} is imported by somebody else at the same time")
 
 
 class _Import:
@@ -73,6 +76,7 @@ class _Import:
         self._digest = digest
         self._done = done
         self._bad = 0
+        self._looked_at = 0
 
     def run(self, read: Any, batch: int, check: bool) -> int:  # noqa: ANN401, FBT001  a reader of lines
         """Import, or with `check` only look. Returns the exit code."""
@@ -85,10 +89,14 @@ class _Import:
             for some in _batches(lines, batch):
                 # After a bad line the others are only looked at: a file is stored up to one place.
                 bad = self._check(some) if check or self._bad else self._store(some)
+                self._looked_at += len(some)
                 self._tell(bad, bar)
                 bar.update(some[-1].end - bar.n)
         stored = self._done.reports - before
-        print(f"{stored} reports imported, up to line {self._done.lines_done}")
+        if check:
+            print(f"{self._looked_at} lines looked at, {self._bad} bad")
+        else:
+            print(f"{stored} reports imported, up to line {self._done.lines_done}")
         if self._bad:
             return fail(
                 f"{self._bad} bad lines. Mend them and import again: it goes on from there."
@@ -113,7 +121,8 @@ class _Import:
             updated_at=now(),
         )
         bad = self._database.write_here(
-            lambda tx: importing.store(tx, self._by, lines, done, now()), self._by.account_id
+            lambda tx: importing.store(tx, self._by, lines, self._done, done, now()),
+            self._by.account_id,
         )
         if not bad:
             self._done, self._digest = done, digest
@@ -122,11 +131,14 @@ class _Import:
     def _tell(self, bad: list[importing.BadLine], bar: "tqdm[Any]") -> None:
         for one in bad[: max(_SHOWN - self._bad, 0)]:
             errors = msgspec.json.decode(failure_of(Invalid(one.problems)).body)["errors"]
-            bar.write(
-                f"line {one.number}: {'; '.join(error['message'] for error in errors)}",
-                file=sys.stderr,
-            )
+            bar.write(f"line {one.number}: {'; '.join(map(_said, errors))}", file=sys.stderr)
         self._bad += len(bad)
+
+
+def _said(error: dict[str, str]) -> str:
+    """A fault in words, with where it is where that is inside something."""
+    inside = "." in error["field"]
+    return f"{error['field']}: {error['message']}" if inside else error["message"]
 
 
 def _batches(lines: Iterator[ReportLine], size: int) -> Iterator[list[ReportLine]]:

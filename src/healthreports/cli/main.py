@@ -22,11 +22,13 @@ from healthreports.store.upgrade import WrongSchema, shown, upgrade
 
 # Where the demonstration keeps its database unless it is told otherwise.
 DEMO_DATABASE: Final = "var/demo.sqlite3"
+# As a shell has it for what SIGINT ended.
+_STOPPED: Final = 130
 _FLAGS: Final = tuple(Settings.__struct_fields__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code: 0, or 1 after one line on standard error."""
+    """Run one command. Returns the exit code: 0, or another after one line on standard error."""
     logging.basicConfig(format=LOG_FORMAT)
     logging.getLogger("healthreports").setLevel(logging.INFO)
     options = _parser().parse_args(arguments)
@@ -41,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HealthReportsError as error:
         errors = msgspec.json.decode(failure_of(error).body)["errors"]
         return fail("; ".join(one["message"] for one in errors))
+    except KeyboardInterrupt:
+        return fail("stopped") and _STOPPED
     except OSError as error:
         return fail(
             " ".join(str(part) for part in (error.strerror or error, error.filename or "") if part)

@@ -13,6 +13,7 @@ from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from healthreports.api.protocol import Protocol
@@ -101,9 +102,10 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
     )
     with suppress(KeyboardInterrupt):
         if settings.workers > 1:
-            _Workers(config, [listening], tell).run()
-        else:
-            _Server(config, tell).run(sockets=[listening])
+            workers = _Workers(config, [listening], tell)
+            workers.run()
+            return int(any(one.exitcode == STARTUP_FAILURE for one in workers.processes))
+        _Server(config, tell).run(sockets=[listening])
     return 0
 
 
@@ -118,7 +120,14 @@ def _application(settings: Settings, origin: str) -> ASGIApp:
             signal.raise_signal(signal.SIGTERM)
 
         threading.Thread(target=follow, daemon=True, name="parent").start()
-    application = build(settings, origin)
+    try:
+        application = build(settings, origin)
+    except Exception as error:
+        if parent is None:
+            raise
+        # Another worker would end likewise: the exit code tells that none is to be started.
+        print(f"healthreports: {error}", file=sys.stderr, flush=True)
+        sys.exit(STARTUP_FAILURE)
     # What is there by now stays: the garbage collector need not look at it again and again.
     gc.collect()
     gc.freeze()

@@ -4,6 +4,7 @@ A line is a report as the envelope has it. A stream goes by id, so that whoever 
 for what comes after it. A file of such lines is read here as well, for `healthreports import`.
 """
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import msgspec
 
 from healthreports.contract.envelope import write_record
-from healthreports.contract.moments import read_instant
+from healthreports.contract.moments import as_datetime, read_instant
 from healthreports.contract.params import read_id
 from healthreports.core.errors import Fault, Problem
 from healthreports.core.model import Record
@@ -79,14 +80,16 @@ CSV: Final = Form("text/csv; charset=utf-8; header=present", _csv)
 def read_json_lines(file: BinaryIO, number: int) -> Iterator[ReportLine]:
     """The lines of a file of JSON objects from where it stands, behind line `number`."""
     end = file.tell()
+    number = _behind(file, number)
     for raw in file:
         number += 1
+        text = raw if end else raw.removeprefix(codecs.BOM_UTF8)
         end += len(raw)
-        if raw.isspace():
+        if not text or text.isspace():
             continue
         try:
-            sent = _decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            sent = _decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield _unread(number, end)
         else:
             yield _line(number, end, sent)
@@ -95,12 +98,20 @@ def read_json_lines(file: BinaryIO, number: int) -> Iterator[ReportLine]:
 def read_csv(file: BinaryIO, number: int) -> Iterator[ReportLine]:
     """The records of a CSV file from where it stands, behind line `number`; its head names columns.
 
-    What has no column, or an empty cell, was not said.
+    What has no column, or an empty cell, was not said. A record of several lines has the number of
+    its last one.
     """
     stands = file.tell()
+    number = _behind(file, number)
     file.seek(0)
     head = _Lines(file, 0)
-    names = next(csv.reader(head), [])
+    try:
+        names = next(csv.reader(head, strict=True), [])
+    except (csv.Error, UnicodeDecodeError):
+        names = []
+    if "workspace_id" not in names:
+        yield _unread(head.number, head.end)
+        return
     if stands > head.end:
         file.seek(stands)
     lines = _Lines(file, max(number, head.number))
@@ -120,6 +131,18 @@ def read_csv(file: BinaryIO, number: int) -> Iterator[ReportLine]:
             continue
         said = {name: cell for name, cell in zip(names, cells, strict=True) if cell}
         yield _line(lines.number, lines.end, _nested(said))
+
+
+def _behind(file: BinaryIO, number: int) -> int:
+    """The number of the last whole line before where the file stands.
+
+    A file that had no newline at its end may have grown: what comes first ends its last line.
+    """
+    stands = file.tell()
+    if not stands:
+        return number
+    file.seek(stands - 1)
+    return number if file.read(1) == b"\n" else number - 1
 
 
 class _Lines:
@@ -168,7 +191,7 @@ def _line(number: int, end: int, sent: dict[str, Any]) -> ReportLine:
             if sent.get(name) is not None:
                 try:
                     values[name] = read(sent[name])
-                except (ValueError, TypeError):
+                except (ValueError, TypeError, OverflowError):
                     problems.append(Problem(name, fault))
     return ReportLine(number=number, end=end, sent=sent, problems=tuple(problems), **values)
 
@@ -183,7 +206,9 @@ def _id(value: object) -> int:
 def _moment(value: object) -> int:
     if not isinstance(value, str):
         raise TypeError(value)
-    return read_instant(value)
+    moment = read_instant(value)
+    as_datetime(moment)  # a year that answers cannot show is none
+    return moment
 
 
 def _unread(number: int, end: int) -> ReportLine:

@@ -21,7 +21,8 @@ Params = Mapping[str, str]
 _NOT_OF_STREAMS: Final = {
     "only": "left out: a stream has filters, and after_id",
     **dict.fromkeys(
-        ("page", "limit", "offset"), "left out: a stream has no pages, it goes on from after_id"
+        ("page", "per_page", "limit", "offset"),
+        "left out: a stream has no pages, it goes on from after_id",
     ),
 }
 

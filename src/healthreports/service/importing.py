@@ -20,6 +20,10 @@ from healthreports.store.database import Transaction
 from healthreports.store.imports import Progress
 
 
+class Overtaken(Exception):
+    """Somebody else imports the same file at the same time, and got further."""
+
+
 class BadLine(NamedTuple):
     """A line that cannot be imported, and all that is wrong with it."""
 
@@ -37,14 +41,22 @@ def check(tx: Transaction, by: User, lines: Sequence[ReportLine]) -> list[BadLin
     return _read(tx, by, lines, Instant(0))[1]
 
 
-def store(
-    tx: Transaction, by: User, lines: Sequence[ReportLine], done: Progress, now: Instant
+def store(  # noqa: PLR0917  a batch, and the import before and after it
+    tx: Transaction,
+    by: User,
+    lines: Sequence[ReportLine],
+    before: Progress,
+    done: Progress,
+    now: Instant,
 ) -> list[BadLine]:
-    """Store the report of each line, and that the import is `done` so far.
+    """Store the report of each line, and that the import is `done` so far, where it was `before`.
 
     Where a line is bad nothing is stored, and the bad lines are returned. Who made a report is
-    `by`, and when is `now`, where the line does not say.
+    `by`, and when is `now`, where the line does not say. Raises Overtaken.
     """
+    known = progress(tx, by, before.name)
+    if (known.bytes_done if known else 0) != before.bytes_done:
+        raise Overtaken
     found, bad = _read(tx, by, lines, now)
     if bad:
         return bad
@@ -60,7 +72,7 @@ def store(
 def _read(
     tx: Transaction, by: User, lines: Sequence[ReportLine], now: Instant
 ) -> tuple[list[tuple[StatusReport, ReportDraft]], list[BadLine]]:
-    checked = [(line, *check_new_report(line.sent)) for line in lines]
+    checked = [(line, *_checked(line)) for line in lines]
     workspaces = {draft.workspace_id for _, draft, _ in checked if draft.workspace_id is not UNSET}
     users = {one for line in lines for one in (line.creator_id, line.updater_id) if one is not None}
     known = (
@@ -69,12 +81,18 @@ def _read(
     )
     found, bad = [], []
     for line, draft, problems in checked:
-        problems += [*line.problems, *_strangers(line, draft, *known)]
-        if problems:
-            bad.append(BadLine(line.number, problems))
+        wrong = [*problems, *line.problems, *_strangers(line, draft, *known)]
+        if wrong:
+            bad.append(BadLine(line.number, wrong))
         else:
             found.append((_report(line, draft, by, now), draft))
     return found, bad
+
+
+def _checked(line: ReportLine) -> tuple[ReportDraft, list[Problem]]:
+    if not line.sent:  # it could not be read; what it does not have says nothing
+        return ReportDraft(), []
+    return check_new_report(line.sent)
 
 
 def _strangers(
@@ -97,7 +115,9 @@ def _report(line: ReportLine, draft: ReportDraft, by: User, now: Instant) -> Sta
     assert draft.workspace_id is not UNSET
     assert draft.color is not UNSET
     assert draft.description is not UNSET
-    created_at = now if line.created_at is None else line.created_at
+    # What is known is only that it was there when it was changed.
+    moments = (line.created_at, line.updated_at, now)
+    created_at = next(moment for moment in moments if moment is not None)
     return StatusReport(
         id=0,
         account_id=by.account_id,
