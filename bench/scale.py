@@ -28,7 +28,7 @@ from urllib.parse import quote
 import psycopg
 
 from postgres_kit import Cluster
-from results import RESULTS, write_part
+from results import write_part
 from scale_data import FIRST_AT, SPAN_US, Built, build
 
 HERE = Path(__file__).parent
@@ -274,7 +274,12 @@ def part(store: str, large: int, facts: list[str], rows: list[Row], more: list[s
         f"{row.large_ms:.2f} | {row.ratio:.2f} | {_wanted(row)} |"
         for row in rows
     )
-    return f"""### {store}
+    return f"""## {large:,} reports on {store}
+
+Written by `make bench-scale`. A workspace for each 100 reports, half of them in one account,
+against {SMALL:,} of the same kind; medians of {ASKED} answer times of the server (`x-runtime`),
+each list asked of the small and of the large one in turn. But where it says that nothing changed,
+a report was created before each call, so that nothing is remembered that a new one makes wrong.
 
 {chr(10).join(f"- {fact}" for fact in facts)}
 
@@ -367,22 +372,13 @@ def main() -> int:
     parser.add_argument("--store", choices=["SQLite", "PostgreSQL"], action="append")
     parser.add_argument("--reports", type=int, default=LARGE, help="of the large one, to try it")
     options = parser.parse_args()
-    stores = options.store or ["SQLite", "PostgreSQL"]
-    found = [run(store, options.reports) for store in stores]
-    text = f"""## Flat at {options.reports:,} reports
-
-Written by `make bench-scale`. {options.reports:,} reports in a workspace for each 100 of them,
-half of both in one account, against {SMALL:,} of the same kind; medians of {ASKED} answer times of
-the server (`x-runtime`), each list asked of the small and of the large one in turn. But where it
-says that nothing changed, a report was created before each call, so that nothing is remembered
-that a new report could make wrong.
-
-""" + "\n".join(part for part, _ in found)
-    if options.reports == LARGE and not options.store:
-        write_part("scale", text)
-        print(f"written to {RESULTS.relative_to(ROOT)}")
-    print(text)
-    missed = [one for _, some in found for one in some]
+    missed = []
+    for store in options.store or ["SQLite", "PostgreSQL"]:
+        text, some = run(store, options.reports)
+        print(text)
+        missed += some
+        if options.reports == LARGE:
+            write_part(f"scale of {store}", text)
     for one in missed:
         print(f"bench: not reached: {one}", file=sys.stderr)
     return 1 if missed else 0

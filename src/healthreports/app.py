@@ -18,7 +18,12 @@ from healthreports.core.errors import PathUnknown
 from healthreports.core.model import Instant
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import BadStore, Limits
-from healthreports.service.sign_in import SignIn, actor_of_session, signing_key
+from healthreports.service.sign_in import (
+    SignIn,
+    actor_of_session,
+    known_signing_key,
+    signing_key,
+)
 from healthreports.service.tokens import authenticate as authenticate_token
 from healthreports.settings import BadSetting, Settings
 from healthreports.store.database import Database
@@ -93,6 +98,11 @@ def build(settings: Settings, origin: str) -> ASGIApp:
     )
 
 
+def check_settings(settings: Settings) -> None:
+    """Raise BadSetting where `build` would."""
+    _limits(settings)
+
+
 def _limits(settings: Settings) -> Limits:
     try:
         return Limits(
@@ -117,7 +127,9 @@ def _provider(settings: Settings) -> Provider | None:
 
 
 def _signing_key(database: Database) -> str:
-    return database.write_here(lambda tx: signing_key(tx, "sessions", now()))
+    # Only the first process of a database has to write.
+    known = database.read_here(lambda tx: known_signing_key(tx, "sessions"))
+    return known or database.write_here(lambda tx: signing_key(tx, "sessions", now()))
 
 
 def check_declarations() -> None:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from healthreports.app import now, open_database
 from healthreports.cli.command import fail
 from healthreports.contract.failure import failure_of
-from healthreports.contract.lines import read_csv, read_json_lines
+from healthreports.contract.lines import NoHead, read_csv, read_json_lines
 from healthreports.core.errors import Invalid
 from healthreports.core.model import User
 from healthreports.core.rules import ReportLine
@@ -57,6 +57,8 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             return _Import(database, by, file, digest, done).run(read, options.batch, options.check)
         except importing.Overtaken:
             return fail(f"{name} is imported by somebody else at the same time")
+        except NoHead:
+            return fail(f"{options.file} does not begin with the names of columns, in UTF-8")
 
 
 class _Import:

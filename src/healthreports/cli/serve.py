@@ -13,11 +13,10 @@ from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from healthreports.api.protocol import Protocol
-from healthreports.app import build
+from healthreports.app import build, check_settings
 from healthreports.cli.command import LOG_FORMAT
 from healthreports.service.limits import MEMORY
 from healthreports.settings import PREFIX, BadSetting, Settings
@@ -102,9 +101,8 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
     )
     with suppress(KeyboardInterrupt):
         if settings.workers > 1:
-            workers = _Workers(config, [listening], tell)
-            workers.run()
-            return int(any(one.exitcode == STARTUP_FAILURE for one in workers.processes))
+            check_settings(settings)  # here once, and not in each worker, which is started anew
+            _Workers(config, [listening], tell).run()
         _Server(config, tell).run(sockets=[listening])
     return 0
 
@@ -120,14 +118,7 @@ def _application(settings: Settings, origin: str) -> ASGIApp:
             signal.raise_signal(signal.SIGTERM)
 
         threading.Thread(target=follow, daemon=True, name="parent").start()
-    try:
-        application = build(settings, origin)
-    except Exception as error:
-        if parent is None:
-            raise
-        # Another worker would end likewise: the exit code tells that none is to be started.
-        print(f"healthreports: {error}", file=sys.stderr, flush=True)
-        sys.exit(STARTUP_FAILURE)
+    application = build(settings, origin)
     # What is there by now stays: the garbage collector need not look at it again and again.
     gc.collect()
     gc.freeze()

@@ -41,6 +41,10 @@ DETAIL_COLUMNS: Final = {
 COLUMNS: Final = (*ATTRIBUTES, *DETAIL_COLUMNS.values())
 
 
+class NoHead(Exception):
+    """The first line of a CSV file does not name the columns of reports."""
+
+
 class Form(NamedTuple):
     """How a stream is written: its media type, and what makes bytes of some reports.
 
@@ -99,7 +103,7 @@ def read_csv(file: BinaryIO, number: int) -> Iterator[ReportLine]:
     """The records of a CSV file from where it stands, behind line `number`; its head names columns.
 
     What has no column, or an empty cell, was not said. A record of several lines has the number of
-    its last one.
+    its last one. Raises NoHead.
     """
     stands = file.tell()
     number = _behind(file, number)
@@ -109,9 +113,8 @@ def read_csv(file: BinaryIO, number: int) -> Iterator[ReportLine]:
         names = next(csv.reader(head, strict=True), [])
     except (csv.Error, UnicodeDecodeError):
         names = []
-    if "workspace_id" not in names:
-        yield _unread(head.number, head.end)
-        return
+    if head.end and "workspace_id" not in names:
+        raise NoHead
     if stands > head.end:
         file.seek(stands)
     lines = _Lines(file, max(number, head.number))

@@ -90,7 +90,7 @@ def _read(
 
 
 def _checked(line: ReportLine) -> tuple[ReportDraft, list[Problem]]:
-    if not line.sent:  # it could not be read; what it does not have says nothing
+    if any(one.fault is Fault.NOT_A_LINE for one in line.problems):  # it says nothing
         return ReportDraft(), []
     return check_new_report(line.sent)
 

@@ -167,9 +167,14 @@ def actor_of_session(tx: Transaction, secret: str, now: Instant) -> Actor:
     return actor
 
 
+def known_signing_key(tx: Transaction, purpose: str) -> str | None:
+    """What every process of this database signs with for `purpose`, if any ever did."""
+    return credentials.signing_key(tx, purpose)
+
+
 def signing_key(tx: Transaction, purpose: str, now: Instant) -> str:
     """What every process of this database signs with for `purpose`; made where there is none."""
-    key = credentials.signing_key(tx, purpose)
+    key = known_signing_key(tx, purpose)
     if key is None:
         key = secrets.token_urlsafe(32)
         credentials.insert_signing_key(tx, purpose, key, now)

@@ -19,12 +19,14 @@ from healthreports.core.query import Query
 from healthreports.store import tally
 from healthreports.store.database import Transaction, Version
 from healthreports.store.listing import (
+    REFS,
     TIME_FILTERS,
     WITHOUT,
     Asked,
     Found,
     conditions,
     gathering,
+    having_any_term,
     in_reach,
     rarest,
     with_any_term,
@@ -120,7 +122,10 @@ def _counted(tx: Transaction, asked: Asked, version: Version) -> int:
 def _in_sight(tx: Transaction, asked: Asked, version: Version) -> int:
     """All that is in the workspaces, or what the user sees, or the account."""
     if asked.workspaces is not None:
-        return _one(tx, _OF_WORKSPACES, {**asked.values, "workspaces": asked.workspaces})
+        values = {**asked.values, "workspaces": asked.workspaces}
+        find = partial(_one, tx, _OF_WORKSPACES, values)
+        is_named = asked.reach.user_id is None
+        return find() if is_named else _grown(tx, asked, version, find)
     if asked.narrowed:
         return _grown(tx, asked, version, partial(_one, tx, _OF_REACH, asked.values))
     return in_account_at_all(tx, asked, version)
@@ -132,7 +137,8 @@ def _grown(tx: Transaction, asked: Asked, version: Version, find: Callable[[], i
     An account gives out ascending ids, since its writes come one after another.
     """
     filters = tuple(asked.values.get(name) for name in asked.names)
-    key = ("grown", asked.names, filters, asked.workspaces, asked.reach, version.reshaped)
+    named = asked.values.get("workspace_id")
+    key = ("grown", asked.names, filters, named, asked.reach, version.reshaped)
     known: tuple[int, int] | None = tx.counts.get(key)
     last = _one(tx, _LAST, asked.values)
     if known is None or last < known[1]:  # somebody else's snapshot was newer than this
@@ -274,6 +280,8 @@ def _with_term(names: tuple[str, ...], *, narrowed: bool) -> Statement:
 
 @lru_cache(maxsize=512)
 def _with_any_term(names: tuple[str, ...], *, narrowed: bool) -> Statement:
+    if names == (REFS,) and not narrowed:
+        return compiled(select(func.count()).select_from(having_any_term()))
     return compiled(with_any_term(select(func.count()), names, narrowed=narrowed))
 
 

@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import (
     ARRAY,
+    CTE,
     BigInteger,
     ColumnElement,
     Integer,
@@ -74,7 +75,7 @@ TIME_FILTERS: Final = {
     for side in ("after", "before")
 }
 _PREFIX: Final = "external_reference_"
-_REFS: Final = "external_reference_service_model_refs"
+REFS: Final = "external_reference_service_model_refs"
 WITHOUT: Final = "without_external_reference_service_name"
 _HAS: Final = "has_external_references"
 HAS_NOT: Final = "no_external_references"
@@ -122,14 +123,14 @@ def ask(tx: Transaction, query: Query, reach: Reach, version: Version) -> Asked:
     named: tuple[int, ...] | None = values.get("workspace_id")
     workspaces = named
     if reach.user_id is not None:
-        key = ("reach", reach, version, named)
+        key = ("reach", reach, version.reshaped, named)
         workspaces = tx.counts.get(key)
         if workspaces is None:
             statement = _REACH_OF_NAMED if named is not None else _REACH
             workspaces = tuple([row[0] for row in tx.rows(statement, values)])
             tx.counts[key] = workspaces
     narrowed = workspaces is not None and len(workspaces) > FEW
-    any_of: tuple[str, ...] | None = values.get(_REFS)
+    any_of: tuple[str, ...] | None = values.get(REFS)
     return Asked(
         reach=reach,
         workspaces=None if narrowed else workspaces,
@@ -415,22 +416,26 @@ def _beside_term(names: tuple[str, ...]) -> tuple[str, ...]:
 @lru_cache(maxsize=512)
 def any_term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
     """The reports with one of the `terms`, sorted. Parameters: as for TERM."""
+    if names == (REFS,) and sort.name == "id" and not narrowed:
+        ids = having_any_term()
+        page = _window(select(ids.c.id).order_by(*_order(sort, ids.c.id, ids.c.id)))
+        return compiled(_found(page.subquery("page"), sort))
     statement = with_any_term(select(*_REPORTS.columns), names, narrowed=narrowed)
     return compiled(_window(statement.order_by(*_order(sort, _s[sort.name], _s.id))))
 
 
 def with_any_term(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool) -> Select[Any]:
     """`statement` over the reports that have one of `terms`."""
-    found = (
-        select(_t.report_id.label("id"))
-        .where(in_account(report_terms), among(_t.term, "terms"))
-        .distinct()
-        .cte("found")
-        .prefix_with("MATERIALIZED")
-    )
+    found = having_any_term()
     return statement.join_from(found, status_reports, _s.id == found.c.id).where(
         *within(narrowed=narrowed), *conditions(_beside_term(names), hidden=True)
     )
+
+
+def having_any_term() -> CTE:
+    """The ids of the reports that have one of `terms`, each once."""
+    ids = select(_t.report_id.label("id")).where(in_account(report_terms), among(_t.term, "terms"))
+    return ids.distinct().cte("found").prefix_with("MATERIALIZED")
 
 
 @lru_cache(maxsize=512)
