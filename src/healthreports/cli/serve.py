@@ -103,7 +103,8 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
         if settings.workers > 1:
             check_settings(settings)  # here once, and not in each worker, which is started anew
             _Workers(config, [listening], tell).run()
-        _Server(config, tell).run(sockets=[listening])
+        else:
+            _Server(config, tell).run(sockets=[listening])
     return 0
 
 
