@@ -60,7 +60,7 @@ fuzz: .venv/dev ## thousands of generated requests and sequences (long)
 	touch $@
 
 bench: .venv/bench ## measure beside two peers, write bench/RESULTS.md (needs wrk, 2 cores)
-	$(BIN)/python bench/run.py
+	PYTHONPATH=tests $(BIN)/python bench/run.py
 
 bench-scale: .venv/bench ## measure lists at ten million reports on both stores (long, 20 GB of disk)
 	PYTHONPATH=tests $(BIN)/python bench/scale.py

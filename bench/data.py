@@ -73,9 +73,9 @@ def all_reports() -> Iterator[tuple[datetime, dict[str, Any]]]:
         yield created_at(number), report(number)
 
 
-def fill_ours(path: Path) -> dict[str, str]:
+def fill_ours(address: str) -> dict[str, str]:
     """Fill a new database of ours in one transaction. Returns the token of each user."""
-    database = open_database(Settings(database=str(path)))
+    database = open_database(Settings(database=address))
     try:
         return database.write_here(_fill_ours)
     finally:

@@ -28,7 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 import data
+from postgres_kit import Cluster
 from results import RESULTS, THRESHOLDS, Measurements, Turn, report, write_part
 
 HERE = Path(__file__).parent
@@ -78,8 +81,8 @@ class Case:
 CASES = [
     Case(name, user, path, apps, ids)
     for name, path, apps, ids in (
-        ("get-one", SHOW_PATH, ("ours", "bare", "plain"), data.REPORTS),
-        ("list-20", LIST_PATH, ("ours", "bare", "plain"), 1),
+        ("get-one", SHOW_PATH, ("ours", "bare", "plain", "postgres"), data.REPORTS),
+        ("list-20", LIST_PATH, ("ours", "bare", "plain", "postgres"), 1),
         ("list-20-include", INCLUDE_PATH, ("ours", "bare"), 1),
     )
     for user in ("participant", "administrator")
@@ -217,11 +220,15 @@ def cores() -> list[int]:
 
 @dataclass(frozen=True)
 class Content:
-    """The filled databases, and the token of each user."""
+    """The filled databases, and the token of each user; `postgres` has tokens of its own."""
 
     secrets: dict[str, str]
+    postgres_secrets: dict[str, str]
     servers: dict[str, Server]
     written: Path
+
+    def secret(self, app: str, user: str) -> str:
+        return (self.postgres_secrets if app == "postgres" else self.secrets)[user]
 
 
 @contextlib.contextmanager
@@ -234,7 +241,13 @@ def _content() -> Iterator[Content]:
     # Everything is compiled to bytecode before a start is timed, also what runs only once.
     _run(str(python), "-m", "compileall", "-q", str(ROOT / "src"), str(HERE))
     _run(str(ours), "db", "upgrade", "--database", str(read))
-    secrets = data.fill_ours(read)
+    secrets = data.fill_ours(str(read))
+    cluster = Cluster(VAR / "postgres").start()
+    address = cluster.make_database()
+    _run(str(ours), "db", "upgrade", "--database", address)
+    postgres_secrets = data.fill_ours(address)
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
     data.fill_plain(plain, secrets)
     shutil.copyfile(read, written)
     uvicorn = (str(python), "-m", "uvicorn", "--app-dir", str(HERE))
@@ -243,6 +256,7 @@ def _content() -> Iterator[Content]:
     servers = {
         "ours": Server("ours", (str(ours), "serve", "--database", str(read)), unlimited),
         "writer": Server("writer", (str(ours), "serve", "--database", str(written)), unlimited),
+        "postgres": Server("postgres", (str(ours), "serve", "--database", address), unlimited),
         "bare": Server(
             "bare", (*uvicorn, "bare:app", *UVICORN), {"BENCH_BARE_BODIES": str(VAR / "bodies")}
         ),
@@ -251,10 +265,11 @@ def _content() -> Iterator[Content]:
         ),
     }
     try:
-        yield Content(secrets, servers, written)
+        yield Content(secrets, postgres_secrets, servers, written)
     finally:
         for server in servers.values():
             server.stop()
+        cluster.remove()
 
 
 def measure(content: Content, options: argparse.Namespace) -> Measurements:
@@ -264,6 +279,7 @@ def measure(content: Content, options: argparse.Namespace) -> Measurements:
     save_bodies(content)
     for app in ("plain", "bare", "writer"):
         content.servers[app].start(secret)
+    content.servers["postgres"].start(content.secret("postgres", "participant"))
     check_answers(content)
     print("the answers are right; warming up", flush=True)
     for case in CASES + CREATES:
@@ -307,9 +323,12 @@ def check_answers(content: Content) -> None:
     servers, secrets = content.servers, content.secrets
     for user in ("participant", "administrator"):
         for path in (LIST_PATH, *(SHOW_PATH % number for number in range(1, data.REPORTS, 501))):
-            ours, plain = (_json(servers[app], path, secrets[user]) for app in ("ours", "plain"))
-            if ours != plain:
-                raise Stop(f"ours and plain answer {path} differently")
+            ours, *others = (
+                _json(servers[app], path, content.secret(app, user))
+                for app in ("ours", "plain", "postgres")
+            )
+            if others != [ours, ours]:
+                raise Stop(f"ours, plain and ours on PostgreSQL answer {path} differently")
         page = _json(servers["ours"], INCLUDE_PATH, secrets[user])
         _demand_page(page)
         beside = {name: len(page[name]) for name in ("users", "workspaces", "external_references")}
@@ -358,7 +377,7 @@ def turn(content: Content, case: Case, app: str, seconds: int) -> Turn:
     before, wrk_before, start = server.cpu_s(), _children_cpu_s(), time.perf_counter()
     printed = _run(
         *("taskset", "-c", str(cores()[1]), "wrk", "-t1", f"-c{connections}"),
-        *(f"-d{seconds}s", "-H", f"Authorization: Bearer {content.secrets[case.user]}"),
+        *(f"-d{seconds}s", "-H", f"Authorization: Bearer {content.secret(app, case.user)}"),
         *("-s", str(HERE / script), server.base, "--", *arguments),
         timeout_s=seconds + 30,
     )
