@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Actor, Instant
@@ -15,6 +15,10 @@ from healthreports.store.database import Database, Transaction
 T = TypeVar("T")
 Clock = Callable[[], Instant]
 Authenticate = Callable[[Transaction, str, Instant], Actor]
+
+
+# Secrets whose account is remembered before all are forgotten.
+_MOST_ACCOUNTS: Final = 4096
 
 
 class Gateway:
@@ -38,6 +42,7 @@ class Gateway:
         self._clock = clock
         self._limits = limits
         self._authenticate = authenticate
+        self._accounts: dict[str, int] = {}
         # The tokens whose use is being noted, and the tasks that do it.
         self._noting: dict[int | None, asyncio.Task[None]] = {}
 
@@ -95,8 +100,7 @@ class Gateway:
         Where `work` raises, nothing of it is kept.
         """
         now = self._clock()
-        # In whose account it writes is asked before, since that is what a write locks.
-        before = await self._database.read_latest(lambda tx: self._authenticate(tx, secret, now))
+        account_id = await self._account_of(secret, now)
 
         def as_actor(tx: Transaction) -> T:
             actor = self._authenticate(tx, secret, now)
@@ -105,7 +109,17 @@ class Gateway:
                 tokens.note_use(tx, actor, now)
             return work(tx, actor, now)
 
-        return await self._database.write(as_actor, before.account_id)
+        return await self._database.write(as_actor, account_id)
+
+    async def _account_of(self, secret: str, now: Instant) -> int:
+        """In whose account a secret lets write, which is what a write locks. It never changes."""
+        known = self._accounts.get(secret)
+        if known is None:
+            actor = await self._database.read_latest(lambda tx: self._authenticate(tx, secret, now))
+            if len(self._accounts) >= _MOST_ACCOUNTS:
+                self._accounts.clear()
+            known = self._accounts[secret] = actor.account_id
+        return known
 
     async def write_unnamed(self, work: Callable[[Transaction, Instant], T]) -> T:
         """What `work` returns, once it is on disk, for a caller who proves itself in another way.
