@@ -98,7 +98,7 @@ class Aim:
         session = self.sessions[number // 7 % 4]
         if number % 3 == 0:
             return session
-        collection = case.path.split("/")[1]
+        collection = case.path.split("/")[1].partition(".")[0]
         ids = self.ids[collection]
         if "id" in (case.path_parameters or {}) and ids:
             case.path_parameters["id"] = int(ids[number % len(ids)])

@@ -94,9 +94,14 @@ def remembered(tx: Transaction, key: tuple[object, ...], find: Callable[[], int]
     found: int | None = tx.counts.get(key)
     if found is None:
         found = find()
-        if len(str(key)) <= _SMALL:
+        if is_small(key):
             tx.counts[key] = found
     return found
+
+
+def is_small(key: object) -> bool:
+    """Whether what is found by `key` is worth the memory of it."""
+    return len(str(key)) <= _SMALL
 
 
 def _one(tx: Transaction, statement: Statement, values: Values) -> int:
@@ -150,7 +155,7 @@ def _grown(tx: Transaction, asked: Asked, version: Version, find: Callable[[], i
             limited = asked.workspaces is not None
             statement = _since(asked.names, limited=limited, narrowed=asked.narrowed)
             found += _one(tx, statement, values)
-    if len(str(key)) <= _SMALL:
+    if is_small(key):
         tx.counts[key] = (found, last)
     return found
 

@@ -60,8 +60,14 @@ def existing(tx: Transaction, kind: Kind, account_id: int, ids: set[int]) -> set
 def _reports(
     tx: Transaction, query: Query, reach: Reach, version: Version
 ) -> tuple[int, list[Row]]:
-    asked = listing.ask(tx, query, reach, version)
-    found = counting.found(tx, query, asked, version)
+    key = ("list", query.filters, reach, version)
+    known: tuple[listing.Asked, listing.Found] | None = tx.counts.get(key)
+    if known is None:
+        asked = listing.ask(tx, query, reach, version)
+        known = asked, counting.found(tx, query, asked, version)
+        if counting.is_small(key):
+            tx.counts[key] = known
+    asked, found = known
     return found.matching, listing.rows(tx, query, asked, found)
 
 

@@ -59,7 +59,7 @@ from healthreports.store.schema import (
     users,
     workspaces,
 )
-from healthreports.store.statement import Statement, among, compiled
+from healthreports.store.statement import Either, Statement, among, compiled
 
 Condition = ColumnElement[bool]
 
@@ -203,10 +203,9 @@ def there_is(table: FromClause, *conditions: Condition) -> Condition:
     It is looked for row by row. Without an OFFSET, though it skips nothing, PostgreSQL makes a join
     of it and may begin with `table`: with all that a user sees, to find the twenty on a page.
     """
-    found: Select[Any] = (
-        select(literal_column("1")).select_from(table).where(in_account(table), *conditions)
-    )
-    return exists(found.offset(literal_column("0")))
+    found: Select[Any] = select(literal_column("1")).select_from(table)
+    found = found.where(in_account(table), *conditions)
+    return Either(exists(found), exists(found.offset(literal_column("0"))))
 
 
 def has_reference(*conditions: Condition) -> Condition:

@@ -142,38 +142,40 @@ def one_row(record: InAccount) -> dict[str, int]:
     return {"row_id": record.id, "of_account": record.account_id}
 
 
-class Among(ColumnElement[bool]):
-    """`column` is in the tuple bound to `name`: one text for any number of values."""
+class Either(ColumnElement[bool]):
+    """A condition that the two databases write differently."""
 
     inherit_cache = False
     type = Boolean()
     _is_implicitly_boolean = True  # else SQLite would get "= 1" behind it, and use no index
 
-    def __init__(self, column: ColumnElement[Any], name: str) -> None:
-        self._column = column
-        listed = func.json_each(bindparam(name, type_=JSON)).table_valued("value")
-        kind = Text() if isinstance(column.type, Text) else BigInteger()
-        self.for_sqlite = column.in_(select(listed.c.value))
-        self.for_postgres = column == func.any(bindparam(name, type_=ARRAY(kind)))
+    def __init__(self, for_sqlite: ColumnElement[bool], for_postgres: ColumnElement[bool]) -> None:
+        self.for_sqlite = for_sqlite
+        self.for_postgres = for_postgres
 
     @property
     def _from_objects(self) -> list[Any]:
-        return self._column._from_objects  # noqa: SLF001  what a WHERE adds to FROM
+        return self.for_postgres._from_objects  # noqa: SLF001  what a WHERE adds to FROM
 
 
-@compiles(Among, "sqlite")
-def _sqlite_among(element: Among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  as SQLAlchemy has it
+@compiles(Either, "sqlite")
+def _on_sqlite(element: Either, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  as SQLAlchemy has it
     return compiler.process(element.for_sqlite, **options)
 
 
-@compiles(Among, "postgresql")
-def _postgres_among(element: Among, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  as above
+@compiles(Either, "postgresql")
+def _on_postgres(element: Either, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  as above
     return compiler.process(element.for_postgres, **options)
 
 
 def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """`column` is in the tuple bound to `name`: one text for any number of values."""
-    return Among(column, name)
+    listed = func.json_each(bindparam(name, type_=JSON)).table_valued("value")
+    kind = Text() if isinstance(column.type, Text) else BigInteger()
+    return Either(
+        column.in_(select(listed.c.value)),
+        column == func.any(bindparam(name, type_=ARRAY(kind))),
+    )
 
 
 def named(row: Sequence[Any], columns: Sequence[ColumnElement[Any]]) -> dict[str, Any]:

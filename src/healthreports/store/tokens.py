@@ -52,8 +52,11 @@ def actor_of(tx: Transaction, secret_hash: str) -> tuple[Actor, Instant | None] 
     None when it is unknown or revoked, or its user is disabled.
     """
     row = tx.recall(_ACTOR, {"secret_hash": secret_hash})
-    if row is None:
-        return None
+    return None if row is None else _actor(row)
+
+
+@lru_cache(maxsize=4096)  # a row that is recalled is the same row
+def _actor(row: Row) -> tuple[Actor, Instant | None]:
     actor = Actor(
         user_id=row[0],
         account_id=row[1],
