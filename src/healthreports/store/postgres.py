@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum, StrEnum, auto
-from typing import Any, Final, TypeVar
+from functools import cached_property
+from typing import Any, Final, NamedTuple, TypeVar
 
 import psycopg
-from psycopg import errors
+from psycopg import errors, generators
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
@@ -27,13 +28,14 @@ from psycopg.types.string import StrDumper
 
 from healthreports.core.errors import StorageBusy, StorageUnavailable
 from healthreports.store.database import REMEMBERED, Database, Row, Transaction, Waiting
+from healthreports.store.pipeline import Pipeline, Question
 from healthreports.store.statement import Statement, Values
 from healthreports.store.writer import Lock, Writer
 
 T = TypeVar("T")
 
 # A read waits for the server and not for the processor, so there may be more than cores.
-READER_THREADS: Final = 8
+READER_THREADS: Final = 4
 # Accounts are written one beside the other; all writes of one account come to one of these.
 WRITERS: Final = 4
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -71,6 +73,9 @@ _PLANS: Final[dict[str, str]] = {
     "jit": "off",
 }
 PLANS: Final = " ".join(f"-c {name}={value}" for name, value in _PLANS.items())
+# Also without BEGIN, all that goes out at once sees one snapshot.
+# (Not read-only as well: libpq would take a primary for a standby.)
+_SNAPSHOT: Final = "-c default_transaction_isolation=repeatable\\ read"
 # For how long a replica that does not answer is left alone.
 _ASK_AGAIN_S: Final = 5
 # A server that went away without a word is noticed within some seconds.
@@ -89,6 +94,11 @@ class Link(psycopg.Connection[Row]):
 
     _is_ending = False
 
+    @cached_property
+    def pipeline_of_ours(self) -> Pipeline:
+        """What asks several statements at once."""
+        return Pipeline(self)
+
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is under way, be it one that can only be rolled back."""
@@ -105,8 +115,7 @@ class Link(psycopg.Connection[Row]):
         """Take the answer that `end_soon` did not wait for."""
         if self._is_ending:
             self._is_ending = False
-            while self.pgconn.get_result() is not None:
-                pass
+            self.wait(generators.fetch_many(self.pgconn))
 
 
 class _Changed(Exception):
@@ -169,10 +178,24 @@ def _rows(cursor: psycopg.Cursor[Row]) -> list[Row]:
 Remembered = dict[tuple[Any, ...], Row]
 
 
+class _Expected(NamedTuple):
+    """What was remembered, and how it is asked."""
+
+    key: tuple[Any, ...]
+    question: Question
+    row: Row | None
+
+
+# How often a read is tried in a transaction for each question.
+_LIGHT_TRIES: Final = 2
+
+
 class _Reading(PostgresTransaction):
-    """A read-only transaction, begun with its first question.
+    """A read in one snapshot, or in what cannot be told from one.
 
     `remembered` is what earlier reads found, to be confirmed; with `primary` it is asked there.
+    A question and what it relies on are one transaction. A second question begins one that lasts,
+    and has all of it confirmed again: with the version of the account it is as it was.
     """
 
     def __init__(
@@ -181,12 +204,16 @@ class _Reading(PostgresTransaction):
         super().__init__(link, counts)
         self._remembered = remembered
         self._primary = primary
-        self._expected: list[tuple[Statement, Values, tuple[Any, ...], Row | None]] = []
+        self._tries = 0
+        self._lasts = False
+        self._asked = False
+        self._expected: list[_Expected] = []
+        self._up_to = 0  # how many of those are confirmed
         self._confirmed: dict[tuple[Any, ...], Row | None] = {}
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
         """The rows that `statement` finds."""
-        return self._ask((statement, values))[0]
+        return self._ask((statement, values))
 
     def recall(self, statement: Statement, values: Values) -> Row | None:
         """The first row that `statement` finds, confirmed by the next question or the end."""
@@ -194,28 +221,23 @@ class _Reading(PostgresTransaction):
         if key in self._confirmed:
             return self._confirmed[key]
         if self._primary is not None:
-            found: Row | None = PostgresTransaction(self._primary, {}).row(statement, values)
+            found = next(iter(self._primary.pipeline_of_ours.ask([(statement, values)])[0]), None)
         elif key in self._remembered:
             found = self._remembered[key]
         else:
-            found = self._confirmed[key] = self.row(statement, values)
-            self._remember(key, found)
-            return found
-        self._expected.append((statement, values, key, found))
+            found = next(iter(self._ask((statement, values))), None)
+            self._note(key, found)
+            self._up_to += 1
+        self._expected.append(_Expected(key, (statement, values), found))
         self._confirmed[key] = found  # or what follows raises
         return found
-
-    def _remember(self, key: tuple[Any, ...], found: Row | None) -> None:
-        if found is None:  # anybody can ask for what is not there
-            self._remembered.pop(key, None)
-        else:
-            self._remembered[key] = found
 
     def confirming(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns or raises, if all that it was told holds.
 
         Raises _Changed or _Behind where it does not.
         """
+        self._tries += 1
         try:
             result = work(self)
         except (_Changed, _Behind, psycopg.Error):
@@ -226,38 +248,53 @@ class _Reading(PostgresTransaction):
         self._confirm()
         return result
 
-    def _confirm(self) -> None:
-        if self._expected:
-            self._ask()
-
     def end(self) -> None:
         """Let go of the snapshot."""
-        if self._link.in_transaction:
+        if self._lasts and self._link.in_transaction:
             self._link.end_soon()
 
-    def _ask(self, *questions: tuple[Statement, Values]) -> list[list[Row]]:
-        """The rows of each question, and whether all is as expected, in one round trip.
+    def _confirm(self) -> None:
+        if self._up_to < len(self._expected):
+            self._ask(None)
+
+    def _ask(self, question: Question | None) -> list[Row]:
+        """The rows of a question, in one round trip with whether all is as expected.
 
         Raises _Changed or _Behind.
         """
-        expected, self._expected = self._expected, []
-        if self._link.in_transaction and not expected:
-            return [super(_Reading, self).rows(*question) for question in questions]
-        with self._link.pipeline():
-            if not self._link.in_transaction:
-                self._link.execute(_READ)
-            confirming = [self._execute(statement, values) for statement, values, _, _ in expected]
-            asking = [self._execute(statement, values) for statement, values in questions]
-        changed = False
-        for cursor, (_, _, key, row) in zip(confirming, expected, strict=True):
-            found = next(iter(_rows(cursor)), None)
-            if found != row:
-                changed = True
-                self._confirmed[key] = found
-                self._remember(key, found)
-        if changed:
-            raise _Behind if self._primary is not None else _Changed
-        return [_rows(cursor) for cursor in asking]
+        begins = not self._lasts and (
+            self._asked or not self._expected or self._tries > _LIGHT_TRIES
+        )
+        expected = self._expected[self._up_to :] if self._lasts else self._expected
+        asked: list[Question] = [(_READ, {})] if begins else []
+        asked += [one.question for one in expected]
+        if question is not None:
+            asked.append(question)
+        self._lasts, self._asked = self._lasts or begins, True
+        found = self._link.pipeline_of_ours.ask(asked)[begins:]
+        self._demand(expected, found)
+        self._up_to = len(self._expected)
+        return found[-1] if question is not None else []
+
+    def _demand(self, expected: list[_Expected], found: list[list[Row]]) -> None:
+        """Raise _Changed or _Behind where not all is as expected, and note what is."""
+        rows = {one.key: next(iter(some), None) for one, some in zip(expected, found, strict=False)}
+        if all(rows[one.key] == one.row for one in expected):
+            return
+        if self._primary is not None:
+            raise _Behind
+        for key, row in rows.items():
+            self._note(key, row)
+        # In a snapshot that lasts what was found is so; else all is asked again.
+        self._confirmed = rows if self._lasts else {}
+        self._expected, self._up_to, self._asked = [], 0, self._lasts
+        raise _Changed
+
+    def _note(self, key: tuple[Any, ...], found: Row | None) -> None:
+        if found is None:  # anybody can ask for what is not there
+            self._remembered.pop(key, None)
+        else:
+            self._remembered[key] = found
 
 
 class _Role(Enum):
@@ -286,7 +323,7 @@ class PostgresDatabase(Database):
             f"-c statement_timeout={time_limit_s * 1000:.0f} "
             f"-c idle_in_transaction_session_timeout={time_limit_s * 1000:.0f}"
         )
-        plans = f"{options} {PLANS}"
+        plans = f"{options} {PLANS} {_SNAPSHOT}"
         self._roles = {
             _Role.WRITE: (address, options),
             _Role.READ: (address, plans),

@@ -55,6 +55,7 @@ class Form(NamedTuple):
     text: str
     constants: Values
     lists: tuple[str, ...]
+    names: Sequence[str] = ()  # of its parameters in their order, where they have numbers
 
 
 class Statement:
@@ -88,6 +89,15 @@ class Statement:
 
         return self._form(self.postgres, psycopg.dialect())  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
 
+    @cached_property
+    def for_pipeline(self) -> Form:
+        """The statement as PostgreSQL prepares it: its parameters are numbered."""
+        from sqlalchemy.dialects.postgresql import (  # noqa: PLC0415  as above
+            psycopg,
+        )
+
+        return self._form(self.postgres, psycopg.dialect(paramstyle="numeric_dollar"))  # type: ignore[no-untyped-call]  # as above
+
     def _form(self, clause: ClauseElement, dialect: Dialect) -> Form:
         ready = clause.compile(dialect=dialect, column_keys=self._columns)
         assert isinstance(ready, SQLCompiler)
@@ -95,7 +105,7 @@ class Statement:
         lists = tuple(
             name for name, bound in ready.binds.items() if isinstance(bound.type, (JSON, ARRAY))
         )
-        return Form(str(ready), constants, lists)
+        return Form(str(ready), constants, lists, ready.positiontup or ())
 
 
 compiled = Statement

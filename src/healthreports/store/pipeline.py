@@ -1,0 +1,107 @@
+"""Several prepared statements on a PostgreSQL connection in one round trip.
+
+psycopg's own pipeline does the same for any statement; what is asked a thousand times a second is
+prepared by its text, and its parameters are ints, texts, flags and lists of those. This takes a
+third of the processor's time.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import Any, Final
+
+import psycopg
+from psycopg import generators
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
+
+from healthreports.store.database import Row
+from healthreports.store.statement import Statement, Values
+
+_BINARY: Final = 1
+_FAILED: Final = (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED)
+Question = tuple[Statement | str, Values]
+
+
+class Pipeline:
+    """What is prepared on one connection."""
+
+    def __init__(self, link: psycopg.Connection[Any]) -> None:
+        self._link = link
+        self._names: dict[str, bytes] = {}
+        self._made = 0
+        self._loading = Transformer(link)
+
+    def ask(self, questions: Sequence[Question]) -> list[list[Row]]:
+        """The rows of each question, all from one transaction that was not begun before.
+
+        Raises psycopg.Error for the first that fails.
+        """
+        pgconn = self._link.pgconn
+        pgconn.enter_pipeline_mode()
+        answers: list[int] = []  # how many results come before that of each question
+        new: list[str] = []
+        results = 0
+        for question, values in questions:
+            text, parameters = _bound(question, values)
+            name = self._names.get(text)
+            if name is None:
+                self._made += 1
+                name = self._names[text] = b"hr_%d" % self._made
+                new.append(text)
+                pgconn.send_prepare(name, text.encode())
+                results += 1
+            pgconn.send_query_prepared(name, parameters, result_format=_BINARY)
+            answers.append(results)
+            results += 1
+        pgconn.pipeline_sync()
+        found = self._link.wait(self._fetch(results + 1))
+        pgconn.exit_pipeline_mode()
+        for result in found:
+            if result.status in _FAILED:
+                for text in new:  # not all of them were prepared
+                    del self._names[text]
+                raise error_from_result(result)
+        return [self._rows(found[place]) for place in answers]
+
+    def _fetch(self, number: int) -> Generator[Any, Any, list[PGresult]]:
+        yield from generators.send(self._link.pgconn)
+        found = []
+        for _ in range(number):
+            found += yield from generators.fetch_many(self._link.pgconn)
+        return found
+
+    def _rows(self, result: PGresult) -> list[Row]:
+        if not result.nfields:
+            return []
+        self._loading.set_pgresult(result)
+        return self._loading.load_rows(0, result.ntuples, tuple)
+
+
+def _bound(question: Statement | str, values: Values) -> tuple[str, list[bytes | None]]:
+    if isinstance(question, str):
+        return question, []
+    form = question.for_pipeline
+    return form.text, [_sent(values.get(name, form.constants.get(name))) for name in form.names]
+
+
+def _sent(value: object) -> bytes | None:
+    """A parameter as PostgreSQL reads it."""
+    if value is None or (isinstance(value, str) and "\0" in value):
+        # It knows no text with U+0000: nothing is equal to it, as nothing is to NULL.
+        return None
+    if isinstance(value, bool):
+        return b"t" if value else b"f"
+    if isinstance(value, int):
+        return b"%d" % value
+    if isinstance(value, str):
+        return value.encode()
+    assert isinstance(value, (tuple, list))
+    return b"{%b}" % b",".join(map(_quoted, value))
+
+
+def _quoted(value: object) -> bytes:
+    sent = _sent(value)
+    if sent is None:
+        return b"NULL"
+    return b'"%b"' % sent.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
