@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from effort import effort
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from effort import effort
 from healthreports.contract.bodies import nest
 
 Pairs = list[tuple[str, str]]

@@ -7,7 +7,6 @@ from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
-from effort import effort
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -36,6 +35,7 @@ from reference_model import (
 )
 
 from conftest import Account, Server, make_account
+from effort import effort
 from expect import assert_envelope, assert_failure
 from healthreports.store.database import Database
 

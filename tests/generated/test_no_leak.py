@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-from effort import effort
 from hypothesis import given
 from hypothesis import strategies as st
 from sight import (
@@ -36,6 +35,7 @@ from sight import (
 )
 
 from conftest import Server
+from effort import effort
 from expect import assert_failure
 from healthreports.store.database import Database
 
