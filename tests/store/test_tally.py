@@ -10,6 +10,7 @@ from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
 import psycopg
 import pytest
 from hypothesis import given
@@ -209,6 +210,7 @@ attempts = st.builds(
 READ = Progress(
     name="file", bytes_done=1, lines_done=1, reports=1, digest="0" * 64, updated_at=THEN
 )
+NOTHING_READ = msgspec.structs.replace(READ, bytes_done=0)
 
 
 class Defect(Exception):
@@ -247,7 +249,8 @@ def take(tx: Transaction, place: Place, step: Step) -> None:
             )
             for number, (report, created_at, updated_at) in enumerate(sent["lines"])
         ]
-        assert importing.store(tx, place.user, lines, READ, now) == []
+        before = importing.progress(tx, place.user, READ.name) or NOTHING_READ
+        assert importing.store(tx, place.user, lines, before, READ, now) == []
     elif step.does == "refer to a workspace":
         refer(tx, actor, SubjectType.WORKSPACE, workspace, sent, now)
     else:
