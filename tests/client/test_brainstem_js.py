@@ -18,6 +18,9 @@ from healthreports.app import now
 from healthreports.service import people
 from healthreports.store.database import Database
 
+# What is tried here is over before the store matters, or shown on both by the other tests.
+pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+
 FOLDER = Path(__file__).parent
 MISSING = [command for command in ("node", "npm") if shutil.which(command) is None]
 WHY = f"no {' and no '.join(MISSING)} on this machine: brainstem-js was not run against the server"

@@ -7,6 +7,9 @@ from expect import assert_envelope, assert_failure
 from healthreports.app import now
 from healthreports.service import people
 
+# The same before the store is asked, whichever it is.
+pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+
 
 @pytest.mark.parametrize("form", [False, True], ids=["json", "form"])
 def test_an_include_beside_the_root_key_counts(account: Account, form: bool) -> None:

@@ -9,6 +9,9 @@ import pytest
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure
 
+# The same before the store is asked, whichever it is.
+pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+
 
 def open_to(server: Server) -> socket.socket:
     address = urlsplit(server.base)

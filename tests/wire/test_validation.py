@@ -9,6 +9,9 @@ from conftest import Account, Server
 from expect import assert_envelope, assert_failure, only_record
 from healthreports.store.database import Database
 
+# The same before the store is asked, whichever it is.
+pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+
 LEFT_OUT = object()
 REFERENCE = {"service_name": "tracker", "service_model": "Issue", "service_model_ref": "1"}
 
