@@ -12,6 +12,7 @@ import msgspec
 
 from healthreports.core.query import Sort
 from healthreports.core.vocabulary import (
+    REFERENCE_ATTRIBUTES,
     SUBJECT_KINDS,
     AccountPermission,
     Color,
@@ -115,14 +116,6 @@ def _dates(*columns: str) -> tuple[FilterSpec, ...]:
     )
 
 
-_REFERENCE_TEXTS: Final = (
-    "service_name",
-    "service_model",
-    "service_model_ref",
-    "external_status",
-    "external_message",
-    "status",
-)
 _REFERENCE: Final = "one external reference has this {} (exact match)"
 
 STATUS_REPORTS: Final = Resource(
@@ -153,7 +146,7 @@ STATUS_REPORTS: Final = Resource(
         FilterSpec("has_external_references", FilterType.FLAG, "with, or without, any reference"),
         *(
             FilterSpec(f"external_reference_{name}", FilterType.TEXT, _REFERENCE.format(name))
-            for name in _REFERENCE_TEXTS
+            for name in REFERENCE_ATTRIBUTES
         ),
         FilterSpec(
             "external_reference_service_model_refs",
@@ -245,7 +238,7 @@ EXTERNAL_REFERENCES: Final = Resource(
             required=True,
         ),
         *_dates("created", "last_synced"),
-        *(FilterSpec(name, FilterType.TEXT, "exact match") for name in _REFERENCE_TEXTS),
+        *(FilterSpec(name, FilterType.TEXT, "exact match") for name in REFERENCE_ATTRIBUTES),
     ),
     sorts=("id", "created_at", "last_synced_at"),
     default_sort=Sort("last_synced_at", descending=True),

@@ -51,6 +51,16 @@ class SubjectType(StrEnum):
     WORKSPACE = "Workspace"
 
 
+# The attributes of an external reference that lists are filtered by (4.6, 7).
+REFERENCE_ATTRIBUTES: Final = (
+    "service_name",
+    "service_model",
+    "service_model_ref",
+    "external_status",
+    "external_message",
+    "status",
+)
+
 SUBJECT_KINDS: Final = {
     SubjectType.STATUS_REPORT: Kind.STATUS_REPORTS,
     SubjectType.WORKSPACE: Kind.WORKSPACES,

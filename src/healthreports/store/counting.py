@@ -15,9 +15,8 @@ from typing import Any, Final
 
 from sqlalchemy import Integer, and_, bindparam, func, literal, literal_column, select
 
-from healthreports.core.query import Query
 from healthreports.store import tally
-from healthreports.store.database import Transaction, Version
+from healthreports.store.database import Transaction, Version, is_small
 from healthreports.store.listing import (
     REFS,
     TIME_FILTERS,
@@ -42,8 +41,6 @@ from healthreports.store.schema import (
 from healthreports.store.select import in_account
 from healthreports.store.statement import Statement, Values, among, compiled
 
-# A count asked for with more than this is not worth the memory of its question.
-_SMALL: Final = 500
 # One report in so many is of a time that is rather looked for than who sees the reports.
 _SCARCE: Final = 8
 _c: Final = report_counts.c
@@ -80,28 +77,7 @@ _OF_TERM: Final = compiled(
 def in_account_at_all(tx: Transaction, asked: Asked, version: Version) -> int:
     """How many reports the account has."""
     key = ("total", asked.reach.account_id, version)
-    return remembered(tx, key, partial(_one, tx, _OF_ACCOUNT, asked.values))
-
-
-def matching(tx: Transaction, query: Query, asked: Asked, version: Version) -> int:
-    """How many reports match `query`. `version` is that of the account in this snapshot."""
-    key = ("count", query.kind, query.filters, asked.reach, version)
-    return remembered(tx, key, partial(_counted, tx, asked, version))
-
-
-def remembered(tx: Transaction, key: tuple[object, ...], find: Callable[[], int]) -> int:
-    """What `find` counts, or counted before for the same `key`, which has the version in it."""
-    found: int | None = tx.counts.get(key)
-    if found is None:
-        found = find()
-        if is_small(key):
-            tx.counts[key] = found
-    return found
-
-
-def is_small(key: object) -> bool:
-    """Whether what is found by `key` is worth the memory of it."""
-    return len(str(key)) <= _SMALL
+    return tx.remembered(key, partial(_one, tx, _OF_ACCOUNT, asked.values))
 
 
 def _one(tx: Transaction, statement: Statement, values: Values) -> int:
@@ -227,13 +203,13 @@ def _earlier_statement(column: str) -> Statement:
     return compiled(select(*(part.scalar_subquery() for part in parts)))
 
 
-def found(tx: Transaction, query: Query, asked: Asked, version: Version) -> Found:
-    """How many reports match `query`, and what helps to find them.
+def found(tx: Transaction, asked: Asked, version: Version) -> Found:
+    """How many reports match, and what helps to find them.
 
     `version` is that of the account in this snapshot.
     """
     return Found(
-        matching(tx, query, asked, version),
+        _counted(tx, asked, version),
         in_account_at_all(tx, asked, version),
         is_by_time(tx, asked, version),
     )
@@ -245,8 +221,8 @@ def is_by_time(tx: Transaction, asked: Asked, version: Version) -> bool:
     if not columns or not asked.narrowed:
         return bool(columns)
     key = ("time", *(asked.values[name] for name in asked.times), asked.reach.account_id, version)
-    of_time = remembered(
-        tx, key, lambda: min(_in_time(tx, asked, column, version) for column in columns)
+    of_time = tx.remembered(
+        key, lambda: min(_in_time(tx, asked, column, version) for column in columns)
     )
     return of_time * _SCARCE < in_account_at_all(tx, asked, version)
 

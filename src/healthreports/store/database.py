@@ -19,6 +19,8 @@ Row = tuple[Any, ...]
 
 # Counts, and look-ups, that are remembered before all are forgotten: a few hundred kB.
 REMEMBERED: Final = 4096
+# What is asked for with more than this is not worth the memory of its question.
+_SMALL: Final = 500
 
 
 class Version(NamedTuple):
@@ -31,12 +33,26 @@ class Version(NamedTuple):
     reshaped: int
 
 
+def is_small(key: object) -> bool:
+    """Whether what is found by `key` is worth the memory of it."""
+    return len(str(key)) <= _SMALL
+
+
 class Transaction(ABC):
     """What the functions of the store run their statements in."""
 
     def __init__(self, counts: dict[object, Any]) -> None:
         # What was counted, by what was asked and the version of the account.
         self.counts = counts
+
+    def remembered(self, key: tuple[object, ...], find: Callable[[], T]) -> T:
+        """What `find` finds, or found before for the same `key`, which has the version in it."""
+        found: T | None = self.counts.get(key)
+        if found is None:
+            found = find()
+            if is_small(key):
+                self.counts[key] = found
+        return found
 
     @abstractmethod
     def rows(self, statement: Statement, values: Values) -> list[Row]:

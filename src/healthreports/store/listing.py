@@ -41,7 +41,7 @@ from sqlalchemy import (
 
 from healthreports.core.access import Reach
 from healthreports.core.query import Filter, Query, Sort
-from healthreports.core.vocabulary import Kind
+from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, Kind
 from healthreports.store import tally
 from healthreports.store.database import Row, Transaction, Version
 from healthreports.store.schema import (
@@ -124,11 +124,10 @@ def ask(tx: Transaction, query: Query, reach: Reach, version: Version) -> Asked:
     workspaces = named
     if reach.user_id is not None:
         key = ("reach", reach, version.reshaped, named)
-        workspaces = tx.counts.get(key)
-        if workspaces is None:
-            statement = _REACH_OF_NAMED if named is not None else _REACH
-            workspaces = tuple([row[0] for row in tx.rows(statement, values)])
-            tx.counts[key] = workspaces
+        statement = _REACH_OF_NAMED if named is not None else _REACH
+        workspaces = tx.remembered(
+            key, lambda: tuple([row[0] for row in tx.rows(statement, values)])
+        )
     narrowed = workspaces is not None and len(workspaces) > FEW
     any_of: tuple[str, ...] | None = values.get(REFS)
     return Asked(
@@ -152,7 +151,7 @@ def _name(one: Filter) -> str:
 def _terms(values: Mapping[str, Any]) -> list[int]:
     found = [
         tally.term(name, values[_PREFIX + name])
-        for name in tally.ATTRIBUTES
+        for name in REFERENCE_ATTRIBUTES
         if _PREFIX + name in values
     ]
     if values.get(_HAS) is True and not found:

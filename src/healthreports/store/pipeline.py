@@ -78,6 +78,11 @@ class Pipeline:
         return self._loading.load_rows(0, result.ntuples, tuple)
 
 
+def is_storable(value: object) -> bool:
+    """PostgreSQL knows no text with U+0000: nothing is equal to it, as nothing is to NULL."""
+    return not isinstance(value, str) or "\0" not in value
+
+
 def _bound(question: Statement | str, values: Values) -> tuple[str, list[bytes | None]]:
     if isinstance(question, str):
         return question, []
@@ -87,8 +92,7 @@ def _bound(question: Statement | str, values: Values) -> tuple[str, list[bytes |
 
 def _sent(value: object) -> bytes | None:
     """A parameter as PostgreSQL reads it."""
-    if value is None or (isinstance(value, str) and "\0" in value):
-        # It knows no text with U+0000: nothing is equal to it, as nothing is to NULL.
+    if value is None or not is_storable(value):
         return None
     if isinstance(value, bool):
         return b"t" if value else b"f"

@@ -28,7 +28,7 @@ from psycopg.types.string import StrDumper
 
 from healthreports.core.errors import StorageBusy, StorageUnavailable
 from healthreports.store.database import REMEMBERED, Database, Row, Transaction, Waiting
-from healthreports.store.pipeline import Pipeline, Question
+from healthreports.store.pipeline import Pipeline, Question, is_storable
 from healthreports.store.statement import Statement, Values
 from healthreports.store.writer import Lock, Writer
 
@@ -131,15 +131,10 @@ def _bound(statement: Statement, values: Values) -> tuple[str, dict[str, Any]]:
     bound = {**form.constants, **values}
     for name, value in bound.items():
         if isinstance(value, tuple):
-            bound[name] = [one for one in value if _is_text_here(one)]
-        elif not _is_text_here(value):
+            bound[name] = [one for one in value if is_storable(one)]
+        elif not is_storable(value):
             bound[name] = None
     return form.text, bound
-
-
-def _is_text_here(value: object) -> bool:
-    """PostgreSQL knows no text with U+0000: nothing is equal to it, as nothing is to NULL."""
-    return not isinstance(value, str) or "\0" not in value
 
 
 class PostgresTransaction(Transaction):

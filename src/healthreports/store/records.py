@@ -61,13 +61,12 @@ def _reports(
     tx: Transaction, query: Query, reach: Reach, version: Version
 ) -> tuple[int, list[Row]]:
     key = ("list", query.filters, reach, version)
-    known: tuple[listing.Asked, listing.Found] | None = tx.counts.get(key)
-    if known is None:
+
+    def find() -> tuple[listing.Asked, listing.Found]:
         asked = listing.ask(tx, query, reach, version)
-        known = asked, counting.found(tx, query, asked, version)
-        if counting.is_small(key):
-            tx.counts[key] = known
-    asked, found = known
+        return asked, counting.found(tx, asked, version)
+
+    asked, found = tx.remembered(key, find)
     return found.matching, listing.rows(tx, query, asked, found)
 
 
@@ -80,7 +79,7 @@ def _records(
         [[found]] = tx.rows(count_statement(query.kind, names, narrowed=narrowed), values)
         return int(found)
 
-    count = counting.remembered(tx, ("count", query.kind, query.filters, reach, version), find)
+    count = tx.remembered(("count", query.kind, query.filters, reach, version), find)
     if count <= query.window.offset:
         return count, []
     values["limit"], values["offset"] = query.window.limit, query.window.offset

@@ -61,11 +61,16 @@ def _key() -> Column[int]:
     return Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
 
 
+def _account_key() -> Column[int]:
+    """The account, as the first part of a key."""
+    return Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True)
+
+
 def _key_in_account(table: str) -> tuple[Column[int], Column[int]]:
     """The two columns of a key; `Transaction.new_ids` gives the second, from a sequence."""
     Sequence(f"{table}_ids", metadata=metadata)
     return (
-        Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
+        _account_key(),
         Column("id", BigInteger, primary_key=True, autoincrement=False),
     )
 
@@ -114,7 +119,7 @@ accounts: Final = Table(
 account_versions: Final = Table(
     "account_versions",
     metadata,
-    Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
+    _account_key(),
     Column("version", BigInteger, nullable=False),
     Column("reshaped", BigInteger, nullable=False),
 )
@@ -280,7 +285,7 @@ external_references: Final = Table(
 report_counts: Final = Table(
     "report_counts",
     metadata,
-    Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
+    _account_key(),
     Column("dimension", Integer, primary_key=True, autoincrement=False),
     Column("bucket", BigInteger, primary_key=True, autoincrement=False),
     Column("reports", BigInteger, nullable=False),
@@ -292,7 +297,7 @@ report_counts: Final = Table(
 report_blocks: Final = Table(
     "report_blocks",
     metadata,
-    Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
+    _account_key(),
     Column("level", Integer, primary_key=True, autoincrement=False),
     Column("block", BigInteger, primary_key=True, autoincrement=False),
     Column("reports", BigInteger, nullable=False),
@@ -308,7 +313,7 @@ report_blocks: Final = Table(
 report_terms: Final = Table(
     "report_terms",
     metadata,
-    Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
+    _account_key(),
     Column("term", BigInteger, primary_key=True, autoincrement=False),
     Column("report_id", BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=_BY_KEY,
@@ -318,7 +323,7 @@ report_terms: Final = Table(
 imports: Final = Table(
     "imports",
     metadata,
-    Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True),
+    _account_key(),
     Column("name", Text, primary_key=True),
     Column("bytes_done", BigInteger, nullable=False),
     Column("lines_done", BigInteger, nullable=False),

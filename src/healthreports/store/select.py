@@ -39,6 +39,7 @@ from healthreports.core.model import (
 )
 from healthreports.core.query import Sort
 from healthreports.core.vocabulary import (
+    REFERENCE_ATTRIBUTES,
     AccountPermission,
     Category,
     Color,
@@ -234,14 +235,6 @@ _SYNC_STATUSES: Final = {status.value: status for status in SyncStatus}
 _SUBJECT_TYPES: Final = {subject_type.value: subject_type for subject_type in SubjectType}
 PERMISSIONS: Final = {permission.value: permission for permission in AccountPermission}
 _FLAGS: Final = {None: None, 0: False, 1: True}
-_REFERENCE_TEXTS: Final = (
-    "service_name",
-    "service_model",
-    "service_model_ref",
-    "external_status",
-    "external_message",
-    "status",
-)
 
 _REPORT_COLUMNS: Final = (
     *(
@@ -414,7 +407,7 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
             ),
         },
         on_reference={
-            **_equal(external_references, "external_reference_", *_REFERENCE_TEXTS),
+            **_equal(external_references, "external_reference_", *REFERENCE_ATTRIBUTES),
             "external_reference_service_model_refs": among(
                 external_references.c.service_model_ref, "external_reference_service_model_refs"
             ),
@@ -489,7 +482,7 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
             name: external_references.c[name] for name in ("id", "created_at", "last_synced_at")
         },
         filters={
-            **_equal(external_references, "", "subject_type", *_REFERENCE_TEXTS),
+            **_equal(external_references, "", "subject_type", *REFERENCE_ATTRIBUTES),
             **_strictly(external_references.c.created_at, "created"),
             **_strictly(external_references.c.last_synced_at, "last_synced"),
         },

@@ -36,7 +36,7 @@ from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 
 from healthreports.core.model import ExternalReference, StatusReport
-from healthreports.core.vocabulary import SubjectType
+from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, SubjectType
 from healthreports.store.database import Row, Transaction
 from healthreports.store.schema import (
     external_references,
@@ -81,15 +81,6 @@ _AT_A_TIME: Final = 32
 _Named = dict[str, int]
 # The reports of a block, and from when to when they were created and changed.
 _Block = tuple[int, int, int, int, int]
-# The attributes of an external reference that a list of reports can be filtered by (4.6).
-ATTRIBUTES: Final = (
-    "service_name",
-    "service_model",
-    "service_model_ref",
-    "external_status",
-    "external_message",
-    "status",
-)
 # Rows that a statement of `rebuild` brings into memory at once.
 _AT_ONCE: Final = 10_000
 
@@ -109,7 +100,7 @@ def terms_of(references: Iterable[ExternalReference]) -> frozenset[int]:
     return frozenset(
         one
         for reference in references
-        for one in _terms([getattr(reference, name) for name in ATTRIBUTES])
+        for one in _terms([getattr(reference, name) for name in REFERENCE_ATTRIBUTES])
     )
 
 
@@ -313,7 +304,9 @@ _FILL_TERM_COUNTS: Final = compiled(
 _x: Final = external_references.c
 # Some references in the order of their reports, from behind the last one.
 _SOME_REFERENCES: Final = compiled(
-    select(_x.account_id, _x.subject_id, _x.service_name, *(_x[name] for name in ATTRIBUTES))
+    select(
+        _x.account_id, _x.subject_id, _x.service_name, *(_x[name] for name in REFERENCE_ATTRIBUTES)
+    )
     .where(
         _x.subject_type == SubjectType.STATUS_REPORT,
         tuple_(_x.account_id, _x.subject_id, _x.service_name)
@@ -419,9 +412,9 @@ def _true_terms(tx: Transaction) -> Iterator[set[tuple[int, int, int]]]:
 
 
 def _terms(values: Sequence[str | None]) -> Iterator[int]:
-    """The terms of a reference whose ATTRIBUTES have these values."""
+    """The terms of a reference whose REFERENCE_ATTRIBUTES have these values."""
     yield REFERENCED
-    for name, value in zip(ATTRIBUTES, values, strict=True):
+    for name, value in zip(REFERENCE_ATTRIBUTES, values, strict=True):
         if value is not None:
             yield term(name, value)
 
