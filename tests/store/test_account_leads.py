@@ -40,9 +40,10 @@ from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ClauseE
 from sqlalchemy.sql.selectable import CTE, Lateral, Subquery
 
 import healthreports.store
+from healthreports.core.portfolio import Order
 from healthreports.core.query import Sort
-from healthreports.core.vocabulary import Kind
-from healthreports.store import counting, listing, people, tally
+from healthreports.core.vocabulary import Category, Kind
+from healthreports.store import counting, listing, people, portfolio, tally
 from healthreports.store import select as selection
 from healthreports.store.schema import metadata, participations, status_reports, workspaces
 from healthreports.store.select import SELECTIONS, Beside, Rows
@@ -94,6 +95,7 @@ def test_the_tables_that_grow_are_those_that_hold_reports_and_what_belongs_to_th
         "report_blocks",
         "report_terms",
         "imports",
+        "current_reports",
     }
 
 
@@ -310,6 +312,17 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "limited": EITHER,
     "bounded": EITHER,
     "by_time": EITHER,
+    "order": tuple(Order),
+    "reverse": EITHER,
+    "shape": tuple(
+        portfolio.Shape(conditions, Category.BUDGET, in_past, narrowed)
+        for conditions in (
+            (),
+            ("status", "reported", "category", "stale", "worse", "better", "new", "text"),
+        )
+        for in_past in EITHER
+        for narrowed in EITHER
+    ),
 }
 # Where they depend on each other.
 TOGETHER: dict[str, list[dict[str, Any]]] = {

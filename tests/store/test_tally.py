@@ -29,6 +29,7 @@ from healthreports.store import tally
 from healthreports.store.database import Database, Transaction
 from healthreports.store.imports import Progress
 from healthreports.store.schema import (
+    current_reports,
     external_references,
     report_blocks,
     report_counts,
@@ -41,7 +42,7 @@ from healthreports.store.upgrade import is_server, upgrade
 
 THEN = Instant(1_700_000_000_000_000)
 TRUTH = (status_reports, external_references)
-COUNTED = (report_counts, report_blocks, report_terms)
+COUNTED = (report_counts, report_blocks, report_terms, current_reports)
 
 
 class Place(NamedTuple):
@@ -287,8 +288,12 @@ def everything(tx: Transaction, account_id: int) -> list[list[tuple[Any, ...]]]:
 
 def counted(tx: Transaction) -> tuple[set[tuple[Any, ...]], ...]:
     """All that is counted, without what is none and how far the times of a block reach."""
-    counts, blocks, terms = (tx.rows(compiled(select(table)), {}) for table in COUNTED)
-    return {row for row in counts if row[3]}, {row[:4] for row in blocks if row[3]}, set(terms)
+    counts, blocks, *others = (tx.rows(compiled(select(table)), {}) for table in COUNTED)
+    return (
+        {row for row in counts if row[3]},
+        {row[:4] for row in blocks if row[3]},
+        *map(set, others),
+    )
 
 
 def begin_anew(database: Database, address: str, last_id: int = 0) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
@@ -49,7 +49,6 @@ def docs_routes() -> list[BaseRoute]:
     """The document, the page that shows it, and what the page loads."""
     document = document_bytes()
     makers: dict[str, Callable[[], ASGIApp]] = {
-        "/": lambda: RedirectResponse("/docs"),
         DOCUMENT_PATH: lambda: Answer(document),
         "/docs": lambda: HTMLResponse(_PAGE, headers=_POLICY),
         "/docs/start.js": lambda: Response(_START, media_type="text/javascript"),

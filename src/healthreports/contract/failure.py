@@ -18,6 +18,7 @@ from healthreports.core.errors import (
     MalformedHttp,
     MethodNotAllowed,
     NotFound,
+    Overtaken,
     PathUnknown,
     Problem,
     RootMissing,
@@ -52,6 +53,11 @@ def failure_of(error: Exception) -> Failure:
         return _failure(HTTPStatus.UNAUTHORIZED, oauth, headers={"www-authenticate": "Bearer"})
     status, message, headers = _SYSTEM.get(type(error), _UNEXPECTED)
     return _failure(status, _system(message(error)), headers=headers(error))
+
+
+def sentence_of(problem: Problem) -> str:
+    """What is wrong, for a person."""
+    return _validation(problem)["message"]
 
 
 def _failure(
@@ -180,6 +186,11 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     ),
     Forbidden: (HTTPStatus.FORBIDDEN, lambda e: f"Not allowed: {e.needs}", _no_headers),
     NotFound: (HTTPStatus.NOT_FOUND, lambda e: f"No such {_NAMES[e.kind]}", _no_headers),
+    Overtaken: (
+        HTTPStatus.CONFLICT,
+        lambda _: "Somebody else wrote a report meanwhile. Nothing was saved; look at both",
+        _no_headers,
+    ),
     PathUnknown: (HTTPStatus.NOT_FOUND, lambda _: "No such path", _no_headers),
     MethodNotAllowed: (
         HTTPStatus.METHOD_NOT_ALLOWED,

@@ -15,6 +15,7 @@
     ├── SignInRefused               no such user, or not its password
     ├── Forbidden                   visible, but this actor may not do that
     ├── NotFound                    not there, or not visible: the caller cannot tell
+    ├── Overtaken                   somebody else wrote what this was to take the place of
     ├── TooManyRequests             more than the limit in its time
     ├── Invalid                     a body with faults, all of them
     └── StorageUnavailable          the database does not answer
@@ -28,6 +29,7 @@ from enum import StrEnum
 
 import msgspec
 
+from healthreports.core.model import StatusReport
 from healthreports.core.vocabulary import Kind
 
 
@@ -190,6 +192,14 @@ class NotFound(HealthReportsError):
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
         self.kind = kind
+
+
+class Overtaken(HealthReportsError):
+    """Somebody else wrote since this was begun. `report` is what they wrote."""
+
+    def __init__(self, report: StatusReport) -> None:
+        super().__init__(report.id)
+        self.report = report
 
 
 class Invalid(HealthReportsError):

@@ -54,7 +54,16 @@ def after(
 
 def existing(tx: Transaction, kind: Kind, account_id: int, ids: set[int]) -> set[int]:
     """Those of `ids` that a record of the account has."""
-    return set(_by_ids(tx, kind, ids, Reach(account_id, None)))
+    return set(by_ids(tx, kind, ids, Reach(account_id, None)))
+
+
+def by_ids(tx: Transaction, kind: Kind, ids: set[int], reach: Reach) -> dict[int, Record]:
+    """The records with `ids` in the account of `reach`, whoever sees them, by id."""
+    if not ids:
+        return {}
+    values = {"ids": tuple(sorted(ids)), "reach_account": reach.account_id}
+    rows = tx.rows(by_ids_statement(kind), values)
+    return {record.id: record for record in map(SELECTIONS[kind].read, rows)}
 
 
 def _reports(
@@ -112,7 +121,7 @@ def _related(
     match association:
         case Direct(target, column):
             ids = {getattr(record, column) for record in records} - {None}
-            return Related({}, {target: _by_ids(tx, target, ids, reach)})
+            return Related({}, {target: by_ids(tx, target, ids, reach)})
         case Beside(target):
             values = {
                 "owners": tuple(record.id for record in records),
@@ -145,12 +154,4 @@ def _subjects(tx: Transaction, records: tuple[Record, ...], reach: Reach) -> Rel
         kind = SUBJECT_KINDS[record.subject_type]
         links[record.id] = [(kind, record.subject_id)]
         ids.setdefault(kind, set()).add(record.subject_id)
-    return Related(links, {kind: _by_ids(tx, kind, wanted, reach) for kind, wanted in ids.items()})
-
-
-def _by_ids(tx: Transaction, kind: Kind, ids: set[int], reach: Reach) -> dict[int, Record]:
-    if not ids:
-        return {}
-    values = {"ids": tuple(sorted(ids)), "reach_account": reach.account_id}
-    rows = tx.rows(by_ids_statement(kind), values)
-    return {record.id: record for record in map(SELECTIONS[kind].read, rows)}
+    return Related(links, {kind: by_ids(tx, kind, wanted, reach) for kind, wanted in ids.items()})

@@ -1,13 +1,13 @@
 """Writes of status reports: one row each, details included, and what is counted of them."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import bindparam, delete
+from sqlalchemy import BigInteger, bindparam, delete, literal_column, select, tuple_
 
 from healthreports.core.model import StatusReport
-from healthreports.core.vocabulary import Category, SubjectType
+from healthreports.core.vocabulary import Category, Kind, SubjectType
 from healthreports.store import references, tally
 from healthreports.store.database import Transaction
 from healthreports.store.schema import (
@@ -16,7 +16,16 @@ from healthreports.store.schema import (
     external_references,
     status_reports,
 )
-from healthreports.store.statement import compiled, deletion, insertion, one_row, replacement
+from healthreports.store.select import SELECTIONS
+from healthreports.store.statement import (
+    Statement,
+    Values,
+    compiled,
+    deletion,
+    insertion,
+    one_row,
+    replacement,
+)
 
 _DETAIL_COLUMNS: Final = {
     category: (color_column(category), description_column(category)) for category in Category
@@ -33,6 +42,58 @@ _DELETE_REFERENCES: Final = compiled(
         external_references.c.subject_id == bindparam("row_id"),
     )
 )
+
+
+_READ: Final = SELECTIONS[Kind.STATUS_REPORTS].read
+_OF_WORKSPACE: Final = (
+    select(*SELECTIONS[Kind.STATUS_REPORTS].columns)
+    .where(
+        status_reports.c.account_id == bindparam("of_account", type_=BigInteger),
+        status_reports.c.workspace_id == bindparam("of_workspace", type_=BigInteger),
+    )
+    .limit(literal_column("1"))
+)
+_TIME: Final = tuple_(status_reports.c.created_at, status_reports.c.id)
+_THAT_TIME: Final = tuple_(
+    bindparam("created", type_=BigInteger), bindparam("row_id", type_=BigInteger)
+)
+_LATEST_FIRST: Final = (status_reports.c.created_at.desc(), status_reports.c.id.desc())
+_NEWEST: Final = compiled(_OF_WORKSPACE.order_by(*_LATEST_FIRST))
+_BEFORE: Final = compiled(_OF_WORKSPACE.where(_TIME < _THAT_TIME).order_by(*_LATEST_FIRST))
+_AFTER: Final = compiled(
+    _OF_WORKSPACE.where(_TIME > _THAT_TIME).order_by(
+        status_reports.c.created_at, status_reports.c.id
+    )
+)
+
+
+def newest(tx: Transaction, account_id: int, workspace_id: int) -> StatusReport | None:
+    """The current report of a workspace, if it has one."""
+    return _one(tx, _NEWEST, {"of_account": account_id, "of_workspace": workspace_id})
+
+
+def before(tx: Transaction, report: StatusReport) -> StatusReport | None:
+    """The report that was current in the workspace when `report` came."""
+    return _one(tx, _BEFORE, _beside(report))
+
+
+def after(tx: Transaction, report: StatusReport) -> StatusReport | None:
+    """The report that took the place of `report`."""
+    return _one(tx, _AFTER, _beside(report))
+
+
+def _beside(report: StatusReport) -> dict[str, int]:
+    return {
+        "of_account": report.account_id,
+        "of_workspace": report.workspace_id,
+        "created": report.created_at,
+        "row_id": report.id,
+    }
+
+
+def _one(tx: Transaction, statement: Statement, values: Values) -> StatusReport | None:
+    row = tx.row(statement, values)
+    return None if row is None else cast("StatusReport", _READ(row))
 
 
 def insert(tx: Transaction, account_id: int, new: Sequence[StatusReport]) -> list[StatusReport]:

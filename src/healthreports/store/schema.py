@@ -37,7 +37,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0005"
+SCHEMA_REVISION: Final = "0006"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -319,6 +319,21 @@ report_terms: Final = Table(
     sqlite_with_rowid=_BY_KEY,
 )
 
+# The current report of each workspace that has one, and the color of the one before: what a
+# portfolio is sorted and filtered by. Kept by `store/current` as reports change.
+current_reports: Final = Table(
+    "current_reports",
+    metadata,
+    _account_key(),
+    Column("workspace_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("report_id", BigInteger, nullable=False),
+    _instant("created_at"),
+    Column("color", Text, nullable=False),
+    Column("previous_color", Text),  # null when it is the only one
+    *(Column(color_column(category), Text) for category in Category),  # null: not reported
+    sqlite_with_rowid=_BY_KEY,
+)
+
 # How far a file was imported: in the transaction of what was imported of it.
 imports: Final = Table(
     "imports",
@@ -448,6 +463,43 @@ sessions: Final = Table(
     _instant("expires_at"),
     UniqueConstraint("secret_hash"),
     Index("ix_sessions_user", "user_id"),  # what ends with a password
+)
+
+# The first password of who was invited, or another one of who forgot it.
+invitations: Final = Table(
+    "invitations",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("user_id", "users"),
+    Column("secret_hash", Text, nullable=False),
+    _instant("created_at"),
+    _instant("expires_at"),
+    UniqueConstraint("secret_hash"),
+    UniqueConstraint("user_id"),  # the last one counts
+)
+
+# Links by which who has no account reads one report, or the current one of a workspace. Like all
+# that is found by a secret they cannot refer to what is kept by account.
+share_links: Final = Table(
+    "share_links",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("creator_id", "users"),
+    Column("workspace_id", BigInteger, nullable=False),
+    Column("report_id", BigInteger),  # null: the one that is current when it is opened
+    Column("secret_hash", Text, nullable=False),
+    Column("hidden", Text, nullable=False),  # the categories left out, separated by a space
+    _instant("created_at"),
+    _instant("expires_at"),
+    _instant("revoked_at", nullable=True),  # null: not revoked
+    # Null until it is opened.
+    _instant("first_opened_at", nullable=True),
+    _instant("last_opened_at", nullable=True),
+    UniqueConstraint("secret_hash"),
+    Index("ix_share_links_workspace", "account_id", "workspace_id", "id"),  # the list of them
+    sqlite_autoincrement=_NO_REUSE,
 )
 
 # What the server signs with; every process of one database uses the same.

@@ -4,6 +4,8 @@
 - `report_blocks`: reports by stretch of ids, with the times between which they lie;
 - `report_terms`: the reports with each term, in the order of their ids.
 
+The current report of each workspace, which `store/current` keeps, is noted with them.
+
 A stretch is all that has the same number once the low bits are shifted out. Two widths of each, so
 that a sum over millions is a sum over some hundred. What a report's change costs: one statement for
 the counts and one for the blocks, a handful of rows each.
@@ -37,6 +39,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from healthreports.core.model import ExternalReference, StatusReport
 from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, SubjectType
+from healthreports.store import current
 from healthreports.store.database import Row, Transaction
 from healthreports.store.schema import (
     external_references,
@@ -196,6 +199,8 @@ def note(
             for number, block in sorted(some.items())
         ],
     )
+    touched = {report.workspace_id for report in (*gone, *come)}
+    current.note(tx, account_id, touched, gone=len(gone) > len(come))
 
 
 def _add(blocks: dict[int, _Block], number: int, more: _Block) -> None:
@@ -331,6 +336,12 @@ _SOME_TERMS: Final = compiled(
 
 
 def rebuild(tx: Transaction) -> None:
+    """Make all that is kept anew. While it does, nobody may write."""
+    recount(tx)
+    current.rebuild(tx)
+
+
+def recount(tx: Transaction) -> None:
     """Count everything anew. While it does, nobody may write."""
     for statement in (*_EMPTY, *_FILL):
         tx.rows(statement, {})
@@ -347,7 +358,12 @@ def rebuild(tx: Transaction) -> None:
 
 def differences(tx: Transaction) -> list[str]:
     """Where what is counted is not what is there: a line for each, none if all is well."""
-    return [*_wrong_counts(tx), *_wrong_blocks(tx), *_wrong_terms(tx)]
+    return [
+        *_wrong_counts(tx),
+        *_wrong_blocks(tx),
+        *_wrong_terms(tx),
+        *current.differences(tx),
+    ]
 
 
 def _wrong_counts(tx: Transaction) -> Iterator[str]:

@@ -19,7 +19,7 @@ from healthreports.web.oidc import CALLBACK, Provider
 from healthreports.web.show import SIGN_IN, address_of, lead_to, page
 
 _NEXT: Final = "next"
-_HOME: Final = "/account"
+_HOME: Final = "/"
 _MAX_NEXT: Final = 1_500
 
 

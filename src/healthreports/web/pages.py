@@ -1,6 +1,7 @@
 """Every page and its address."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -14,7 +15,10 @@ from healthreports.web.account import ACCOUNT, APPLICATIONS, AccountPages
 from healthreports.web.consent import ConsentPage
 from healthreports.web.entrance import Entrance
 from healthreports.web.oidc import CALLBACK, Provider
+from healthreports.web.portfolio import HOME, PortfolioPage
+from healthreports.web.records import REPORTS, WORKSPACES, RecordPages
 from healthreports.web.show import FOLDER, SIGN_IN, Handler, shown
+from healthreports.web.writing import WritingPages
 
 
 def page_routes(  # noqa: PLR0917  all that a page can need
@@ -29,7 +33,20 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     entrance = Entrance(gateway, sign_in, limits, provider, origin)
     consent = ConsentPage(gateway, clock, origin)
     account = AccountPages(gateway, sign_in)
+    records = RecordPages(gateway, clock)
+    writing = WritingPages(gateway)
     pages: list[tuple[str, str, Handler]] = [
+        ("GET", HOME, PortfolioPage(gateway, clock).show),
+        ("GET", f"{WORKSPACES}/{{id}}", records.show_workspace),
+        ("GET", f"{WORKSPACES}/{{id}}/reports/new", writing.begin),
+        ("POST", f"{WORKSPACES}/{{id}}/reports/new", writing.save),
+        ("GET", f"{REPORTS}/{{id}}.md", records.download_markdown),
+        ("GET", f"{REPORTS}/{{id}}.pdf", records.download_pdf),
+        ("GET", f"{REPORTS}/{{id}}/badge.svg", records.show_badge),
+        ("GET", f"{REPORTS}/{{id}}/edit", writing.begin),
+        ("POST", f"{REPORTS}/{{id}}/edit", writing.save),
+        ("POST", f"{REPORTS}/{{id}}/delete", records.delete_report),
+        ("GET", f"{REPORTS}/{{id}}", records.show_report),
         ("GET", SIGN_IN, entrance.ask),
         ("POST", SIGN_IN, entrance.take),
         ("GET", "/sign-in/provider", entrance.ask_provider),
@@ -49,8 +66,19 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     routes: list[BaseRoute] = [
         Route(path, shown(handler), methods=[method]) for method, path, handler in pages
     ]
-    return [*routes, Route("/static/style.css", _style, methods=["GET"])]
+    return [*routes, *(Route(f"/static/{name}", _static(name, kind)) for name, kind in _STATIC)]
 
 
-async def _style(_request: Request) -> Response:
-    return FileResponse(FOLDER / "static" / "style.css", media_type="text/css")
+_STATIC: Final = (
+    ("style.css", "text/css"),
+    ("icon.svg", "image/svg+xml"),
+    ("pages.js", "text/javascript"),
+    ("htmx.min.js", "text/javascript"),
+)
+
+
+def _static(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_request: Request) -> Response:
+        return FileResponse(FOLDER / "static" / name, media_type=media_type)
+
+    return answer

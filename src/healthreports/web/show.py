@@ -15,7 +15,9 @@ from healthreports.contract.failure import failure_of
 from healthreports.contract.moments import as_datetime
 from healthreports.core.access import MAY_MANAGE_PEOPLE
 from healthreports.core.errors import HealthReportsError, StorageUnavailable, Unauthenticated
-from healthreports.core.model import Actor, Instant
+from healthreports.core.model import Actor, Instant, StatusReport
+from healthreports.core.portfolio import State, state_of, trend
+from healthreports.core.vocabulary import DAY_US, Category
 from healthreports.service import people
 from healthreports.web.session import form_proof
 
@@ -26,7 +28,8 @@ SEE_OTHER: Final = 303
 FOLDER: Final = Path(__file__).parent
 
 _POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; base-uri 'none'; "
     "frame-ancestors 'none'; form-action 'self'"
 )
 _HEADERS: Final = {
@@ -44,7 +47,37 @@ def _day(instant: Instant | None) -> str:
     return "" if instant is None else f"{as_datetime(instant):%Y-%m-%d}"
 
 
+def _age(instant: Instant, now: Instant) -> str:
+    """How long ago, in words that fit a column."""
+    days = (now - instant) // DAY_US
+    if days < 1:
+        return "today"
+    if days < _IN_DAYS:
+        return "1 day" if days == 1 else f"{days} days"
+    years = days // 365
+    return f"{days // 30} months" if years < _IN_YEARS else f"{years} years"
+
+
+def _length_class(report: StatusReport) -> str:
+    """How small a report must be set to stand on one sheet of paper."""
+    texts = [report.description, *(detail.description or "" for detail in report.details)]
+    length = sum(len(text) + _LINE_LENGTH * text.count("\n") for text in texts)
+    return next((name for name, least in _LENGTHS if length >= least), "")
+
+
+# What a line break takes, in characters; from how many on, as printed on A4 and Letter.
+_LINE_LENGTH: Final = 60
+_LENGTHS: Final = (("longer", 6_000), ("long", 2_500))
+# From here on months, from there on years say it better.
+_IN_DAYS: Final = 100
+_IN_YEARS: Final = 2
+
 _templates.env.filters["day"] = _day
+_templates.env.filters["age"] = _age
+_templates.env.filters["length_class"] = _length_class
+_templates.env.filters["state"] = state_of
+_templates.env.filters["trend"] = trend
+_templates.env.globals |= {"categories": tuple(Category), "states": tuple(State)}
 
 
 def page(
@@ -67,6 +100,14 @@ def page(
     headers["content-security-policy"] = f"{_POLICY} {forms_lead_to}".rstrip()
     values = {"csrf": form_proof(request), "wrong": said, **values}
     return _templates.TemplateResponse(request, template, values, status, headers)
+
+
+def file_of(content: str | bytes, media_type: str, name: str = "") -> Response:
+    """What is not a page: to be looked at by itself, or kept under `name`."""
+    headers = {**_HEADERS, "content-security-policy": "default-src 'none'"}
+    if name:
+        headers["content-disposition"] = f'attachment; filename="{name}"'
+    return Response(content, headers=headers, media_type=media_type)
 
 
 def lead_to(address: str) -> Response:

@@ -394,7 +394,7 @@ def upgrade() -> None:
     for name in RENEWED:
         _renew(metadata.tables[name])
     connection: Any = op.get_bind().connection.dbapi_connection
-    tally.rebuild(SqliteTransaction(connection, {}))
+    tally.recount(SqliteTransaction(connection, {}))
 
 
 def _renew(table: sa.Table) -> None:

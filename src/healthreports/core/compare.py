@@ -1,0 +1,160 @@
+"""What changed from one report to the next, and what its author may want to look at again.
+
+Nothing here stops a report: the contract says what is right (5.2), this says what is worth a second
+look before others read it.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from healthreports.core.model import StatusReport
+from healthreports.core.portfolio import SEVERITY, State, Trend, state_of, trend
+from healthreports.core.vocabulary import Category, Color
+
+# To compare by words takes the square of their number; longer texts are compared by lines.
+_MOST_WORDS: Final = 1_500
+_WORD: Final = re.compile(r"\s+|[^\s]+")
+_LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
+# What a sentence on what is needed has; English, since a warning that is left out does no harm.
+_NEED: Final = re.compile(
+    r"\b(need|require|ask|request|decide|decision|approv|help|support|must|should|want|wait|"
+    r"escalat|recover|action|plan|propos)",
+    re.IGNORECASE,
+)
+# Short texts ("On track.") may well be the same each time.
+_WORTH_REPEATING: Final = 25
+
+
+class Move(msgspec.Struct, frozen=True):
+    """A state that is another one now: that of the whole, or of one category."""
+
+    category: Category | None
+    before: State
+    after: State
+
+    @property
+    def trend(self) -> Trend | None:
+        """Which way; None where a category is new or not reported any more."""
+        if State.NONE in (self.before, self.after):
+            return None
+        return trend(Color(self.after), Color(self.before))
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """A piece of text that is in both versions (`None`), or only in the `new` or the old one."""
+
+    text: str
+    new: bool | None
+
+
+class Rewording(msgspec.Struct, frozen=True):
+    """How the text of the whole, or of one category, was changed."""
+
+    category: Category | None
+    pieces: tuple[Piece, ...]
+
+
+class Look(StrEnum):
+    """Why a report may be worth a second look."""
+
+    BETTER_THAN_WORST = "better_than_worst"
+    GREEN_TO_RED = "green_to_red"
+    REPEATED = "repeated"
+    NO_NEED_NAMED = "no_need_named"
+    DROPPED = "dropped"
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """A second look, at the whole or at `categories`."""
+
+    look: Look
+    categories: tuple[Category, ...] = ()
+
+
+def moves(before: StatusReport, after: StatusReport) -> tuple[Move, ...]:
+    """Which states changed, the whole first, then the categories in their order."""
+    places = (None, *Category)
+    all_moves = (Move(one, state_of(before, one), state_of(after, one)) for one in places)
+    return tuple(move for move in all_moves if move.before is not move.after)
+
+
+def rewordings(before: StatusReport, after: StatusReport) -> tuple[Rewording, ...]:
+    """Which texts changed and how, of those that both reports have."""
+    found = []
+    for category in (None, *Category):
+        old, new = _text(before, category), _text(after, category)
+        if old and new and old != new:
+            found.append(Rewording(category, difference(old, new)))
+    return tuple(found)
+
+
+def difference(old: str, new: str) -> tuple[Piece, ...]:
+    """The pieces of both texts in their order: what stayed, what went, what came."""
+    unit = _WORD if len(old) + len(new) < 6 * _MOST_WORDS else _LINE
+    before, after = unit.findall(old), unit.findall(new)
+    if max(len(before), len(after)) > _MOST_WORDS:
+        return (Piece(old, new=False), Piece(new, new=True))
+    pieces = []
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, False).get_opcodes():  # noqa: FBT003  its name for "guess"
+        gone, come = "".join(before[i1:i2]), "".join(after[j1:j2])
+        if tag == "equal":
+            pieces.append(Piece(gone, None))
+            continue
+        pieces += [Piece(text, is_new) for text, is_new in ((gone, False), (come, True)) if text]
+    return tuple(pieces)
+
+
+def hints(before: StatusReport | None, after: StatusReport) -> tuple[Hint, ...]:
+    """What in `after` is worth a second look, where `before` was current until then."""
+    found = [*_hints_of(after)]
+    if before is not None:
+        found += _hints_of_change(before, after)
+    return tuple(found)
+
+
+def _hints_of(report: StatusReport) -> Iterator[Hint]:
+    severities = [SEVERITY[detail.color] for detail in report.details]
+    if max(severities, default=0) > SEVERITY[report.color]:
+        worst = tuple(
+            detail.category
+            for detail in report.details
+            if SEVERITY[detail.color] > SEVERITY[report.color]
+        )
+        yield Hint(Look.BETTER_THAN_WORST, worst)
+    silent = tuple(
+        detail.category
+        for detail in report.details
+        if detail.color is Color.RED and not _NEED.search(detail.description or "")
+    )
+    says_at_all = _NEED.search(report.description)
+    if not says_at_all and (silent or report.color is Color.RED):
+        yield Hint(Look.NO_NEED_NAMED, silent)
+
+
+def _hints_of_change(before: StatusReport, after: StatusReport) -> Iterator[Hint]:
+    moved = moves(before, after)
+    fell = [one for one in moved if (one.before, one.after) == (State.GREEN, State.RED)]
+    if fell:
+        yield Hint(Look.GREEN_TO_RED, tuple(one.category for one in fell if one.category))
+    same = [one for one in (None, *Category) if _is_repeated(before, after, one)]
+    if same:
+        yield Hint(Look.REPEATED, tuple(one for one in same if one is not None))
+    dropped = tuple(one.category for one in moved if one.after is State.NONE and one.category)
+    if dropped:
+        yield Hint(Look.DROPPED, dropped)
+
+
+def _is_repeated(before: StatusReport, after: StatusReport, category: Category | None) -> bool:
+    text = _text(after, category)
+    return len(text) >= _WORTH_REPEATING and text == _text(before, category)
+
+
+def _text(report: StatusReport, category: Category | None) -> str:
+    if category is None:
+        return report.description
+    return next((d.description or "" for d in report.details if d.category is category), "")

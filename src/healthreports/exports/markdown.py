@@ -1,0 +1,40 @@
+"""A report as Markdown (CommonMark), to be pasted where people talk."""
+
+import re
+from typing import Final
+
+from healthreports.contract.moments import as_datetime
+from healthreports.core.model import StatusReport, User, Workspace
+from healthreports.core.portfolio import State
+
+# A shape and a word: nobody has to see a color.
+SIGNS: Final = {
+    State.RED: "🛑 Red",
+    State.YELLOW: "⚠️ Yellow",
+    State.GREEN: "✅ Green",
+    State.NONE: "Not reported",
+}
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~&])")
+# What begins a list, a rule or a heading where it stands first in a line.
+_BEGINS: Final = re.compile(r"^(\s*\d*)([-+=.)])", re.MULTILINE)
+_BREAK: Final = re.compile(r"(?<!\n)\n(?!\n)")
+
+
+def of_report(workspace: Workspace, report: StatusReport, author: User) -> str:
+    """The report with its heading and all details; every text of people as they wrote it."""
+    day = f"{as_datetime(report.created_at):%Y-%m-%d}"
+    parts = [
+        f"## {_plain(workspace.title)}: {SIGNS[State(report.color)]}",
+        f"Status report of {day}, by {_plain(author.full_name)}",
+        _plain(report.description),
+    ]
+    for detail in report.details:
+        head = f"**{detail.category}: {SIGNS[State(detail.color)]}**"
+        parts.append(f"{head}\\\n{_plain(detail.description)}" if detail.description else head)
+    return "\n\n".join(parts) + "\n"
+
+
+def _plain(text: str) -> str:
+    """`text` so that Markdown shows it and does not take it for its own."""
+    escaped = _BEGINS.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text))
+    return _BREAK.sub("\\\\\n", escaped)

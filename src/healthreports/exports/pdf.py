@@ -1,0 +1,139 @@
+"""A report as PDF, on one page where its text fits there at a size that can be read.
+
+The library draws; the letters are those of DejaVu Sans, which has what Europe writes in. A letter
+that it does not have is shown as an empty box.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from healthreports.contract.moments import as_datetime
+from healthreports.core.model import StatusReport, User, Workspace
+from healthreports.core.portfolio import State, state_of
+from healthreports.core.vocabulary import Category
+
+if TYPE_CHECKING:
+    from fpdf import FPDF
+
+_FONTS: Final = Path(__file__).parent / "fonts"
+_INK: Final = {
+    State.RED: (179, 38, 30),
+    State.YELLOW: (168, 116, 0),
+    State.GREEN: (28, 122, 67),
+    State.NONE: (90, 90, 90),
+}
+_MARGIN_MM: Final = 15
+# Sizes of the text in points, the largest first; at the last one it may take more pages.
+_SIZES: Final = (10.5, 9.5, 8.5, 7.5, 6.5, 6.0)
+_LINE: Final = 0.48  # of a line in mm, for each point
+_OCTAGON: Final = (
+    (6.3, 1),
+    (13.7, 1),
+    (19, 6.3),
+    (19, 13.7),
+    (13.7, 19),
+    (6.3, 19),
+    (1, 13.7),
+    (1, 6.3),
+)
+_TRIANGLE: Final = ((10, 1.2), (19.4, 18.4), (0.6, 18.4))
+
+
+def of_report(workspace: Workspace, report: StatusReport, author: User, paper: str = "A4") -> bytes:
+    """The report on `paper`, "A4" or "Letter"."""
+    for size in _SIZES:
+        document = _drawn(workspace, report, author, paper, size)
+        if document.page_no() == 1:
+            break
+    return bytes(document.output())
+
+
+def _drawn(
+    workspace: Workspace, report: StatusReport, author: User, paper: str, size: float
+) -> "FPDF":
+    document = _new(paper)
+    document.set_title(f"{workspace.title}: status report")
+    document.set_author(author.full_name)
+    day = f"{as_datetime(report.created_at):%Y-%m-%d}"
+    _text(document, workspace.title, size * 1.7, bold=True)
+    _text(document, f"Status report of {day}, by {author.full_name}", size)
+    document.ln(size * 0.3)
+    _status(document, state_of(report), size * 1.9)
+    _text(document, report.description, size)
+    texts = {detail.category: detail.description for detail in report.details}
+    for category in Category:
+        document.ln(size * 0.25)
+        state = state_of(report, category)
+        _status(document, state, size * 1.15, f"{category}: ")
+        if text := texts.get(category):
+            _text(document, text, size)
+    return document
+
+
+def _new(paper: str) -> "FPDF":
+    from fpdf import FPDF  # noqa: PLC0415  not read until somebody asks for a document
+
+    logging.getLogger("fpdf").setLevel(logging.ERROR)
+    logging.getLogger("fontTools").setLevel(logging.ERROR)
+    document = FPDF(format=paper)
+    document.set_margin(_MARGIN_MM)
+    document.set_auto_page_break(auto=True, margin=_MARGIN_MM)
+    for style, name in (("", "DejaVuSans.ttf"), ("B", "DejaVuSans-Bold.ttf")):
+        document.add_font("DejaVu", style, _FONTS / name)
+    document.set_lang("en")
+    document.add_page()
+    return document
+
+
+def _text(document: "FPDF", text: str, size: float, *, bold: bool = False) -> None:
+    document.set_font("DejaVu", "B" if bold else "", size)
+    document.set_text_color(20)
+    document.multi_cell(0, size * _LINE, _printable(text), align="L", new_x="LMARGIN", new_y="NEXT")
+
+
+def _printable(text: str) -> str:
+    """`text` without what moves no pen: controls would be drawn as boxes."""
+    return "".join(one for one in text.replace("\t", "    ") if one == "\n" or one.isprintable())
+
+
+def _status(document: "FPDF", state: State, size: float, before: str = "") -> None:
+    """A line with the state: its shape, then the word."""
+    height = size * _LINE
+    side = size * 0.36
+    if document.will_page_break(height * 2):
+        document.add_page()
+    left, top = document.get_x(), document.get_y() + (height - side) / 2
+    _shape(document, state, left, top, side / 20)
+    document.set_x(left + side + 2)
+    document.set_font("DejaVu", "B", size)
+    document.set_text_color(20)
+    word = "not reported" if state is State.NONE else state.value.capitalize()
+    document.cell(0, height, f"{before}{word}", new_x="LMARGIN", new_y="NEXT")
+
+
+def _shape(document: "FPDF", state: State, left: float, top: float, scale: float) -> None:
+    def placed(points: tuple[tuple[float, float], ...]) -> Iterator[tuple[float, float]]:
+        return ((left + x * scale, top + y * scale) for x, y in points)
+
+    document.set_fill_color(*_INK[state])
+    document.set_draw_color(*_INK[state])
+    document.set_line_width(0.2)
+    if state is State.RED:
+        document.polygon(list(placed(_OCTAGON)), style="F")
+        marks = [((6.5, 6.5), (13.5, 13.5)), ((13.5, 6.5), (6.5, 13.5))]
+    elif state is State.YELLOW:
+        document.polygon(list(placed(_TRIANGLE)), style="F")
+        marks = [((10, 7.2), (10, 12.4)), ((10, 14.6), (10, 16))]
+    elif state is State.GREEN:
+        document.circle(left + 10 * scale, top + 10 * scale, 9 * scale, style="F")
+        marks = [((5.5, 10.5), (8.5, 13.5)), ((8.5, 13.5), (14.5, 6.5))]
+    else:
+        document.circle(left + 10 * scale, top + 10 * scale, 8 * scale, style="D")
+        return
+    document.set_draw_color(255)
+    document.set_line_width(2.4 * scale)
+    for start, end in marks:
+        (x1, y1), (x2, y2) = placed((start, end))
+        document.line(x1, y1, x2, y2)

@@ -1,0 +1,61 @@
+"""Writing reports by people: nobody takes the place of what somebody else wrote unseen.
+
+The API has no such check (5.3): there the last write counts.
+"""
+
+from typing import cast
+
+from healthreports.core.access import Action
+from healthreports.core.errors import Overtaken
+from healthreports.core.model import Actor, Instant, StatusReport, Workspace
+from healthreports.core.rules import Sent
+from healthreports.core.vocabulary import Kind
+from healthreports.service.lookup import demand_in, visible
+from healthreports.service.reports import change, create
+from healthreports.store import reports
+from healthreports.store.database import Transaction
+
+
+def begin(
+    tx: Transaction, actor: Actor, workspace_id: int
+) -> tuple[Workspace, StatusReport | None]:
+    """The workspace to report on, and its current report. Raises NotFound, Forbidden."""
+    workspace = cast("Workspace", visible(tx, actor, Kind.WORKSPACES, workspace_id))
+    demand_in(tx, actor, Action.CREATE_REPORT, workspace)
+    return workspace, reports.newest(tx, actor.account_id, workspace_id)
+
+
+def begin_change(
+    tx: Transaction, actor: Actor, report_id: int
+) -> tuple[Workspace, StatusReport, StatusReport | None]:
+    """The workspace, the report to change, the one before it. Raises NotFound, Forbidden."""
+    report = cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
+    workspace = cast("Workspace", visible(tx, actor, Kind.WORKSPACES, report.workspace_id))
+    demand_in(tx, actor, Action.CHANGE_REPORT, workspace, report)
+    return workspace, report, reports.before(tx, report)
+
+
+def add(tx: Transaction, actor: Actor, sent: Sent, now: Instant, *, seen: int) -> int:
+    """Store a new report of a writer who saw the one with the id `seen` (0: none) as current.
+
+    Returns its id. Raises Overtaken where another one came, and what `create` raises.
+    """
+    workspace_id = sent.get("workspace_id")
+    assert isinstance(workspace_id, int)  # it is in the address of the page
+    _, newest = begin(tx, actor, workspace_id)
+    if newest is not None and newest.id != seen:
+        raise Overtaken(newest)
+    return create(tx, actor, sent, now)
+
+
+def edit(
+    tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Instant, *, seen: int
+) -> int:
+    """Change a report whose writer saw it as it was at its `updated_at` of `seen`. Returns its id.
+
+    Raises Overtaken where it was changed since, and what `change` raises.
+    """
+    _, report, _ = begin_change(tx, actor, report_id)
+    if report.updated_at != seen:
+        raise Overtaken(report)
+    return change(tx, actor, report_id, sent, now)

@@ -1,0 +1,177 @@
+"""What the pages show: the portfolio, one workspace through time, one report among its neighbours.
+
+Access is that of the lists: who sees a report there sees it here.
+"""
+
+from typing import Final, cast
+
+import msgspec
+
+from healthreports.core import compare
+from healthreports.core.access import Action, may, reach
+from healthreports.core.model import (
+    Actor,
+    ExternalReference,
+    Instant,
+    StatusReport,
+    User,
+    Workspace,
+)
+from healthreports.core.portfolio import (
+    Portfolio,
+    PortfolioQuery,
+    Standing,
+    State,
+    week_ends,
+)
+from healthreports.core.query import Filter, Query, Sort, Window
+from healthreports.core.vocabulary import Color, Kind, SubjectType
+from healthreports.service.lookup import find, visible
+from healthreports.store import people, portfolio, records, references, reports
+from healthreports.store.database import Row, Transaction
+
+# As many as fit on a screen side by side.
+HISTORY: Final = 120
+
+
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    """One report, how it came, and what stands beside it.
+
+    `before` and `after` are its neighbours in the workspace. `moves` and `rewordings` are against
+    `before`. `hints` are for who may change it.
+    """
+
+    workspace: Workspace
+    report: StatusReport
+    author: User
+    updater: User | None
+    before: StatusReport | None
+    after: StatusReport | None
+    moves: tuple[compare.Move, ...]
+    rewordings: tuple[compare.Rewording, ...]
+    hints: tuple[compare.Hint, ...]
+    references: tuple[ExternalReference, ...]
+    may_change: bool
+
+
+class WorkspaceStory(msgspec.Struct, frozen=True, kw_only=True):
+    """A workspace: its current report, and its newest reports, the newest first, of `count`."""
+
+    workspace: Workspace
+    current: Story | None
+    history: tuple[StatusReport, ...]
+    count: int
+    shows_reports: bool
+    may_report: bool
+    may_manage: bool
+
+
+def standings(
+    tx: Transaction, actor: Actor, query: PortfolioQuery, now: Instant, *, weeks: bool
+) -> Portfolio:
+    """One page of how the workspaces stand that `actor` sees; with `weeks`, through time."""
+    within, at = reach(actor), now if query.as_of is None else query.as_of
+    counted = portfolio.totals(tx, query, within, now)
+    rows = portfolio.rows(tx, query, within, now)
+    ends = tuple(week_ends(at)) if weeks else ()
+    ids = tuple(row[0] for row in rows)
+    colors = [portfolio.states_at(tx, actor.account_id, ids, end) for end in ends] if ids else []
+    found = _standings(tx, actor, rows)
+    return Portfolio(
+        tuple(
+            msgspec.structs.replace(one, weeks=tuple(_state(one, week) for week in colors))
+            for one in found
+        ),
+        counted,
+        ends,
+    )
+
+
+def _state(one: Standing, week: dict[int, Color]) -> State:
+    color = week.get(one.workspace.id)
+    return State.NONE if color is None else State(color)
+
+
+def _standings(tx: Transaction, actor: Actor, rows: list[Row]) -> list[Standing]:
+    within = reach(actor)
+    workspaces = records.by_ids(tx, Kind.WORKSPACES, {row[0] for row in rows}, within)
+    current = records.by_ids(
+        tx, Kind.STATUS_REPORTS, {row[1] for row in rows if row[1] is not None}, within
+    )
+    authors = records.by_ids(
+        tx,
+        Kind.USERS,
+        {cast("StatusReport", report).creator_id for report in current.values()},
+        within,
+    )
+    found = []
+    for workspace_id, report_id, previous_color in rows:
+        report = cast("StatusReport | None", current.get(report_id))
+        found.append(
+            Standing(
+                workspace=cast("Workspace", workspaces[workspace_id]),
+                report=report,
+                author=None if report is None else cast("User", authors[report.creator_id]),
+                previous_color=None if previous_color is None else Color(previous_color),
+            )
+        )
+    return found
+
+
+def workspace_story(
+    tx: Transaction, actor: Actor, workspace_id: int, page: int = 1
+) -> WorkspaceStory:
+    """A workspace and its reports, `HISTORY` of them on a page. Raises NotFound."""
+    workspace = cast("Workspace", visible(tx, actor, Kind.WORKSPACES, workspace_id))
+    query = Query(
+        Kind.STATUS_REPORTS,
+        (Filter("workspace_id", (workspace_id,)),),
+        Sort("created_at", descending=True),
+        Window(HISTORY, (page - 1) * HISTORY, HISTORY, page),
+    )
+    found = find(tx, actor, query)
+    newest = reports.newest(tx, actor.account_id, workspace_id)
+    participation = people.participation(tx, actor.account_id, workspace_id, actor.user_id)
+    allowed = {action: may(actor, action, workspace, participation) for action in Action}
+    sees = allowed[Action.SEE_REPORTS]
+    return WorkspaceStory(
+        workspace=workspace,
+        current=_story(tx, actor, newest) if newest is not None and sees else None,
+        history=cast("tuple[StatusReport, ...]", found.records),
+        count=found.count,
+        shows_reports=sees,
+        may_report=allowed[Action.CREATE_REPORT],
+        may_manage=allowed[Action.CHANGE_WORKSPACE],
+    )
+
+
+def story(tx: Transaction, actor: Actor, report_id: int) -> Story:
+    """One report and its neighbours. Raises NotFound."""
+    return _story(
+        tx, actor, cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
+    )
+
+
+def _story(tx: Transaction, actor: Actor, report: StatusReport) -> Story:
+    account_id, workspace_id = report.account_id, report.workspace_id
+    workspace = people.workspace(tx, account_id, workspace_id)
+    author = people.user(tx, report.creator_id)
+    assert workspace is not None  # no report is without one
+    assert author is not None  # as above
+    before = reports.before(tx, report)
+    participation = people.participation(tx, account_id, workspace_id, actor.user_id)
+    return Story(
+        workspace=workspace,
+        report=report,
+        author=author,
+        updater=None if report.updater_id is None else people.user(tx, report.updater_id),
+        before=before,
+        after=reports.after(tx, report),
+        moves=() if before is None else compare.moves(before, report),
+        rewordings=() if before is None else compare.rewordings(before, report),
+        hints=compare.hints(before, report),
+        references=tuple(
+            references.of_subject(tx, account_id, SubjectType.STATUS_REPORT, report.id)
+        ),
+        may_change=may(actor, Action.CHANGE_REPORT, workspace, participation, report),
+    )

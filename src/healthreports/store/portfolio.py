@@ -1,0 +1,261 @@
+"""The portfolio of an account, or of what one user sees of it: totals, a page, weeks.
+
+One pass over the narrow rows of `current_reports` counts and sorts; whole records are read for the
+rows of a page only. At a time in the past the same columns come from the reports themselves.
+"""
+
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+)
+
+from healthreports.core.access import Reach
+from healthreports.core.model import Instant
+from healthreports.core.portfolio import (
+    NEW_FOR_US,
+    ROWS_A_PAGE,
+    SEVERITY,
+    STALE_AFTER_US,
+    Change,
+    Order,
+    PortfolioQuery,
+    State,
+    Totals,
+)
+from healthreports.core.vocabulary import Category, Color, Side
+from healthreports.store import current
+from healthreports.store.database import Row, Transaction
+from healthreports.store.schema import color_column, participations, status_reports, workspaces
+from healthreports.store.select import in_account, there_is
+from healthreports.store.statement import Statement, among, compiled
+
+Condition = ColumnElement[bool]
+
+_FIRST_ON_TOP: Final = {State.RED: 0, State.YELLOW: 1, State.NONE: 2, State.GREEN: 3}
+# Of a category, that it is not reported says least.
+_CATEGORY_ON_TOP: Final = {State.RED: 0, State.YELLOW: 1, State.GREEN: 2, State.NONE: 3}
+_NO_DATE: Final = "9999-12-31"
+
+
+def totals(tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant) -> Totals:
+    """How many workspaces within `reach` there are of each kind, and how many match."""
+    statement = _totals_statement(_shape(query, reach))
+    [row] = tx.rows(statement, _values(query, reach, now))
+    return Totals(*(int(number) for number in row))
+
+
+def rows(tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant) -> list[Row]:
+    """A page: the ids of workspace and current report, the color before, in the asked order."""
+    statement = _page_statement(_shape(query, reach), query.order, reverse=query.reversed)
+    window = {"limit": ROWS_A_PAGE, "offset": (query.page - 1) * ROWS_A_PAGE}
+    return tx.rows(statement, _values(query, reach, now) | window)
+
+
+def states_at(
+    tx: Transaction, account_id: int, workspace_ids: tuple[int, ...], time: Instant
+) -> dict[int, Color]:
+    """The colors that these workspaces had at a time, of those that had a report."""
+    values = {"reach_account": account_id, "as_of": time, "workspace_ids": workspace_ids}
+    return {
+        workspace_id: Color(color) for workspace_id, color in tx.rows(_colors_statement(), values)
+    }
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What the text of a statement depends on."""
+
+    conditions: tuple[str, ...]
+    category: Category | None
+    in_past: bool
+    narrowed: bool
+
+
+def _shape(query: PortfolioQuery, reach: Reach) -> Shape:
+    asked: dict[str, bool] = {
+        "status": query.status is not None,
+        "reported": query.category is not None and query.category_status is None,
+        "category": query.category is not None and query.category_status is not None,
+        "stale": query.stale,
+        **{change.value: query.change is change for change in Change},
+        "text": bool(query.text),
+    }
+    return Shape(
+        conditions=tuple(name for name, is_asked in asked.items() if is_asked),
+        category=query.category,
+        in_past=query.as_of is not None,
+        narrowed=reach.user_id is not None,
+    )
+
+
+def _values(query: PortfolioQuery, reach: Reach, now: Instant) -> dict[str, Any]:
+    at = now if query.as_of is None else query.as_of
+    values = {
+        "reach_account": reach.account_id,
+        "reach_user": reach.user_id,
+        "as_of": at,
+        "stale_before": at - STALE_AFTER_US,
+        "new_after": at - NEW_FOR_US,
+        "status": query.status,
+        "category_status": query.category_status,
+        "text": _pattern(query.text),
+        "lower_text": _pattern(query.text.lower()),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _pattern(text: str) -> str:
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, f"\\{special}")
+    return f"%{text}%"
+
+
+def _color(column: ColumnElement[Any]) -> ColumnElement[str]:
+    return func.coalesce(column, State.NONE.value)
+
+
+def _placed(column: ColumnElement[Any], places: dict[Any, int]) -> ColumnElement[int]:
+    """The place of the column's value among `places`."""
+    return case(
+        *((column == key.value, literal(place, Integer)) for key, place in places.items()),
+        else_=literal(-1, Integer),
+    )
+
+
+def _conditions(shape: Shape, kept: current.Columns) -> dict[str, Condition]:
+    severity = _placed(kept["color"], SEVERITY)
+    before = _placed(kept["previous_color"], SEVERITY)
+    known = kept["previous_color"].is_not(None)
+    conditions = {
+        "status": _color(kept["color"]) == bindparam("status", type_=Text),
+        "stale": kept["created_at"] < bindparam("stale_before", type_=BigInteger),
+        Change.WORSE: and_(known, severity > before),
+        Change.BETTER: and_(known, severity < before),
+        Change.NEW: kept["created_at"] > bindparam("new_after", type_=BigInteger),
+        "text": or_(
+            *_has_text(workspaces.c.title),
+            there_is(
+                _told,
+                _told.c.id == kept["report_id"],
+                or_(*_has_text(_told.c.description)),
+            ),
+        ),
+    }
+    if shape.category is not None:
+        color = kept[color_column(shape.category)]
+        conditions["reported"] = color.is_not(None)
+        conditions["category"] = _color(color) == bindparam("category_status", type_=Text)
+    return conditions
+
+
+_told: Final = status_reports.alias("told")
+
+
+def _has_text(column: ColumnElement[str]) -> tuple[Condition, Condition]:
+    # SQLite knows upper and lower case of ASCII only: what is written alike is found all the same.
+    return (
+        column.like(bindparam("text", type_=Text), escape="\\"),
+        func.lower(column).like(bindparam("lower_text", type_=Text), escape="\\"),
+    )
+
+
+def _origin(shape: Shape) -> FromClause:
+    if not shape.narrowed:
+        return workspaces
+    return workspaces.join(participations, workspaces.c.id == participations.c.workspace_id)
+
+
+def _seen(shape: Shape) -> list[Condition]:
+    """It is a workspace whose reports the user sees, and not an archived one."""
+    conditions = [in_account(workspaces), workspaces.c.archived == 0]
+    if shape.narrowed:
+        conditions += [
+            in_account(participations),
+            participations.c.user_id == bindparam("reach_user", type_=BigInteger),
+            or_(
+                participations.c.side == Side.PROVIDER,
+                workspaces.c.clients_see_status_reports == 1,
+            ),
+        ]
+    return conditions
+
+
+@lru_cache(maxsize=512)
+def _totals_statement(shape: Shape) -> Statement:
+    origin, kept = current.beside(_origin(shape), as_of=shape.in_past)
+    conditions = _conditions(shape, kept)
+    color = _color(kept["color"])
+    counted: list[Condition] = [
+        *(color == state.value for state in State),
+        conditions["stale"],
+        conditions[Change.WORSE],
+        conditions[Change.NEW],
+        and_(literal(value=True), *(conditions[name] for name in shape.conditions)),
+    ]
+    numbers = [func.coalesce(func.sum(case((one, 1), else_=0)), 0) for one in counted]
+    counts = select(func.count(), *numbers).select_from(origin)
+    return compiled(counts.where(*_seen(shape)))
+
+
+@lru_cache(maxsize=2048)
+def _page_statement(shape: Shape, order: Order, *, reverse: bool) -> Statement:
+    origin, kept = current.beside(_origin(shape), as_of=shape.in_past)
+    conditions = _conditions(shape, kept)
+    keys = [*_keys(order, kept), workspaces.c.id]
+    statement = select(workspaces.c.id, kept["report_id"], kept["previous_color"])
+    return compiled(
+        statement.select_from(origin)
+        .where(*_seen(shape), *(conditions[name] for name in shape.conditions))
+        .order_by(*(key.desc() if reverse else key.asc() for key in keys))
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset"))
+    )
+
+
+def _keys(order: Order, kept: current.Columns) -> list[ColumnElement[Any]]:
+    worst = _placed(_color(kept["color"]), _FIRST_ON_TOP)
+    # Never reported is older than any.
+    oldest = func.coalesce(kept["created_at"], 0)
+    if order in _CATEGORIES:
+        color = kept[color_column(_CATEGORIES[order])]
+        return [_placed(_color(color), _CATEGORY_ON_TOP), worst, oldest]
+    moved = _placed(kept["previous_color"], SEVERITY) - _placed(kept["color"], SEVERITY)
+    first = case((kept["previous_color"].is_(None), literal(9, Integer)), else_=moved)
+    keys: dict[Order, list[ColumnElement[Any]]] = {
+        Order.STATUS: [worst, oldest],
+        Order.TITLE: [func.lower(workspaces.c.title)],
+        Order.AGE: [oldest],
+        Order.TREND: [first, worst, oldest],
+        Order.DUE: [func.coalesce(workspaces.c.due_date, _NO_DATE), worst],
+    }
+    return keys[order]
+
+
+_CATEGORIES: Final = {Order(category.lower()): category for category in Category}
+
+
+@lru_cache
+def _colors_statement() -> Statement:
+    origin, kept = current.beside(workspaces, as_of=True)
+    return compiled(
+        select(workspaces.c.id, kept["color"])
+        .select_from(origin)
+        .where(
+            in_account(workspaces),
+            among(workspaces.c.id, "workspace_ids"),
+            kept["report_id"].is_not(None),
+        )
+    )

@@ -1,0 +1,121 @@
+"""Workspaces and reports as pages: one through time, one at a time, and as files."""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from healthreports.contract.params import read_id
+from healthreports.core.errors import NotFound
+from healthreports.core.model import Actor, Instant
+from healthreports.core.vocabulary import Kind
+from healthreports.exports import badge, markdown, pdf
+from healthreports.service import portfolio, reports
+from healthreports.service.gateway import Clock, Gateway
+from healthreports.web import session
+from healthreports.web.show import file_of, lead_to, page, who
+
+Tx = Any  # the pages pass the transaction on to services and never look into it
+
+WORKSPACES: Final = "/workspaces"
+REPORTS: Final = "/reports"
+# Of the picture of a workspace's history: a column of 22, a large symbol over four small ones.
+_STEP: Final = 22
+_HEIGHT: Final = 88
+_MOST_PAGES: Final = 1_000_000
+
+
+def id_in_path(request: Request, kind: Kind) -> int:
+    """The id that the path names. Raises NotFound where it can be none."""
+    found = read_id(request.path_params["id"])
+    if found is None:
+        raise NotFound(kind)
+    return found
+
+
+class RecordPages:
+    """The pages below `/workspaces` and `/reports` that are only read, and the end of a report."""
+
+    def __init__(self, gateway: Gateway, clock: Clock) -> None:
+        self._gateway = gateway
+        self._clock = clock
+
+    async def show_workspace(self, request: Request) -> Response:
+        """A workspace: its current report, what changed, its history."""
+        workspace_id = id_in_path(request, Kind.WORKSPACES)
+        number = min(read_id(request.query_params.get("page", "")) or 1, _MOST_PAGES)
+
+        def work(tx: Tx, actor: Actor) -> tuple[portfolio.WorkspaceStory, dict[str, Any]]:
+            return portfolio.workspace_story(tx, actor, workspace_id, number), who(tx, actor)
+
+        story, asker = await self._gateway.read(session.secret_of(request), work)
+        values = {
+            "story": story,
+            "now": self._clock(),
+            "number": number,
+            "pages": -(-story.count // portfolio.HISTORY),
+            "picture": {
+                "step": _STEP,
+                "width": max(len(story.history), 1) * _STEP,
+                "height": _HEIGHT,
+            },
+        }
+        return page(request, "workspace.html", asker | values)
+
+    async def show_report(self, request: Request) -> Response:
+        """One report, for the screen and for paper."""
+        story, asker = await self._story(request)
+        values = {
+            "story": story,
+            "now": self._clock(),
+            "saved": request.query_params.get("saved", ""),
+        }
+        return page(request, "report.html", asker | values)
+
+    async def download_markdown(self, request: Request) -> Response:
+        """One report as Markdown."""
+        story, _ = await self._story(request)
+        return file_of(
+            markdown.of_report(story.workspace, story.report, story.author),
+            "text/markdown; charset=utf-8",
+        )
+
+    async def download_pdf(self, request: Request) -> Response:
+        """One report as PDF."""
+        story, _ = await self._story(request)
+        content = await in_thread(pdf.of_report, story.workspace, story.report, story.author)
+        return file_of(content, "application/pdf", f"status-report-{story.report.id}.pdf")
+
+    async def show_badge(self, request: Request) -> Response:
+        """The status of one report as a small picture."""
+        story, _ = await self._story(request)
+        return file_of(badge.of_report(story.workspace, story.report), "image/svg+xml")
+
+    async def delete_report(self, request: Request) -> Response:
+        """Delete one report."""
+        await session.read_form(request)
+        report_id = id_in_path(request, Kind.STATUS_REPORTS)
+
+        def work(tx: Tx, actor: Actor, _now: Instant) -> int:
+            workspace_id = portfolio.story(tx, actor, report_id).workspace.id
+            reports.delete(tx, actor, report_id)
+            return workspace_id
+
+        workspace_id = await self._gateway.write(session.secret_of(request), work)
+        return lead_to(f"{WORKSPACES}/{workspace_id}")
+
+    async def _story(self, request: Request) -> tuple[portfolio.Story, dict[str, Any]]:
+        report_id = id_in_path(request, Kind.STATUS_REPORTS)
+        return await self._gateway.read(
+            session.secret_of(request),
+            lambda tx, actor: (portfolio.story(tx, actor, report_id), who(tx, actor)),
+        )
+
+
+async def in_thread(make: Callable[..., bytes], *given: object) -> bytes:
+    """What `make` makes, off the event loop: a document takes tens of milliseconds."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(None, functools.partial(make, *given))

@@ -1,0 +1,206 @@
+"""Writing a report: the form, its preview, and what was written meanwhile.
+
+The form is one page without a script. With one, the preview follows what is typed.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from healthreports.contract.failure import sentence_of
+from healthreports.core import compare
+from healthreports.core.errors import HealthReportsError, Invalid, Overtaken, Problem
+from healthreports.core.model import Actor, Instant, StatusReport, Workspace
+from healthreports.core.rules import check_report_change
+from healthreports.core.vocabulary import Category, Color, Kind
+from healthreports.service import editing
+from healthreports.service.gateway import Gateway
+from healthreports.web import session
+from healthreports.web.records import REPORTS, id_in_path
+from healthreports.web.show import lead_to, page, who
+
+Tx = Any  # the pages pass the transaction on to services and never look into it
+Fields = Mapping[str, str]
+
+_SEEN: Final = "seen"
+_PREVIEW: Final = "preview"
+
+
+class _Begun(msgspec.Struct, frozen=True):
+    """What a form is about: the report to change, or None, and the one it is compared with."""
+
+    workspace: Workspace
+    report: StatusReport | None
+    before: StatusReport | None
+    asker: dict[str, Any]
+
+    @property
+    def seen(self) -> int:
+        """What the writer sees as it begins: a report's id, or when the one to change was so."""
+        if self.report is not None:
+            return self.report.updated_at
+        return 0 if self.before is None else self.before.id
+
+
+class WritingPages:
+    """The forms of a new report and of a change."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def begin(self, request: Request) -> Response:
+        """An empty form, but for what the last report said."""
+        begun = await self._begun(request)
+        return _form(request, begun, _fields_of(begun.report or begun.before))
+
+    async def save(self, request: Request) -> Response:
+        """Save a new report or a change, or show what it would look like."""
+        fields = await session.read_form(request)
+        if _PREVIEW in fields:
+            begun = await self._begun(request)
+            part = "_preview.html" if "hx-request" in request.headers else None
+            return _form(request, begun, fields, part=part)
+        try:
+            report_id = await self._gateway.write(
+                session.secret_of(request),
+                lambda tx, actor, now: _written(tx, actor, request, fields, now),
+            )
+        except Invalid as error:
+            return _form(request, await self._begun(request), fields, error)
+        except Overtaken as error:
+            return _form(request, await self._begun(request), fields, error)
+        return lead_to(f"{REPORTS}/{report_id}?saved=yes")
+
+    async def _begun(self, request: Request) -> _Begun:
+        def work(tx: Tx, actor: Actor) -> _Begun:
+            if _is_new(request):
+                workspace_id = id_in_path(request, Kind.WORKSPACES)
+                workspace, newest = editing.begin(tx, actor, workspace_id)
+                return _Begun(workspace, None, newest, who(tx, actor))
+            report_id = id_in_path(request, Kind.STATUS_REPORTS)
+            workspace, report, before = editing.begin_change(tx, actor, report_id)
+            return _Begun(workspace, report, before, who(tx, actor))
+
+        return await self._gateway.read(session.secret_of(request), work)
+
+
+def _is_new(request: Request) -> bool:
+    return request.url.path.startswith("/workspaces")
+
+
+def _written(tx: Tx, actor: Actor, request: Request, fields: Fields, now: Instant) -> int:
+    seen = fields.get(_SEEN, "")
+    known = int(seen) if seen.isascii() and seen.isdigit() else -1
+    sent = _sent(fields)
+    if _is_new(request):
+        sent["workspace_id"] = id_in_path(request, Kind.WORKSPACES)
+        return editing.add(tx, actor, sent, now, seen=known)
+    report_id = id_in_path(request, Kind.STATUS_REPORTS)
+    return editing.edit(tx, actor, report_id, sent, now, seen=known)
+
+
+def _form(
+    request: Request,
+    begun: _Begun,
+    fields: Fields,
+    error: HealthReportsError | None = None,
+    part: str | None = None,
+) -> Response:
+    draft = _draft(begun, fields)
+    values = begun.asker | {
+        "workspace": begun.workspace,
+        "report": begun.report,
+        "before": begun.before,
+        "fields": fields,
+        "seen": begun.seen,
+        "draft": draft,
+        "hints": () if draft is None else compare.hints(begun.before, draft),
+        "faults": {},
+        "theirs": None,
+    }
+    if isinstance(error, Invalid):
+        values["faults"] = _faults(fields, error.problems)
+    if isinstance(error, Overtaken):
+        # A new report comes behind theirs, so it is theirs that it is compared with.
+        values["theirs"] = error.report
+    return page(request, part or "report_form.html", values, error)
+
+
+def _fields_of(report: StatusReport | None) -> dict[str, str]:
+    """The fields of a form that says what `report` says."""
+    if report is None:
+        return {}
+    fields = {"color": str(report.color), "description": report.description}
+    for detail in report.details:
+        fields[f"{detail.category.lower()}_color"] = detail.color
+        fields[f"{detail.category.lower()}_description"] = detail.description or ""
+    return fields
+
+
+def _sent(fields: Fields) -> dict[str, object]:
+    """The fields as the body of a request would have them. Contract: 5.2."""
+    details = []
+    for category in _reported(fields):
+        name = category.lower()
+        detail = {"category": category.value}
+        if color := fields.get(f"{name}_color", ""):
+            detail["color"] = color
+        if text := _text(fields.get(f"{name}_description", "")):
+            detail["description"] = text
+        details.append(detail)
+    sent: dict[str, object] = {
+        "description": _text(fields.get("description", "")),
+        "details": details,
+    }
+    if fields.get("color"):
+        sent["color"] = fields["color"]
+    return sent
+
+
+def _reported(fields: Fields) -> list[Category]:
+    return [
+        category
+        for category in Category
+        if fields.get(f"{category.lower()}_color")
+        or fields.get(f"{category.lower()}_description", "").strip()
+    ]
+
+
+def _text(typed: str) -> str:
+    # Browsers send the ends of lines as CR LF (HTML, form submission).
+    return typed.replace("\r\n", "\n").strip()
+
+
+def _faults(fields: Fields, problems: tuple[Problem, ...]) -> dict[str, str]:
+    """What is wrong, by the field of the form where it is."""
+    reported = _reported(fields)
+    found = {}
+    for problem in problems:
+        name = problem.field
+        if name.startswith("details["):
+            place, _, attribute = name.removeprefix("details[").partition("].")
+            name = f"{reported[int(place)].lower()}_{attribute}"
+        found[name] = sentence_of(problem)
+    return found
+
+
+def _draft(begun: _Begun, fields: Fields) -> StatusReport | None:
+    """The report as it would be, where there is enough of it to look at."""
+    draft, problems = check_report_change(_sent(fields))
+    if problems or not isinstance(draft.color, Color) or not draft.description:
+        return None
+    return StatusReport(
+        id=0,
+        account_id=begun.workspace.account_id,
+        workspace_id=begun.workspace.id,
+        creator_id=0,
+        updater_id=None,
+        color=draft.color,
+        description=str(draft.description),
+        details=draft.details if isinstance(draft.details, tuple) else (),
+        created_at=Instant(0),
+        updated_at=Instant(0),
+    )
