@@ -33,12 +33,19 @@ help: ## list the targets
 	then cd tests/$* && npm ci --ignore-scripts --no-progress --loglevel=error && touch ../../$@; \
 	else echo "no node and npm on this machine: tests/$* will be skipped"; fi
 
+# Debian's Chromium. Where nobody minds (CI) it is installed; elsewhere its tests are skipped.
+.venv/browser: .venv/uv
+	@if [ -n "$$CI" ] && ! command -v chromium >/dev/null; \
+	then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; fi
+	@if command -v chromium >/dev/null; then touch $@; \
+	else echo "no chromium on this machine: tests/browser will be skipped"; fi
+
 install: .venv/run ## make the environment, and nothing more
 
 demo: .venv/run ## run the server with the sample portfolio (PORT=8001 for another port)
 	@$(BIN)/healthreports demo $(if $(PORT),--port $(PORT))
 
-test: check .venv/node-client .venv/node-signin ## check, then run every test
+test: check .venv/node-client .venv/node-signin .venv/node-browser .venv/browser ## check, then run every test
 	$(BIN)/pytest
 
 check: .venv/dev ## format, lint, types, import rules
@@ -65,4 +72,10 @@ bench: .venv/bench ## measure beside two peers, write bench/RESULTS.md (needs wr
 bench-scale: .venv/bench ## measure lists at ten million reports on both stores (long, 20 GB of disk)
 	PYTHONPATH=tests $(BIN)/python bench/scale.py
 
-.PHONY: help install demo test check lock fuzz bench bench-scale
+bench-pages: .venv/bench ## measure the portfolio at 10,000 workspaces against 100 on both stores
+	PYTHONPATH=tests $(BIN)/python bench/pages.py
+
+screenshots: .venv/dev .venv/browser ## take a picture of every page, to be looked at (docs/screens)
+	$(BIN)/python tests/browser/screenshots.py
+
+.PHONY: help install demo test check lock fuzz bench bench-scale bench-pages screenshots

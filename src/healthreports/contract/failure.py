@@ -14,6 +14,7 @@ from healthreports.core.errors import (
     Forbidden,
     HealthReportsError,
     Invalid,
+    LinkEnded,
     MalformedBody,
     MalformedHttp,
     MethodNotAllowed,
@@ -186,6 +187,11 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     ),
     Forbidden: (HTTPStatus.FORBIDDEN, lambda e: f"Not allowed: {e.needs}", _no_headers),
     NotFound: (HTTPStatus.NOT_FOUND, lambda e: f"No such {_NAMES[e.kind]}", _no_headers),
+    LinkEnded: (
+        HTTPStatus.NOT_FOUND,
+        lambda _: "This link does not work, or not any more. Ask who sent it for another",
+        _no_headers,
+    ),
     Overtaken: (
         HTTPStatus.CONFLICT,
         lambda _: "Somebody else wrote a report meanwhile. Nothing was saved; look at both",

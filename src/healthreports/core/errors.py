@@ -13,6 +13,7 @@
     ├── MethodNotAllowed            the path is there, the method is not
     ├── Unauthenticated             no token that stands for a user
     ├── SignInRefused               no such user, or not its password
+    ├── LinkEnded                   a link that is unknown, expired, revoked or used
     ├── Forbidden                   visible, but this actor may not do that
     ├── NotFound                    not there, or not visible: the caller cannot tell
     ├── Overtaken                   somebody else wrote what this was to take the place of
@@ -162,6 +163,10 @@ class SignInRefused(HealthReportsError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class LinkEnded(HealthReportsError):
+    """A share link or an invitation that leads nowhere (any more): the caller cannot tell why."""
 
 
 class TooManyRequests(HealthReportsError):

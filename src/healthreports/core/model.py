@@ -169,6 +169,26 @@ class RefreshToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     used_at: Instant | None
 
 
+class ShareLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A link by which whoever has it reads one report without the categories `hidden`.
+
+    Without a `report_id` it shows what is current in the workspace when it is opened. What its
+    `creator_id` may no longer see it shows no more.
+    """
+
+    id: int
+    account_id: int
+    creator_id: int
+    workspace_id: int
+    report_id: int | None
+    hidden: frozenset[Category]
+    created_at: Instant
+    expires_at: Instant
+    revoked_at: Instant | None
+    first_opened_at: Instant | None
+    last_opened_at: Instant | None
+
+
 class Actor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who calls: the user that a token, or a session in the browser, stands for.
 

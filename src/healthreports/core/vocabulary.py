@@ -127,6 +127,10 @@ MAX_REDIRECT_URIS: Final = 10
 MIN_PASSWORD: Final = 15
 MAX_PASSWORD: Final = 1_000
 SESSION_LIFETIME_S: Final = 14 * 24 * 60 * 60
+# An invitation is sent on by hand; who comes later asks for another.
+INVITATION_LIFETIME_S: Final = 7 * 24 * 60 * 60
+DEFAULT_SHARE_DAYS: Final = 30
+MAX_SHARE_DAYS: Final = 365
 # A hundred years.
 MAX_TOKEN_DAYS: Final = 36_500
 SECOND_US: Final = 1_000_000

@@ -5,7 +5,7 @@ that it does not have is shown as an empty box.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -41,17 +41,29 @@ _OCTAGON: Final = (
 _TRIANGLE: Final = ((10, 1.2), (19.4, 18.4), (0.6, 18.4))
 
 
-def of_report(workspace: Workspace, report: StatusReport, author: User, paper: str = "A4") -> bytes:
-    """The report on `paper`, "A4" or "Letter"."""
+def of_report(
+    workspace: Workspace,
+    report: StatusReport,
+    author: User,
+    hidden: Collection[Category] = (),
+    paper: str = "A4",
+) -> bytes:
+    """The report on `paper`, "A4" or "Letter", as if there were no `hidden` categories."""
+    shown = [category for category in Category if category not in hidden]
     for size in _SIZES:
-        document = _drawn(workspace, report, author, paper, size)
+        document = _drawn(workspace, report, author, shown, paper, size)
         if document.page_no() == 1:
             break
     return bytes(document.output())
 
 
-def _drawn(
-    workspace: Workspace, report: StatusReport, author: User, paper: str, size: float
+def _drawn(  # noqa: PLR0917  all that is on the paper
+    workspace: Workspace,
+    report: StatusReport,
+    author: User,
+    shown: Collection[Category],
+    paper: str,
+    size: float,
 ) -> "FPDF":
     document = _new(paper)
     document.set_title(f"{workspace.title}: status report")
@@ -63,7 +75,7 @@ def _drawn(
     _status(document, state_of(report), size * 1.9)
     _text(document, report.description, size)
     texts = {detail.category: detail.description for detail in report.details}
-    for category in Category:
+    for category in shown:
         document.ln(size * 0.25)
         state = state_of(report, category)
         _status(document, state, size * 1.15, f"{category}: ")

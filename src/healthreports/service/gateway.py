@@ -121,13 +121,20 @@ class Gateway:
             known = self._accounts[secret] = actor.account_id
         return known
 
-    async def write_unnamed(self, work: Callable[[Transaction, Instant], T]) -> T:
+    async def read_unnamed(self, work: Callable[[Transaction, Instant], T]) -> T:
+        """What `work` finds for a caller who proves itself in another way."""
+        now = self._clock()
+        return await self._read(lambda tx: work(tx, now))
+
+    async def write_unnamed(
+        self, work: Callable[[Transaction, Instant], T], account_id: int | None = None
+    ) -> T:
         """What `work` returns, once it is on disk, for a caller who proves itself in another way.
 
-        Where `work` raises, nothing of it is kept.
+        Where `work` raises, nothing of it is kept. It writes in the account, if that is known.
         """
         now = self._clock()
-        return await self._database.write(lambda tx: work(tx, now))
+        return await self._database.write(lambda tx: work(tx, now), account_id)
 
     async def _note_use(self, actor: Actor, now: Instant) -> None:
         # Where it cannot be noted now, the next use is news as well.

@@ -94,6 +94,14 @@ def own_user(tx: Transaction, actor: Actor) -> User:
     return user
 
 
+def change_profile(tx: Transaction, actor: Actor, full_name: str, headline: str) -> None:
+    """Give oneself another name or headline; a blank headline is none. Raises Invalid."""
+    full_name, headline = full_name.strip(), headline.strip()
+    _demand_names(full_name=full_name, **({"headline": headline} if headline else {}))
+    changed = replace(own_user(tx, actor), full_name=full_name, headline=headline or None)
+    people.replace_user(tx, changed)
+
+
 def account_title(tx: Transaction, actor: Actor) -> str:
     """What the account of `actor` is called."""
     return people.account_title(tx, actor.account_id)

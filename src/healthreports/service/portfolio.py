@@ -52,6 +52,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     hints: tuple[compare.Hint, ...]
     references: tuple[ExternalReference, ...]
     may_change: bool
+    may_share: bool
 
 
 class WorkspaceStory(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,4 +175,5 @@ def _story(tx: Transaction, actor: Actor, report: StatusReport) -> Story:
             references.of_subject(tx, account_id, SubjectType.STATUS_REPORT, report.id)
         ),
         may_change=may(actor, Action.CHANGE_REPORT, workspace, participation, report),
+        may_share=may(actor, Action.CREATE_REPORT, workspace, participation),
     )

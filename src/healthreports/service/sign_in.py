@@ -15,12 +15,27 @@ from typing import Final, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from healthreports.core.errors import Fault, Invalid, Problem, SignInRefused, Unauthenticated
+from healthreports.core.errors import (
+    Fault,
+    Invalid,
+    LinkEnded,
+    NotFound,
+    Problem,
+    SignInRefused,
+    Unauthenticated,
+)
 from healthreports.core.model import Actor, Instant, User
 from healthreports.core.rules import check_password, kept_address
-from healthreports.core.vocabulary import MAX_PASSWORD, SECOND_US, SESSION_LIFETIME_S
+from healthreports.core.vocabulary import (
+    INVITATION_LIFETIME_S,
+    MAX_PASSWORD,
+    SECOND_US,
+    SESSION_LIFETIME_S,
+    Kind,
+)
 from healthreports.service.gateway import Clock
 from healthreports.service.limits import Limits
+from healthreports.service.lookup import demand_administrator
 from healthreports.service.people import is_let_in
 from healthreports.service.tokens import hash_of, new_secret
 from healthreports.store import credentials, people
@@ -29,6 +44,7 @@ from healthreports.store.database import Database, Transaction
 T = TypeVar("T")
 
 _SESSION_PREFIX: Final = "hrw_"
+_INVITATION_PREFIX: Final = "hri_"
 # Two at once: more would take more memory, and the processor from everybody else.
 _HASHING_THREADS: Final = 2
 _WRONG: Final = "E-mail address or password are not right."
@@ -100,6 +116,31 @@ class SignIn:
 
         await self._database.write(work)
 
+    async def invited(self, secret: str, address: str) -> User:
+        """Whom an invitation is for. Raises LinkEnded, TooManyRequests."""
+        await self._limits.admit_stranger(address)
+        return await self._database.read_latest(lambda tx: _invited(tx, secret, self._clock()))
+
+    async def accept(self, secret: str, password: str, address: str) -> str:
+        """Give who was invited its password, and sign it in; its other sessions end.
+
+        Raises LinkEnded, Invalid, TooManyRequests.
+        """
+        await self.invited(secret, address)
+        if problems := check_password(password):
+            raise Invalid(problems)
+        hashed = await self._run(_hasher.hash, password)
+        now = self._clock()
+
+        def work(tx: Transaction) -> str:
+            user = _invited(tx, secret, now)
+            credentials.delete_invitation(tx, user.id)
+            credentials.store_password(tx, user.account_id, user.id, hashed, now)
+            credentials.delete_sessions(tx, user.id)
+            return open_session(tx, user, now)
+
+        return await self._database.write(work)
+
     async def out(self, secret: str) -> None:
         """End a session."""
         await self._database.write(lambda tx: credentials.delete_session(tx, hash_of(secret)))
@@ -144,6 +185,31 @@ def set_password(tx: Transaction, user: User, password: str, now: Instant) -> No
         raise Invalid(problems)
     credentials.store_password(tx, user.account_id, user.id, _hasher.hash(password), now)
     credentials.delete_sessions(tx, user.id)
+
+
+def invite(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str:
+    """Invite a user of one's account to choose a password. Returns the secret of the invitation.
+
+    Raises Forbidden, NotFound, and Invalid for who is disabled.
+    """
+    demand_administrator(actor)
+    user = people.user(tx, user_id)
+    if user is None or user.account_id != actor.account_id:
+        raise NotFound(Kind.USERS)
+    if not is_let_in(tx, user_id):
+        raise Invalid([Problem("user_id", Fault.UNKNOWN_OBJECT)])
+    secret = new_secret(_INVITATION_PREFIX)
+    expires_at = Instant(now + INVITATION_LIFETIME_S * SECOND_US)
+    credentials.insert_invitation(tx, actor.account_id, user_id, hash_of(secret), now, expires_at)
+    return secret
+
+
+def _invited(tx: Transaction, secret: str, now: Instant) -> User:
+    user_id = credentials.invited(tx, hash_of(secret), now)
+    user = None if user_id is None else people.user(tx, user_id)
+    if user is None or not is_let_in(tx, user.id):
+        raise LinkEnded
+    return user
 
 
 def has_password(tx: Transaction, user_id: int) -> bool:

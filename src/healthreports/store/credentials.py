@@ -8,7 +8,13 @@ from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import Scope
 from healthreports.store.database import Transaction
 from healthreports.store.people import actor_by
-from healthreports.store.schema import identities, passwords, sessions, signing_keys
+from healthreports.store.schema import (
+    identities,
+    invitations,
+    passwords,
+    sessions,
+    signing_keys,
+)
 from healthreports.store.select import PERMISSIONS
 from healthreports.store.statement import compiled, insertion
 
@@ -45,6 +51,16 @@ _FORGET_SESSIONS: Final = compiled(
         sessions.c.user_id == bindparam("of_user"), sessions.c.expires_at <= bindparam("now")
     )
 )
+_INVITED: Final = compiled(
+    select(invitations.c.user_id).where(
+        invitations.c.secret_hash == bindparam("secret_hash"),
+        invitations.c.expires_at > bindparam("now"),
+    )
+)
+_INSERT_INVITATION: Final = insertion(invitations)
+_DELETE_INVITATION: Final = compiled(
+    delete(invitations).where(invitations.c.user_id == bindparam("of_user"))
+)
 _SIGNING_KEY: Final = compiled(
     select(signing_keys.c.secret).where(signing_keys.c.purpose == bindparam("purpose"))
 )
@@ -67,6 +83,31 @@ def store_password(
         return
     values = {"account_id": account_id, "user_id": user_id, "hash": hashed, "changed_at": now}
     tx.rows(_INSERT_PASSWORD, values)
+
+
+def invited(tx: Transaction, secret_hash: str, now: Instant) -> int | None:
+    """The id of the user who was sent an invitation that still holds."""
+    row = tx.row(_INVITED, {"secret_hash": secret_hash, "now": now})
+    return None if row is None else int(row[0])
+
+
+def insert_invitation(  # noqa: PLR0917  a row
+    tx: Transaction,
+    account_id: int,
+    user_id: int,
+    secret_hash: str,
+    now: Instant,
+    expires_at: Instant,
+) -> None:
+    """Store an invitation in place of the user's last one."""
+    delete_invitation(tx, user_id)
+    values = {"account_id": account_id, "user_id": user_id, "secret_hash": secret_hash}
+    tx.rows(_INSERT_INVITATION, {**values, "created_at": now, "expires_at": expires_at})
+
+
+def delete_invitation(tx: Transaction, user_id: int) -> None:
+    """End a user's invitation, if it has one."""
+    tx.rows(_DELETE_INVITATION, {"of_user": user_id})
 
 
 def user_of_identity(tx: Transaction, issuer: str, subject: str) -> int | None:

@@ -49,6 +49,7 @@ _DELETE_PARTICIPATION: Final = deletion(participations)
 _REPLACE_MEMBERSHIP: Final = replacement(
     account_memberships, ("permission", "updated_at", "disabled_at")
 )
+_REPLACE_USER: Final = replacement(users, ("full_name", "headline"))
 _INSERT_VERSION: Final = insertion(account_versions)
 _TOUCH: Final = compiled(
     update(account_versions)
@@ -168,6 +169,12 @@ def insert_user(tx: Transaction, user: User, permission: AccountPermission, now:
     tx.rows(_INSERT_MEMBERSHIP, msgspec.structs.asdict(new))
     touch(tx, user.account_id)
     return user_id
+
+
+def replace_user(tx: Transaction, changed: User) -> None:
+    """Store a user in place of what had its id: its name and headline."""
+    tx.rows(_REPLACE_USER, msgspec.structs.asdict(changed) | {"row_id": changed.id})
+    touch(tx, changed.account_id)
 
 
 def replace_membership(tx: Transaction, changed: AccountMembership) -> None:

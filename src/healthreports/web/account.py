@@ -68,6 +68,20 @@ class AccountPages:
         """Take back what one let an application do."""
         return await self._end(request, applications.revoke_grant)
 
+    async def change_profile(self, request: Request) -> Response:
+        """Change one's name and headline."""
+        fields = await session.read_form(request)
+        try:
+            await self._gateway.write(
+                session.secret_of(request),
+                lambda tx, actor, _now: people.change_profile(
+                    tx, actor, fields.get("full_name", ""), fields.get("headline", "")
+                ),
+            )
+        except Invalid as error:
+            return await self._own_page(request, error=error)
+        return await self._own_page(request, done="The profile is changed.")
+
     async def change_password(self, request: Request) -> Response:
         """Change one's password."""
         fields = await session.read_form(request)

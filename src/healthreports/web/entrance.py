@@ -11,6 +11,7 @@ from healthreports.core.errors import (
     TooManyRequests,
     Unauthenticated,
 )
+from healthreports.service import people
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
 from healthreports.service.sign_in import SignIn
@@ -45,7 +46,8 @@ class Entrance:
         wanted = session.our_path(request.query_params.get(_NEXT)) or _HOME
         if await self._is_signed_in(request):
             return lead_to(wanted)
-        return self._form(request, wanted)
+        accounts = await self._gateway.read_unnamed(lambda tx, _now: people.accounts(tx))
+        return self._form(request, wanted, is_new=not accounts)
 
     async def take(self, request: Request) -> Response:
         """Sign in with e-mail address and password."""
@@ -107,8 +109,11 @@ class Entrance:
         wanted: str,
         email_address: str = "",
         error: HealthReportsError | None = None,
+        *,
+        is_new: bool = False,
     ) -> Response:
         values = {
+            "is_new": is_new,
             "next": wanted,
             "email_address": email_address,
             "provider": self._provider and self._provider.name,

@@ -15,8 +15,10 @@ from healthreports.web.account import ACCOUNT, APPLICATIONS, AccountPages
 from healthreports.web.consent import ConsentPage
 from healthreports.web.entrance import Entrance
 from healthreports.web.oidc import CALLBACK, Provider
+from healthreports.web.people import PEOPLE, WELCOME, PeoplePages
 from healthreports.web.portfolio import HOME, PortfolioPage
 from healthreports.web.records import REPORTS, WORKSPACES, RecordPages
+from healthreports.web.sharing import SHARED, SharingPages
 from healthreports.web.show import FOLDER, SIGN_IN, Handler, shown
 from healthreports.web.writing import WritingPages
 
@@ -35,9 +37,17 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     account = AccountPages(gateway, sign_in)
     records = RecordPages(gateway, clock)
     writing = WritingPages(gateway)
+    shares = SharingPages(gateway, limits, records, clock, origin)
+    people = PeoplePages(gateway, sign_in, origin)
     pages: list[tuple[str, str, Handler]] = [
         ("GET", HOME, PortfolioPage(gateway, clock).show),
+        ("GET", f"{WORKSPACES}/new", people.ask_workspace),
+        ("POST", f"{WORKSPACES}/new", people.make_workspace),
         ("GET", f"{WORKSPACES}/{{id}}", records.show_workspace),
+        ("GET", f"{WORKSPACES}/{{id}}/settings", people.show_settings),
+        ("POST", f"{WORKSPACES}/{{id}}/settings", people.change_workspace),
+        ("POST", f"{WORKSPACES}/{{id}}/participants", people.add_participant),
+        ("POST", f"{WORKSPACES}/{{id}}/participants/remove", people.remove_participant),
         ("GET", f"{WORKSPACES}/{{id}}/reports/new", writing.begin),
         ("POST", f"{WORKSPACES}/{{id}}/reports/new", writing.save),
         ("GET", f"{REPORTS}/{{id}}.md", records.download_markdown),
@@ -47,6 +57,17 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("POST", f"{REPORTS}/{{id}}/edit", writing.save),
         ("POST", f"{REPORTS}/{{id}}/delete", records.delete_report),
         ("GET", f"{REPORTS}/{{id}}", records.show_report),
+        ("POST", f"{REPORTS}/{{id}}/shares", shares.make),
+        ("POST", "/shares/{id}/revoke", shares.revoke),
+        ("GET", SHARED, shares.open),
+        ("GET", f"{SHARED}/badge.svg", shares.show_badge),
+        ("GET", f"{SHARED}/report.pdf", shares.download_pdf),
+        ("GET", PEOPLE, people.show),
+        ("POST", PEOPLE, people.add),
+        ("POST", f"{PEOPLE}/{{id}}/invite", people.invite),
+        ("POST", f"{PEOPLE}/memberships/{{id}}", people.change),
+        ("GET", WELCOME, people.welcome),
+        ("POST", WELCOME, people.accept),
         ("GET", SIGN_IN, entrance.ask),
         ("POST", SIGN_IN, entrance.take),
         ("GET", "/sign-in/provider", entrance.ask_provider),
@@ -58,6 +79,7 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("POST", f"{ACCOUNT}/tokens", account.make_token),
         ("POST", f"{ACCOUNT}/tokens/{{id}}/revoke", account.revoke_token),
         ("POST", f"{ACCOUNT}/grants/{{id}}/revoke", account.revoke_grant),
+        ("POST", f"{ACCOUNT}/profile", account.change_profile),
         ("POST", f"{ACCOUNT}/password", account.change_password),
         ("GET", APPLICATIONS, account.show_applications),
         ("POST", APPLICATIONS, account.register),

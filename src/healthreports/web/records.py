@@ -11,9 +11,9 @@ from starlette.responses import Response
 from healthreports.contract.params import read_id
 from healthreports.core.errors import NotFound
 from healthreports.core.model import Actor, Instant
-from healthreports.core.vocabulary import Kind
+from healthreports.core.vocabulary import DEFAULT_SHARE_DAYS, MAX_SHARE_DAYS, Kind
 from healthreports.exports import badge, markdown, pdf
-from healthreports.service import portfolio, reports
+from healthreports.service import portfolio, reports, sharing
 from healthreports.service.gateway import Clock, Gateway
 from healthreports.web import session
 from healthreports.web.show import file_of, lead_to, page, who
@@ -65,19 +65,31 @@ class RecordPages:
         }
         return page(request, "workspace.html", asker | values)
 
-    async def show_report(self, request: Request) -> Response:
-        """One report, for the screen and for paper."""
-        story, asker = await self._story(request)
-        values = {
-            "story": story,
-            "now": self._clock(),
+    async def show_report(self, request: Request, made: tuple[str, str] | None = None) -> Response:
+        """One report, for the screen and for paper.
+
+        `made` are the addresses of a new share link and of its badge.
+        """
+        report_id, now = id_in_path(request, Kind.STATUS_REPORTS), self._clock()
+
+        def work(tx: Tx, actor: Actor) -> dict[str, Any]:
+            story = portfolio.story(tx, actor, report_id)
+            links = sharing.links(tx, actor, story.report, now)
+            return who(tx, actor) | {"story": story, "links": links}
+
+        values = await self._gateway.read(session.secret_of(request), work)
+        values |= {
+            "made": made,
+            "days": DEFAULT_SHARE_DAYS,
+            "most_days": MAX_SHARE_DAYS,
+            "now": now,
             "saved": request.query_params.get("saved", ""),
         }
-        return page(request, "report.html", asker | values)
+        return page(request, "report.html", values)
 
     async def download_markdown(self, request: Request) -> Response:
         """One report as Markdown."""
-        story, _ = await self._story(request)
+        story = await self._story(request)
         return file_of(
             markdown.of_report(story.workspace, story.report, story.author),
             "text/markdown; charset=utf-8",
@@ -85,13 +97,13 @@ class RecordPages:
 
     async def download_pdf(self, request: Request) -> Response:
         """One report as PDF."""
-        story, _ = await self._story(request)
+        story = await self._story(request)
         content = await in_thread(pdf.of_report, story.workspace, story.report, story.author)
         return file_of(content, "application/pdf", f"status-report-{story.report.id}.pdf")
 
     async def show_badge(self, request: Request) -> Response:
         """The status of one report as a small picture."""
-        story, _ = await self._story(request)
+        story = await self._story(request)
         return file_of(badge.of_report(story.workspace, story.report), "image/svg+xml")
 
     async def delete_report(self, request: Request) -> Response:
@@ -107,11 +119,10 @@ class RecordPages:
         workspace_id = await self._gateway.write(session.secret_of(request), work)
         return lead_to(f"{WORKSPACES}/{workspace_id}")
 
-    async def _story(self, request: Request) -> tuple[portfolio.Story, dict[str, Any]]:
+    async def _story(self, request: Request) -> portfolio.Story:
         report_id = id_in_path(request, Kind.STATUS_REPORTS)
         return await self._gateway.read(
-            session.secret_of(request),
-            lambda tx, actor: (portfolio.story(tx, actor, report_id), who(tx, actor)),
+            session.secret_of(request), lambda tx, actor: portfolio.story(tx, actor, report_id)
         )
 
 

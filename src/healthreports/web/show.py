@@ -36,6 +36,7 @@ _HEADERS: Final = {
     "cache-control": "no-store",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
+    "x-robots-tag": "noindex, nofollow",
 }
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -45,6 +46,10 @@ _templates.env.trim_blocks = _templates.env.lstrip_blocks = True
 
 def _day(instant: Instant | None) -> str:
     return "" if instant is None else f"{as_datetime(instant):%Y-%m-%d}"
+
+
+def _minute(instant: Instant | None) -> str:
+    return "" if instant is None else f"{as_datetime(instant):%Y-%m-%d %H:%M} UTC"
 
 
 def _age(instant: Instant, now: Instant) -> str:
@@ -73,6 +78,7 @@ _IN_DAYS: Final = 100
 _IN_YEARS: Final = 2
 
 _templates.env.filters["day"] = _day
+_templates.env.filters["minute"] = _minute
 _templates.env.filters["age"] = _age
 _templates.env.filters["length_class"] = _length_class
 _templates.env.filters["state"] = state_of
@@ -86,10 +92,13 @@ def page(
     values: dict[str, Any],
     error: HealthReportsError | None = None,
     forms_lead_to: str = "",
+    *,
+    has_forms: bool = True,
 ) -> Response:
     """A page, with what `error` says and its status where there is one.
 
-    Its forms lead to us, and from there perhaps on to `forms_lead_to` (an origin).
+    Its forms lead to us, and from there perhaps on to `forms_lead_to` (an origin). One that has
+    none needs no session, and leaves no cookie.
     """
     said: list[str] = []
     status, headers = 200, dict(_HEADERS)
@@ -98,13 +107,20 @@ def page(
         said = [one["message"] for one in msgspec.json.decode(failure.body)["errors"]]
         status, headers = failure.status, {**_HEADERS, **failure.headers}
     headers["content-security-policy"] = f"{_POLICY} {forms_lead_to}".rstrip()
-    values = {"csrf": form_proof(request), "wrong": said, **values}
+    proof = form_proof(request) if has_forms else ""
+    values = {"csrf": proof, "wrong": said, **values}
     return _templates.TemplateResponse(request, template, values, status, headers)
 
 
-def file_of(content: str | bytes, media_type: str, name: str = "") -> Response:
-    """What is not a page: to be looked at by itself, or kept under `name`."""
+def file_of(
+    content: str | bytes, media_type: str, name: str = "", *, embedded: bool = False
+) -> Response:
+    """What is not a page: to be looked at by itself, or kept under `name`.
+
+    Only what is to be `embedded` may stand in pages of others.
+    """
     headers = {**_HEADERS, "content-security-policy": "default-src 'none'"}
+    headers["cross-origin-resource-policy"] = "cross-origin" if embedded else "same-origin"
     if name:
         headers["content-disposition"] = f'attachment; filename="{name}"'
     return Response(content, headers=headers, media_type=media_type)

@@ -76,3 +76,12 @@ document.querySelector("form.leave")?.addEventListener("submit", () => {
   for (const key of Object.keys(localStorage)) if (key.startsWith(KEPT)) localStorage.removeItem(key);
 });
 document.querySelectorAll("form[data-keep]").forEach(keep);
+
+// Where time runs to the right, the present is what one wants to see first.
+function showThePresent() {
+  for (const place of document.querySelectorAll(".wide:has(.weeks, .history)")) {
+    place.scrollLeft = place.scrollWidth;
+  }
+}
+showThePresent();
+document.addEventListener("htmx:afterSwap", showThePresent);

@@ -73,6 +73,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_share_links_workspace", "share_links", ["account_id", "workspace_id", "id"])
+    op.create_index("ix_workspaces_shown", "workspaces", ["account_id", "archived", "id"])
     op.execute(FILL)
 
 

@@ -1,0 +1,152 @@
+"""Share links: a report for who has no account, as its maker may see it and no longer than that."""
+
+from typing import Final, cast
+
+import msgspec
+
+from healthreports.core.access import Action, may
+from healthreports.core.errors import Fault, Forbidden, Invalid, LinkEnded, NotFound, Problem
+from healthreports.core.model import Actor, Instant, ShareLink, StatusReport, User, Workspace
+from healthreports.core.vocabulary import DAY_US, MAX_SHARE_DAYS, SECOND_US, Category, Kind, Scope
+from healthreports.service.lookup import demand, visible
+from healthreports.service.tokens import hash_of, new_secret
+from healthreports.store import people, reports, shares
+from healthreports.store.database import Transaction
+
+_PREFIX: Final = "hrl_"
+# So that a reader who turns pages, or a program that looks again, is not a write each time.
+_NOTE_AFTER_US: Final = 60 * SECOND_US
+_NOT_YOURS: Final = "ending a link needs who made it or the admin permission in the workspace"
+
+
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a link shows: the report has no hidden category in it."""
+
+    link: ShareLink
+    workspace: Workspace
+    report: StatusReport
+    author: User
+
+
+def make(
+    tx: Transaction,
+    actor: Actor,
+    report_id: int,
+    now: Instant,
+    *,
+    days: int,
+    hidden: frozenset[Category],
+    follows: bool,
+) -> str:
+    """Make a link to a report or, where it `follows`, to what is current in its workspace.
+
+    Returns its secret. Raises NotFound, Forbidden, Invalid.
+    """
+    report = cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
+    demand(tx, actor, Action.CREATE_REPORT, report.workspace_id)
+    if not 0 < days <= MAX_SHARE_DAYS:
+        raise Invalid([Problem("days", Fault.NOT_A_NUMBER, limit=MAX_SHARE_DAYS)])
+    secret = new_secret(_PREFIX)
+    link = ShareLink(
+        id=0,
+        account_id=actor.account_id,
+        creator_id=actor.user_id,
+        workspace_id=report.workspace_id,
+        report_id=None if follows else report_id,
+        hidden=hidden,
+        created_at=now,
+        expires_at=Instant(now + days * DAY_US),
+        revoked_at=None,
+        first_opened_at=None,
+        last_opened_at=None,
+    )
+    shares.insert(tx, link, hash_of(secret))
+    return secret
+
+
+def links(
+    tx: Transaction, actor: Actor, report: StatusReport, now: Instant
+) -> list[tuple[ShareLink, User]]:
+    """The links that work and lead to `report` or to what is current, and who made them.
+
+    One's own; whoever may change the workspace sees those of others too.
+    """
+    manages = _manages(tx, actor, report.workspace_id)
+    found = []
+    for link in shares.of_workspace(tx, actor.account_id, report.workspace_id, now):
+        if link.report_id in (None, report.id) and (manages or link.creator_id == actor.user_id):
+            maker = people.user(tx, link.creator_id)
+            assert maker is not None  # users are never deleted
+            found.append((link, maker))
+    return found
+
+
+def revoke(tx: Transaction, actor: Actor, link_id: int, now: Instant) -> ShareLink:
+    """End a link. Raises NotFound, Forbidden."""
+    link = shares.by_id(tx, actor.account_id, link_id)
+    if link is None:
+        raise NotFound(Kind.STATUS_REPORTS)
+    if link.creator_id != actor.user_id:
+        visible(tx, actor, Kind.WORKSPACES, link.workspace_id)
+        if not _manages(tx, actor, link.workspace_id):
+            raise Forbidden(_NOT_YOURS)
+    if link.revoked_at is None:
+        shares.revoke(tx, link, now)
+    return link
+
+
+def opened(tx: Transaction, secret: str, now: Instant) -> Shared:
+    """What the link with that secret shows. Raises LinkEnded."""
+    link = shares.by_secret(tx, hash_of(secret))
+    if link is None or link.revoked_at is not None or link.expires_at <= now:
+        raise LinkEnded
+    maker = _maker(tx, link)
+    report_id = link.report_id
+    if report_id is None:
+        newest = reports.newest(tx, link.account_id, link.workspace_id)
+        report_id = 0 if newest is None else newest.id
+    try:
+        report = cast("StatusReport", visible(tx, maker, Kind.STATUS_REPORTS, report_id))
+    except NotFound as error:
+        raise LinkEnded from error
+    workspace = people.workspace(tx, link.account_id, link.workspace_id)
+    author = people.user(tx, report.creator_id)
+    assert workspace is not None  # no report is without one
+    assert author is not None  # as above
+    shown = tuple(one for one in report.details if one.category not in link.hidden)
+    return Shared(
+        link=link,
+        workspace=workspace,
+        report=msgspec.structs.replace(report, details=shown),
+        author=author,
+    )
+
+
+def is_opening_news(link: ShareLink, now: Instant) -> bool:
+    """Whether that it is opened now is to be noted."""
+    return link.last_opened_at is None or now - link.last_opened_at > _NOTE_AFTER_US
+
+
+def note_opening(tx: Transaction, link: ShareLink, now: Instant) -> None:
+    """Note that somebody opened a link."""
+    shares.note_opening(tx, link, now)
+
+
+def _maker(tx: Transaction, link: ShareLink) -> Actor:
+    membership = people.membership(tx, link.creator_id)
+    if membership.disabled_at is not None:
+        raise LinkEnded
+    return Actor(
+        user_id=link.creator_id,
+        account_id=link.account_id,
+        permission=membership.permission,
+        token_id=None,
+        scopes=frozenset({Scope.READ}),
+        last_used_at=None,
+    )
+
+
+def _manages(tx: Transaction, actor: Actor, workspace_id: int) -> bool:
+    workspace = people.workspace(tx, actor.account_id, workspace_id)
+    participation = people.participation(tx, actor.account_id, workspace_id, actor.user_id)
+    return workspace is not None and may(actor, Action.CHANGE_WORKSPACE, workspace, participation)

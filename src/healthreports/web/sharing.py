@@ -1,0 +1,108 @@
+"""Share links: made and ended on a report's page, opened by who has no account.
+
+The secret stands in the query of the address, since no log of ours has that.
+"""
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from healthreports.contract.params import read_id
+from healthreports.core.errors import NotFound
+from healthreports.core.model import Actor, Instant
+from healthreports.core.vocabulary import Category, Kind
+from healthreports.exports import badge, pdf
+from healthreports.service import sharing
+from healthreports.service.gateway import Clock, Gateway
+from healthreports.service.limits import Limits
+from healthreports.web import session
+from healthreports.web.records import REPORTS, RecordPages, id_in_path, in_thread
+from healthreports.web.show import address_of, file_of, lead_to, page
+
+Tx = Any  # the pages pass the transaction on to services and never look into it
+
+SHARED: Final = "/shared"
+LINK: Final = "link"
+
+
+class SharingPages:
+    """Making and ending links, and what they lead to, on the server at `origin`."""
+
+    def __init__(
+        self, gateway: Gateway, limits: Limits, records: RecordPages, clock: Clock, origin: str
+    ) -> None:
+        self._gateway = gateway
+        self._limits = limits
+        self._records = records
+        self._clock = clock
+        self._origin = origin
+
+    async def make(self, request: Request) -> Response:
+        """Make a link, and show its address this once."""
+        fields = await session.read_form(request)
+        report_id = id_in_path(request, Kind.STATUS_REPORTS)
+        hidden = frozenset(one for one in Category if f"hide_{one.lower()}" in fields)
+
+        def work(tx: Tx, actor: Actor, now: Instant) -> str:
+            return sharing.make(
+                tx,
+                actor,
+                report_id,
+                now,
+                days=read_id(fields.get("days", "")) or 0,
+                hidden=hidden,
+                follows=fields.get("what") == "current",
+            )
+
+        secret = await self._gateway.write(session.secret_of(request), work)
+        address = f"{self._origin}{SHARED}?{LINK}={secret}"
+        picture = f"{self._origin}{SHARED}/badge.svg?{LINK}={secret}"
+        return await self._records.show_report(request, made=(address, picture))
+
+    async def revoke(self, request: Request) -> Response:
+        """End a link."""
+        fields = await session.read_form(request)
+        link_id = id_in_path(request, Kind.STATUS_REPORTS)
+        await self._gateway.write(
+            session.secret_of(request),
+            lambda tx, actor, now: sharing.revoke(tx, actor, link_id, now),
+        )
+        report_id = read_id(fields.get("report", ""))
+        if report_id is None:
+            raise NotFound(Kind.STATUS_REPORTS)
+        return lead_to(f"{REPORTS}/{report_id}")
+
+    async def open(self, request: Request) -> Response:
+        """The report that a link leads to."""
+        shared = await self._opened(request)
+        if sharing.is_opening_news(shared.link, self._clock()):
+            await self._gateway.write_unnamed(
+                lambda tx, now: sharing.note_opening(tx, shared.link, now), shared.link.account_id
+            )
+        values = {
+            "shared": shared,
+            "report": shared.report,
+            "now": self._clock(),
+            "secret": request.query_params.get(LINK, ""),
+        }
+        return page(request, "shared.html", values, has_forms=False)
+
+    async def show_badge(self, request: Request) -> Response:
+        """The status of what a link leads to, to be put into another page."""
+        shared = await self._opened(request)
+        content = badge.of_report(shared.workspace, shared.report)
+        return file_of(content, "image/svg+xml", embedded=True)
+
+    async def download_pdf(self, request: Request) -> Response:
+        """The report that a link leads to, as PDF."""
+        shared = await self._opened(request)
+        content = await in_thread(
+            pdf.of_report, shared.workspace, shared.report, shared.author, shared.link.hidden
+        )
+        return file_of(content, "application/pdf", f"status-report-{shared.report.id}.pdf")
+
+    async def _opened(self, request: Request) -> sharing.Shared:
+        await self._limits.admit_stranger(address_of(request))
+        secret = request.query_params.get(LINK, "")
+        return await self._gateway.read_unnamed(lambda tx, now: sharing.opened(tx, secret, now))

@@ -1,0 +1,418 @@
+"""A real browser before a server with the sample portfolio.
+
+Whatever a browser asks for and complains of while a test runs is written down in `Watched`.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    Request,
+    expect,
+)
+
+from conftest import Server
+from healthreports.app import now, open_database
+from healthreports.cli import demo
+from healthreports.core.vocabulary import AccountPermission
+from healthreports.service import applications, people, tokens
+from healthreports.service.sign_in import set_password
+from healthreports.settings import Settings
+from healthreports.store.upgrade import upgrade
+
+FOLDER: Final = Path(__file__).parent
+AXE: Final = FOLDER / "node_modules" / "axe-core" / "axe.min.js"
+ADMINISTRATOR: Final = "administrator@example.org"
+# May report on what the Department for Transport does.
+EDITOR: Final = "editor@example.org"
+# Sees nothing yet: the only one of an account without workspaces.
+NEWCOMER: Final = "newcomer@example.org"
+EDITORS_WORKSPACE: Final = "HS2 Phase 1"
+BARE_WORKSPACE: Final = "Nothing written yet"
+# Of the sample portfolio, whose last report is of this day.
+PUBLISHED: Final = "2025-03-31"
+
+NARROW: Final = {"width": 360, "height": 740}
+WIDE: Final = {"width": 1280, "height": 800}
+
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_ARGUMENTS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+)
+_WAIT_MS: Final = 5_000
+# What a browser says of a page that we answer with such a status on purpose.
+_ANSWERED: Final = re.compile(r"Failed to load resource: .* status of (401|403|404|409|422|429)")
+# RFC 7636, appendix B.
+_CHALLENGE: Final = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+
+def chromium() -> str | None:
+    """Where a Chromium is on this machine."""
+    return next((found for name in _NAMES if (found := shutil.which(name))), None)
+
+
+def in_ci() -> bool:
+    return bool(os.environ.get("CI"))
+
+
+def launch(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(executable_path=chromium(), args=list(_ARGUMENTS))
+
+
+@dataclass
+class Watched:
+    """What was seen of the browsers of one test."""
+
+    addresses: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def watch(self, context: BrowserContext) -> None:
+        context.on("request", self._asked)
+        context.on("console", self._said)
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+
+    def elsewhere(self) -> list[str]:
+        """The addresses asked for that are not on this machine's loopback."""
+        return [one for one in self.addresses if urlsplit(one).hostname != "127.0.0.1"]
+
+    def _asked(self, request: Request) -> None:
+        self.addresses.append(request.url)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not _ANSWERED.match(message.text):
+            self.complaints.append(f"{message.type}: {message.text}")
+
+
+@dataclass
+class Site:
+    """The server, and who may sign in there."""
+
+    server: Server
+    browser: Browser
+    passwords: dict[str, str]
+    consent: str
+    states: dict[str, Any] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 30)))
+
+    @property
+    def base(self) -> str:
+        return self.server.base
+
+    def next_workspace(self) -> int:
+        """The id of a workspace that no other test writes in."""
+        return next(self.numbers)
+
+    @contextmanager
+    def open(self, who: str = "", watched: Watched | None = None, **how: Any) -> Iterator[Page]:
+        """A page of a browser with cookies of its own; `who` is signed in there already."""
+        if who:
+            how["storage_state"] = self._state(who)
+        context = self.browser.new_context(base_url=self.base, **how)
+        context.set_default_timeout(_WAIT_MS)
+        if watched is not None:
+            watched.watch(context)
+        try:
+            yield context.new_page()
+        finally:
+            context.close()
+
+    def sign_in(self, page: Page, who: str) -> None:
+        page.goto("/sign-in")
+        page.get_by_label("E-mail address").fill(who)
+        page.get_by_label("Password").fill(self.passwords[who])
+        page.get_by_role("button", name="Sign in").click()
+        expect(page).to_have_url(f"{self.base}/")
+
+    def _state(self, who: str) -> Any:
+        """The cookies of somebody signed in: once a module, since a password costs time."""
+        if who not in self.states:
+            with self.open() as page:
+                self.sign_in(page, who)
+                self.states[who] = page.context.storage_state()
+        return self.states[who]
+
+
+@contextmanager
+def running_site(database: Path, browser: Browser) -> Iterator[Site]:
+    """A server with the sample portfolio, an application, and somebody who has nothing."""
+    upgrade(str(database))
+    settings = Settings(database=str(database))
+    password = demo.prepare(settings).password
+    opened = open_database(settings)
+    try:
+        client_id = opened.write_here(lambda tx: _furnish(tx, password))
+    finally:
+        opened.close()
+    asks = {
+        "client_id": client_id,
+        "response_type": "code",
+        "redirect_uri": "https://app.example.org/cb",
+        "state": "st-1",
+        "code_challenge": _CHALLENGE,
+        "code_challenge_method": "S256",
+    }
+    server = Server(database).start()
+    people_here = (ADMINISTRATOR, EDITOR, NEWCOMER)
+    try:
+        yield Site(
+            server,
+            browser,
+            dict.fromkeys(people_here, password),
+            f"/oauth/authorize?{urlencode(asks)}",
+        )
+    finally:
+        errors = server.stop()
+    assert "Traceback" not in errors, errors
+
+
+def _furnish(tx: Any, password: str) -> str:
+    administrator = people.user_by_email(tx, ADMINISTRATOR)
+    people.create_workspace(tx, administrator, BARE_WORKSPACE, now())
+    tokens.issue(tx, administrator, "a token that has its row", now())
+    made, _ = applications.register(
+        tx,
+        administrator,
+        now(),
+        name="Reporter",
+        redirect_uris=("https://app.example.org/cb",),
+        confidential=True,
+        scopes=tokens.scopes_for(read_only=False),
+        acts_as=None,
+        token_lifetime_s=None,
+    )
+    account_id = people.create_account(tx, "Nobody's yet", now())
+    newcomer = people.create_user(
+        tx,
+        account_id,
+        full_name="Nora Newcomer",
+        email_address=NEWCOMER,
+        permission=AccountPermission.ADMINISTRATOR,
+        now=now(),
+    )
+    set_password(tx, newcomer, password, now())
+    return made.client_id
+
+
+def write(page: Page, text: str, color: str = "Green") -> None:
+    """Fill in what a report must have. Whatever else the form holds is of the report before."""
+    page.get_by_role("group", name="Overall status").get_by_label(color).check()
+    page.locator("#description").fill(text)
+
+
+def save(page: Page) -> None:
+    page.get_by_role("button", name=re.compile("^Save")).click()
+
+
+def saved_report(page: Page, workspace: int, text: str) -> int:
+    """Write a report in the browser. Returns its id."""
+    page.goto(f"/workspaces/{workspace}/reports/new")
+    write(page, text)
+    save(page)
+    page.wait_for_url("**/reports/*?saved=yes")
+    return int(urlsplit(page.url).path.rpartition("/")[2])
+
+
+def workspace_called(page: Page, title: str) -> int:
+    """The id of a workspace, as the portfolio links it."""
+    page.goto(f"/?{urlencode({'text': title})}")
+    href = page.locator("table.portfolio tbody th a").first.get_attribute("href")
+    return int(href.rpartition("/")[2])
+
+
+def send_unchecked(page: Page) -> None:
+    """Send the form of a report as a browser would that knows no `required`."""
+    page.locator("form.write").evaluate("form => { form.noValidate = true }")
+    save(page)
+
+
+class Look(NamedTuple):
+    """What was seen of one page, the width of its document on a narrow screen first."""
+
+    width: int
+    broken: list[str]
+    elsewhere: list[str]
+    complaints: list[str]
+    links: list[str]
+    barriers: dict[str, list[str]]
+
+
+def look_at(site: Site, place: "Place") -> Look:
+    """Go to a page once, and look at all that is to hold on every page."""
+    watched = Watched()
+    with site.open(place.who, watched) as page:
+        page.add_init_script(
+            "window.broken = [];"
+            "addEventListener('securitypolicyviolation',"
+            " event => broken.push(`${event.violatedDirective} ${event.blockedURI}`))"
+        )
+        place.go(page, site)
+        links = page.locator("a[href^='/']").evaluate_all(
+            "all => all.map(one => one.getAttribute('href'))"
+        )
+        page.set_viewport_size(NARROW)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        page.set_viewport_size(WIDE)
+        broken, complaints = page.evaluate("window.broken"), list(watched.complaints)
+        barriers = _barriers(page) if AXE.exists() else {}
+    return Look(width, broken, watched.elsewhere(), complaints, links, barriers)
+
+
+def _barriers(page: Page) -> dict[str, list[str]]:
+    """What axe-core finds in either theme; nothing but the contrast depends on the theme."""
+    page.evaluate(AXE.read_text("utf-8"))
+    found = {}
+    for scheme, how in {"light": {}, "dark": {"runOnly": "color-contrast"}}.items():
+        page.emulate_media(color_scheme=scheme)
+        found[scheme] = [
+            f"{one['id']} ({one['impact']}) at {node['target']}: {node['failureSummary']}"
+            for one in page.evaluate("how => axe.run({resultTypes: ['violations'], ...how})", how)[
+                "violations"
+            ]
+            for node in one["nodes"]
+        ]
+    return found
+
+
+class Place(NamedTuple):
+    """A page and how one comes to it; `who` is signed in."""
+
+    name: str
+    go: Callable[[Page, Site], object]
+    who: str = ADMINISTRATOR
+
+
+def _at(name: str, path: str, who: str = ADMINISTRATOR) -> Place:
+    return Place(name, lambda page, _site: page.goto(path), who)
+
+
+def _refused(page: Page, _site: Site) -> None:
+    page.goto("/sign-in")
+    page.get_by_label("E-mail address").fill(NEWCOMER)
+    page.get_by_label("Password").fill("not the one it is")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def _bare(page: Page, _site: Site) -> None:
+    page.goto(f"/workspaces/{workspace_called(page, BARE_WORKSPACE)}")
+
+
+def _form_with_errors(page: Page, _site: Site) -> None:
+    page.goto("/workspaces/30/reports/new")
+    page.locator("#description").fill("")
+    page.locator("#scope_description").fill("x")
+    page.get_by_role("group", name="Scope").get_by_label("Not reported").check()
+    send_unchecked(page)
+    expect(page.locator(".fault").first).to_be_visible()
+
+
+def _form_with_conflict(page: Page, _site: Site) -> None:
+    page.goto("/workspaces/30/reports/new")
+    write(page, f"Mine {next(_attempts)}.", "Red")
+    with page.context.expect_page() as other:
+        page.evaluate("window.open('/workspaces/30/reports/new')")
+    write(other.value, f"Theirs {next(_attempts)}.")
+    save(other.value)
+    other.value.wait_for_url("**/reports/*?saved=yes")
+    other.value.close()
+    save(page)
+    expect(page.locator(".conflict")).to_be_visible()
+
+
+def _made_token(page: Page, _site: Site) -> None:
+    page.goto("/account")
+    page.get_by_label("What it is for").fill("a look at the page")
+    page.get_by_role("button", name="Make a token").click()
+    expect(page.locator(".secret")).to_be_visible()
+
+
+def _refused_application(page: Page, _site: Site) -> None:
+    page.goto("/account/applications")
+    page.get_by_label("Name, as people").fill("Wrong")
+    page.get_by_label("Where it is sent back to").fill("javascript:alert(1)")
+    page.get_by_role("button", name="Register").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def _invitation(page: Page) -> str:
+    """Add a person. Returns the address to send to that person."""
+    page.goto("/people")
+    page.get_by_label("Name", exact=True).fill("Ida Invited")
+    page.get_by_label("E-mail address").fill(f"invited{next(_attempts)}@example.org")
+    page.get_by_role("button", name="Add and invite").click()
+    return page.locator(".secret").inner_text()
+
+
+def _welcome(page: Page, site: Site) -> None:
+    with site.open(ADMINISTRATOR) as other:
+        address = _invitation(other)
+    page.goto(_from_root(address))
+    expect(page.get_by_label("Password")).to_be_visible()
+
+
+def _share(page: Page) -> str:
+    """Share a report. Returns the address that was made."""
+    page.goto("/reports/60")
+    page.locator("details", has=page.locator("form[action$='/shares']")).locator("summary").click()
+    page.locator("form[action$='/shares'] button").click()
+    return page.locator(".secret").first.inner_text()
+
+
+def _shared(page: Page, site: Site) -> None:
+    with site.open(ADMINISTRATOR) as other:
+        address = _share(other)
+    page.goto(_from_root(address))
+    expect(page.locator("article.report")).to_be_visible()
+
+
+def _from_root(address: str) -> str:
+    return address[address.index("/", len("https://")) :]
+
+
+_attempts = count(1)
+
+PLACES: Final = (
+    _at("sign-in", "/sign-in", ""),
+    Place("sign-in refused", _refused, ""),
+    _at("portfolio", "/"),
+    _at("portfolio with nothing in it", "/", NEWCOMER),
+    _at("portfolio without a match", "/?text=no+such+programme"),
+    _at("portfolio as of a day", f"/?as_of={PUBLISHED}&text=Programme"),
+    _at("weeks", f"/?as_of={PUBLISHED}&text=Programme&view=weeks"),
+    _at("workspace", "/workspaces/31"),
+    Place("workspace without a report", _bare),
+    _at("report", "/reports/60"),
+    _at("write form", "/workspaces/31/reports/new"),
+    Place("write form with errors", _form_with_errors),
+    Place("write form with a conflict", _form_with_conflict),
+    _at("edit form", "/reports/60/edit"),
+    _at("account", "/account"),
+    Place("account with a new token", _made_token),
+    _at("applications", "/account/applications"),
+    Place("applications with an error", _refused_application),
+    Place("consent", lambda page, site: page.goto(site.consent)),
+    _at("people", "/people"),
+    Place("people with an invitation", lambda page, _site: _invitation(page)),
+    Place("welcome", _welcome, ""),
+    _at("new workspace", "/workspaces/new"),
+    _at("settings of a workspace", "/workspaces/31/settings"),
+    Place("report with a new link", lambda page, _site: _share(page)),
+    Place("shared report", _shared, ""),
+    _at("failed", "/reports/999999"),
+)
