@@ -189,7 +189,7 @@ def test_markdown_keeps_heading_and_byline_on_a_line_each(title: str, name: str)
     shown = rendered(markdown.of_report(workspace(title), report(), user(name)))
     assert set(shown.tags) <= {"h2", "p", "br"}, shown.tags
     assert shown.tags.count("h2") == 1
-    assert words(shown.blocks[0]) == words(f"{title}: ✅ Green")
+    assert words(shown.blocks[0]) == words(f"{title.strip()}: ✅ Green")
 
 
 @given(anything, st.sampled_from(Color))

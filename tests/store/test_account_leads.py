@@ -116,7 +116,9 @@ def _lacking(element: Any, around: frozenset[FromClause]) -> Iterator[str]:
         yield from _in_select(element, around)
     elif isinstance(element, (Subquery, CTE, Lateral, CompoundSelect)):
         inner = around if isinstance(element, (Lateral, CompoundSelect)) else frozenset()
-        for child in element.get_children():
+        # SQLAlchemy may keep a subquery inside of what is lateral.
+        kept = element.element if isinstance(element, Lateral) else element
+        for child in (kept if isinstance(kept, Subquery) else element).get_children():
             yield from _lacking(child, inner)
     elif isinstance(element, (Update, Delete)):
         yield from _unless_bound([element.table], element._where_criteria)  # noqa: SLF001  no other way

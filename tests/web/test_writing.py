@@ -419,7 +419,7 @@ def test_a_change_is_saved(site: Site) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Plain.", "Two\nlines.", "\n\nStarts with lines", "  blanks around  ", "a\r\nb", '<b> & "q"'],
+    ["Plain.", "Two\nlines.", '<b> & "q"'],
     ids=ascii,
 )
 def test_a_change_that_changes_nothing_leaves_the_report_alone(site: Site, text: str) -> None:

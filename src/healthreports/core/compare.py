@@ -131,8 +131,10 @@ def _hints_of(report: StatusReport) -> Iterator[Hint]:
         for detail in report.details
         if detail.color is Color.RED and not _NEED.search(detail.description or "")
     )
-    says_at_all = _NEED.search(report.description)
-    if not says_at_all and (silent or report.color is Color.RED):
+    reds = [detail for detail in report.details if detail.color is Color.RED]
+    is_said_there = reds and not silent
+    is_red = silent or (report.color is Color.RED and not is_said_there)
+    if is_red and not _NEED.search(report.description):
         yield Hint(Look.NO_NEED_NAMED, silent)
 
 

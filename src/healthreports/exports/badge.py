@@ -1,5 +1,6 @@
 """A report's status as a small picture (SVG 1.1): shape, word and color."""
 
+import re
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -15,6 +16,8 @@ _SHAPES: Final = {
     '<path d="M10 7.2v5.2M10 14.6v1.4" stroke="{fill}"/>',
     Color.GREEN: '<circle cx="10" cy="10" r="9"/><path d="M5.5 10.5l3 3 6-7" stroke="{fill}"/>',
 }
+# What XML 1.0 (2.2) has no way to write.
+_IMPOSSIBLE: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MOST: Final = 40
 _PER_LETTER: Final = 6.6
 _SVG: Final = (
@@ -32,7 +35,8 @@ _SVG: Final = (
 
 def of_report(workspace: Workspace, report: StatusReport) -> str:
     """The badge: what is reported on, its status, and the day."""
-    title = workspace.title if len(workspace.title) <= _MOST else f"{workspace.title[:_MOST]}…"
+    name = _IMPOSSIBLE.sub("\ufffd", workspace.title)
+    title = name if len(name) <= _MOST else f"{name[:_MOST]}…"
     word = f"{report.color.capitalize()} {as_datetime(report.created_at):%Y-%m-%d}"
     title_width, word_width = (round(len(text) * _PER_LETTER) for text in (title, word))
     left = title_width + 16
@@ -49,5 +53,5 @@ def of_report(workspace: Workspace, report: StatusReport) -> str:
         shape=_SHAPES[report.color].format(fill=fill),
         title=escape(title),
         word=word,
-        label=escape(f"{workspace.title}: {word}", {'"': "&quot;"}),
+        label=escape(f"{name}: {word}", {'"': "&quot;"}),
     )

@@ -24,17 +24,23 @@ def of_report(workspace: Workspace, report: StatusReport, author: User) -> str:
     """The report with its heading and all details; every text of people as they wrote it."""
     day = f"{as_datetime(report.created_at):%Y-%m-%d}"
     parts = [
-        f"## {_plain(workspace.title)}: {SIGNS[State(report.color)]}",
-        f"Status report of {day}, by {_plain(author.full_name)}",
+        f"## {_in_line(workspace.title)}: {SIGNS[State(report.color)]}",
+        f"Status report of {day}, by {_in_line(author.full_name)}",
         _plain(report.description),
     ]
     for detail in report.details:
         head = f"**{detail.category}: {SIGNS[State(detail.color)]}**"
-        parts.append(f"{head}\\\n{_plain(detail.description)}" if detail.description else head)
+        text = _plain(detail.description or "")
+        parts.append(f"{head}\\\n{text}" if text else head)
     return "\n\n".join(parts) + "\n"
+
+
+def _in_line(text: str) -> str:
+    return _plain(" ".join(text.split()))
 
 
 def _plain(text: str) -> str:
     """`text` so that Markdown shows it and does not take it for its own."""
-    escaped = _BEGINS.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text))
+    lines = (line.strip() for line in text.strip().splitlines())
+    escaped = _BEGINS.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", "\n".join(lines)))
     return _BREAK.sub("\\\\\n", escaped)

@@ -27,6 +27,8 @@ _INK: Final = {
 _MARGIN_MM: Final = 15
 # Sizes of the text in points, the largest first; at the last one it may take more pages.
 _SIZES: Final = (10.5, 9.5, 8.5, 7.5, 6.5, 6.0)
+# Characters times the square of their size; with more it takes no trying.
+_MOST_ON_A_PAGE: Final = 800_000
 _LINE: Final = 0.48  # of a line in mm, for each point
 _OCTAGON: Final = (
     (6.3, 1),
@@ -50,11 +52,19 @@ def of_report(
 ) -> bytes:
     """The report on `paper`, "A4" or "Letter", as if there were no `hidden` categories."""
     shown = [category for category in Category if category not in hidden]
-    for size in _SIZES:
+    texts = (report.description, *(detail.description or "" for detail in report.details))
+    length = sum(map(len, texts))
+    likely = [size for size in _SIZES if length * size**2 < _MOST_ON_A_PAGE]
+    for size in likely or _SIZES[-1:]:
         document = _drawn(workspace, report, author, shown, paper, size)
-        if document.page_no() == 1:
+        fits = document.page_no() == 1
+        content = bytes(document.output()) if fits or size == _SIZES[-1] else b""
+        for font in document.fonts.values():
+            if hasattr(font, "close"):
+                font.close()
+        if fits:
             break
-    return bytes(document.output())
+    return content
 
 
 def _drawn(  # noqa: PLR0917  all that is on the paper

@@ -149,4 +149,8 @@ def _maker(tx: Transaction, link: ShareLink) -> Actor:
 def _manages(tx: Transaction, actor: Actor, workspace_id: int) -> bool:
     workspace = people.workspace(tx, actor.account_id, workspace_id)
     participation = people.participation(tx, actor.account_id, workspace_id, actor.user_id)
-    return workspace is not None and may(actor, Action.CHANGE_WORKSPACE, workspace, participation)
+    if workspace is None:
+        return False
+    # A link of an archive still works, so it can be ended.
+    open_again = msgspec.structs.replace(workspace, archived=False)
+    return may(actor, Action.CHANGE_WORKSPACE, open_again, participation)

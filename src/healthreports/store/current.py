@@ -11,14 +11,15 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     FromClause,
-    ScalarSelect,
+    Select,
     and_,
     bindparam,
     delete,
     literal_column,
     select,
+    true,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from healthreports.core.vocabulary import Category
 from healthreports.store import people
@@ -33,74 +34,92 @@ CATEGORY_COLORS: Final = tuple(color_column(category) for category in Category)
 Columns = Mapping[str, ColumnElement[Any]]
 
 
-def beside(origin: FromClause, *, as_of: bool = False) -> tuple[FromClause, Columns]:
+def beside(
+    origin: FromClause, *, as_of: bool = False, lateral: bool = False
+) -> tuple[FromClause, Columns]:
     """The workspaces of `origin`, each with its current report if it has one; the report's columns.
 
     They are those of `current_reports`; with `as_of` they are of what was current at that time,
-    sought from the end of an index, workspace by workspace.
+    sought from the end of an index, workspace by workspace. PostgreSQL does that `lateral`, which
+    SQLite does not know.
     """
     if not as_of:
         is_it = and_(in_account(current_reports), current_reports.c.workspace_id == workspaces.c.id)
         kept = {column.name: column for column in current_reports.columns}
         return origin.outerjoin(current_reports, is_it), kept
-    return origin.outerjoin(status_reports, _is_newest(as_of=True)), _sought(as_of=True)
+    report, is_newest = _found(as_of=True, lateral=lateral)
+    return origin.outerjoin(report, is_newest), _columns(report, as_of=True)
 
 
-def _is_newest(*, as_of: bool) -> ColumnElement[bool]:
-    return and_(in_account(status_reports), status_reports.c.id == _newest("id", 0, as_of=as_of))
+def _found(*, as_of: bool, lateral: bool) -> tuple[FromClause, ColumnElement[bool]]:
+    """The newest report of a workspace, and what joins it to the workspace."""
+    if lateral:
+        wanted = (status_reports.c[name] for name in ("id", "created_at", "color"))
+        colors = (status_reports.c[name] for name in CATEGORY_COLORS)
+        newest = _newest_of(status_reports, select(*wanted, *colors), 0, as_of=as_of)
+        return newest.lateral("newest"), true()
+    sought = status_reports.alias("newest_0")
+    newest_id = _newest_of(sought, select(sought.c.id), 0, as_of=as_of).scalar_subquery()
+    return status_reports, and_(in_account(status_reports), status_reports.c.id == newest_id)
 
 
-def _sought(*, as_of: bool) -> dict[str, ColumnElement[Any]]:
+def _columns(report: FromClause, *, as_of: bool) -> dict[str, ColumnElement[Any]]:
     """The columns of `current_reports`, of the report itself."""
+    before = status_reports.alias("newest_1")
+    previous = _newest_of(before, select(before.c.color), 1, as_of=as_of)
     return {
         "account_id": workspaces.c.account_id,
         "workspace_id": workspaces.c.id,
-        "report_id": status_reports.c.id,
-        "created_at": status_reports.c.created_at,
-        "color": status_reports.c.color,
-        "previous_color": _newest("color", 1, as_of=as_of),
-        **{name: status_reports.c[name] for name in CATEGORY_COLORS},
+        "report_id": report.c.id,
+        "created_at": report.c.created_at,
+        "color": report.c.color,
+        "previous_color": previous.scalar_subquery(),
+        **{name: report.c[name] for name in CATEGORY_COLORS},
     }
 
 
-def _newest(column: str, skipped: int, *, as_of: bool) -> ScalarSelect[Any]:
-    """A column of the newest report of the workspace but `skipped`, or null."""
-    report = status_reports.alias(f"newest_{skipped}")
-    found = select(report.c[column]).where(
-        in_account(report), report.c.workspace_id == workspaces.c.id
-    )
+def _newest_of(
+    reports: FromClause, wanted: Select[Any], skipped: int, *, as_of: bool
+) -> Select[Any]:
+    """What is `wanted` of the newest report of the workspace but `skipped`."""
+    found = wanted.where(in_account(reports), reports.c.workspace_id == workspaces.c.id)
     if as_of:
-        found = found.where(report.c.created_at <= bindparam("as_of", type_=BigInteger))
+        found = found.where(reports.c.created_at <= bindparam("as_of", type_=BigInteger))
     return (
-        found.order_by(report.c.created_at.desc(), report.c.id.desc())
+        found.order_by(reports.c.created_at.desc(), reports.c.id.desc())
         .limit(literal_column("1"))
         .offset(literal_column(str(skipped)))
         .correlate(workspaces)
-        .scalar_subquery()
     )
 
 
 _COLUMNS: Final = tuple(column.name for column in current_reports.columns)
 
 
-_TRUTH: Final = (
-    select(*_sought(as_of=False).values())
-    .join_from(workspaces, status_reports, _is_newest(as_of=False))
-    .where(in_account(workspaces))
-)
-_made: Final = insert(current_reports).from_select(
-    _COLUMNS, _TRUTH.where(workspaces.c.id == bindparam("of_workspace", type_=BigInteger))
-)
-_REFRESH: Final = compiled(
-    _made.on_conflict_do_update(
-        index_elements=list(current_reports.primary_key),
-        set_={
-            name: _made.excluded[name]
-            for name in _COLUMNS
-            if not current_reports.c[name].primary_key
-        },
+def _truth(*conditions: ColumnElement[bool], lateral: bool) -> Select[Any]:
+    report, is_newest = _found(as_of=False, lateral=lateral)
+    return (
+        select(*_columns(report, as_of=False).values())
+        .join_from(workspaces, report, is_newest)
+        .where(in_account(workspaces), *conditions)
     )
-)
+
+
+def _refresh(*, lateral: bool) -> Insert:
+    this = workspaces.c.id == bindparam("of_workspace", type_=BigInteger)
+    made = insert(current_reports).from_select(_COLUMNS, _truth(this, lateral=lateral))
+    kept = [column.name for column in current_reports.columns if not column.primary_key]
+    return made.on_conflict_do_update(
+        index_elements=list(current_reports.primary_key),
+        set_={name: made.excluded[name] for name in kept},
+    )
+
+
+def _fill(*, lateral: bool) -> Insert:
+    return insert(current_reports).from_select(_COLUMNS, _truth(lateral=lateral))
+
+
+_REFRESH: Final = compiled(_refresh(lateral=False), postgres=_refresh(lateral=True))
 _FORGET: Final = compiled(
     delete(current_reports).where(
         in_account(current_reports),
@@ -108,8 +127,8 @@ _FORGET: Final = compiled(
     )
 )
 _FORGET_ALL: Final = compiled(delete(current_reports).where(in_account(current_reports)))
-_FILL: Final = compiled(insert(current_reports).from_select(_COLUMNS, _TRUTH))
-_TRUE: Final = compiled(_TRUTH)
+_FILL: Final = compiled(_fill(lateral=False), postgres=_fill(lateral=True))
+_TRUE: Final = compiled(_truth(lateral=False), postgres=_truth(lateral=True))
 _KEPT: Final = compiled(select(current_reports).where(in_account(current_reports)))
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Integer,
+    Select,
     Text,
     and_,
     bindparam,
@@ -41,7 +42,7 @@ from healthreports.store import current
 from healthreports.store.database import Row, Transaction
 from healthreports.store.schema import color_column, participations, status_reports, workspaces
 from healthreports.store.select import in_account, there_is
-from healthreports.store.statement import Statement, among, compiled
+from healthreports.store.statement import Statement, among
 
 Condition = ColumnElement[bool]
 
@@ -195,7 +196,11 @@ def _seen(shape: Shape) -> list[Condition]:
 
 @lru_cache(maxsize=512)
 def _totals_statement(shape: Shape) -> Statement:
-    origin, kept = current.beside(_origin(shape), as_of=shape.in_past)
+    return Statement(_totals(shape, lateral=False), postgres=_totals(shape, lateral=True))
+
+
+def _totals(shape: Shape, *, lateral: bool) -> Select[Any]:
+    origin, kept = current.beside(_origin(shape), as_of=shape.in_past, lateral=lateral)
     conditions = _conditions(shape, kept)
     color = _color(kept["color"])
     counted: list[Condition] = [
@@ -206,18 +211,24 @@ def _totals_statement(shape: Shape) -> Statement:
         and_(literal(value=True), *(conditions[name] for name in shape.conditions)),
     ]
     numbers = [func.coalesce(func.sum(case((one, 1), else_=0)), 0) for one in counted]
-    counts = select(func.count(), *numbers).select_from(origin)
-    return compiled(counts.where(*_seen(shape)))
+    return select(func.count(), *numbers).select_from(origin).where(*_seen(shape))
 
 
 @lru_cache(maxsize=2048)
 def _page_statement(shape: Shape, order: Order, *, reverse: bool) -> Statement:
-    origin, kept = current.beside(_origin(shape), as_of=shape.in_past)
+    return Statement(
+        _page(shape, order, reverse=reverse, lateral=False),
+        postgres=_page(shape, order, reverse=reverse, lateral=True),
+    )
+
+
+def _page(shape: Shape, order: Order, *, reverse: bool, lateral: bool) -> Select[Any]:
+    origin, kept = current.beside(_origin(shape), as_of=shape.in_past, lateral=lateral)
     conditions = _conditions(shape, kept)
     keys = [*_keys(order, kept), workspaces.c.id]
-    statement = select(workspaces.c.id, kept["report_id"], kept["previous_color"])
-    return compiled(
-        statement.select_from(origin)
+    return (
+        select(workspaces.c.id, kept["report_id"], kept["previous_color"])
+        .select_from(origin)
         .where(*_seen(shape), *(conditions[name] for name in shape.conditions))
         .order_by(*(key.desc() if reverse else key.asc() for key in keys))
         .limit(bindparam("limit"))
@@ -249,8 +260,12 @@ _CATEGORIES: Final = {Order(category.lower()): category for category in Category
 
 @lru_cache
 def _colors_statement() -> Statement:
-    origin, kept = current.beside(workspaces, as_of=True)
-    return compiled(
+    return Statement(_colors_at(lateral=False), postgres=_colors_at(lateral=True))
+
+
+def _colors_at(*, lateral: bool) -> Select[Any]:
+    origin, kept = current.beside(workspaces, as_of=True, lateral=lateral)
+    return (
         select(workspaces.c.id, kept["color"])
         .select_from(origin)
         .where(

@@ -1,15 +1,17 @@
 """The people of an account, and those of one workspace with its settings."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from enum import StrEnum
+from typing import Any, Final, TypeVar, cast
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
 from healthreports.contract.failure import sentence_of
 from healthreports.contract.params import read_id
-from healthreports.core.access import Action
-from healthreports.core.errors import Invalid, Problem
+from healthreports.core.access import MAY_CREATE_WORKSPACES, NEEDS_CREATOR, Action
+from healthreports.core.errors import Fault, Forbidden, Invalid, Problem
 from healthreports.core.model import AccountMembership, Actor, Instant, Workspace
 from healthreports.core.query import Filter, Page, Query, Sort, Window
 from healthreports.core.vocabulary import (
@@ -22,12 +24,13 @@ from healthreports.core.vocabulary import (
 )
 from healthreports.service import administration, people
 from healthreports.service.gateway import Gateway
-from healthreports.service.lookup import demand, demand_administrator, find, visible
+from healthreports.service.lookup import demand, demand_administrator, demand_in, find, visible
 from healthreports.service.sign_in import SignIn, invite
 from healthreports.web import session
 from healthreports.web.records import WORKSPACES, id_in_path
 from healthreports.web.show import address_of, lead_to, page, who
 
+Chosen = TypeVar("Chosen", bound=StrEnum)
 Tx = Any  # the pages pass the transaction on to services and never look into it
 
 PEOPLE: Final = "/people"
@@ -139,6 +142,7 @@ class PeoplePages:
             lambda tx, actor, workspace_id, now: administration.change_workspace(
                 tx, actor, workspace_id, sent, now
             ),
+            {**fields, "of_settings": "yes"},
         )
 
     async def add_participant(self, request: Request) -> Response:
@@ -149,15 +153,15 @@ class PeoplePages:
             demand(tx, actor, Action.CHANGE_WORKSPACE, workspace_id)
             address = fields.get("email_address", "")
             user = people.user_of_account(tx, actor.account_id, address, "email_address")
-            sent: dict[str, object] = {
-                "workspace_id": workspace_id,
-                "user_id": user.id,
-                "side": fields.get("side", ""),
-                "permission": fields.get("permission", ""),
-            }
-            administration.create_participation(tx, actor, sent, now)
+            side = _chosen(Side, fields, "side")
+            permission = _chosen(ParticipationPermission, fields, "permission")
+            try:
+                people.join(tx, workspace_id, user, permission, now, side=side)
+            except Invalid as error:
+                taken = Problem("email_address", error.problems[0].fault)
+                raise Invalid([taken]) from error
 
-        return await self._change(request, work)
+        return await self._change(request, work, {"email_address": fields.get("email_address", "")})
 
     async def remove_participant(self, request: Request) -> Response:
         """End a participation."""
@@ -170,7 +174,12 @@ class PeoplePages:
             ),
         )
 
-    async def _change(self, request: Request, work: Callable[..., object]) -> Response:
+    async def _change(
+        self,
+        request: Request,
+        work: Callable[..., object],
+        fields: Mapping[str, str] | None = None,
+    ) -> Response:
         workspace_id = id_in_path(request, Kind.WORKSPACES)
 
         def change(tx: Tx, actor: Actor, now: Instant) -> None:
@@ -180,7 +189,7 @@ class PeoplePages:
         try:
             await self._gateway.write(session.secret_of(request), change)
         except Invalid as error:
-            return await self._settings(request, error)
+            return await self._settings(request, error, fields)
         return lead_to(f"{WORKSPACES}/{workspace_id}/settings")
 
     async def _invited(
@@ -234,11 +243,21 @@ class PeoplePages:
     async def _workspace_form(
         self, request: Request, fields: Mapping[str, str], error: Invalid | None = None
     ) -> Response:
-        asker = await self._gateway.read(session.secret_of(request), who)
+        def work(tx: Tx, actor: Actor) -> dict[str, Any]:
+            if actor.permission not in MAY_CREATE_WORKSPACES:
+                raise Forbidden(NEEDS_CREATOR)
+            return who(tx, actor)
+
+        asker = await self._gateway.read(session.secret_of(request), work)
         values = {"fields": fields, "faults": _faults(error)}
         return page(request, "workspace_new.html", asker | values, error)
 
-    async def _settings(self, request: Request, error: Invalid | None = None) -> Response:
+    async def _settings(
+        self,
+        request: Request,
+        error: Invalid | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> Response:
         workspace_id = id_in_path(request, Kind.WORKSPACES)
         query = Query(
             Kind.PARTICIPATIONS,
@@ -250,13 +269,17 @@ class PeoplePages:
 
         def work(tx: Tx, actor: Actor) -> tuple[Workspace, Page, dict[str, Any]]:
             workspace = cast("Workspace", visible(tx, actor, Kind.WORKSPACES, workspace_id))
-            if not workspace.archived:
-                demand(tx, actor, Action.CHANGE_WORKSPACE, workspace_id)
+            # Who may bring an archive back sees its settings.
+            open_again = replace(workspace, archived=False)
+            demand_in(tx, actor, Action.CHANGE_WORKSPACE, open_again)
             return workspace, find(tx, actor, query), who(tx, actor)
 
         workspace, found, asker = await self._gateway.read(session.secret_of(request), work)
         values = {
             "workspace": workspace,
+            # What was typed, where it could not be saved.
+            "of": fields if fields and "of_settings" in fields else workspace,
+            "sent": fields or {},
             "participations": found.records,
             "people": found.related["user"].objects.get(Kind.USERS, {}),
             "sides": tuple(Side),
@@ -267,6 +290,14 @@ class PeoplePages:
 
 
 _OF_PERSON: Final = ("full_name", "email_address", "permission")
+
+
+def _chosen(options: type[Chosen], fields: Mapping[str, str], name: str) -> Chosen:
+    """What was chosen in a field. Raises Invalid."""
+    try:
+        return options(fields.get(name, ""))
+    except ValueError as error:
+        raise Invalid([Problem(name, Fault.NOT_IN, tuple(options))]) from error
 
 
 def _faults(error: Invalid | None) -> dict[str, str]:

@@ -33,6 +33,8 @@ Chosen = TypeVar("Chosen", bound=StrEnum)
 Tx = Any  # the pages pass the transaction on to services and never look into it
 
 _PAGE: Final = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
+# Nobody reported before; and a page can count weeks back from there.
+_DAY: Final = re.compile(r"(?:19|2\d)\d\d-\d\d-\d\d", re.ASCII)
 _WEEKS: Final = "weeks"
 # What a link to another order, page or view keeps.
 _KEPT: Final[tuple[str, ...]] = (
@@ -79,7 +81,10 @@ class PortfolioPage:
             "order_by": _order_by(kept, query),
             "pages": -(-found.totals.matching // ROWS_A_PAGE),
             "stale_days": STALE_AFTER_US // DAY_US,
-            "is_filtered": any(name in kept for name in _KEPT[:6]),
+            "is_filtered": query
+            != PortfolioQuery(
+                order=query.order, reversed=query.reversed, page=query.page, as_of=query.as_of
+            ),
         }
         return page(request, "portfolio.html", values)
 
@@ -108,7 +113,9 @@ def _chosen(options: type[Chosen], text: str | None) -> Chosen | None:
 
 
 def _end_of_day(text: str) -> Instant | None:
-    """The last moment of a day in UTC."""
+    """The last moment of a day in UTC, of a day that can be written with weeks before it."""
+    if not _DAY.fullmatch(text):
+        return None
     try:
         return Instant(read_instant(text) + DAY_US - 1)
     except ValueError:

@@ -64,13 +64,13 @@ class SharingPages:
         """End a link."""
         fields = await session.read_form(request)
         link_id = id_in_path(request, Kind.STATUS_REPORTS)
+        report_id = read_id(fields.get("report", ""))
+        if report_id is None:
+            raise NotFound(Kind.STATUS_REPORTS)
         await self._gateway.write(
             session.secret_of(request),
             lambda tx, actor, now: sharing.revoke(tx, actor, link_id, now),
         )
-        report_id = read_id(fields.get("report", ""))
-        if report_id is None:
-            raise NotFound(Kind.STATUS_REPORTS)
         return lead_to(f"{REPORTS}/{report_id}")
 
     async def open(self, request: Request) -> Response:

@@ -159,6 +159,6 @@ def shown(handler: Handler) -> Handler:
         except HealthReportsError as error:
             if isinstance(error, StorageUnavailable):
                 log.error("storage unavailable: %s", error.__cause__ or error)  # noqa: TRY400  one line says all
-            return page(request, "failed.html", {}, error)
+            return page(request, "failed.html", {}, error, has_forms=False)
 
     return answer

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from healthreports.contract.failure import sentence_of
+from healthreports.contract.params import read_id
 from healthreports.core import compare
 from healthreports.core.errors import HealthReportsError, Invalid, Overtaken, Problem
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
@@ -92,14 +93,19 @@ def _is_new(request: Request) -> bool:
 
 
 def _written(tx: Tx, actor: Actor, request: Request, fields: Fields, now: Instant) -> int:
-    seen = fields.get(_SEEN, "")
-    known = int(seen) if seen.isascii() and seen.isdigit() else -1
+    known = _seen(fields)
     sent = _sent(fields)
     if _is_new(request):
         sent["workspace_id"] = id_in_path(request, Kind.WORKSPACES)
         return editing.add(tx, actor, sent, now, seen=known)
     report_id = id_in_path(request, Kind.STATUS_REPORTS)
     return editing.edit(tx, actor, report_id, sent, now, seen=known)
+
+
+def _seen(fields: Fields) -> int:
+    """What the writer saw; of what is no number, nothing that was ever there."""
+    text = fields.get(_SEEN, "")
+    return 0 if text == "0" else read_id(text) or -1
 
 
 def _form(
@@ -115,7 +121,8 @@ def _form(
         "report": begun.report,
         "before": begun.before,
         "fields": fields,
-        "seen": begun.seen,
+        # Who has not seen what came meanwhile goes on not having seen it.
+        "seen": fields.get(_SEEN, begun.seen),
         "draft": draft,
         "hints": () if draft is None else compare.hints(begun.before, draft),
         "faults": {},
@@ -124,8 +131,11 @@ def _form(
     if isinstance(error, Invalid):
         values["faults"] = _faults(fields, error.problems)
     if isinstance(error, Overtaken):
-        # A new report comes behind theirs, so it is theirs that it is compared with.
-        values["theirs"] = error.report
+        theirs = error.report
+        values |= {
+            "theirs": theirs,
+            "seen": theirs.id if begun.report is None else theirs.updated_at,
+        }
     return page(request, part or "report_form.html", values, error)
 
 

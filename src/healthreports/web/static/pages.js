@@ -7,7 +7,7 @@ const KEPT = "healthreports:";
 function fieldsOf(form) {
   const kept = {};
   for (const [name, value] of new FormData(form)) {
-    if (name !== "csrf" && name !== "seen") kept[name] = value;
+    if (name !== "csrf") kept[name] = value;
   }
   return kept;
 }
@@ -23,9 +23,13 @@ function keep(form) {
   const key = KEPT + form.dataset.keep;
   const status = form.querySelector(".kept");
   const first = JSON.stringify(fieldsOf(form));
+  // What came back from the server was sent from here: it is newer than what is kept.
+  if (document.querySelector(".conflict")) localStorage.setItem(key, first);
   const known = localStorage.getItem(key);
   if (known && known !== first) {
     fill(form, JSON.parse(known));
+    // As if typed, so that the preview follows, as soon as htmx listens.
+    addEventListener("DOMContentLoaded", () => form.dispatchEvent(new Event("input")));
     status.hidden = false;
     status.textContent = "What you had written here and not saved is back. ";
     const forget = document.createElement("button");
@@ -35,6 +39,8 @@ function keep(form) {
     forget.addEventListener("click", () => {
       localStorage.removeItem(key);
       fill(form, JSON.parse(first));
+      form.dispatchEvent(new Event("input"));
+      form.elements.description.focus();
       status.hidden = true;
     });
     status.append(forget);
