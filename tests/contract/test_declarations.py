@@ -13,12 +13,13 @@ from healthreports.core import errors
 from healthreports.core.model import (
     AccountMembership,
     ExternalReference,
+    Instant,
     Participation,
     StatusReport,
     User,
     Workspace,
 )
-from healthreports.core.vocabulary import Kind
+from healthreports.core.vocabulary import Color, Kind
 
 MODELS = {
     Kind.STATUS_REPORTS: StatusReport,
@@ -39,6 +40,20 @@ ARGUMENTS = {
     errors.BadConsentRequest: ("a reason",),
     errors.SignInRefused: ("a reason",),
     errors.TooManyRequests: ("token", 5, 60, 3),
+    errors.Overtaken: (
+        StatusReport(
+            id=1,
+            account_id=1,
+            workspace_id=1,
+            creator_id=1,
+            updater_id=None,
+            color=Color.RED,
+            description="Late.",
+            details=(),
+            created_at=Instant(0),
+            updated_at=Instant(0),
+        ),
+    ),
     errors.Invalid: ([errors.Problem("color", errors.Fault.MISSING)],),
 }
 

@@ -78,6 +78,7 @@ healthreports with the sample portfolio (database {path})
 
 Base URL  {api}
 Browse    {base}/docs
+Pages     {base}/?as_of={portfolio.PUBLISHED:%Y-%m-%d} (the sample ends on that day)
 Sign in   {base}/sign-in as {portfolio.SAMPLE_USERS[0].email_address}
           (or another sample role's address), password {made.password}
 
