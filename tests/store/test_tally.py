@@ -302,6 +302,7 @@ def begin_anew(database: Database, address: str, last_id: int = 0) -> None:
     def empty(tx: Transaction) -> None:
         for table in (*TRUTH, *COUNTED):
             tx.rows(compiled(delete(table)), {})
+        tally.rebuild(tx)  # a workspace stands somehow without a report, too
 
     database.write_here(empty)
     let_next_ids_follow(address, last_id)

@@ -1,4 +1,4 @@
-"""The current report of each workspace: the newest, with the color of the one before it.
+"""How each workspace stands: its current report, the newest, and the color of the one before it.
 
 Kept in `current_reports` in the transaction of each change, so that a portfolio need not look for
 it in every workspace; looked for where the question is how things stood at some time.
@@ -22,9 +22,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from healthreports.core.vocabulary import Category
-from healthreports.store import people
 from healthreports.store.database import Transaction
-from healthreports.store.schema import color_column, current_reports, status_reports, workspaces
+from healthreports.store.schema import (
+    accounts,
+    color_column,
+    current_reports,
+    status_reports,
+    workspaces,
+)
 from healthreports.store.select import in_account
 from healthreports.store.statement import compiled
 
@@ -34,21 +39,16 @@ CATEGORY_COLORS: Final = tuple(color_column(category) for category in Category)
 Columns = Mapping[str, ColumnElement[Any]]
 
 
-def beside(
-    origin: FromClause, *, as_of: bool = False, lateral: bool = False
-) -> tuple[FromClause, Columns]:
-    """The workspaces of `origin`, each with its current report if it has one; the report's columns.
+def standing(*, as_of: bool, lateral: bool) -> tuple[FromClause, Columns]:
+    """How each workspace of the account stands, and the columns, which are `current_reports`'.
 
-    They are those of `current_reports`; with `as_of` they are of what was current at that time,
-    sought from the end of an index, workspace by workspace. PostgreSQL does that `lateral`, which
-    SQLite does not know.
+    With `as_of` they are of what was current at that time, sought from the end of an index,
+    workspace by workspace. PostgreSQL does that `lateral`, which SQLite does not know.
     """
     if not as_of:
-        is_it = and_(in_account(current_reports), current_reports.c.workspace_id == workspaces.c.id)
-        kept = {column.name: column for column in current_reports.columns}
-        return origin.outerjoin(current_reports, is_it), kept
+        return current_reports, {column.name: column for column in current_reports.columns}
     report, is_newest = _found(as_of=True, lateral=lateral)
-    return origin.outerjoin(report, is_newest), _columns(report, as_of=True)
+    return workspaces.outerjoin(report, is_newest), _columns(report, as_of=True)
 
 
 def _found(*, as_of: bool, lateral: bool) -> tuple[FromClause, ColumnElement[bool]]:
@@ -70,6 +70,7 @@ def _columns(report: FromClause, *, as_of: bool) -> dict[str, ColumnElement[Any]
     return {
         "account_id": workspaces.c.account_id,
         "workspace_id": workspaces.c.id,
+        "archived": workspaces.c.archived,
         "report_id": report.c.id,
         "created_at": report.c.created_at,
         "color": report.c.color,
@@ -100,7 +101,7 @@ def _truth(*conditions: ColumnElement[bool], lateral: bool) -> Select[Any]:
     report, is_newest = _found(as_of=False, lateral=lateral)
     return (
         select(*_columns(report, as_of=False).values())
-        .join_from(workspaces, report, is_newest)
+        .join_from(workspaces, report, is_newest, isouter=True)
         .where(in_account(workspaces), *conditions)
     )
 
@@ -120,41 +121,34 @@ def _fill(*, lateral: bool) -> Insert:
 
 
 _REFRESH: Final = compiled(_refresh(lateral=False), postgres=_refresh(lateral=True))
-_FORGET: Final = compiled(
-    delete(current_reports).where(
-        in_account(current_reports),
-        current_reports.c.workspace_id == bindparam("of_workspace", type_=BigInteger),
-    )
-)
+_ACCOUNTS: Final = compiled(select(accounts.c.id).order_by(accounts.c.id))
 _FORGET_ALL: Final = compiled(delete(current_reports).where(in_account(current_reports)))
 _FILL: Final = compiled(_fill(lateral=False), postgres=_fill(lateral=True))
 _TRUE: Final = compiled(_truth(lateral=False), postgres=_truth(lateral=True))
 _KEPT: Final = compiled(select(current_reports).where(in_account(current_reports)))
 
 
-def note(
-    tx: Transaction, account_id: int, workspace_ids: Collection[int], *, gone: bool = False
-) -> None:
-    """Note that reports of these workspaces have changed; maybe one is `gone`."""
-    each = [
-        {"reach_account": account_id, "of_workspace": workspace_id}
-        for workspace_id in sorted(workspace_ids)
-    ]
-    if gone:  # it may have been the only one
-        tx.run_each(_FORGET, each)
-    tx.run_each(_REFRESH, each)
+def note(tx: Transaction, account_id: int, workspace_ids: Collection[int]) -> None:
+    """Note that these workspaces, or reports of them, have changed."""
+    tx.run_each(
+        _REFRESH,
+        [
+            {"reach_account": account_id, "of_workspace": workspace_id}
+            for workspace_id in sorted(workspace_ids)
+        ],
+    )
 
 
 def rebuild(tx: Transaction) -> None:
     """Look for all of them anew. While it does, nobody may write."""
-    for account_id, _ in people.accounts_by_id(tx):
+    for (account_id,) in tx.rows(_ACCOUNTS, {}):
         tx.rows(_FORGET_ALL, {"reach_account": account_id})
         tx.rows(_FILL, {"reach_account": account_id})
 
 
 def differences(tx: Transaction) -> Iterator[str]:
     """Where what is kept is not what is there: a line for each."""
-    for account_id, _ in people.accounts_by_id(tx):
+    for (account_id,) in tx.rows(_ACCOUNTS, {}):
         true, kept = (
             {row[:2]: row[2:] for row in tx.rows(statement, {"reach_account": account_id})}
             for statement in (_TRUE, _KEPT)

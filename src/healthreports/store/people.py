@@ -13,6 +13,7 @@ from healthreports.core.model import (
     Workspace,
 )
 from healthreports.core.vocabulary import AccountPermission, Kind
+from healthreports.store import current
 from healthreports.store.database import Transaction, Version
 from healthreports.store.schema import (
     account_memberships,
@@ -187,6 +188,7 @@ def insert_workspace(tx: Transaction, new: Workspace) -> int:
     """Store a new workspace, whose `id` is not used. Returns the id it was given."""
     [workspace_id] = tx.new_ids("workspaces", 1)
     tx.rows(_INSERT_WORKSPACE, msgspec.structs.asdict(new) | {"id": workspace_id})
+    current.note(tx, new.account_id, [workspace_id])
     touch(tx, new.account_id)
     return workspace_id
 
@@ -194,6 +196,7 @@ def insert_workspace(tx: Transaction, new: Workspace) -> int:
 def replace_workspace(tx: Transaction, changed: Workspace) -> None:
     """Store a workspace in place of what had its id."""
     tx.rows(_REPLACE_WORKSPACE, msgspec.structs.asdict(changed) | one_row(changed))
+    current.note(tx, changed.account_id, [changed.id])
     touch(tx, changed.account_id)
 
 

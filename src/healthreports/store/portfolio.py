@@ -37,14 +37,22 @@ from healthreports.core.portfolio import (
     State,
     Totals,
 )
-from healthreports.core.vocabulary import Category, Color, Side
+from healthreports.core.vocabulary import Category, Color
 from healthreports.store import current
 from healthreports.store.database import Row, Transaction
-from healthreports.store.schema import color_column, participations, status_reports, workspaces
+from healthreports.store.listing import in_reach
+from healthreports.store.schema import (
+    color_column,
+    current_reports,
+    participations,
+    status_reports,
+    workspaces,
+)
 from healthreports.store.select import in_account, there_is
 from healthreports.store.statement import Statement, among
 
 Condition = ColumnElement[bool]
+Kept = current.Columns
 
 _FIRST_ON_TOP: Final = {State.RED: 0, State.YELLOW: 1, State.NONE: 2, State.GREEN: 3}
 # Of a category, that it is not reported says least.
@@ -136,7 +144,7 @@ def _placed(column: ColumnElement[Any], places: dict[Any, int]) -> ColumnElement
     )
 
 
-def _conditions(shape: Shape, kept: current.Columns) -> dict[str, Condition]:
+def _conditions(shape: Shape, kept: Kept) -> dict[str, Condition]:
     severity = _placed(kept["color"], SEVERITY)
     before = _placed(kept["previous_color"], SEVERITY)
     known = kept["previous_color"].is_not(None)
@@ -173,25 +181,26 @@ def _has_text(column: ColumnElement[str]) -> tuple[Condition, Condition]:
     )
 
 
-def _origin(shape: Shape) -> FromClause:
-    if not shape.narrowed:
-        return workspaces
-    return workspaces.join(participations, workspaces.c.id == participations.c.workspace_id)
-
-
-def _seen(shape: Shape) -> list[Condition]:
-    """It is a workspace whose reports the user sees, and not an archived one."""
-    conditions = [in_account(workspaces), workspaces.c.archived == 0]
+def _from(shape: Shape, *, lateral: bool, reads_workspaces: bool) -> tuple[FromClause, Kept]:
+    """What is gone through, and its columns: in the present one narrow row a workspace."""
+    origin, kept = current.standing(as_of=shape.in_past, lateral=lateral)
+    if reads_workspaces and not shape.in_past:
+        its = and_(in_account(workspaces), workspaces.c.id == kept["workspace_id"])
+        origin = origin.join(workspaces, its)
     if shape.narrowed:
-        conditions += [
-            in_account(participations),
-            participations.c.user_id == bindparam("reach_user", type_=BigInteger),
-            or_(
-                participations.c.side == Side.PROVIDER,
-                workspaces.c.clients_see_status_reports == 1,
-            ),
-        ]
-    return conditions
+        its = participations.c.workspace_id == kept["workspace_id"]
+        origin = origin.join(participations, its)
+    return origin, kept
+
+
+def _seen(shape: Shape, kept: Kept) -> list[Condition]:
+    """It is a workspace whose reports the user sees, and not an archived one."""
+    table = workspaces if shape.in_past else current_reports
+    return [
+        in_account(table),
+        kept["archived"] == 0,
+        *([in_reach] if shape.narrowed else []),
+    ]
 
 
 @lru_cache(maxsize=512)
@@ -200,7 +209,8 @@ def _totals_statement(shape: Shape) -> Statement:
 
 
 def _totals(shape: Shape, *, lateral: bool) -> Select[Any]:
-    origin, kept = current.beside(_origin(shape), as_of=shape.in_past, lateral=lateral)
+    reads_workspaces = "text" in shape.conditions
+    origin, kept = _from(shape, lateral=lateral, reads_workspaces=reads_workspaces)
     conditions = _conditions(shape, kept)
     color = _color(kept["color"])
     counted: list[Condition] = [
@@ -211,7 +221,7 @@ def _totals(shape: Shape, *, lateral: bool) -> Select[Any]:
         and_(literal(value=True), *(conditions[name] for name in shape.conditions)),
     ]
     numbers = [func.coalesce(func.sum(case((one, 1), else_=0)), 0) for one in counted]
-    return select(func.count(), *numbers).select_from(origin).where(*_seen(shape))
+    return select(func.count(), *numbers).select_from(origin).where(*_seen(shape, kept))
 
 
 @lru_cache(maxsize=2048)
@@ -223,20 +233,25 @@ def _page_statement(shape: Shape, order: Order, *, reverse: bool) -> Statement:
 
 
 def _page(shape: Shape, order: Order, *, reverse: bool, lateral: bool) -> Select[Any]:
-    origin, kept = current.beside(_origin(shape), as_of=shape.in_past, lateral=lateral)
+    reads_workspaces = "text" in shape.conditions or order in _OF_WORKSPACE
+    origin, kept = _from(shape, lateral=lateral, reads_workspaces=reads_workspaces)
     conditions = _conditions(shape, kept)
-    keys = [*_keys(order, kept), workspaces.c.id]
+    keys = [*_keys(order, kept), kept["workspace_id"]]
     return (
-        select(workspaces.c.id, kept["report_id"], kept["previous_color"])
+        select(kept["workspace_id"], kept["report_id"], kept["previous_color"])
         .select_from(origin)
-        .where(*_seen(shape), *(conditions[name] for name in shape.conditions))
+        .where(*_seen(shape, kept), *(conditions[name] for name in shape.conditions))
         .order_by(*(key.desc() if reverse else key.asc() for key in keys))
         .limit(bindparam("limit"))
         .offset(bindparam("offset"))
     )
 
 
-def _keys(order: Order, kept: current.Columns) -> list[ColumnElement[Any]]:
+# What is sorted by something of the workspace itself.
+_OF_WORKSPACE: Final = (Order.TITLE, Order.DUE)
+
+
+def _keys(order: Order, kept: Kept) -> list[ColumnElement[Any]]:
     worst = _placed(_color(kept["color"]), _FIRST_ON_TOP)
     # Never reported is older than any.
     oldest = func.coalesce(kept["created_at"], 0)
@@ -264,7 +279,7 @@ def _colors_statement() -> Statement:
 
 
 def _colors_at(*, lateral: bool) -> Select[Any]:
-    origin, kept = current.beside(workspaces, as_of=True, lateral=lateral)
+    origin, kept = current.standing(as_of=True, lateral=lateral)
     return (
         select(workspaces.c.id, kept["color"])
         .select_from(origin)

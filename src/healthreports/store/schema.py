@@ -171,8 +171,6 @@ workspaces: Final = Table(
     _instant("updated_at"),
     CheckConstraint("archived IN (0, 1)", name="archived"),
     CheckConstraint("clients_see_status_reports IN (0, 1)", name="clients_see_status_reports"),
-    # All that a portfolio counts and sorts: who has ten thousand reads no row of the table for it.
-    Index("ix_workspaces_shown", "account_id", "archived", "id"),
 )
 
 participations: Final = Table(
@@ -321,16 +319,18 @@ report_terms: Final = Table(
     sqlite_with_rowid=_BY_KEY,
 )
 
-# The current report of each workspace that has one, and the color of the one before: what a
-# portfolio is sorted and filtered by. Kept by `store/current` as reports change.
+# How each workspace stands: its current report and the color of the one before, all that a
+# portfolio counts, filters and mostly sorts by. Kept by `store/current` as those change.
 current_reports: Final = Table(
     "current_reports",
     metadata,
     _account_key(),
     Column("workspace_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("report_id", BigInteger, nullable=False),
-    _instant("created_at"),
-    Column("color", Text, nullable=False),
+    Column("archived", Integer, nullable=False),  # 0 or 1
+    # Null when there is no report.
+    Column("report_id", BigInteger),
+    _instant("created_at", nullable=True),
+    Column("color", Text),
     Column("previous_color", Text),  # null when it is the only one
     *(Column(color_column(category), Text) for category in Category),  # null: not reported
     sqlite_with_rowid=_BY_KEY,

@@ -200,7 +200,7 @@ def note(
         ],
     )
     touched = {report.workspace_id for report in (*gone, *come)}
-    current.note(tx, account_id, touched, gone=len(gone) > len(come))
+    current.note(tx, account_id, touched)
 
 
 def _add(blocks: dict[int, _Block], number: int, more: _Block) -> None:

@@ -11,10 +11,10 @@ depends_on = None
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 FILL = """
 INSERT INTO current_reports (
-    account_id, workspace_id, report_id, created_at, color,
+    account_id, workspace_id, archived, report_id, created_at, color,
     previous_color, scope_color, budget_color, schedule_color, client_color
 )
-SELECT r.account_id, r.workspace_id, r.id, r.created_at, r.color,
+SELECT w.account_id, w.id, w.archived, r.id, r.created_at, r.color,
     (
         SELECT p.color FROM status_reports p
         WHERE p.account_id = w.account_id AND p.workspace_id = w.id
@@ -22,7 +22,7 @@ SELECT r.account_id, r.workspace_id, r.id, r.created_at, r.color,
     ),
     r.scope_color, r.budget_color, r.schedule_color, r.client_color
 FROM workspaces w
-JOIN status_reports r ON r.account_id = w.account_id AND r.id = (
+LEFT JOIN status_reports r ON r.account_id = w.account_id AND r.id = (
     SELECT n.id FROM status_reports n
     WHERE n.account_id = w.account_id AND n.workspace_id = w.id
     ORDER BY n.created_at DESC, n.id DESC LIMIT 1
@@ -35,9 +35,10 @@ def upgrade() -> None:
         "current_reports",
         sa.Column("account_id", sa.BigInteger(), sa.ForeignKey("accounts.id"), primary_key=True),
         sa.Column("workspace_id", sa.BigInteger(), primary_key=True, autoincrement=False),
-        sa.Column("report_id", sa.BigInteger(), nullable=False),
-        _instant("created_at"),
-        sa.Column("color", sa.Text(), nullable=False),
+        sa.Column("archived", sa.Integer(), nullable=False),
+        sa.Column("report_id", sa.BigInteger(), nullable=True),
+        _instant("created_at", nullable=True),
+        sa.Column("color", sa.Text(), nullable=True),
         *(
             sa.Column(f"{name}_color", sa.Text(), nullable=True)
             for name in ("previous", "scope", "budget", "schedule", "client")
@@ -73,7 +74,6 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_share_links_workspace", "share_links", ["account_id", "workspace_id", "id"])
-    op.create_index("ix_workspaces_shown", "workspaces", ["account_id", "archived", "id"])
     op.execute(FILL)
 
 
