@@ -37,8 +37,7 @@ HISTORY: Final = 120
 class Story(msgspec.Struct, frozen=True, kw_only=True):
     """One report, how it came, and what stands beside it.
 
-    `before` and `after` are its neighbours in the workspace. `moves` and `rewordings` are against
-    `before`. `hints` are for who may change it.
+    `before` and `after` are its neighbours in the workspace.
     """
 
     workspace: Workspace
@@ -47,12 +46,24 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     updater: User | None
     before: StatusReport | None
     after: StatusReport | None
-    moves: tuple[compare.Move, ...]
-    rewordings: tuple[compare.Rewording, ...]
-    hints: tuple[compare.Hint, ...]
     references: tuple[ExternalReference, ...]
     may_change: bool
     may_share: bool
+
+    @property
+    def moves(self) -> tuple[compare.Move, ...]:
+        """Which states are others than before."""
+        return () if self.before is None else compare.moves(self.before, self.report)
+
+    @property
+    def rewordings(self) -> tuple[compare.Rewording, ...]:
+        """Which texts are others than before. Comparing them is work: not done for a file."""
+        return () if self.before is None else compare.rewordings(self.before, self.report)
+
+    @property
+    def hints(self) -> tuple[compare.Hint, ...]:
+        """What is worth a second look, for who may change it."""
+        return compare.hints(self.before, self.report)
 
 
 class WorkspaceStory(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,18 +170,14 @@ def _story(tx: Transaction, actor: Actor, report: StatusReport) -> Story:
     author = people.user(tx, report.creator_id)
     assert workspace is not None  # no report is without one
     assert author is not None  # as above
-    before = reports.before(tx, report)
     participation = people.participation(tx, account_id, workspace_id, actor.user_id)
     return Story(
         workspace=workspace,
         report=report,
         author=author,
         updater=None if report.updater_id is None else people.user(tx, report.updater_id),
-        before=before,
+        before=reports.before(tx, report),
         after=reports.after(tx, report),
-        moves=() if before is None else compare.moves(before, report),
-        rewordings=() if before is None else compare.rewordings(before, report),
-        hints=compare.hints(before, report),
         references=tuple(
             references.of_subject(tx, account_id, SubjectType.STATUS_REPORT, report.id)
         ),

@@ -27,7 +27,7 @@ from healthreports.service.gateway import Gateway
 from healthreports.service.lookup import demand, demand_administrator, demand_in, find, visible
 from healthreports.service.sign_in import SignIn, invite
 from healthreports.web import session
-from healthreports.web.records import WORKSPACES, id_in_path
+from healthreports.web.records import WORKSPACES, id_in_path, page_number
 from healthreports.web.show import address_of, lead_to, page, who
 
 Chosen = TypeVar("Chosen", bound=StrEnum)
@@ -37,7 +37,6 @@ PEOPLE: Final = "/people"
 WELCOME: Final = "/welcome"
 _INVITATION: Final = "invitation"
 _SHOWN: Final = 100
-_MOST_PAGES: Final = 1_000_000
 _DAY_S: Final = 86_400
 # As few as a page shows; there are seldom more people in one workspace.
 _MOST_PARTICIPANTS: Final = 200
@@ -212,7 +211,7 @@ class PeoplePages:
         error: Invalid | None = None,
         fields: Mapping[str, str] | None = None,
     ) -> Response:
-        number = min(read_id(request.query_params.get("page", "")) or 1, _MOST_PAGES)
+        number = page_number(request)
         window = Window(_SHOWN, (number - 1) * _SHOWN, _SHOWN, number)
         query = Query(Kind.ACCOUNT_MEMBERSHIPS, window=window, includes=("user",))
 

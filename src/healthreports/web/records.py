@@ -36,6 +36,11 @@ def id_in_path(request: Request, kind: Kind) -> int:
     return found
 
 
+def page_number(request: Request) -> int:
+    """Which page of a list the address asks for; the first where it names none."""
+    return min(read_id(request.query_params.get("page", "")) or 1, _MOST_PAGES)
+
+
 class RecordPages:
     """The pages below `/workspaces` and `/reports` that are only read, and the end of a report."""
 
@@ -46,7 +51,7 @@ class RecordPages:
     async def show_workspace(self, request: Request) -> Response:
         """A workspace: its current report, what changed, its history."""
         workspace_id = id_in_path(request, Kind.WORKSPACES)
-        number = min(read_id(request.query_params.get("page", "")) or 1, _MOST_PAGES)
+        number = page_number(request)
 
         def work(tx: Tx, actor: Actor) -> tuple[portfolio.WorkspaceStory, dict[str, Any]]:
             return portfolio.workspace_story(tx, actor, workspace_id, number), who(tx, actor)

@@ -69,9 +69,7 @@ class WritingPages:
                 session.secret_of(request),
                 lambda tx, actor, now: _written(tx, actor, request, fields, now),
             )
-        except Invalid as error:
-            return _form(request, await self._begun(request), fields, error)
-        except Overtaken as error:
+        except (Invalid, Overtaken) as error:
             return _form(request, await self._begun(request), fields, error)
         return lead_to(f"{REPORTS}/{report_id}?saved=yes")
 
