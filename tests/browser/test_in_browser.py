@@ -625,8 +625,9 @@ def endless(site: Site) -> int:
         return saved_report(page, workspace, "x" * 500)
 
 
-def test_portfolio_is_light_with_all_that_it_needs(page):
-    page.goto("/", wait_until="networkidle")
+@pytest.mark.parametrize("address", ["/", "/?view=weeks"], ids=["portfolio", "weeks"])
+def test_portfolio_is_light_with_all_that_it_needs(page, address):
+    page.goto(address, wait_until="networkidle")
     sizes = page.evaluate(
         """['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind))
         .map(one => [one.name, one.decodedBodySize])"""

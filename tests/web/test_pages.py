@@ -274,16 +274,21 @@ def test_the_weeks_show_a_status_for_each_of_half_a_year(five: Site) -> None:
     assert {len(states) for states in weeks.values()} == {26}
 
 
+# With the style and the scripts, 66 kB, a page is to have less than 150.
+LIGHT = 84_000
+
+
 def test_fifty_rows_are_a_page_and_weigh_little(site: Site) -> None:
     def work() -> None:
         shades = ("red", "Late.")
         for number in range(51):
             made = site.workspace(f"Programme {number:02} with a title as long as they are")
+            site.report(made, "red", ago=200, scope=shades, budget=shades, schedule=shades)
             site.report(made, "red", ago=number, scope=shades, budget=shades, schedule=shades)
 
     site.together(work)
     answer = site.at().get("/", params={"status": "red", "order": "title"})
-    assert len(answer.content) < 150_000
+    assert len(answer.content) < LIGHT
     first = read(answer)
     assert len(rows(first)) == 50
     assert "51 of 53 workspaces, page 1 of 2" in first.text
@@ -293,7 +298,9 @@ def test_fifty_rows_are_a_page_and_weigh_little(site: Site) -> None:
     assert not second.all("a", rel="next")
     back = site.page(second.one("a", rel="prev").attrs["href"])
     assert titles(back) == titles(first)
-    weeks = site.at().get("/", params={"view": "weeks"})
+    weeks = site.at().get("/", params={"view": "weeks", "status": "red"})
+    assert len(weeks.content) < LIGHT
+    assert {state for _, *states in rows(read(weeks)) for state in states} == {"Red"}
     assert len(rows(read(weeks))) == 50
 
 
