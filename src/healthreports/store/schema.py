@@ -37,7 +37,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0006"
+SCHEMA_REVISION: Final = "0007"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -90,8 +90,9 @@ def _reference(name: str, target: str, *, nullable: bool = False) -> Column[int]
 
 
 def _one_of(column: str, options: tuple[str, ...]) -> CheckConstraint:
-    listed = ", ".join(f"'{option}'" for option in options)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
+    # SQLite would make a table of a list, for each row anew.
+    is_one = " OR ".join(f"{column} = '{option}'" for option in options)
+    return CheckConstraint(is_one, name=column)
 
 
 def color_column(category: Category) -> str:
