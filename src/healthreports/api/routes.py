@@ -82,7 +82,6 @@ class Call:
 
         Raises UnsupportedMedia, MalformedBody, RootMissing; `middleware` limits its size.
         """
-        headers = {name: value.decode("latin-1") for name, value in self._headers.items()}
         chunks: list[bytes] = []
         more = True
         while more:
@@ -90,10 +89,10 @@ class Call:
             chunks.append(message.get("body", b""))
             more = message.get("more_body", False)
         body = b"".join(chunks)
-        encoding = headers.get(b"content-encoding", "identity")
-        if body and encoding.lower() != "identity":
+        encoding = self._headers.get(b"content-encoding", b"identity")
+        if body and encoding.lower() != b"identity":
             raise UnsupportedMedia
-        content_type = headers.get(b"content-type", "")
+        content_type = self._headers.get(b"content-type", b"").decode("latin-1")
         if len(body) <= _SHORT_BODY:
             return read_body(body, content_type, resource.root)
         return await asyncio.to_thread(read_body, body, content_type, resource.root)

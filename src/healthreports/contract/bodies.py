@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
@@ -40,28 +41,36 @@ def read_body(body: bytes, content_type: str, root: str) -> Body:
     read = _read(body, content_type) if body else {}
     found = read.get(root) if isinstance(read, dict) else None
     if not isinstance(found, dict):
-        raise RootMissing(root, multipart.parse_options_header(content_type)[0])
+        raise RootMissing(root, _media_of(content_type)[0])
     return Body(found, {name: value for name, value in read.items() if isinstance(value, str)})
 
 
+@lru_cache(maxsize=64)  # whoever sends once sends again
+def _media_of(content_type: str) -> tuple[str, Mapping[str, str]]:
+    found: tuple[str, Mapping[str, str]] = multipart.parse_options_header(content_type)
+    return found
+
+
 def _read(body: bytes, content_type: str) -> Any:  # noqa: ANN401  JSON is any value
-    media, options = multipart.parse_options_header(content_type)
+    media, options = _media_of(content_type)
     reader = _READERS.get(media.lower())
     if reader is None or options.get("charset", "utf-8").lower() not in _CHARSETS:
         raise UnsupportedMedia
-    value = reader(body, options)
-    if _is_deeper(value, MAX_BODY_DEPTH):
-        raise MalformedBody(f"it is nested deeper than {MAX_BODY_DEPTH} levels")
-    return value
+    return reader(body, options)
 
 
 def _json(body: bytes, _options: Mapping[str, str]) -> Any:  # noqa: ANN401  JSON is any value
     # The standard library's reader and not msgspec's: a lone surrogate must come through, so that
     # it is reported as a fault of its attribute (5.7) and not of the whole body.
     try:
-        return _decode(body.decode())
+        value = _decode(body.decode())
     except (ValueError, RecursionError) as error:
         raise MalformedBody("it is not JSON") from error
+    # What has few brackets has few levels: most bodies are not gone through once more.
+    brackets = body.count(b"{") + body.count(b"[")
+    if brackets > MAX_BODY_DEPTH and _is_deeper(value, MAX_BODY_DEPTH):
+        raise _too_deep()
+    return value
 
 
 def _no_constant(name: str) -> None:
@@ -122,7 +131,7 @@ def nest(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
         head = name.split("[", 1)[0]
         keys = _KEYS.findall(name[len(head) :])
         if len(keys) >= MAX_BODY_DEPTH:
-            raise MalformedBody(f"it is nested deeper than {MAX_BODY_DEPTH} levels")
+            raise _too_deep()
         _place(root, head, keys, value)
     return {key: _settled(value) for key, value in root.items()}
 
@@ -174,6 +183,10 @@ def _settled(value: Any) -> Any:  # noqa: ANN401  forms nest to any depth
 def _two_kinds(key: str) -> MalformedBody:
     # The name comes from the caller and may be long; the message shows its start.
     return MalformedBody(f"{key[:40]!r} is used for two kinds of value")
+
+
+def _too_deep() -> MalformedBody:
+    return MalformedBody(f"it is nested deeper than {MAX_BODY_DEPTH} levels")
 
 
 def _is_deeper(value: object, levels: int) -> bool:
