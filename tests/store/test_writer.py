@@ -6,13 +6,18 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Column, MetaData, Table, Text, func, select
 
 from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Instant
 from healthreports.store import people
-from healthreports.store.sqlite import SqliteDatabase
+from healthreports.store.database import Later, Transaction
+from healthreports.store.shared import SharedTransaction
+from healthreports.store.sqlite import SqliteDatabase, SqliteTransaction
+from healthreports.store.statement import compiled, insertion
 from healthreports.store.upgrade import upgrade
 from healthreports.store.writer import MOST_TOGETHER, Lock, Writer
 
@@ -20,13 +25,19 @@ WAIT_S = 5
 ONE, OTHER = 1, 2
 EVERYTHING = None
 
+NOTED = Table("noted", MetaData(), Column("word", Text))
+LATER = Table("later", MetaData(), Column("word", Text))
+NOTE = insertion(NOTED)
+WORDS = compiled(select(func.group_concat(NOTED.c.word, " ")))
+LATER_WORDS = compiled(select(func.group_concat(LATER.c.word, " ")))
 
-def begin(connection: sqlite3.Connection) -> Callable[[Lock], sqlite3.Connection]:
+
+def begin(connection: sqlite3.Connection) -> Callable[[Lock], SharedTransaction]:
     """What begins a transaction on `connection`, as a writer wants it."""
 
-    def begun(_lock: Lock) -> sqlite3.Connection:
+    def begun(_lock: Lock) -> SharedTransaction:
         connection.execute("BEGIN IMMEDIATE")
-        return connection
+        return SharedTransaction(SqliteTransaction(connection, {}), connection)
 
     return begun
 
@@ -37,7 +48,12 @@ class Watched(sqlite3.Connection):
     commits = 0
     refuse = False
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.asked: list[str] = []
+
     def execute(self, text: str, *values: object) -> sqlite3.Cursor:
+        self.asked.append(text)
         if text == "COMMIT":
             if self.refuse:
                 self.refuse = False
@@ -52,6 +68,7 @@ def connection() -> Iterator[Watched]:
         ":memory:", isolation_level=None, check_same_thread=False, factory=Watched
     )
     opened.execute("CREATE TABLE noted (word TEXT)")
+    opened.execute("CREATE TABLE later (word TEXT)")
     yield opened
     opened.close()
 
@@ -63,19 +80,29 @@ def writer(connection: Watched) -> Iterator[Writer]:
     made.close()
 
 
-def note(word: str) -> Callable[[sqlite3.Connection], list[str]]:
+def note(word: str) -> Callable[[Transaction], list[str]]:
     """A write that notes `word` and returns all that is noted."""
 
-    def run(connection: sqlite3.Connection) -> list[str]:
-        connection.execute("INSERT INTO noted VALUES (?)", (word,))
-        return words(connection)
+    def run(tx: Transaction) -> list[str]:
+        tx.rows(NOTE, {"word": word})
+        return noted(tx)
 
     return run
 
 
-def fail(connection: sqlite3.Connection) -> None:
-    note("half")(connection)
+def noted(tx: Transaction) -> list[str]:
+    [[found]] = tx.rows(WORDS, {})
+    return found.split()
+
+
+def fail(tx: Transaction) -> None:
+    note("half")(tx)
     raise KeyError
+
+
+def refuse(tx: Transaction) -> None:
+    noted(tx)
+    raise ValueError
 
 
 def words(connection: sqlite3.Connection) -> list[str]:
@@ -86,7 +113,7 @@ def together(writer: Writer, *runs: Callable) -> list[Future]:
     """Submit `runs` while the writer is busy, so that they wait together. Not yet done."""
     begun, go_on = threading.Event(), threading.Event()
 
-    def keep_busy(_connection: sqlite3.Connection) -> None:
+    def keep_busy(_tx: Transaction) -> None:
         begun.set()
         assert go_on.wait(WAIT_S)
 
@@ -118,11 +145,95 @@ def test_who_raises_is_undone_alone(writer: Writer, connection: Watched) -> None
     assert words(connection) == ["before", "after"]
 
 
+def test_who_has_changed_nothing_is_not_undone(writer: Writer, connection: Watched) -> None:
+    first, wrong, last = together(writer, note("a"), refuse, note("b"))
+    assert first.result(WAIT_S) == ["a"]
+    assert last.result(WAIT_S) == ["a", "b"]
+    assert isinstance(wrong.exception(WAIT_S), ValueError)
+    assert not [text for text in connection.asked if "ROLLBACK" in text or "SAVEPOINT" in text]
+
+
+def test_what_is_undone_for_others_is_done_again(writer: Writer, connection: Watched) -> None:
+    runs: list[str] = []
+
+    def counted(tx: Transaction) -> list[str]:
+        runs.append("run")
+        return note("counted")(tx)
+
+    first, _, last = together(writer, counted, fail, note("b"))
+    assert first.result(WAIT_S) == ["counted"]
+    assert last.result(WAIT_S) == ["counted", "b"]
+    assert runs == ["run", "run"]
+    assert words(connection) == ["counted", "b"]
+    assert connection.commits == 1
+
+
+def note_all(tx: Transaction, items: list[str]) -> None:
+    tx.rows(insertion(LATER), {"word": "+".join(items)})
+
+
+AT_THE_END = Later(note_all, frozenset({"later"}))
+
+
+def put_off(word: str) -> Callable[[Transaction], None]:
+    return lambda tx: tx.put_off(AT_THE_END, word)
+
+
+def later_words(tx: Transaction) -> str:
+    [[found]] = tx.rows(LATER_WORDS, {})
+    return found
+
+
+def test_what_is_put_off_is_done_once_for_all(writer: Writer, connection: Watched) -> None:
+    for one in together(writer, put_off("a"), put_off("b"), put_off("c")):
+        one.result(WAIT_S)
+    assert connection.execute("SELECT word FROM later").fetchall() == [("a+b+c",)]
+
+
+def test_who_asks_sees_what_was_put_off(writer: Writer) -> None:
+    asked = together(writer, put_off("a"), put_off("b"), later_words, put_off("c"), later_words)
+    assert asked[2].result(WAIT_S) == "a+b"
+    assert asked[4].result(WAIT_S) == "a+b c"
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["put off", "done"])
+def test_what_was_put_off_is_undone_alone(
+    writer: Writer, connection: Watched, *, asks: bool
+) -> None:
+    def wrong(tx: Transaction) -> None:
+        put_off("wrong")(tx)
+        if asks:  # then also what others put off before it is done in its savepoint
+            later_words(tx)
+        raise KeyError
+
+    waiting = together(writer, put_off("a"), wrong, put_off("b"))
+    assert isinstance(waiting[1].exception(WAIT_S), KeyError)
+    waiting[2].result(WAIT_S)
+    assert connection.execute("SELECT word FROM later").fetchall() == [("a+b",)]
+
+
+def test_what_one_has_read_the_next_does_not_ask_for(writer: Writer, connection: Watched) -> None:
+    waiting = together(writer, noted_or_none, noted_or_none, note("a"), noted_or_none, noted)
+    assert [one.result(WAIT_S) for one in waiting] == [None, None, ["a"], "a", ["a"]]
+    assert sum("group_concat" in text for text in connection.asked) == 2
+
+
+def noted_or_none(tx: Transaction) -> str | None:
+    [[found]] = tx.rows(WORDS, {})
+    return found
+
+
+def test_what_was_read_before_an_undoing_is_asked_for_again(writer: Writer) -> None:
+    waiting = together(writer, note("a"), fail, noted, refuse, noted)
+    assert waiting[2].result(WAIT_S) == ["a"]
+    assert waiting[4].result(WAIT_S) == ["a"]
+
+
 def test_nobody_is_told_before_the_commit(writer: Writer, connection: Watched) -> None:
     told: list[bool] = []
 
-    def look(_connection: sqlite3.Connection) -> None:
-        told.extend(one.done() for one in waiting)
+    def look(_tx: Transaction) -> None:
+        told[:] = [one.done() for one in waiting]
 
     begun = threading.Event()
     waiting = [writer.submit(lambda _: begun.wait(WAIT_S), ONE), writer.submit(fail, ONE)]
@@ -146,8 +257,8 @@ def test_a_commit_that_fails_is_told_to_all_and_keeps_nothing(
 def test_a_transaction_that_the_database_gave_up_is_told_to_all(
     writer: Writer, connection: Watched
 ) -> None:
-    def give_up(inside: sqlite3.Connection) -> None:
-        inside.execute("ROLLBACK")
+    def give_up(_tx: Transaction) -> None:
+        connection.execute("ROLLBACK")
         raise sqlite3.OperationalError("database or disk is full")
 
     for one in together(writer, note("a"), give_up):
@@ -223,3 +334,29 @@ def test_concurrent_writes_of_one_server_are_all_kept(tmp_path: Path) -> None:
         kept = {title for (title,) in raw.execute("SELECT title FROM accounts")}
     raw.close()
     assert kept == {str(number) for number in range(300)}
+
+
+def test_an_id_is_never_given_twice(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite3"
+    upgrade(str(path))
+    given: list[int] = []
+
+    def take(tx: Transaction) -> None:
+        given.extend(tx.new_ids("workspaces", 2))
+
+    for _ in range(2):
+        database = SqliteDatabase(path, 1.0)
+        database.write_here(take)
+        with pytest.raises(KeyError):
+            database.write_here(lambda tx: (take(tx), fail_after(tx)))
+        database.write_here(take)
+        database.close()
+    # What was undone was never seen: its ids may be given again, but never those of a commit.
+    kept = given[:2] + given[-2:]
+    assert len(set(kept)) == len(kept)
+    assert max(given) == given[-1]
+
+
+def fail_after(tx: Transaction) -> None:
+    people.insert_account(tx, "undone", Instant(0))
+    raise KeyError

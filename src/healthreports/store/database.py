@@ -38,6 +38,16 @@ def is_small(key: object) -> bool:
     return len(str(key)) <= _SMALL
 
 
+class Later(NamedTuple):
+    """What can be put off to the end of a transaction.
+
+    `run(tx, items)` does it for all that was put off at once; `tables` are those that it changes.
+    """
+
+    run: Callable[["Transaction", list[Any]], None]
+    tables: frozenset[str]
+
+
 class Transaction(ABC):
     """What the functions of the store run their statements in."""
 
@@ -69,6 +79,13 @@ class Transaction(ABC):
     def recall(self, statement: Statement, values: Values) -> Row | None:
         """`row`, without a question of its own where the answer is known not to have changed."""
         return self.row(statement, values)
+
+    def put_off(self, later: Later, item: object) -> None:
+        """Have `later` run for `item` before a statement can tell that it was not."""
+        later.run(self, [item])
+
+    def finish(self) -> None:  # noqa: B027  most have nothing to do
+        """Write down, before a commit, what was only kept in mind."""
 
     def row(self, statement: Statement, values: Values) -> Row | None:
         """The first row that `statement` finds, or None."""

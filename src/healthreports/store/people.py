@@ -14,7 +14,7 @@ from healthreports.core.model import (
 )
 from healthreports.core.vocabulary import AccountPermission, Kind
 from healthreports.store import current
-from healthreports.store.database import Transaction, Version
+from healthreports.store.database import Later, Transaction, Version
 from healthreports.store.schema import (
     account_memberships,
     account_versions,
@@ -56,7 +56,7 @@ _TOUCH: Final = compiled(
     update(account_versions)
     .where(account_versions.c.account_id == bindparam("of_account"))
     .values(
-        version=account_versions.c.version + 1,
+        version=account_versions.c.version + bindparam("changed_by"),
         reshaped=account_versions.c.reshaped + bindparam("reshaped_by"),
     )
 )
@@ -132,7 +132,17 @@ def touch(tx: Transaction, account_id: int, *, only_reports: bool = False) -> No
 
     `only_reports` says that nothing did but that a report is new, or says something else.
     """
-    tx.rows(_TOUCH, {"of_account": account_id, "reshaped_by": 0 if only_reports else 1})
+    tx.put_off(_TOUCHING, (account_id, not only_reports))
+
+
+def _touch(tx: Transaction, touched: list[tuple[int, bool]]) -> None:
+    for account_id in sorted({account_id for account_id, _ in touched}):
+        reshaped = [is_reshaped for one, is_reshaped in touched if one == account_id]
+        values = {"changed_by": len(reshaped), "reshaped_by": sum(reshaped)}
+        tx.rows(_TOUCH, {"of_account": account_id, **values})
+
+
+_TOUCHING: Final = Later(_touch, frozenset({account_versions.name}))
 
 
 def version(tx: Transaction, account_id: int) -> Version:

@@ -29,6 +29,7 @@ from psycopg.types.string import StrDumper
 from healthreports.core.errors import StorageBusy, StorageUnavailable
 from healthreports.store.database import REMEMBERED, Database, Row, Transaction, Waiting
 from healthreports.store.pipeline import Pipeline, Question, is_storable
+from healthreports.store.shared import SharedTransaction
 from healthreports.store.statement import Statement, Values
 from healthreports.store.writer import Lock, Writer
 
@@ -377,7 +378,7 @@ class PostgresDatabase(Database):
         finally:
             reading.end()
 
-    def _begin(self, lock: Lock) -> Link:
+    def _begin(self, lock: Lock) -> SharedTransaction:
         """Begin to write under `lock`, on this thread's connection."""
 
         def begin(link: Link) -> Link:
@@ -396,7 +397,8 @@ class PostgresDatabase(Database):
                 raise
             return link
 
-        return self._with_link(_Role.WRITE, begin)
+        link = self._with_link(_Role.WRITE, begin)
+        return SharedTransaction(PostgresTransaction(link, {}), link)
 
     def _with_link(self, role: _Role, work: Callable[[Link], T]) -> T:
         """What `work` does on this thread's connection, once more on a new one where it was lost.
@@ -414,9 +416,11 @@ class PostgresDatabase(Database):
     def _turn(self, lock: Lock) -> tuple[Writer, Lock]:
         return self._writers[(lock or 0) % WRITERS], lock
 
-    def _writing(self, work: Callable[[Transaction], T], waiting: Waiting) -> Callable[[Link], T]:
-        def run(link: Link) -> T:
-            result = work(PostgresTransaction(link, {}))
+    def _writing(
+        self, work: Callable[[Transaction], T], waiting: Waiting
+    ) -> Callable[[SharedTransaction], T]:
+        def run(tx: SharedTransaction) -> T:
+            result = work(tx)
             waiting.demand()
             return result
 

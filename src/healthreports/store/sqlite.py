@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from healthreports.core.errors import StorageBusy, StorageUnavailable
 from healthreports.store.database import REMEMBERED, Database, Row, Transaction, Waiting
+from healthreports.store.shared import SharedTransaction
 from healthreports.store.statement import Statement, Values
 from healthreports.store.writer import Lock, Writer
 
@@ -33,7 +34,7 @@ _LOOKS_ON_THE_LOOP: Final = 1
 # Whatever a write locks, it has the whole file, and so it may share a commit with any other.
 _THE_FILE: Final = 0
 # SQLite's own mark of the last id that any row of a table had.
-_TAKE_IDS: Final = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = ?"
+_SET_LAST_ID: Final = "UPDATE sqlite_sequence SET seq = ? WHERE name = ?"
 _LAST_ID: Final = "SELECT seq FROM sqlite_sequence WHERE name = ?"
 _BEGIN_IDS: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES (?, 0)"
 
@@ -74,6 +75,7 @@ class SqliteTransaction(Transaction):
         self._connection = connection
         self._looks = 0
         self._unchanged = unchanged
+        self._last_ids: dict[str, int] = {}
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
         """The rows that `statement` finds or returns."""
@@ -91,12 +93,19 @@ class SqliteTransaction(Transaction):
 
     def new_ids(self, table: str, number: int) -> Sequence[int]:
         """Ids above every one that a row of `table` had."""
-        # Two statements: RETURNING takes longer than the second.
-        if not self._connection.execute(_TAKE_IDS, (number, table)).rowcount:
-            self._connection.execute(_BEGIN_IDS, (table,))
-            self._connection.execute(_TAKE_IDS, (number, table))
-        [[last]] = self._connection.execute(_LAST_ID, (table,)).fetchall()
-        return range(last - number + 1, last + 1)
+        last = self._last_ids.get(table)
+        if last is None:
+            found = self._connection.execute(_LAST_ID, (table,)).fetchall()
+            if not found:
+                self._connection.execute(_BEGIN_IDS, (table,))
+            [[last]] = found or [[0]]
+        self._last_ids[table] = last + number
+        return range(last + 1, last + number + 1)
+
+    def finish(self) -> None:
+        """Mark the last ids that were given."""
+        for table, last in self._last_ids.items():
+            self._connection.execute(_SET_LAST_ID, (last, table))
 
     def recall(self, statement: Statement, values: Values) -> Row | None:
         """The first row of what has not changed since it was read."""
@@ -228,12 +237,12 @@ class SqliteDatabase(Database):
 
     def _writing(
         self, work: Callable[[Transaction], T], waiting: Waiting
-    ) -> Callable[[sqlite3.Connection], T]:
-        def run(connection: sqlite3.Connection) -> T:
+    ) -> Callable[[SharedTransaction], T]:
+        def run(tx: SharedTransaction) -> T:
+            connection = self._connection()
             connection.set_progress_handler(waiting.has_ended, _STEPS_BETWEEN_LOOKS)
             try:
-                # What is counted here may be undone.
-                result = work(SqliteTransaction(connection, {}))
+                result = work(tx)
             finally:
                 connection.set_progress_handler(None, 0)  # so that nothing stops what follows
             waiting.demand()
@@ -248,10 +257,10 @@ class SqliteDatabase(Database):
             return StorageBusy()
         return StorageUnavailable() if code in _UNAVAILABLE else error
 
-    def _begin(self, _lock: Lock) -> sqlite3.Connection:
+    def _begin(self, _lock: Lock) -> SharedTransaction:
         connection = self._connection()
         connection.execute("BEGIN IMMEDIATE")
-        return connection
+        return SharedTransaction(SqliteTransaction(connection, {}), connection)
 
     def _connection(self) -> sqlite3.Connection:
         try:

@@ -4,6 +4,7 @@ What the two databases write differently stands here; what they do differently i
 `postgres`. Knows no table.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple, Protocol
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Dialect,
     Table,
     Text,
+    UpdateBase,
     bindparam,
     delete,
     func,
@@ -31,6 +33,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 Values = Mapping[str, Any]
 
+_WORD: Final = re.compile(r"\w+")
 _SQLITE: Final = sqlite.dialect(paramstyle="named")
 
 
@@ -74,6 +77,19 @@ class Statement:
         self.clause: Final = clause
         self.postgres: Final = clause if postgres is None else postgres
         self._columns = columns
+
+    @cached_property
+    def changes(self) -> str:
+        """The name of the table whose rows it changes; empty where it only reads."""
+        if not isinstance(self.clause, UpdateBase):
+            return ""
+        assert isinstance(self.clause.table, Table)
+        return self.clause.table.name
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """All that it names, the tables that it touches among them."""
+        return frozenset(_WORD.findall(self.for_sqlite.text))
 
     @cached_property
     def for_sqlite(self) -> Form:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -40,8 +40,9 @@ from sqlalchemy.dialects.postgresql import insert
 from healthreports.core.model import ExternalReference, StatusReport
 from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, SubjectType
 from healthreports.store import current
-from healthreports.store.database import Row, Transaction
+from healthreports.store.database import Later, Row, Transaction
 from healthreports.store.schema import (
+    current_reports,
     external_references,
     report_blocks,
     report_counts,
@@ -78,6 +79,7 @@ _WIDER: Final = {
     Dimension.CREATED_NARROW: Dimension.CREATED_WIDE,
     Dimension.UPDATED_NARROW: Dimension.UPDATED_WIDE,
 }
+_COUNT_COLUMNS: Final = tuple(column.name for column in report_counts.columns)
 _BLOCK_COLUMNS: Final = tuple(column.name for column in report_blocks.columns)
 # Rows that one statement puts: a text for each number of them is kept.
 _AT_A_TIME: Final = 32
@@ -166,6 +168,16 @@ _DROP_TERM: Final = compiled(
 )
 
 
+class _Change(NamedTuple):
+    """Reports of an account that are there now, and others that are not; and so for terms."""
+
+    account_id: int
+    gone: Sequence[StatusReport] = ()
+    come: Sequence[StatusReport] = ()
+    lost: Collection[int] = ()
+    new: Collection[int] = ()
+
+
 def note(
     tx: Transaction,
     account_id: int,
@@ -174,10 +186,26 @@ def note(
     come: Sequence[StatusReport] = (),
 ) -> None:
     """Note that reports of an account are there now, and others not; a changed one is both."""
+    tx.put_off(_NOTING, _Change(account_id, gone=gone, come=come))
+
+
+def _note(tx: Transaction, changes: Sequence[_Change]) -> None:
+    for account_id in sorted({one.account_id for one in changes}):
+        _note_in(tx, account_id, [one for one in changes if one.account_id == account_id])
+
+
+def _note_in(tx: Transaction, account_id: int, changes: Sequence[_Change]) -> None:
     counts: Counter[tuple[Dimension, int]] = Counter()
     blocks: dict[int, _Block] = {}
-    for reports, sign in ((gone, -1), (come, 1)):
-        for report in reports:
+    touched = set()
+    for change in changes:
+        counts.update((Dimension.TERM, one) for one in change.new)
+        counts.subtract((Dimension.TERM, one) for one in change.lost)
+        for report, sign in (
+            *((one, -1) for one in change.gone),
+            *((one, 1) for one in change.come),
+        ):
+            touched.add(report.workspace_id)
             counts[Dimension.WORKSPACE, report.workspace_id] += sign
             counts[Dimension.CREATED_NARROW, report.created_at >> _NARROW] += sign
             counts[Dimension.UPDATED_NARROW, report.updated_at >> _NARROW] += sign
@@ -189,7 +217,15 @@ def note(
     large: dict[int, _Block] = {}
     for number, block in blocks.items():
         _add(large, number >> (_LARGE - _SMALL), block)
-    _note_counts(tx, account_id, counts)
+    _put(
+        tx,
+        counts_statement,
+        [
+            dict(zip(_COUNT_COLUMNS, (account_id, *bucket, number), strict=True))
+            for bucket, number in sorted(counts.items())
+            if number
+        ],
+    )
     _put(
         tx,
         blocks_statement,
@@ -199,8 +235,12 @@ def note(
             for number, block in sorted(some.items())
         ],
     )
-    touched = {report.workspace_id for report in (*gone, *come)}
     current.note(tx, account_id, touched)
+
+
+_NOTING: Final = Later(
+    _note, frozenset(table.name for table in (report_counts, report_blocks, current_reports))
+)
 
 
 def _add(blocks: dict[int, _Block], number: int, more: _Block) -> None:
@@ -234,26 +274,7 @@ def note_terms(
         _ADD_TERM,
         [{"account_id": account_id, "term": one, "report_id": report_id} for one in sorted(new)],
     )
-    counts = Counter({(Dimension.TERM, one): 1 for one in new})
-    counts.update({(Dimension.TERM, one): -1 for one in lost})
-    _note_counts(tx, account_id, counts)
-
-
-def _note_counts(tx: Transaction, account_id: int, counts: Counter[tuple[Dimension, int]]) -> None:
-    _put(
-        tx,
-        counts_statement,
-        [
-            {
-                "account_id": account_id,
-                "dimension": dimension,
-                "bucket": bucket,
-                "reports": number,
-            }
-            for (dimension, bucket), number in sorted(counts.items())
-            if number
-        ],
-    )
+    tx.put_off(_NOTING, _Change(account_id, lost=lost, new=new))
 
 
 def _stretch(column: ColumnElement[Any], shift: int) -> ColumnElement[Any]:

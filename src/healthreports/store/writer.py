@@ -1,8 +1,12 @@
 """A thread that writes. What comes while it writes shares the next commit.
 
 A commit waits for the disk. A write that waits for the thread is not begun and committed by itself
-but joins the transaction of those that wait with it under the same lock, in a savepoint of its own:
-where it raises, it alone is undone, and nobody is told of anything before the commit.
+but joins the transaction of those that wait with it under the same lock. Where one raises, it alone
+is undone, and nobody is told of anything before the commit.
+
+A savepoint for each would cost as much as a short write does, and few raise once they have changed
+something. So all go without; where one then raises, the transaction is rolled back, and those that
+share it are run once more, each in a savepoint of its own.
 """
 
 import asyncio
@@ -33,6 +37,33 @@ class Connection(Protocol):
         """Run one statement."""
 
 
+class Shared(Protocol):
+    """A transaction that was begun, and that one write after the other is a part of."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether it can still be committed or rolled back."""
+
+    @property
+    def is_as_begun(self) -> bool:
+        """Whether it is as it was when the part began: nothing was changed, nothing failed."""
+
+    def begin_part(self, *, in_savepoint: bool) -> None:
+        """Begin with one of the writes; in a savepoint, where it may have to be undone."""
+
+    def undo_part(self) -> None:
+        """Leave the transaction as it was when the part, in its savepoint, began."""
+
+    def end_part(self) -> None:
+        """End with one of the writes."""
+
+    def commit(self) -> None:
+        """Have all of it on disk."""
+
+    def roll_back(self) -> None:
+        """Keep nothing of it."""
+
+
 class _Task(NamedTuple):
     """A write and the future of who waits for it: on the event loop `loop`, or in a thread."""
 
@@ -48,14 +79,18 @@ class _Outcome(NamedTuple):
     error: BaseException | None
 
 
+class _NotAlone(Exception):
+    """A write raised that cannot be undone alone."""
+
+
 class Writer:
     """Runs writes one after another, each in a transaction that `begin` has begun in its thread.
 
-    `begin` is given what to lock, and returns the connection. Whatever shares a commit shares the
-    lock, and what locks everything shares with nobody.
+    `begin` is given what to lock. Whatever shares a commit shares the lock, and what locks
+    everything shares with nobody.
     """
 
-    def __init__(self, begin: Callable[[Lock], Connection]) -> None:
+    def __init__(self, begin: Callable[[Lock], Shared]) -> None:
         self._begin = begin
         self._waiting: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         # What was fetched while something under another lock was written.
@@ -68,7 +103,8 @@ class Writer:
     def submit(self, run: Callable[[Any], T], lock: Lock) -> Future[T]:
         """Have `run` called in a transaction. The future is done when that is on disk, or undone.
 
-        It has what `run` returned, or what it or the database raised. Cancelled before its turn,
+        It may be called once more, in another transaction: what it did first was then undone. The
+        future has what `run` returned, or what it or the database raised. Cancelled before its turn,
         it is left out.
         """
         future: Future[T] = Future()
@@ -114,22 +150,29 @@ class Writer:
 
     def _write(self, group: list[_Task]) -> None:
         """Write `group` and what comes meanwhile under the same lock."""
-        outcomes: list[_Outcome] = []
         try:
-            connection = self._begin(group[0].lock)
             try:
-                for task in group:  # grows while it is gone through
-                    outcomes.append(_run_alone(connection, task))
-                    if len(group) < MOST_TOGETHER and task.lock is not None:
-                        self._join(group)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # a failed COMMIT may have ended it already
-                    connection.execute("ROLLBACK")
-                raise
+                outcomes = self._written(group, in_savepoints=False)
+            except _NotAlone:
+                outcomes = self._written(group, in_savepoints=True)
         except BaseException as failure:  # noqa: BLE001  whoever waits is told
             outcomes = [_Outcome(task, None, failure) for task in group]
         _tell(outcomes)
+
+    def _written(self, group: list[_Task], *, in_savepoints: bool) -> list[_Outcome]:
+        outcomes: list[_Outcome] = []
+        shared = self._begin(group[0].lock)
+        try:
+            for task in group:  # grows while it is gone through
+                outcomes.append(_run_alone(shared, task, in_savepoint=in_savepoints))
+                if len(group) < MOST_TOGETHER and task.lock is not None:
+                    self._join(group)
+            shared.commit()
+        except BaseException:
+            if shared.in_transaction:  # a failed COMMIT may have ended it already
+                shared.roll_back()
+            raise
+        return outcomes
 
     def _join(self, group: list[_Task]) -> None:
         """Add the next write under the lock of `group`, if one waits."""
@@ -176,18 +219,22 @@ def _settle(outcomes: list[_Outcome]) -> None:
             task.future.set_exception(error)
 
 
-def _run_alone(connection: Connection, task: _Task) -> _Outcome:
+def _run_alone(shared: Shared, task: _Task, *, in_savepoint: bool) -> _Outcome:
     """What a task does within the transaction; all of it or nothing.
 
-    Raises where the database has given up the whole transaction, as it does when the disk is full.
+    Raises _NotAlone where that needs a savepoint; and where the database has given up the whole
+    transaction, as it does when the disk is full.
     """
-    connection.execute("SAVEPOINT alone")
+    shared.begin_part(in_savepoint=in_savepoint)
     try:
-        outcome = _Outcome(task, task.run(connection), None)
+        outcome = _Outcome(task, task.run(shared), None)
     except BaseException as error:
-        if not connection.in_transaction:
+        if not shared.in_transaction:
             raise
-        connection.execute("ROLLBACK TO alone")
+        if in_savepoint:
+            shared.undo_part()
+        elif not shared.is_as_begun:
+            raise _NotAlone from error
         outcome = _Outcome(task, None, error)
-    connection.execute("RELEASE alone")
+    shared.end_part()
     return outcome

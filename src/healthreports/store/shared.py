@@ -1,0 +1,121 @@
+"""The transaction that the writes of one commit share.
+
+What one of them has read, the next does not ask for again, until something is written to a table
+that it was read from. What each of them has to note, of what is counted and that something changed,
+is noted once for all, before the commit or before a statement that would see that it was not.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from healthreports.store.database import REMEMBERED, Later, Row, Transaction
+from healthreports.store.statement import Statement, Values
+from healthreports.store.writer import Connection
+
+T = TypeVar("T")
+V = TypeVar("V")
+PutOff = tuple[tuple[Later, object], ...]
+
+
+class SharedTransaction(Transaction):
+    """`tx`, which was begun on `connection`, for one write after the other."""
+
+    def __init__(self, tx: Transaction, connection: Connection) -> None:
+        super().__init__({})  # what is counted here may be undone
+        self._tx = tx
+        self._connection = connection
+        self._found: dict[Statement, dict[frozenset[tuple[str, Any]], list[Row]]] = {}
+        self._put_off: PutOff = ()
+        self._not_noted: frozenset[str] = frozenset()
+        # Of the part that is under way.
+        self.is_as_begun = True
+        self._is_in_savepoint = False
+        self._put_off_before: PutOff = ()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether it can still be committed or rolled back."""
+        return self._connection.in_transaction
+
+    def rows(self, statement: Statement, values: Values) -> list[Row]:
+        """The rows that `statement` finds or returns, or found before."""
+        self._get_ready(statement)
+        if statement.changes or statement.for_sqlite.lists:
+            return self._run(statement, self._tx.rows, values)
+        found = self._found.setdefault(statement, {})
+        key = frozenset(values.items())
+        rows = found.get(key)
+        if rows is None:
+            rows = self._run(statement, self._tx.rows, values)
+            if len(rows) <= 1 and len(found) < REMEMBERED:
+                found[key] = rows
+        return rows
+
+    def run_each(self, statement: Statement, many: Sequence[Values]) -> None:
+        """Run `statement` for each of `many`."""
+        self._get_ready(statement)
+        self._run(statement, self._tx.run_each, many)
+
+    def new_ids(self, table: str, number: int) -> Sequence[int]:
+        """Ids that no row of `table` has or ever had."""
+        return self._tx.new_ids(table, number)
+
+    def put_off(self, later: Later, item: object) -> None:
+        """Have `later` run for `item` and whatever else is put off till then."""
+        self.is_as_begun = False
+        self._put_off += ((later, item),)
+        self._not_noted |= later.tables
+
+    def begin_part(self, *, in_savepoint: bool) -> None:
+        """Begin with one of the writes; in a savepoint, where it may have to be undone."""
+        self.is_as_begun = True
+        self._is_in_savepoint = in_savepoint
+        if in_savepoint:
+            self._connection.execute("SAVEPOINT part")
+            self._put_off_before = self._put_off
+
+    def undo_part(self) -> None:
+        """Leave the transaction as it was when the part, in its savepoint, began."""
+        self._connection.execute("ROLLBACK TO part")
+        self._put_off = self._put_off_before  # what was noted since is undone as well
+        self._not_noted = frozenset().union(*(later.tables for later, _ in self._put_off))
+        self._found.clear()
+        self.counts.clear()
+
+    def end_part(self) -> None:
+        """End with one of the writes."""
+        if self._is_in_savepoint:
+            self._connection.execute("RELEASE part")
+
+    def commit(self) -> None:
+        """Have all of it on disk."""
+        self._note()
+        self._tx.finish()
+        self._connection.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """Keep nothing of it."""
+        self._connection.execute("ROLLBACK")
+
+    def _run(self, statement: Statement, run: Callable[[Statement, V], T], values: V) -> T:
+        # Where it fails, PostgreSQL has given up all that is not behind a savepoint.
+        as_begun, self.is_as_begun = self.is_as_begun, False
+        result = run(statement, values)
+        self.is_as_begun = as_begun and not statement.changes
+        return result
+
+    def _get_ready(self, statement: Statement) -> None:
+        """Note what `statement` would miss, and forget what will not be so behind it."""
+        if self._not_noted and not self._not_noted.isdisjoint(statement.words):
+            self._note()
+        if statement.changes:
+            for read in [one for one in self._found if statement.changes in one.words]:
+                del self._found[read]
+
+    def _note(self) -> None:
+        put_off, self._put_off, self._not_noted = self._put_off, (), frozenset()
+        items: dict[Later, list[object]] = {}
+        for later, item in put_off:
+            items.setdefault(later, []).append(item)
+        for later, some in items.items():
+            later.run(self, some)
