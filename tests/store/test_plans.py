@@ -556,4 +556,4 @@ LOOKS = {"_in_workspaces", "_with_term", "_with_any_term", "_of_all"}
 def test_every_way_to_find_and_to_count_is_among_the_cases(pair: Pair) -> None:
     used = {one.maker for case in CASES for one in pair.ends(case).many}
     every = {name for _, name in MAKERS} | set(ready().values())
-    assert every - used - {"_since"} == set()
+    assert every - used - {"_since", "_since_ids"} == set()

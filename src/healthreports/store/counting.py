@@ -9,20 +9,31 @@ A count is remembered until something in the account changes. What a first call 
 - else, all that the filters leave are looked at.
 """
 
+from array import array
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Integer, and_, bindparam, func, literal, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    and_,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    select,
+)
 
 from healthreports.store import tally
-from healthreports.store.database import Transaction, Version, is_small
+from healthreports.store.database import Transaction, Version, short
 from healthreports.store.listing import (
     REFS,
     TIME_FILTERS,
     WITHOUT,
     Asked,
     Found,
+    Ids,
     conditions,
     gathering,
     having_any_term,
@@ -43,6 +54,9 @@ from healthreports.store.statement import Statement, Values, among, compiled
 
 # One report in so many is of a time that is rather looked for than who sees the reports.
 _SCARCE: Final = 8
+# Of so many reports the ids are kept, and not just their number: 2 kB.
+_FEW: Final = 256
+T = TypeVar("T")
 _c: Final = report_counts.c
 _sum: Final = func.coalesce(func.sum(_c.reports), literal_column("0"))
 
@@ -72,6 +86,10 @@ _LAST: Final = compiled(
 _OF_TERM: Final = compiled(
     select(_sum).where(_of(tally.Dimension.TERM), _c.bucket == bindparam("term"))
 )
+
+
+_having: Final = having_any_term()
+_HAVING_ANY_TERM: Final = compiled(select(_having.c.id).limit(bindparam("limit")))
 
 
 def in_account_at_all(tx: Transaction, asked: Asked, version: Version) -> int:
@@ -113,14 +131,51 @@ def _in_sight(tx: Transaction, asked: Asked, version: Version) -> int:
 
 
 def _grown(tx: Transaction, asked: Asked, version: Version, find: Callable[[], int]) -> int:
-    """What `find` counts, or counted before, with the new reports since.
+    """What `find` counts, or counted before, with the new reports since."""
 
-    An account gives out ascending ids, since its writes come one after another.
+    def add(found: int, values: Values) -> int:
+        limited = asked.workspaces is not None
+        statement = _since(asked.names, limited=limited, narrowed=asked.narrowed)
+        return found + _one(tx, statement, values)
+
+    return _with_new(tx, "count", asked, version, find=find, add=add)
+
+
+def _few(tx: Transaction, asked: Asked, version: Version) -> "Ids | None":
+    """The ids of the reports that have one of the terms asked for, ascending, if they are few."""
+
+    def ids(statement: Statement, values: Values) -> Ids:
+        rows = tx.rows(statement, {**values, "limit": _FEW + 1})
+        return array("q", sorted(row[0] for row in rows))
+
+    def find() -> Ids:
+        return ids(_HAVING_ANY_TERM, {**asked.values, "terms": asked.any_of})
+
+    def add(found: Ids, values: Values) -> Ids:
+        return found if len(found) > _FEW else found + ids(_since_ids(asked.names), values)
+
+    found = _with_new(tx, "ids", asked, version, find=find, add=add)
+    return found if len(found) <= _FEW else None
+
+
+def _with_new(
+    tx: Transaction,
+    what: str,
+    asked: Asked,
+    version: Version,
+    *,
+    find: Callable[[], T],
+    add: Callable[[T, Values], T],
+) -> T:
+    """What `find` finds, or found before, with the new reports since: `add` adds them.
+
+    An account gives out ascending ids, since its writes come one after another. `add` is given the
+    parameters of a statement that finds those above `known_last`.
     """
     filters = tuple(asked.values.get(name) for name in asked.names)
     named = asked.values.get("workspace_id")
-    key = ("grown", asked.names, filters, named, asked.reach, version.reshaped)
-    known: tuple[int, int] | None = tx.counts.get(key)
+    key = short((what, asked.names, filters, named, asked.reach, version.reshaped))
+    known: tuple[T, int] | None = tx.counts.get(key)
     last = _one(tx, _LAST, asked.values)
     if known is None or last < known[1]:  # somebody else's snapshot was newer than this
         found = find()
@@ -128,26 +183,34 @@ def _grown(tx: Transaction, asked: Asked, version: Version, find: Callable[[], i
         found, known_last = known
         if last > known_last:
             values = {**asked.values, "known_last": known_last, "workspaces": asked.workspaces}
-            limited = asked.workspaces is not None
-            statement = _since(asked.names, limited=limited, narrowed=asked.narrowed)
-            found += _one(tx, statement, values)
-    if is_small(key):
-        tx.counts[key] = (found, last)
+            found = add(found, values)
+    tx.counts[key] = (found, last)
     return found
 
 
 @lru_cache(maxsize=512)
 def _since(names: tuple[str, ...], *, limited: bool, narrowed: bool) -> Statement:
-    statement = select(func.count()).where(
-        *within(narrowed=narrowed),
-        status_reports.c.id > bindparam("known_last"),
-        *conditions(names, hidden=True),
-    )
+    statement = select(func.count()).where(*_new(names, narrowed=narrowed))
     if limited:
         # Written so that no index is used for it.
         workspace = status_reports.c.workspace_id + literal_column("0")
         statement = statement.where(among(workspace, "workspaces"))
     return compiled(statement)
+
+
+@lru_cache(maxsize=512)
+def _since_ids(names: tuple[str, ...]) -> Statement:
+    report_id = status_reports.c.id
+    found = select(report_id).where(*_new(names, narrowed=False))
+    return compiled(found.limit(bindparam("limit")))
+
+
+def _new(names: tuple[str, ...], *, narrowed: bool) -> list[ColumnElement[bool]]:
+    return [
+        *within(narrowed=narrowed),
+        status_reports.c.id > bindparam("known_last"),
+        *conditions(names, hidden=True),
+    ]
 
 
 def _by_terms(tx: Transaction, asked: Asked, version: Version) -> int:
@@ -208,10 +271,14 @@ def found(tx: Transaction, asked: Asked, version: Version) -> Found:
 
     `version` is that of the account in this snapshot.
     """
+    ids = None
+    if asked.names == (REFS,) and asked.workspaces is None and not asked.narrowed:
+        ids = _few(tx, asked, version)
     return Found(
-        _counted(tx, asked, version),
+        _counted(tx, asked, version) if ids is None else len(ids),
         in_account_at_all(tx, asked, version),
         is_by_time(tx, asked, version),
+        ids,
     )
 
 

@@ -6,6 +6,7 @@ each in its way. Knows no table.
 """
 
 import asyncio
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,6 +37,11 @@ class Version(NamedTuple):
 def is_small(key: object) -> bool:
     """Whether what is found by `key` is worth the memory of it."""
     return len(str(key)) <= _SMALL
+
+
+def short(key: tuple[object, ...]) -> object:
+    """`key`, or what stands for a long one in little memory."""
+    return key if is_small(key) else hashlib.blake2b(repr(key).encode(), digest_size=16).digest()
 
 
 class Later(NamedTuple):

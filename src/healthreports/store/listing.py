@@ -6,7 +6,8 @@ page here:
 
 - MERGE, in few workspaces that are not most of the account: the lists of all of them, merged as
   far as the page goes;
-- TERM, with an attribute of an external reference: along the reports that have its term;
+- TERM, with an attribute of an external reference: along the reports that have its term, or those
+  with the ids that counting met;
 - SEEK, far into the account: past whole blocks, by what they are known to hold;
 - BLOCKS, at some time, in the default order: only blocks in which that time occurs;
 - GATHER, where few match among many: all that match, then sorted;
@@ -17,9 +18,10 @@ takes the cheaper, so a page costs no more than the square root of what the acco
 as what matches is not all at the far end: two times may run against each other.
 """
 
+import array  # noqa: TC003  Python 3.11 cannot name the type at run time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from sqlalchemy import (
@@ -54,8 +56,10 @@ from healthreports.store.schema import (
 from healthreports.store.select import (
     SELECTIONS,
     Condition,
+    Rows,
     has_reference,
     in_account,
+    page_statement,
     shows_reports,
 )
 from healthreports.store.statement import Statement, among, compiled
@@ -159,16 +163,20 @@ def _terms(values: Mapping[str, Any]) -> list[int]:
     return found
 
 
+Ids: TypeAlias = "array.array[int]"
+
+
 class Found(NamedTuple):
     """What counting found.
 
     `matching` reports do match, of `total` in the account; `by_time` says that few are of the time
-    that is asked for, whoever sees them.
+    that is asked for, whoever sees them. `ids` are those that match, ascending, where it met them.
     """
 
     matching: int
     total: int
     by_time: bool
+    ids: "Ids | None" = None
 
 
 def rows(tx: Transaction, query: Query, asked: Asked, found: Found) -> list[Row]:
@@ -178,7 +186,11 @@ def rows(tx: Transaction, query: Query, asked: Asked, found: Found) -> list[Row]
         return []
     gathers = _gathers(found.matching, found.total, window.offset + window.limit)
     values = {**asked.values, "limit": window.limit, "offset": window.offset}
-    if _is_dense(asked, found, window.offset + window.limit):
+    if found.ids is not None and sort.name == "id":
+        ids = found.ids[::-1] if sort.descending else found.ids
+        values["only"] = tuple(ids[window.offset : window.offset + window.limit])
+        statement = page_statement(Kind.STATUS_REPORTS, (), sort, Rows.SOME, narrowed=False)
+    elif _is_dense(asked, found, window.offset + window.limit):
         statement = walk_statement(asked.names, sort, narrowed=True)
     elif asked.workspaces is not None:
         values |= _lists(asked.workspaces, window.offset + window.limit)

@@ -103,9 +103,9 @@ class Writer:
     def submit(self, run: Callable[[Any], T], lock: Lock) -> Future[T]:
         """Have `run` called in a transaction. The future is done when that is on disk, or undone.
 
-        It may be called once more, in another transaction: what it did first was then undone. The
-        future has what `run` returned, or what it or the database raised. Cancelled before its turn,
-        it is left out.
+        It may be called once more, in another transaction: what it did first was then undone.
+        The future has what `run` returned, or what it or the database raised. Cancelled before its
+        turn, it is left out.
         """
         future: Future[T] = Future()
         self._put(_Task(run, lock, future, None))
