@@ -302,7 +302,7 @@ class _Builder:
         if self.world.place(user.id, space) is None:
             rights = ParticipationPermission(permission)
             place = people.join(self.tx, space, user, rights, now(), side=Side(side))
-            thing = self.world.add("participations", place, self.account, workspace=space)
+            thing = self.world.add("participations", place.id, self.account, workspace=space)
             thing.links |= {"user": user.id, "side": side}
 
     def _build_report(self, space: int, plan: dict[str, Any]) -> None:
@@ -313,7 +313,7 @@ class _Builder:
             "description": description,
             "details": [{"category": "Budget", "color": "red", "description": detail}],
         }
-        report = reports.create(self.tx, creator, sent, now())
+        report = reports.create(self.tx, creator, sent, now()).id
         thing = self.world.add("status_reports", report, self.account, space=space)
         thing.links |= {"creator": creator.user_id, "updater": None}
         thing.texts = {"description": description, "detail": detail}
@@ -327,7 +327,7 @@ class _Builder:
         for number in plan:
             sent = reference(None if number is None else self.world.services[number])
             whole = {**sent, "subject_type": TYPES[subject.kind], "subject_id": subject.id}
-            made = references.create_or_update(self.tx, self.actors[0], whole, now())
+            made = references.create_or_update(self.tx, self.actors[0], whole, now()).id
             thing = self.world.add("external_references", made, self.account)
             thing.links["subject"] = (subject.kind, subject.id)
             thing.texts = sent

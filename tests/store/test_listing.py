@@ -371,7 +371,7 @@ def refer(tx: Transaction, world: World, report_id: int, service: str, chance: R
     new = a_reference(world.reports[report_id], service, chance)
     old = next((one for one in having if one.service_name == service), None)
     new = replace(new, id=old.id if old else 0)
-    stored = replace(new, id=references.put(tx, having, new))
+    stored = references.put(tx, having, new)
     world.references[report_id] = [*(one for one in having if one is not old), stored]
 
 

@@ -380,10 +380,10 @@ def write_much(database: Database, place: Place, shared: int, name: str, meet: B
         new = sent | {"workspace_id": place.workspaces[turn % 2]}
 
         def make(tx: Transaction, new: dict[str, Any] = new, now: Instant = now) -> int:
-            return reports.create(tx, actor, new, now)
+            return reports.create(tx, actor, new, now).id
 
         def change(tx: Transaction, sent: dict[str, Any] = sent, now: Instant = now) -> int:
-            return reports.change(tx, actor, shared, sent, now)
+            return reports.change(tx, actor, shared, sent, now).id
 
         def fail(tx: Transaction, sent: dict[str, Any] = sent, now: Instant = now) -> None:
             reports.change(tx, actor, shared, sent | {"description": "undone"}, now)
@@ -444,7 +444,7 @@ def processes() -> Iterator[Executor]:
 def with_a_report(tx: Transaction) -> tuple[Place, int]:
     place = settle(tx)
     sent = {"workspace_id": place.workspaces[0], "color": "green", "description": "Shared."}
-    return place, reports.create(tx, place.actor, sent, THEN)
+    return place, reports.create(tx, place.actor, sent, THEN).id
 
 
 def there_is(tx: Transaction, account_id: int) -> Reports:
@@ -566,8 +566,8 @@ def with_referenced_reports(tx: Transaction) -> Place:
             "description": f"{number}",
             "external_reference": link(f"service {number % 3}"),
         }
-        report_id = reports.create(tx, place.actor, sent, Instant((number - 2) << 43))
-    reports.change(tx, place.actor, report_id, {"color": "red"}, THEN)
+        report = reports.create(tx, place.actor, sent, Instant((number - 2) << 43))
+    reports.change(tx, place.actor, report.id, {"color": "red"}, THEN)
     return place
 
 

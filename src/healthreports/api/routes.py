@@ -29,7 +29,7 @@ from healthreports.core.errors import (
     NotFound,
     UnsupportedMedia,
 )
-from healthreports.core.model import Actor
+from healthreports.core.model import Actor, Record
 from healthreports.service import administration, lookup, references, reports
 from healthreports.service.gateway import Gateway
 
@@ -214,8 +214,10 @@ class Handlers:
         """Change, then show."""
         return await self._change(resource, call, administration.change_membership)
 
-    async def _change(self, resource: Resource, call: Call, use_case: Callable[..., int]) -> Answer:
-        """Run `use_case(tx, actor, id, sent, now) -> id` and show what it changed."""
+    async def _change(
+        self, resource: Resource, call: Call, use_case: Callable[..., Record]
+    ) -> Answer:
+        """Run `use_case(tx, actor, id, sent, now) -> record` and show what it changed."""
         return await self._write_and_show(
             resource,
             call,
@@ -233,16 +235,16 @@ class Handlers:
         return Answer(None)
 
     async def _write_and_show(
-        self, resource: Resource, call: Call, use_case: Callable[..., int]
+        self, resource: Resource, call: Call, use_case: Callable[..., Record]
     ) -> Answer:
-        """Run `use_case(tx, actor, sent, now) -> id` and show what it wrote. Contract: 2.5."""
+        """Run `use_case(tx, actor, sent, now) -> record` and show that. Contract: 2.5."""
         await self._gateway.admit_writer(call.secret)
         body = await call.body(resource)
         params = {**call.params, **body.params}
 
         def work(tx: Any, actor: Any, now: Any) -> bytes:  # noqa: ANN401  as the gateway gives them
-            record_id = use_case(tx, actor, body.attributes, now)
-            return envelope(lookup.get(tx, actor, written_query(resource, params, record_id)))
+            record = use_case(tx, actor, body.attributes, now)
+            return envelope(lookup.written(tx, actor, written_query(resource, params), record))
 
         return Answer(await self._gateway.write(call.secret, work))
 

@@ -106,11 +106,10 @@ def show_query(resource: Resource, params: Params, record_id: int) -> Query:
     )
 
 
-def written_query(resource: Resource, params: Params, record_id: int) -> Query:
+def written_query(resource: Resource, params: Params) -> Query:
     """The question for the record just written: only `include` applies. Contract: 2.5."""
     return Query(
         kind=resource.kind,
-        only=(record_id,),
         includes=_includes(resource, params),
         optional_fields=_optional_fields(resource, params),
     )

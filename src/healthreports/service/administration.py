@@ -36,8 +36,8 @@ from healthreports.store import people
 from healthreports.store.database import Transaction
 
 
-def create_workspace(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
-    """Store a new workspace, of which `actor` becomes an admin and team lead. Returns its id.
+def create_workspace(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> Workspace:
+    """Store a new workspace, of which `actor` becomes an admin and team lead. Returns it.
 
     Raises Forbidden, Invalid with every fault.
     """
@@ -49,18 +49,19 @@ def create_workspace(tx: Transaction, actor: Actor, sent: Sent, now: Instant) ->
     assert draft.title is not UNSET
     creator = cast("User", visible(tx, actor, Kind.USERS, actor.user_id))
     workspace_id = management.create_workspace(tx, creator, draft.title, now)
-    workspace = people.workspace(tx, actor.account_id, workspace_id)
-    assert workspace is not None
-    people.replace_workspace(tx, replace(workspace, **values_sent(draft)))
+    made = people.workspace(tx, actor.account_id, workspace_id)
+    assert made is not None
+    workspace = replace(made, **values_sent(draft))
+    people.replace_workspace(tx, workspace)
     admin = ParticipationPermission.ADMIN
     management.join(tx, workspace_id, creator, admin, now, team_lead=True)
-    return workspace_id
+    return workspace
 
 
 def change_workspace(
     tx: Transaction, actor: Actor, workspace_id: int, sent: Sent, now: Instant
-) -> int:
-    """Change what was sent of a workspace. Returns its id.
+) -> Workspace:
+    """Change what was sent of a workspace. Returns what it is now.
 
     An archived one can only be brought back, or changed with that.
     Raises NotFound, Forbidden, Invalid with every fault.
@@ -74,12 +75,13 @@ def change_workspace(
         raise Invalid(problems)
     changed = replace(workspace, **values_sent(draft))
     if changed != workspace:
-        people.replace_workspace(tx, replace(changed, updated_at=now))
-    return workspace_id
+        changed = replace(changed, updated_at=now)
+        people.replace_workspace(tx, changed)
+    return changed
 
 
-def create_participation(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
-    """Let a user whom `actor` sees participate in a workspace. Returns the participation's id.
+def create_participation(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> Participation:
+    """Let a user whom `actor` sees participate in a workspace. Returns the participation.
 
     Raises Forbidden, Invalid with every fault.
     """
@@ -98,8 +100,8 @@ def create_participation(tx: Transaction, actor: Actor, sent: Sent, now: Instant
 
 def change_participation(
     tx: Transaction, actor: Actor, participation_id: int, sent: Sent, now: Instant
-) -> int:
-    """Change what was sent of a participation; who and where stay. Returns its id.
+) -> Participation:
+    """Change what was sent of a participation; who and where stay. Returns what it is now.
 
     Raises NotFound, Forbidden, Invalid with every fault.
     """
@@ -109,8 +111,9 @@ def change_participation(
         raise Invalid(problems)
     changed = replace(participation, **values_sent(draft))
     if changed != participation:
-        people.replace_participation(tx, replace(changed, updated_at=now))
-    return participation_id
+        changed = replace(changed, updated_at=now)
+        people.replace_participation(tx, changed)
+    return changed
 
 
 def delete_participation(tx: Transaction, actor: Actor, participation_id: int) -> None:
@@ -118,8 +121,8 @@ def delete_participation(tx: Transaction, actor: Actor, participation_id: int) -
     people.delete_participation(tx, _participation(tx, actor, participation_id))
 
 
-def create_membership(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
-    """Store a new user of the account. Returns the id of its membership.
+def create_membership(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> AccountMembership:
+    """Store a new user of the account. Returns its membership.
 
     Raises Forbidden, Invalid with every fault.
     """
@@ -140,13 +143,13 @@ def create_membership(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -
     )
     if draft.disabled is True:
         management.disable(tx, user, now, disabled=True)
-    return people.membership(tx, user.id).id
+    return people.membership(tx, user.id)
 
 
 def change_membership(
     tx: Transaction, actor: Actor, membership_id: int, sent: Sent, now: Instant
-) -> int:
-    """Change a user's permission, or disable it. Returns the membership's id.
+) -> AccountMembership:
+    """Change a user's permission, or disable it. Returns what the membership is now.
 
     Raises NotFound, Forbidden, Invalid with every fault, or where nobody would be left to
     administer the account.
@@ -164,8 +167,8 @@ def change_membership(
         disabled_at = (membership.disabled_at or now) if draft.disabled else None
         changed = replace(changed, disabled_at=disabled_at)
     if changed != membership:
-        management.change_membership(tx, changed, now)
-    return membership_id
+        changed = management.change_membership(tx, changed, now)
+    return changed
 
 
 def _participation(tx: Transaction, actor: Actor, participation_id: int) -> Participation:

@@ -10,7 +10,7 @@ from healthreports.core.errors import Overtaken
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
 from healthreports.core.rules import Sent
 from healthreports.core.vocabulary import Kind
-from healthreports.service.lookup import demand_in, visible
+from healthreports.service.lookup import demand_in, visible, workspace_for
 from healthreports.service.reports import change, create
 from healthreports.store import reports
 from healthreports.store.database import Transaction
@@ -20,8 +20,7 @@ def begin(
     tx: Transaction, actor: Actor, workspace_id: int
 ) -> tuple[Workspace, StatusReport | None]:
     """The workspace to report on, and its current report. Raises NotFound, Forbidden."""
-    workspace = cast("Workspace", visible(tx, actor, Kind.WORKSPACES, workspace_id))
-    demand_in(tx, actor, Action.CREATE_REPORT, workspace)
+    workspace = workspace_for(tx, actor, Action.CREATE_REPORT, workspace_id)
     return workspace, reports.newest(tx, actor.account_id, workspace_id)
 
 
@@ -35,10 +34,10 @@ def begin_change(
     return workspace, report, reports.before(tx, report)
 
 
-def add(tx: Transaction, actor: Actor, sent: Sent, now: Instant, *, seen: int) -> int:
+def add(tx: Transaction, actor: Actor, sent: Sent, now: Instant, *, seen: int) -> StatusReport:
     """Store a new report of a writer who saw the one with the id `seen` (0: none) as current.
 
-    Returns its id. Raises Overtaken where another one came, and what `create` raises.
+    Returns it. Raises Overtaken where another one came, and what `create` raises.
     """
     workspace_id = sent.get("workspace_id")
     assert isinstance(workspace_id, int)  # it is in the address of the page
@@ -50,8 +49,8 @@ def add(tx: Transaction, actor: Actor, sent: Sent, now: Instant, *, seen: int) -
 
 def edit(
     tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Instant, *, seen: int
-) -> int:
-    """Change a report whose writer saw it as it was at its `updated_at` of `seen`. Returns its id.
+) -> StatusReport:
+    """Change a report whose writer saw it as it was at its `updated_at` of `seen`. Returns it.
 
     Raises Overtaken where it was changed since, and what `change` raises.
     """

@@ -12,7 +12,7 @@ from healthreports.core.access import (
     reach,
 )
 from healthreports.core.errors import Fault, Forbidden, NotFound, Problem
-from healthreports.core.model import Actor, Record, StatusReport, Workspace
+from healthreports.core.model import Actor, Participation, Record, StatusReport, Workspace
 from healthreports.core.query import Page, Query
 from healthreports.core.vocabulary import Kind
 from healthreports.store import people, records
@@ -41,6 +41,11 @@ def get(tx: Transaction, actor: Actor, query: Query) -> Page:
     return page
 
 
+def written(tx: Transaction, actor: Actor, query: Query, record: Record) -> Page:
+    """The page of what `actor` has just written, which it also sees. Contract: 2.5."""
+    return records.page_of(tx, query, reach(actor), record)
+
+
 def visible(tx: Transaction, actor: Actor, kind: Kind, record_id: int) -> Record:
     """The record, if `actor` may see it. Raises NotFound."""
     return get(tx, actor, Query(kind, only=(record_id,))).records[0]
@@ -62,6 +67,18 @@ def seen(  # noqa: PLR0917  a look-up and where to note that it failed
     except NotFound:
         problems.append(Problem(name, Fault.UNKNOWN_OBJECT))
         return None
+
+
+def workspace_for(tx: Transaction, actor: Actor, action: Action, workspace_id: int) -> Workspace:
+    """The workspace, if `actor` may do `action` in it. Raises NotFound, Forbidden."""
+    workspace = people.workspace(tx, actor.account_id, workspace_id)
+    if workspace is None:
+        raise NotFound(Kind.WORKSPACES)
+    participation = people.participation(tx, workspace.account_id, workspace.id, actor.user_id)
+    if not may(actor, Action.SEE_WORKSPACE, workspace, participation):
+        raise NotFound(Kind.WORKSPACES)
+    _demand(actor, action, workspace, participation)
+    return workspace
 
 
 def demand_administrator(actor: Actor) -> None:
@@ -95,5 +112,15 @@ def demand_in(
 ) -> None:
     """`demand` for a workspace that is at hand."""
     participation = people.participation(tx, workspace.account_id, workspace.id, actor.user_id)
+    _demand(actor, action, workspace, participation, report)
+
+
+def _demand(
+    actor: Actor,
+    action: Action,
+    workspace: Workspace,
+    participation: Participation | None,
+    report: StatusReport | None = None,
+) -> None:
     if not may(actor, action, workspace, participation, report):
         raise Forbidden(IN_ARCHIVE if workspace.archived else NEEDS[action])

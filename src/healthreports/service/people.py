@@ -140,8 +140,8 @@ def join(
     *,
     side: Side = Side.PROVIDER,
     team_lead: bool = False,
-) -> int:
-    """Let `user` participate in a workspace of its own account. Returns the participation's id.
+) -> Participation:
+    """Let `user` participate in a workspace of its own account. Returns the participation.
 
     Raises Invalid.
     """
@@ -195,15 +195,22 @@ def disable(tx: Transaction, user: User, now: Instant, *, disabled: bool) -> Non
     change_membership(tx, replace(membership, disabled_at=now if disabled else None), now)
 
 
-def change_membership(tx: Transaction, changed: AccountMembership, now: Instant) -> None:
-    """Store a changed membership. Raises Invalid where it would leave nobody to administer."""
+def change_membership(
+    tx: Transaction, changed: AccountMembership, now: Instant
+) -> AccountMembership:
+    """Store a changed membership. Returns it as it is now.
+
+    Raises Invalid where it would leave nobody to administer.
+    """
     administers = (
         changed.permission is AccountPermission.ADMINISTRATOR and changed.disabled_at is None
     )
     if not administers and people.administrators(tx, changed.account_id) == {changed.user_id}:
         field = "permission" if changed.disabled_at is None else "disabled"
         raise Invalid([Problem(field, Fault.LAST_ADMINISTRATOR)])
-    people.replace_membership(tx, replace(changed, updated_at=now))
+    stored = replace(changed, updated_at=now)
+    people.replace_membership(tx, stored)
+    return stored
 
 
 def _workspace(tx: Transaction, workspace_id: int) -> Workspace:

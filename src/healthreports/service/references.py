@@ -22,8 +22,8 @@ from healthreports.store.database import Transaction
 Referable = StatusReport | Workspace
 
 
-def create_or_update(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
-    """Store the reference of a subject to a service. Returns its id.
+def create_or_update(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> ExternalReference:
+    """Store the reference of a subject to a service. Returns it.
 
     Raises Invalid with every fault, or Forbidden. Contract: 7.
     """
@@ -38,15 +38,17 @@ def create_or_update(tx: Transaction, actor: Actor, sent: Sent, now: Instant) ->
             problems.append(Problem("subject_id", Fault.UNKNOWN_OBJECT))
     if problems or subject is None:
         raise Invalid(problems)
-    reference_id = attach(tx, subject, draft, now)
+    reference = attach(tx, subject, draft, now)
     people.touch(tx, actor.account_id)
-    return reference_id
+    return reference
 
 
-def attach(tx: Transaction, subject: Referable, draft: ReferenceDraft, now: Instant) -> int:
+def attach(
+    tx: Transaction, subject: Referable, draft: ReferenceDraft, now: Instant
+) -> ExternalReference:
     """Create or update the reference of `subject` to the draft's service; what was not sent stays.
 
-    `last_synced_at` is set on each write. Returns the reference's id. Contract: 5.4.
+    `last_synced_at` is set on each write. Returns the reference. Contract: 5.4.
     """
     sent = values_sent(draft)
     subject_type = _type_of(subject)

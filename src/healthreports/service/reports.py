@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from healthreports.core.access import Action
-from healthreports.core.errors import Invalid
+from healthreports.core.errors import Fault, Invalid, NotFound, Problem
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
 from healthreports.core.rules import (
     ReferenceDraft,
@@ -16,32 +16,34 @@ from healthreports.core.rules import (
     check_report_change,
 )
 from healthreports.core.vocabulary import Kind
-from healthreports.service.lookup import demand, demand_in, seen, visible
+from healthreports.service.lookup import demand, visible, workspace_for
 from healthreports.service.references import attach
 from healthreports.store import people, reports
 from healthreports.store.database import Transaction
 
 
-def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> int:
-    """Store a new report, as `actor`, with its external reference. Returns its id.
+def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> StatusReport:
+    """Store a new report, as `actor`, with its external reference. Returns it.
 
     Raises Invalid with every fault, or Forbidden. Contract: 5.2, 5.4.
     """
     draft, problems = check_new_report(sent)
-    found = seen(tx, actor, Kind.WORKSPACES, "workspace_id", draft.workspace_id, problems)
-    workspace = cast("Workspace | None", found)
-    if workspace is not None:
-        demand_in(tx, actor, Action.CREATE_REPORT, workspace)
+    workspace: Workspace | None = None
+    if draft.workspace_id is not UNSET:
+        try:
+            workspace = workspace_for(tx, actor, Action.CREATE_REPORT, draft.workspace_id)
+        except NotFound:
+            problems.append(Problem("workspace_id", Fault.UNKNOWN_OBJECT))
     if problems or workspace is None:
         raise Invalid(problems)
     [report] = reports.insert(tx, actor.account_id, [_new_report(actor, workspace, draft, now)])
     _attach(tx, report, draft.reference, now)
     people.touch(tx, actor.account_id, only_reports=True)
-    return report.id
+    return report
 
 
-def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Instant) -> int:
-    """Change what was sent of a report; details are replaced as a whole. Returns its id.
+def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Instant) -> StatusReport:
+    """Change what was sent of a report; details are replaced as a whole. Returns what it is now.
 
     A change that changes nothing leaves the report's times and updater alone.
     Raises NotFound, Forbidden, Invalid with every fault. Contract: 3.5, 5.3, 5.4.
@@ -58,10 +60,11 @@ def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Insta
         details=report.details if draft.details is UNSET else draft.details,
     )
     if changed != report:
-        reports.replace(tx, report, replace(changed, updater_id=actor.user_id, updated_at=now))
+        changed = replace(changed, updater_id=actor.user_id, updated_at=now)
+        reports.replace(tx, report, changed)
     _attach(tx, report, draft.reference, now)
     people.touch(tx, actor.account_id, only_reports=draft.reference is UNSET)
-    return report.id
+    return changed
 
 
 def delete(tx: Transaction, actor: Actor, report_id: int) -> None:

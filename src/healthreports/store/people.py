@@ -210,12 +210,13 @@ def replace_workspace(tx: Transaction, changed: Workspace) -> None:
     touch(tx, changed.account_id)
 
 
-def insert_participation(tx: Transaction, new: Participation) -> int:
-    """Store a new participation, whose `id` is not used. Returns the id it was given."""
+def insert_participation(tx: Transaction, new: Participation) -> Participation:
+    """Store a new participation, whose `id` is not used. Returns it with the id it was given."""
     [participation_id] = tx.new_ids("participations", 1)
-    tx.rows(_INSERT_PARTICIPATION, msgspec.structs.asdict(new) | {"id": participation_id})
+    stored = msgspec.structs.replace(new, id=participation_id)
+    tx.rows(_INSERT_PARTICIPATION, msgspec.structs.asdict(stored))
     touch(tx, new.account_id)
-    return participation_id
+    return stored
 
 
 def replace_participation(tx: Transaction, changed: Participation) -> None:

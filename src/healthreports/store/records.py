@@ -38,7 +38,17 @@ def page(tx: Transaction, query: Query, reach: Reach, version: Version = _ANY) -
         count, rows = _reports(tx, query, reach, version)
     else:
         count, rows = _records(tx, query, reach, version)
-    records = tuple(map(selection.read, rows))
+    return _page(tx, query, reach, tuple(map(selection.read, rows)), count)
+
+
+def page_of(tx: Transaction, query: Query, reach: Reach, record: Record) -> Page:
+    """The page of a record that is at hand, with what `query` includes."""
+    return _page(tx, query, reach, (record,), 1)
+
+
+def _page(
+    tx: Transaction, query: Query, reach: Reach, records: tuple[Record, ...], count: int
+) -> Page:
     related = {name: _related(tx, query.kind, name, records, reach) for name in query.includes}
     return Page(query.kind, records, count, query.window, related, query.optional_fields)
 

@@ -46,10 +46,12 @@ def of_subject(
     return [cast("ExternalReference", read(row)) for row in tx.rows(_OF_SUBJECT, values)]
 
 
-def put(tx: Transaction, having: Sequence[ExternalReference], new: ExternalReference) -> int:
+def put(
+    tx: Transaction, having: Sequence[ExternalReference], new: ExternalReference
+) -> ExternalReference:
     """Store a reference of a subject that has those of `having`: in place of the one with its id.
 
-    Returns its id; an `id` of 0 is not used, but another given.
+    Returns it; an `id` of 0 is not used, but another given.
     """
     if new.id:
         tx.rows(_REPLACE, msgspec.structs.asdict(new) | one_row(new))
@@ -57,7 +59,7 @@ def put(tx: Transaction, having: Sequence[ExternalReference], new: ExternalRefer
         new = msgspec.structs.replace(new, id=tx.new_ids("external_references", 1)[0])
         tx.rows(_INSERT, msgspec.structs.asdict(new))
     _note(tx, new, having, [*(one for one in having if one.id != new.id), new])
-    return new.id
+    return new
 
 
 def delete_one(tx: Transaction, gone: ExternalReference) -> None:

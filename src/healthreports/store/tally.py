@@ -195,25 +195,23 @@ def _note(tx: Transaction, changes: Sequence[_Change]) -> None:
 
 
 def _note_in(tx: Transaction, account_id: int, changes: Sequence[_Change]) -> None:
-    counts: Counter[tuple[Dimension, int]] = Counter()
+    counts: dict[Dimension, Counter[int]] = {dimension: Counter() for dimension in Dimension}
     blocks: dict[int, _Block] = {}
-    touched = set()
     for change in changes:
-        counts.update((Dimension.TERM, one) for one in change.new)
-        counts.subtract((Dimension.TERM, one) for one in change.lost)
-        for report, sign in (
-            *((one, -1) for one in change.gone),
-            *((one, 1) for one in change.come),
-        ):
-            touched.add(report.workspace_id)
-            counts[Dimension.WORKSPACE, report.workspace_id] += sign
-            counts[Dimension.CREATED_NARROW, report.created_at >> _NARROW] += sign
-            counts[Dimension.UPDATED_NARROW, report.updated_at >> _NARROW] += sign
+        counts[Dimension.TERM].update(change.new)
+        counts[Dimension.TERM].subtract(change.lost)
+    come = [report for change in changes for report in change.come]
+    gone = [report for change in changes for report in change.gone]
+    for reports, sign, count in ((come, 1, Counter.update), (gone, -1, Counter.subtract)):
+        count(counts[Dimension.WORKSPACE], [one.workspace_id for one in reports])
+        count(counts[Dimension.CREATED_NARROW], [one.created_at >> _NARROW for one in reports])
+        count(counts[Dimension.UPDATED_NARROW], [one.updated_at >> _NARROW for one in reports])
+        for report in reports:
             created, updated = report.created_at, report.updated_at
             _add(blocks, report.id >> _SMALL, (sign, created, created, updated, updated))
-    for (dimension, bucket), number in list(counts.items()):
-        if dimension in _WIDER:
-            counts[_WIDER[dimension], bucket >> (_WIDE - _NARROW)] += number
+    for narrow, wide in _WIDER.items():
+        for bucket, number in counts[narrow].items():
+            counts[wide][bucket >> (_WIDE - _NARROW)] += number
     large: dict[int, _Block] = {}
     for number, block in blocks.items():
         _add(large, number >> (_LARGE - _SMALL), block)
@@ -221,8 +219,9 @@ def _note_in(tx: Transaction, account_id: int, changes: Sequence[_Change]) -> No
         tx,
         counts_statement,
         [
-            dict(zip(_COUNT_COLUMNS, (account_id, *bucket, number), strict=True))
-            for bucket, number in sorted(counts.items())
+            dict(zip(_COUNT_COLUMNS, (account_id, dimension, bucket, number), strict=True))
+            for dimension, some in counts.items()
+            for bucket, number in sorted(some.items())
             if number
         ],
     )
@@ -235,7 +234,7 @@ def _note_in(tx: Transaction, account_id: int, changes: Sequence[_Change]) -> No
             for number, block in sorted(some.items())
         ],
     )
-    current.note(tx, account_id, touched)
+    current.note(tx, account_id, counts[Dimension.WORKSPACE].keys())
 
 
 _NOTING: Final = Later(

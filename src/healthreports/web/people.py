@@ -12,7 +12,7 @@ from healthreports.contract.failure import sentence_of
 from healthreports.contract.params import read_id
 from healthreports.core.access import MAY_CREATE_WORKSPACES, NEEDS_CREATOR, Action
 from healthreports.core.errors import Fault, Forbidden, Invalid, Problem
-from healthreports.core.model import AccountMembership, Actor, Instant, Workspace
+from healthreports.core.model import Actor, Instant, Workspace
 from healthreports.core.query import Filter, Page, Query, Sort, Window
 from healthreports.core.vocabulary import (
     INVITATION_LIFETIME_S,
@@ -62,9 +62,8 @@ class PeoplePages:
 
         def work(tx: Tx, actor: Actor, now: Instant) -> str:
             sent = {name: fields.get(name, "") for name in _OF_PERSON}
-            membership_id = administration.create_membership(tx, actor, sent, now)
-            found = visible(tx, actor, Kind.ACCOUNT_MEMBERSHIPS, membership_id)
-            return invite(tx, actor, cast("AccountMembership", found).user_id, now)
+            membership = administration.create_membership(tx, actor, sent, now)
+            return invite(tx, actor, membership.user_id, now)
 
         return await self._invited(request, work, fields)
 
@@ -118,7 +117,7 @@ class PeoplePages:
         """Make a workspace."""
         fields = await session.read_form(request)
         try:
-            workspace_id = await self._gateway.write(
+            workspace = await self._gateway.write(
                 session.secret_of(request),
                 lambda tx, actor, now: administration.create_workspace(
                     tx, actor, _workspace_of(fields), now
@@ -126,7 +125,7 @@ class PeoplePages:
             )
         except Invalid as error:
             return await self._workspace_form(request, fields, error)
-        return lead_to(f"{WORKSPACES}/{workspace_id}")
+        return lead_to(f"{WORKSPACES}/{workspace.id}")
 
     async def show_settings(self, request: Request) -> Response:
         """A workspace's settings and who participates in it."""

@@ -95,9 +95,9 @@ def _written(tx: Tx, actor: Actor, request: Request, fields: Fields, now: Instan
     sent = _sent(fields)
     if _is_new(request):
         sent["workspace_id"] = id_in_path(request, Kind.WORKSPACES)
-        return editing.add(tx, actor, sent, now, seen=known)
+        return editing.add(tx, actor, sent, now, seen=known).id
     report_id = id_in_path(request, Kind.STATUS_REPORTS)
-    return editing.edit(tx, actor, report_id, sent, now, seen=known)
+    return editing.edit(tx, actor, report_id, sent, now, seen=known).id
 
 
 def _seen(fields: Fields) -> int:
