@@ -5,6 +5,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+
 from conftest import Account
 
 _numbers = count(1)
