@@ -227,6 +227,7 @@ def true_totals(seen: dict[int, list[StatusReport]], at: int, matching: int) -> 
         ),
         new=sum(one.created_at > at - NEW_FOR_US for one in current),
         matching=matching,
+        newest=max((one.created_at for one in current), default=Instant(0)),
     )
 
 

@@ -256,6 +256,21 @@ def test_who_left_or_never_was_in_a_workspace_is_named_as_its_author(site: Site)
         assert site.at("viewer").get(f"/reports/{made}.md").status_code == 200
 
 
+def test_where_nobody_reports_any_more_the_last_day_is_one_click_away(site: Site) -> None:
+    assert "Nobody has reported" not in site.page("/").text  # nobody ever has
+    first, second = map(int, site.account.workspaces)
+    site.report(first, "green", ago=40)
+    site.report(second, "red", ago=20)
+    page = site.page("/")
+    assert f"The newest report is of {day(20)}" in page.text
+    [link] = [one for one in page.all("a") if one.text == "see how things stood"]
+    then = site.page(link.attrs["href"])
+    assert "Nobody has reported" not in then.text
+    assert counts(then)["red"] == "1"
+    site.report(first, "green", ago=1)
+    assert "Nobody has reported" not in site.page("/").text
+
+
 def test_the_weeks_show_a_status_for_each_of_half_a_year(five: Site) -> None:
     page = five.page("/", view="weeks", order="title")
     assert len(page.one("thead").all("th")) == 27

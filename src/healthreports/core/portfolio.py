@@ -96,7 +96,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """How many workspaces there are of each kind, and how many match the question."""
+    """How many workspaces there are of each kind, and how many match the question.
+
+    `newest` is when the newest of all their reports came, 0 where there is none.
+    """
 
     workspaces: int
     red: int
@@ -107,6 +110,12 @@ class Totals(msgspec.Struct, frozen=True):
     worse: int
     new: int
     matching: int
+    newest: Instant
+
+    @property
+    def all_stale(self) -> bool:
+        """Whether there are reports, and none that is not stale."""
+        return 0 < self.stale == self.workspaces - self.none
 
 
 class Portfolio(msgspec.Struct, frozen=True):

@@ -64,7 +64,8 @@ def totals(tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant) -
     """How many workspaces within `reach` there are of each kind, and how many match."""
     statement = _totals_statement(_shape(query, reach))
     [row] = tx.rows(statement, _values(query, reach, now))
-    return Totals(*(int(number) for number in row))
+    *numbers, newest = map(int, row)
+    return Totals(*numbers, newest=Instant(newest))
 
 
 def rows(tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant) -> list[Row]:
@@ -221,7 +222,8 @@ def _totals(shape: Shape, *, lateral: bool) -> Select[Any]:
         and_(literal(value=True), *(conditions[name] for name in shape.conditions)),
     ]
     numbers = [func.coalesce(func.sum(case((one, 1), else_=0)), 0) for one in counted]
-    return select(func.count(), *numbers).select_from(origin).where(*_seen(shape, kept))
+    newest = func.coalesce(func.max(kept["created_at"]), 0)
+    return select(func.count(), *numbers, newest).select_from(origin).where(*_seen(shape, kept))
 
 
 @lru_cache(maxsize=2048)
