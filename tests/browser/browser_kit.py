@@ -242,7 +242,10 @@ def send_unchecked(page: Page) -> None:
 
 
 class Look(NamedTuple):
-    """What was seen of one page, the width of its document on a narrow screen first."""
+    """What was seen of one page: the width of its document on a narrow screen first.
+
+    `weight` is in bytes, of `requests` answers; `shift` is the browser's cumulative layout shift.
+    """
 
     width: int
     broken: list[str]
@@ -250,6 +253,21 @@ class Look(NamedTuple):
     complaints: list[str]
     links: list[str]
     barriers: dict[str, list[str]]
+    weight: int
+    requests: int
+    shift: float
+
+
+# What the browser itself says of a page: bytes and requests, and how far what is shown has jumped.
+_PERFORMANCE: Final = """new Promise(done => {
+    const asked = ["navigation", "resource"].flatMap(kind => performance.getEntriesByType(kind));
+    const weight = asked.reduce((sum, one) => sum + one.decodedBodySize, 0);
+    let shift = 0;
+    new PerformanceObserver(list => {
+        for (const one of list.getEntries()) shift += one.value;
+    }).observe({type: "layout-shift", buffered: true});
+    requestAnimationFrame(() => setTimeout(() => done([weight, asked.length, shift]), 50));
+})"""
 
 
 def look_at(site: Site, place: "Place") -> Look:
@@ -265,12 +283,15 @@ def look_at(site: Site, place: "Place") -> Look:
         links = page.locator("a[href^='/']").evaluate_all(
             "all => all.map(one => one.getAttribute('href'))"
         )
+        weight, requests, shift = page.evaluate(_PERFORMANCE)
         page.set_viewport_size(NARROW)
         width = page.evaluate("document.documentElement.scrollWidth")
         page.set_viewport_size(WIDE)
         broken, complaints = page.evaluate("window.broken"), list(watched.complaints)
         barriers = _barriers(page) if AXE.exists() else {}
-    return Look(width, broken, watched.elsewhere(), complaints, links, barriers)
+    return Look(
+        width, broken, watched.elsewhere(), complaints, links, barriers, weight, requests, shift
+    )
 
 
 def _barriers(page: Page) -> dict[str, list[str]]:

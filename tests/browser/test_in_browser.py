@@ -45,6 +45,9 @@ Open = Callable[..., AbstractContextManager[Page]]
 PROGRAMMES = 38  # 37 of the sample, and one that nothing is written in
 WEEKS = 26
 MOST_BYTES = 150 * 1024
+# The page, its style, its two scripts, its icon; and what the browser itself calls a good value.
+MOST_REQUESTS = 5
+MOST_SHIFT = 0.1
 KEPT = "Object.keys(localStorage).filter(key => key.startsWith('healthreports:'))"
 STORED = "JSON.stringify([localStorage, sessionStorage])"
 EVERY_PLACE = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
@@ -569,6 +572,14 @@ def test_page_asks_for_nothing_elsewhere_and_breaks_no_policy(look, place: Place
     assert seen.elsewhere == []
     assert seen.broken == []
     assert seen.complaints == []
+
+
+@EVERY_PLACE
+def test_page_is_light_and_stands_still(look, place: Place):
+    seen = look(place)
+    assert seen.weight < MOST_BYTES
+    assert 0 < seen.requests <= MOST_REQUESTS
+    assert seen.shift < MOST_SHIFT
 
 
 @pytest.mark.skipif(
