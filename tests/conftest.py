@@ -26,6 +26,19 @@ from postgres_kit import Cluster
 
 _LISTENS = re.compile(r"listens on (http://\S+)")
 _numbers = count(1)
+# The folders with the longest files, which one of two processes would else end with alone.
+_FIRST = ("generated", "browser", "store", "process")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; else in the order that pytest gives."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return _FIRST.index(folder) if folder in _FIRST else len(_FIRST)
+
+    items.sort(key=place)
 
 
 @dataclass

@@ -190,10 +190,10 @@ def hold_random(cases: st.SearchStrategy[schemathesis.Case], aim: Aim, tries: se
 def test_every_answer_is_in_the_contract(
     contract: Any, aim: Aim, subtests: pytest.Subtests
 ) -> None:
-    hold_all(contract, aim, subtests, effort(80, 1_500))
+    hold_all(contract, aim, subtests, effort(50, 1_500))
 
 
 def test_every_answer_is_in_the_servers_own_document(
     own: Any, aim: Aim, subtests: pytest.Subtests
 ) -> None:
-    hold_all(own, aim, subtests, effort(40, 300))
+    hold_all(own, aim, subtests, effort(25, 300))

@@ -1,6 +1,7 @@
 """The command line: from an empty folder to a first call, and what it says of mistakes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ from expect import assert_failure, only_record
 COMMAND = [sys.executable, "-m", "healthreports"]
 
 
-@pytest.fixture
-def run(tmp_path: Path):
+def runner(folder: Path):
+    """What runs a command in `folder`."""
+
     def run(*arguments: str, code: int = 0, **environment: str) -> str:
         done = subprocess.run(
             [*COMMAND, *arguments],
@@ -23,7 +25,7 @@ def run(tmp_path: Path):
             text=True,
             timeout=30,
             check=False,
-            cwd=tmp_path,
+            cwd=folder,
             env={"PATH": "", **environment},
         )
         assert done.returncode == code, done.stderr
@@ -33,13 +35,27 @@ def run(tmp_path: Path):
 
 
 @pytest.fixture
-def prepared(run) -> str:
-    """An account with a user and a workspace; the user's e-mail address."""
+def run(tmp_path: Path):
+    return runner(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an account, a user and a workspace, by the commands that make them."""
+    folder = tmp_path_factory.mktemp("made")
+    run = runner(folder)
     run("db", "upgrade")
     assert run("account", "create", "Acme") == "account 1\n"
     ann = ("--name", "Ann", "--email", "Ann@Example.org", "--permission", "administrator")
     run("user", "create", "--account", "1", *ann)
     run("workspace", "create", "Bridge", "--creator", "ann@example.org")
+    return folder
+
+
+@pytest.fixture
+def prepared(made: Path, tmp_path: Path) -> str:
+    """All that was made, to go on with; the user's e-mail address."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return "ann@example.org"
 
 
