@@ -114,6 +114,12 @@ def test_a_reworded_text_shows_what_stayed() -> None:
     assert "wait" in "".join(one.text for one in pieces if one.new is False)
 
 
+def test_a_text_that_was_written_anew_is_shown_as_a_whole() -> None:
+    old = "Published delivery confidence for the year: amber. The whole-life cost is 310 million."
+    new = "The supplier of the track is four weeks late; the test of the first section moves."
+    assert [(one.text, one.new) for one in difference(old, new)] == [(old, False), (new, True)]
+
+
 words = st.lists(
     st.sampled_from(["late", "on", "time", "\n", " ", "\t", "\r\n", "é", "<b>", "\u2028", ""])
 ).map("".join)

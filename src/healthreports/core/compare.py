@@ -18,6 +18,8 @@ from healthreports.core.vocabulary import Category, Color
 
 # To compare by words takes the square of their number; longer texts are compared by lines.
 _MOST_WORDS: Final = 1_500
+# Where less of the shorter text stayed, single words that did make neither text readable.
+_LEAST_THAT_STAYED: Final = 0.4
 _WORD: Final = re.compile(r"\s+|[^\s]+")
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 # What a sentence on what is needed has; English, since a warning that is left out does no harm.
@@ -94,11 +96,15 @@ def rewordings(before: StatusReport, after: StatusReport) -> tuple[Rewording, ..
 
 
 def difference(old: str, new: str) -> tuple[Piece, ...]:
-    """The pieces of both texts in their order: what stayed, what went, what came."""
+    """The pieces of both texts in their order: what stayed, what went, what came.
+
+    Of a text that was written anew, all of the old one and all of the new one.
+    """
+    whole = (Piece(old, new=False), Piece(new, new=True))
     unit = _WORD if len(old) + len(new) < 6 * _MOST_WORDS else _LINE
     before, after = unit.findall(old), unit.findall(new)
     if max(len(before), len(after)) > _MOST_WORDS:
-        return (Piece(old, new=False), Piece(new, new=True))
+        return whole
     pieces = []
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, False).get_opcodes():  # noqa: FBT003  its name for "guess"
         gone, come = "".join(before[i1:i2]), "".join(after[j1:j2])
@@ -106,7 +112,14 @@ def difference(old: str, new: str) -> tuple[Piece, ...]:
             pieces.append(Piece(gone, None))
             continue
         pieces += [Piece(text, is_new) for text, is_new in ((gone, False), (come, True)) if text]
+    stayed = "".join(piece.text for piece in pieces if piece.new is None)
+    if _letters(stayed) < _LEAST_THAT_STAYED * min(_letters(old), _letters(new)):
+        return whole
     return tuple(pieces)
+
+
+def _letters(text: str) -> int:
+    return len("".join(text.split()))
 
 
 def hints(before: StatusReport | None, after: StatusReport) -> tuple[Hint, ...]:
