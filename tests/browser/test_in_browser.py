@@ -48,6 +48,7 @@ MOST_BYTES = 150 * 1024
 # The page, its style, its two scripts, its icon; and what the browser itself calls a good value.
 MOST_REQUESTS = 5
 MOST_SHIFT = 0.1
+A4_INSIDE = 688  # 210 mm less two margins of 14 mm, at 96 dots an inch
 KEPT = "Object.keys(localStorage).filter(key => key.startsWith('healthreports:'))"
 STORED = "JSON.stringify([localStorage, sessionStorage])"
 EVERY_PLACE = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
@@ -541,6 +542,14 @@ def test_report_prints_on_one_sheet(page, long_reports, name, paper):
     page.goto(f"/reports/{long_reports[name]}")
     printed = page.pdf(format=paper, prefer_css_page_size=False)
     assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/?view=weeks", "/workspaces/31"])
+def test_nothing_is_cut_off_on_paper(page, path):
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": A4_INSIDE, "height": 1_000})
+    page.goto(path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= A4_INSIDE
 
 
 def test_paper_has_the_report_and_not_the_controls(page, long_reports):
