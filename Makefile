@@ -76,6 +76,6 @@ bench-pages: .venv/bench ## measure the portfolio at 10,000 workspaces against 1
 	PYTHONPATH=tests $(BIN)/python bench/pages.py
 
 screenshots: .venv/dev .venv/browser ## take a picture of every page, to be looked at (docs/screens)
-	$(BIN)/python tests/browser/screenshots.py
+	PYTHONPATH=tests $(BIN)/python tests/browser/screenshots.py
 
 .PHONY: help install demo test check lock fuzz bench bench-scale bench-pages screenshots

@@ -1,46 +1,25 @@
 """Takes the pictures of `docs/screens`: every page of the demonstration, as people meet it.
 
-    python tests/browser/screenshots.py [FOLDER]
+    PYTHONPATH=tests python tests/browser/screenshots.py [FOLDER]
 
-Not a test: somebody has to look at them.
+Not a test: somebody has to look at them. The pages are those that the tests look at, and some with
+more on them for the README.
 """
 
-import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from browser_kit import ADMINISTRATOR, PLACES, PUBLISHED, Place, Site, launch, running_site
+from playwright.sync_api import sync_playwright
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "screens"
-CHROMIUM: Final = "/usr/bin/chromium"
-ARGUMENTS: Final = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-)
-# The sample's last reports are of that day.
-AS_OF: Final = "as_of=2025-03-31"
-PAGES: Final = {
-    "portfolio": f"/?{AS_OF}",
-    "weeks": f"/?view=weeks&{AS_OF}",
-    "workspace": "/workspaces/2",
-    "report": "/reports/{report}",
-    "write": "/workspaces/2/reports/new",
-    "settings": "/workspaces/2/settings",
-    "new-workspace": "/workspaces/new",
-    "people": "/people",
-    "account": "/account",
-    "applications": "/account/applications",
-    "not-found": "/reports/999999",
-}
-SHOWN: Final = {
+SHOWN: Final[dict[str, dict[str, Any]]] = {
     "desktop": {"viewport": {"width": 1280, "height": 860}},
     "dark": {"viewport": {"width": 1280, "height": 860}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2},
+    "print": {"viewport": {"width": 794, "height": 1123}},  # A4 at 96 dpi
 }
 REPORT: Final = {
     "description": "The supplier of the track is four weeks late; the test of the first section "
@@ -60,67 +39,54 @@ COLORS: Final = {
 
 
 def main() -> None:
-    """Run a demonstration of its own, and take a picture of every page."""
+    """Run a server with the sample portfolio, and take a picture of every page."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as place:
-        command = [sys.executable, "-m", "healthreports", "demo", "--port", "0", "--database"]
-        process = subprocess.Popen(
-            [*command, f"{place}/demo.sqlite3"], stdout=subprocess.PIPE, text=True
-        )
-        try:
-            take_all(process, folder)
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def take_all(process: "subprocess.Popen[str]", folder: Path) -> None:
-    """Read where the demonstration is and who may enter, then look at all of it."""
-    base = email = password = ""
-    assert process.stdout is not None
-    while not password:
-        line = process.stdout.readline()
-        if found := re.search(r"Sign in +(\S+)/sign-in as (\S+)", line):
-            base, email = found.groups()
-        if found := re.search(r"password (\S+)", line):
-            password = found[1]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        report = write_report(browser, base, email, password)
-        for name, options in SHOWN.items():
-            page = entered(browser, base, email, password, options)
-            for what, path in PAGES.items():
-                page.goto(base + path.format(report=report))
-                page.screenshot(path=folder / f"{what}-{name}.png", full_page=name == "phone")
-            page.goto(f"{base}/reports/{report}")
-            if name == "desktop":
-                page.emulate_media(media="print")
-                page.set_viewport_size({"width": 794, "height": 1123})  # A4 at 96 dpi
-                page.screenshot(path=folder / "report-print.png")
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
+        browser = launch(playwright)
+        with running_site(Path(place) / "demo.sqlite3", browser) as site:
+            report = write_report(site)
+            for one in (*shown_pages(report), *PLACES):
+                for name, how in SHOWN.items():
+                    picture(site, one, folder / f"{one.name.replace(' ', '-')}-{name}.png", how)
         browser.close()
 
 
-def entered(browser: Browser, base: str, email: str, password: str, options: dict) -> Page:
-    """A page that is signed in."""
-    page = browser.new_context(**options).new_page()
-    page.goto(f"{base}/sign-in")
-    page.fill("#email_address", email)
-    page.fill("#password", password)
-    page.click("main button")
-    return page
+def shown_pages(report: int) -> list[Place]:
+    """What the README shows."""
+    pages = {
+        "shown portfolio": f"/?as_of={PUBLISHED}",
+        "shown weeks": f"/?view=weeks&as_of={PUBLISHED}",
+        "shown workspace": "/workspaces/2",
+        "shown report": f"/reports/{report}",
+        "shown form": "/workspaces/2/reports/new",
+    }
+    return [
+        Place(name, lambda page, _site, path=path: page.goto(path), ADMINISTRATOR)
+        for name, path in pages.items()
+    ]
 
 
-def write_report(browser: Browser, base: str, email: str, password: str) -> int:
+def picture(site: Site, place: Place, file: Path, how: dict[str, Any]) -> None:
+    """Go to a page and take its picture; on a phone and on paper all of it."""
+    with site.open(place.who, **how) as page:
+        place.go(page, site)
+        prints = file.stem.endswith("-print")
+        if prints:
+            page.emulate_media(media="print")
+        page.screenshot(path=file, full_page=prints or file.stem.endswith("-phone"))
+
+
+def write_report(site: Site) -> int:
     """Write a report with all that one can have. Returns its id."""
-    page = entered(browser, base, email, password, {})
-    page.goto(f"{base}/workspaces/2/reports/new")
-    for name, text in REPORT.items():
-        page.fill(f"#{name}", text)
-    for name, color in COLORS.items():
-        page.check(f"input[name={name}][value={color}]")
-    page.click("text=Save the report")
-    return int(page.url.rpartition("/")[2].partition("?")[0])
+    with site.open(ADMINISTRATOR) as page:
+        page.goto("/workspaces/2/reports/new")
+        for name, text in REPORT.items():
+            page.fill(f"#{name}", text)
+        for name, color in COLORS.items():
+            page.check(f"input[name={name}][value={color}]")
+        page.click("text=Save the report")
+        return int(page.url.rpartition("/")[2].partition("?")[0])
 
 
 if __name__ == "__main__":
