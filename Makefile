@@ -59,8 +59,8 @@ lock: .venv/uv ## write the lock files anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group bench -c requirements-dev.lock pyproject.toml -o requirements-bench.lock
 
-fuzz: .venv/dev ## thousands of generated requests and sequences (long)
-	HEALTHREPORTS_FUZZ=1 $(BIN)/pytest tests/generated
+fuzz: .venv/dev ## thousands of generated requests and sequences, fifty servers killed on each store (long)
+	HEALTHREPORTS_FUZZ=1 $(BIN)/pytest tests/process/test_crash.py tests/generated tests/store
 
 .venv/bench: .venv/run requirements-bench.lock
 	$(INSTALL) requirements-bench.lock

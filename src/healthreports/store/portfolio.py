@@ -64,8 +64,8 @@ def totals(tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant) -
     """How many workspaces within `reach` there are of each kind, and how many match."""
     statement = _totals_statement(_shape(query, reach))
     [row] = tx.rows(statement, _values(query, reach, now))
-    *numbers, newest = map(int, row)
-    return Totals(*numbers, newest=Instant(newest))
+    numbers: list[Any] = [int(number) for number in row]
+    return Totals(*numbers)
 
 
 def rows(tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant) -> list[Row]:
