@@ -57,6 +57,9 @@ class Later(NamedTuple):
 class Transaction(ABC):
     """What the functions of the store run their statements in."""
 
+    # Whether the rows of a table have numbers of the database's own, which it finds them by.
+    has_rowids = False
+
     def __init__(self, counts: dict[object, Any]) -> None:
         # What was counted, by what was asked and the version of the account.
         self.counts = counts

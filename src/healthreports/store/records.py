@@ -18,6 +18,7 @@ from healthreports.store.select import (
     by_ids_statement,
     count_statement,
     page_statement,
+    rowid_statement,
 )
 
 # For who names the ids that it wants: nothing is remembered of that.
@@ -112,6 +113,10 @@ def _named_rows(tx: Transaction, query: Query, reach: Reach) -> list[Row]:
     wanted, values["only"] = Rows.SOME, query.only
     if len(query.only) == 1:
         wanted, [values["only"]] = Rows.ONE, query.only
+    if tx.has_rowids and query.kind is Kind.STATUS_REPORTS and not names:
+        found = tx.rows(rowid_statement(query.sort, wanted, narrowed=narrowed), values)
+        if len(found) == len(query.only):
+            return found
     statement = page_statement(query.kind, names, query.sort, wanted, narrowed=narrowed)
     return tx.rows(statement, values)
 

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import BigInteger, bindparam, delete, literal_column, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    bindparam,
+    column,
+    delete,
+    literal_column,
+    select,
+    table,
+    tuple_,
+)
+from sqlalchemy import insert as plain_insert
 
 from healthreports.core.model import StatusReport
 from healthreports.core.vocabulary import Category, Kind, SubjectType
@@ -22,7 +32,6 @@ from healthreports.store.statement import (
     Values,
     compiled,
     deletion,
-    insertion,
     one_row,
     replacement,
 )
@@ -32,7 +41,15 @@ _DETAIL_COLUMNS: Final = {
 }
 _NO_DETAILS: Final = dict.fromkeys(name for pair in _DETAIL_COLUMNS.values() for name in pair)
 _CHANGED: Final = ("updater_id", "color", "description", "updated_at", *_NO_DETAILS)
-_INSERT: Final = insertion(status_reports)
+_VALUES: Final[dict[str, Any]] = {
+    column.name: bindparam(column.name) for column in status_reports.columns
+}
+_WITH_ROWID: Final = table(status_reports.name, *map(column, (*_VALUES, "rowid")))
+# See `rowid_statement` of `store/select`.
+_INSERT: Final = Statement(
+    plain_insert(_WITH_ROWID).values({**_VALUES, "rowid": bindparam("id")}),
+    postgres=plain_insert(status_reports).values(_VALUES),
+)
 _REPLACE: Final = replacement(status_reports, _CHANGED)
 _DELETE: Final = deletion(status_reports)
 _DELETE_REFERENCES: Final = compiled(

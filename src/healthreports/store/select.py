@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import (
+    BigInteger,
     Column,
     ColumnElement,
     FromClause,
@@ -125,17 +126,46 @@ def page_statement(
     `offset` for a WINDOW, the id `only` for ONE, the tuple of ids `only` for SOME.
     """
     selection = SELECTIONS[kind]
-    column = selection.sorts[sort.name]
-    order = [column.desc() if sort.descending else column.asc()]
-    if sort.name != "id":
-        order.append(selection.table.c.id.asc())
     statement = matching(select(*selection.columns), selection, names, narrowed=narrowed)
     if rows is Rows.ONE:
         return compiled(statement.where(selection.table.c.id == bindparam("only")))
-    statement = statement.order_by(*order)
+    statement = statement.order_by(*_order(selection, sort))
     if rows is Rows.SOME:
         return compiled(statement.where(among(selection.table.c.id, "only")))
     return compiled(statement.limit(bindparam("limit")).offset(bindparam("offset")))
+
+
+def _order(selection: Selection, sort: Sort) -> list[ColumnElement[Any]]:
+    column = selection.sorts[sort.name]
+    order: list[ColumnElement[Any]] = [column.desc() if sort.descending else column.asc()]
+    return order if sort.name == "id" else [*order, selection.table.c.id.asc()]
+
+
+@lru_cache(maxsize=512)
+def rowid_statement(sort: Sort, rows: Rows, *, narrowed: bool) -> Statement:
+    """The status reports with the ids `only`, of those whose rowid is their id.
+
+    SQLite finds a row by its key in two steps, first its rowid in an index: in a large account
+    that is twice as many pages. `store/reports` gives a new row its id as rowid, but it is no more
+    than a place to look first: a file of before, or a VACUUM, may have others.
+    Parameters: as for `page_statement`.
+    """
+    selection = SELECTIONS[Kind.STATUS_REPORTS]
+    table = selection.table
+    rowid = literal_column(f"{table.name}.rowid", BigInteger)
+    statement = select(*selection.columns).where(
+        table.c.id == rowid,
+        # So that no index is used for it.
+        table.c.account_id + literal_column("0") == bindparam("reach_account"),
+    )
+    if narrowed:
+        statement = statement.where(selection.within_reach)
+    if rows is Rows.ONE:
+        statement = statement.where(rowid == bindparam("only"))
+    else:
+        statement = statement.where(among(rowid, "only")).order_by(*_order(selection, sort))
+    plain = page_statement(Kind.STATUS_REPORTS, (), sort, rows, narrowed=narrowed)
+    return Statement(statement, postgres=plain.postgres)
 
 
 @lru_cache(maxsize=2048)

@@ -23,6 +23,7 @@ class SharedTransaction(Transaction):
     def __init__(self, tx: Transaction, connection: Connection) -> None:
         super().__init__({})  # what is counted here may be undone
         self._tx = tx
+        self.has_rowids = tx.has_rowids
         self._connection = connection
         self._found: dict[Statement, dict[frozenset[tuple[str, Any]], list[Row]]] = {}
         self._put_off: PutOff = ()

@@ -64,6 +64,8 @@ _PRAGMAS: Final = (
 class SqliteTransaction(Transaction):
     """A transaction on one connection."""
 
+    has_rowids = True
+
     def __init__(
         self,
         connection: sqlite3.Connection,

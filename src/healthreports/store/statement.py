@@ -18,6 +18,7 @@ from sqlalchemy import (
     ColumnElement,
     Dialect,
     Table,
+    TableClause,
     Text,
     UpdateBase,
     bindparam,
@@ -83,7 +84,7 @@ class Statement:
         """The name of the table whose rows it changes; empty where it only reads."""
         if not isinstance(self.clause, UpdateBase):
             return ""
-        assert isinstance(self.clause.table, Table)
+        assert isinstance(self.clause.table, TableClause)
         return self.clause.table.name
 
     @cached_property
