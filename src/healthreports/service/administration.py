@@ -86,10 +86,18 @@ def create_participation(tx: Transaction, actor: Actor, sent: Sent, now: Instant
     Raises Forbidden, Invalid with every fault.
     """
     draft, problems = check_participation(sent, new=True)
-    workspace = seen(tx, actor, Kind.WORKSPACES, "workspace_id", draft.workspace_id, problems)
-    if workspace is not None:
-        demand(tx, actor, Action.CHANGE_WORKSPACE, workspace.id)
-    user = seen(tx, actor, Kind.USERS, "user_id", draft.user_id, problems)
+    seen(
+        "workspace_id",
+        draft.workspace_id,
+        problems,
+        lambda sent_id: demand(tx, actor, Action.CHANGE_WORKSPACE, sent_id),
+    )
+    user = seen(
+        "user_id",
+        draft.user_id,
+        problems,
+        lambda sent_id: visible(tx, actor, Kind.USERS, sent_id),
+    )
     if problems:
         raise Invalid(problems)
     values = values_sent(draft)

@@ -10,7 +10,7 @@ from healthreports.core.errors import Overtaken
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
 from healthreports.core.rules import Sent
 from healthreports.core.vocabulary import Kind
-from healthreports.service.lookup import demand_in, visible, workspace_for
+from healthreports.service.lookup import demand, visible
 from healthreports.service.reports import change, create
 from healthreports.store import reports
 from healthreports.store.database import Transaction
@@ -20,7 +20,7 @@ def begin(
     tx: Transaction, actor: Actor, workspace_id: int
 ) -> tuple[Workspace, StatusReport | None]:
     """The workspace to report on, and its current report. Raises NotFound, Forbidden."""
-    workspace = workspace_for(tx, actor, Action.CREATE_REPORT, workspace_id)
+    workspace = demand(tx, actor, Action.CREATE_REPORT, workspace_id)
     return workspace, reports.newest(tx, actor.account_id, workspace_id)
 
 
@@ -29,8 +29,7 @@ def begin_change(
 ) -> tuple[Workspace, StatusReport, StatusReport | None]:
     """The workspace, the report to change, the one before it. Raises NotFound, Forbidden."""
     report = cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
-    workspace = cast("Workspace", visible(tx, actor, Kind.WORKSPACES, report.workspace_id))
-    demand_in(tx, actor, Action.CHANGE_REPORT, workspace, report)
+    workspace = demand(tx, actor, Action.CHANGE_REPORT, report.workspace_id, report)
     return workspace, report, reports.before(tx, report)
 
 

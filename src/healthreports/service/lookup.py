@@ -1,5 +1,8 @@
 """Finding and showing records of any kind, within what the actor may see."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from msgspec import UNSET, UnsetType
 
 from healthreports.core.access import (
@@ -12,11 +15,13 @@ from healthreports.core.access import (
     reach,
 )
 from healthreports.core.errors import Fault, Forbidden, NotFound, Problem
-from healthreports.core.model import Actor, Participation, Record, StatusReport, Workspace
+from healthreports.core.model import Actor, Record, StatusReport, Workspace
 from healthreports.core.query import Page, Query
 from healthreports.core.vocabulary import Kind
 from healthreports.store import people, records
 from healthreports.store.database import Transaction
+
+T = TypeVar("T")
 
 
 def find(tx: Transaction, actor: Actor, query: Query) -> Page:
@@ -51,34 +56,17 @@ def visible(tx: Transaction, actor: Actor, kind: Kind, record_id: int) -> Record
     return get(tx, actor, Query(kind, only=(record_id,))).records[0]
 
 
-def seen(  # noqa: PLR0917  a look-up and where to note that it failed
-    tx: Transaction,
-    actor: Actor,
-    kind: Kind,
-    name: str,
-    record_id: int | UnsetType,
-    problems: list[Problem],
-) -> Record | None:
-    """The record, if `actor` sees it; where it does not, that is one more problem."""
+def seen(
+    name: str, record_id: int | UnsetType, problems: list[Problem], find: Callable[[int], T]
+) -> T | None:
+    """What `find` finds by the id that was sent as `name`; where it raises NotFound, a problem."""
     if record_id is UNSET:
         return None
     try:
-        return visible(tx, actor, kind, record_id)
+        return find(record_id)
     except NotFound:
         problems.append(Problem(name, Fault.UNKNOWN_OBJECT))
         return None
-
-
-def workspace_for(tx: Transaction, actor: Actor, action: Action, workspace_id: int) -> Workspace:
-    """The workspace, if `actor` may do `action` in it. Raises NotFound, Forbidden."""
-    workspace = people.workspace(tx, actor.account_id, workspace_id)
-    if workspace is None:
-        raise NotFound(Kind.WORKSPACES)
-    participation = people.participation(tx, workspace.account_id, workspace.id, actor.user_id)
-    if not may(actor, Action.SEE_WORKSPACE, workspace, participation):
-        raise NotFound(Kind.WORKSPACES)
-    _demand(actor, action, workspace, participation)
-    return workspace
 
 
 def demand_administrator(actor: Actor) -> None:
@@ -93,14 +81,16 @@ def demand(
     action: Action,
     workspace_id: int,
     report: StatusReport | None = None,
-) -> None:
-    """Raise Forbidden unless `actor` may do `action` in a workspace that it sees.
+) -> Workspace:
+    """The workspace, if `actor` may do `action` in it. Raises NotFound, Forbidden.
 
     `report` is the one that the action is about. Contract: 5.2, 6.
     """
     workspace = people.workspace(tx, actor.account_id, workspace_id)
-    assert workspace is not None  # it is seen
+    if workspace is None:
+        raise NotFound(Kind.WORKSPACES)
     demand_in(tx, actor, action, workspace, report)
+    return workspace
 
 
 def demand_in(
@@ -112,15 +102,7 @@ def demand_in(
 ) -> None:
     """`demand` for a workspace that is at hand."""
     participation = people.participation(tx, workspace.account_id, workspace.id, actor.user_id)
-    _demand(actor, action, workspace, participation, report)
-
-
-def _demand(
-    actor: Actor,
-    action: Action,
-    workspace: Workspace,
-    participation: Participation | None,
-    report: StatusReport | None = None,
-) -> None:
+    if not may(actor, Action.SEE_WORKSPACE, workspace, participation):
+        raise NotFound(Kind.WORKSPACES)
     if not may(actor, action, workspace, participation, report):
         raise Forbidden(IN_ARCHIVE if workspace.archived else NEEDS[action])

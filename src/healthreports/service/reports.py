@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from healthreports.core.access import Action
-from healthreports.core.errors import Fault, Invalid, NotFound, Problem
+from healthreports.core.errors import Invalid
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
 from healthreports.core.rules import (
     ReferenceDraft,
@@ -16,7 +16,7 @@ from healthreports.core.rules import (
     check_report_change,
 )
 from healthreports.core.vocabulary import Kind
-from healthreports.service.lookup import demand, visible, workspace_for
+from healthreports.service.lookup import demand, seen, visible
 from healthreports.service.references import attach
 from healthreports.store import people, reports
 from healthreports.store.database import Transaction
@@ -28,12 +28,12 @@ def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> StatusRep
     Raises Invalid with every fault, or Forbidden. Contract: 5.2, 5.4.
     """
     draft, problems = check_new_report(sent)
-    workspace: Workspace | None = None
-    if draft.workspace_id is not UNSET:
-        try:
-            workspace = workspace_for(tx, actor, Action.CREATE_REPORT, draft.workspace_id)
-        except NotFound:
-            problems.append(Problem("workspace_id", Fault.UNKNOWN_OBJECT))
+    workspace = seen(
+        "workspace_id",
+        draft.workspace_id,
+        problems,
+        lambda sent_id: demand(tx, actor, Action.CREATE_REPORT, sent_id),
+    )
     if problems or workspace is None:
         raise Invalid(problems)
     [report] = reports.insert(tx, actor.account_id, [_new_report(actor, workspace, draft, now)])
