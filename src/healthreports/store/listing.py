@@ -56,10 +56,11 @@ from healthreports.store.schema import (
 from healthreports.store.select import (
     SELECTIONS,
     Condition,
-    Rows,
+    asked_by_id,
     has_reference,
     in_account,
     page_statement,
+    rowid_statement,
     shows_reports,
 )
 from healthreports.store.statement import Statement, among, compiled
@@ -188,9 +189,9 @@ def rows(tx: Transaction, query: Query, asked: Asked, found: Found) -> list[Row]
     values = {**asked.values, "limit": window.limit, "offset": window.offset}
     if found.ids is not None and sort.name == "id":
         ids = found.ids[::-1] if sort.descending else found.ids
-        values["only"] = tuple(ids[window.offset : window.offset + window.limit])
-        statement = page_statement(Kind.STATUS_REPORTS, (), sort, Rows.SOME, narrowed=False)
-    elif _is_dense(asked, found, window.offset + window.limit):
+        some = tuple(ids[window.offset : window.offset + window.limit])
+        return with_ids(tx, some, asked.values, sort, narrowed=False)
+    if _is_dense(asked, found, window.offset + window.limit):
         statement = walk_statement(asked.names, sort, narrowed=True)
     elif asked.workspaces is not None:
         values |= _lists(asked.workspaces, window.offset + window.limit)
@@ -210,6 +211,20 @@ def rows(tx: Transaction, query: Query, asked: Asked, found: Found) -> list[Row]
         )
     else:
         statement = _through(asked, asked.names, sort)
+    return tx.rows(statement, values)
+
+
+def with_ids(
+    tx: Transaction, ids: tuple[int, ...], values: Mapping[str, Any], sort: Sort, *, narrowed: bool
+) -> list[Row]:
+    """The rows of the reports with `ids`, in order; with `narrowed` of those that the user sees."""
+    wanted, only = asked_by_id(ids)
+    values = {**values, **only}
+    if tx.has_rowids:
+        found = tx.rows(rowid_statement(sort, wanted, narrowed=narrowed), values)
+        if len(found) == len(ids):
+            return found
+    statement = page_statement(Kind.STATUS_REPORTS, (), sort, wanted, narrowed=narrowed)
     return tx.rows(statement, values)
 
 

@@ -14,11 +14,11 @@ from healthreports.store.select import (
     Direct,
     Rows,
     Subject,
+    asked_by_id,
     beside_statement,
     by_ids_statement,
     count_statement,
     page_statement,
-    rowid_statement,
 )
 
 # For who names the ids that it wants: nothing is remembered of that.
@@ -110,15 +110,11 @@ def _records(
 def _named_rows(tx: Transaction, query: Query, reach: Reach) -> list[Row]:
     assert query.only is not None
     names, values, narrowed = _asked(query, reach)
-    wanted, values["only"] = Rows.SOME, query.only
-    if len(query.only) == 1:
-        wanted, [values["only"]] = Rows.ONE, query.only
-    if tx.has_rowids and query.kind is Kind.STATUS_REPORTS and not names:
-        found = tx.rows(rowid_statement(query.sort, wanted, narrowed=narrowed), values)
-        if len(found) == len(query.only):
-            return found
-    statement = page_statement(query.kind, names, query.sort, wanted, narrowed=narrowed)
-    return tx.rows(statement, values)
+    if query.kind is Kind.STATUS_REPORTS and not names:
+        return listing.with_ids(tx, query.only, values, query.sort, narrowed=narrowed)
+    rows, only = asked_by_id(query.only)
+    statement = page_statement(query.kind, names, query.sort, rows, narrowed=narrowed)
+    return tx.rows(statement, values | only)
 
 
 def _asked(query: Query, reach: Reach) -> tuple[tuple[str, ...], dict[str, Any], bool]:

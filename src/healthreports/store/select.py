@@ -116,6 +116,11 @@ class Rows(StrEnum):
     SOME = auto()
 
 
+def asked_by_id(ids: tuple[int, ...]) -> tuple[Rows, dict[str, Any]]:
+    """Which rows those with `ids` are, and the parameter for them: one is looked up by itself."""
+    return (Rows.ONE, {"only": ids[0]}) if len(ids) == 1 else (Rows.SOME, {"only": ids})
+
+
 @lru_cache(maxsize=2048)
 def page_statement(
     kind: Kind, names: tuple[str, ...], sort: Sort, rows: Rows, *, narrowed: bool
@@ -129,16 +134,18 @@ def page_statement(
     statement = matching(select(*selection.columns), selection, names, narrowed=narrowed)
     if rows is Rows.ONE:
         return compiled(statement.where(selection.table.c.id == bindparam("only")))
-    statement = statement.order_by(*_order(selection, sort))
+    statement = statement.order_by(*_order(selection, sort, selection.table.c.id))
     if rows is Rows.SOME:
         return compiled(statement.where(among(selection.table.c.id, "only")))
     return compiled(statement.limit(bindparam("limit")).offset(bindparam("offset")))
 
 
-def _order(selection: Selection, sort: Sort) -> list[ColumnElement[Any]]:
-    column = selection.sorts[sort.name]
+def _order(
+    selection: Selection, sort: Sort, record_id: ColumnElement[Any]
+) -> list[ColumnElement[Any]]:
+    column = record_id if sort.name == "id" else selection.sorts[sort.name]
     order: list[ColumnElement[Any]] = [column.desc() if sort.descending else column.asc()]
-    return order if sort.name == "id" else [*order, selection.table.c.id.asc()]
+    return order if sort.name == "id" else [*order, record_id.asc()]
 
 
 @lru_cache(maxsize=512)
@@ -163,7 +170,7 @@ def rowid_statement(sort: Sort, rows: Rows, *, narrowed: bool) -> Statement:
     if rows is Rows.ONE:
         statement = statement.where(rowid == bindparam("only"))
     else:
-        statement = statement.where(among(rowid, "only")).order_by(*_order(selection, sort))
+        statement = statement.where(among(rowid, "only")).order_by(*_order(selection, sort, rowid))
     plain = page_statement(Kind.STATUS_REPORTS, (), sort, rows, narrowed=narrowed)
     return Statement(statement, postgres=plain.postgres)
 
