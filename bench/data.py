@@ -20,7 +20,7 @@ from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission
 from healthreports.service import people, reports, tokens
 from healthreports.settings import Settings
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
 
 REPORTS = 10_000
 WORKSPACES = 100

@@ -17,11 +17,11 @@ from healthreports.app import now, open_database
 from healthreports.core.vocabulary import AccountPermission
 from healthreports.service import people, tokens
 from healthreports.settings import Settings
-from healthreports.store import tally
-from healthreports.store.database import Transaction
-from healthreports.store.schema import external_references, status_reports
-from healthreports.store.statement import Statement
-from healthreports.store.upgrade import is_server, upgrade
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.statement import Statement
+from healthreports.store.lists import counters as tally
+from healthreports.store.schema.tables import external_references, status_reports
+from healthreports.store.schema.upgrade import is_server, upgrade
 
 REPORTS_A_WORKSPACE: Final = 100
 FIRST_AT: Final = 1_600_000_000_000_000

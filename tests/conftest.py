@@ -20,8 +20,8 @@ from healthreports.core.model import User
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission
 from healthreports.service import people, tokens
 from healthreports.settings import Settings
-from healthreports.store.database import Database
-from healthreports.store.upgrade import upgrade
+from healthreports.store.engine.database import Database
+from healthreports.store.schema.upgrade import upgrade
 from postgres_kit import Cluster
 
 _LISTENS = re.compile(r"listens on (http://\S+)")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 
-from healthreports.store.upgrade import is_server
+from healthreports.store.schema.upgrade import is_server
 
 
 def execute(address: str | Path, text: str, *values: object) -> list[tuple]:

@@ -26,10 +26,10 @@ from healthreports.service.sign_in import (
 )
 from healthreports.service.tokens import authenticate as authenticate_token
 from healthreports.settings import BadSetting, Settings
-from healthreports.store.database import Database
-from healthreports.store.select import SELECTIONS
-from healthreports.store.sqlite import SqliteDatabase
-from healthreports.store.upgrade import is_server
+from healthreports.store.engine.database import Database
+from healthreports.store.engine.sqlite import SqliteDatabase
+from healthreports.store.lists.selections import SELECTIONS
+from healthreports.store.schema.upgrade import is_server
 from healthreports.web.oidc import Provider
 from healthreports.web.pages import page_routes
 from healthreports.web.session import with_session
@@ -43,7 +43,7 @@ def now() -> Instant:
 def open_database(settings: Settings) -> Database:
     """The database that the settings name: a SQLite file, or PostgreSQL at an address."""
     if is_server(settings.database):
-        from healthreports.store.postgres import (  # noqa: PLC0415  not read where there is none
+        from healthreports.store.engine.postgres import (  # noqa: PLC0415  not read where there is none
             PostgresDatabase,
         )
 

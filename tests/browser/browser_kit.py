@@ -31,7 +31,7 @@ from healthreports.core.vocabulary import AccountPermission
 from healthreports.service import applications, people, tokens
 from healthreports.service.sign_in import set_password
 from healthreports.settings import Settings
-from healthreports.store.upgrade import upgrade
+from healthreports.store.schema.upgrade import upgrade
 
 FOLDER: Final = Path(__file__).parent
 AXE: Final = FOLDER / "node_modules" / "axe-core" / "axe.min.js"

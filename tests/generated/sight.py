@@ -18,7 +18,7 @@ from healthreports.app import now
 from healthreports.core import model
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Scope, Side
 from healthreports.service import people, references, reports, tokens
-from healthreports.store.people import membership
+from healthreports.store.people.members import membership
 
 MARKER = re.compile(r"zq[0-9a-f]{16}")
 # An id that no object will ever have.

@@ -37,7 +37,7 @@ from reference_model import (
 from conftest import Account, Server, make_account
 from effort import effort
 from expect import assert_envelope, assert_failure
-from healthreports.store.database import Database
+from healthreports.store.engine.database import Database
 
 ROLES = ("administrator", "editor", "viewer", "outsider")
 JSON = {"content-type": "application/json"}

@@ -37,7 +37,7 @@ from sight import (
 from conftest import Server
 from effort import effort
 from expect import assert_failure
-from healthreports.store.database import Database
+from healthreports.store.engine.database import Database
 
 UNAUTHENTICATED = {"errors": [{"type": "oauth", "message": "Invalid OAuth 2 Request"}]}
 STEPS = 30

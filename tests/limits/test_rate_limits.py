@@ -29,10 +29,10 @@ from healthreports.service import tokens
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import MEMORY, BadStore, Limits, SpentShare
 from healthreports.settings import Settings
-from healthreports.store import sqlite
-from healthreports.store.database import Database, Transaction
-from healthreports.store.statement import Statement
-from healthreports.store.upgrade import is_server, upgrade
+from healthreports.store.engine import sqlite
+from healthreports.store.engine.database import Database, Transaction
+from healthreports.store.engine.statement import Statement
+from healthreports.store.schema.upgrade import is_server, upgrade
 
 LIMIT = 5
 HEADERS = ("retry-after", "ratelimit", "ratelimit-policy")

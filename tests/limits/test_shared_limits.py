@@ -17,8 +17,8 @@ from expect import assert_failure
 from healthreports.app import now, open_database
 from healthreports.service.sign_in import set_password
 from healthreports.settings import Settings
-from healthreports.store.database import Database
-from healthreports.store.upgrade import upgrade
+from healthreports.store.engine.database import Database
+from healthreports.store.schema.upgrade import upgrade
 
 TOKEN_LIMIT = "HEALTHREPORTS_TOKEN_REQUESTS_PER_MINUTE"
 ADDRESS_LIMIT = "HEALTHREPORTS_ADDRESS_REQUESTS_PER_MINUTE"

@@ -21,9 +21,9 @@ from healthreports.app import now, open_database
 from healthreports.service import applications
 from healthreports.service.tokens import hash_of
 from healthreports.settings import Settings
-from healthreports.store import credentials
-from healthreports.store.database import Database
-from healthreports.store.upgrade import upgrade
+from healthreports.store.auth import credentials
+from healthreports.store.engine.database import Database
+from healthreports.store.schema.upgrade import upgrade
 from raw import execute
 
 PASSWORD = "correct horse battery"

@@ -26,7 +26,7 @@ from conftest import Account, Server
 from expect import assert_failure
 from healthreports.core.errors import Invalid
 from healthreports.core.vocabulary import Scope
-from healthreports.store.database import Database
+from healthreports.store.engine.database import Database
 
 READ = frozenset({Scope.READ})
 Open = Callable[..., OAuth2Session]

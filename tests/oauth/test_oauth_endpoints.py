@@ -20,7 +20,7 @@ from oauth_kit import (
 from conftest import Server
 from expect import assert_failure
 from healthreports.core.vocabulary import DEFAULT_BODY_LIMIT_BYTES, Scope
-from healthreports.store.database import Database
+from healthreports.store.engine.database import Database
 
 PROGRAMS = (TOKEN, REVOKE, INTROSPECT)
 SERVER_DOCUMENT = "/.well-known/oauth-authorization-server"

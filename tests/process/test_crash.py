@@ -19,8 +19,8 @@ from effort import effort
 from expect import assert_envelope
 from healthreports.app import open_database
 from healthreports.settings import Settings
-from healthreports.store import tally
-from healthreports.store.upgrade import upgrade
+from healthreports.store.lists import counters as tally
+from healthreports.store.schema.upgrade import upgrade
 from postgres_kit import Cluster
 
 # The same switch as that of the generated tests, and it can be read only once.

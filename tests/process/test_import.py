@@ -22,9 +22,9 @@ from expect import assert_envelope
 from healthreports.app import open_database
 from healthreports.cli.main import main
 from healthreports.settings import Settings
-from healthreports.store import tally
-from healthreports.store.database import Database
-from healthreports.store.upgrade import upgrade
+from healthreports.store.engine.database import Database
+from healthreports.store.lists import counters as tally
+from healthreports.store.schema.upgrade import upgrade
 from postgres_kit import Cluster
 
 COMMAND = [sys.executable, "-m", "healthreports", "import"]

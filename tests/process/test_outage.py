@@ -30,9 +30,9 @@ from healthreports.app import now, open_database
 from healthreports.service import people, sign_in, tokens
 from healthreports.service.limits import MEMORY, Limits
 from healthreports.settings import Settings
-from healthreports.store import tally
-from healthreports.store.database import Database
-from healthreports.store.upgrade import upgrade
+from healthreports.store.engine.database import Database
+from healthreports.store.lists import counters as tally
+from healthreports.store.schema.upgrade import upgrade
 from postgres_kit import Cluster
 
 OwnAccount = Callable[[Server], Account]

@@ -24,9 +24,9 @@ from healthreports.app import now, open_database
 from healthreports.core.vocabulary import ParticipationPermission
 from healthreports.service import people, sign_in, tokens
 from healthreports.settings import Settings
-from healthreports.store import tally
-from healthreports.store.database import Database
-from healthreports.store.upgrade import upgrade
+from healthreports.store.engine.database import Database
+from healthreports.store.lists import counters as tally
+from healthreports.store.schema.upgrade import upgrade
 from signin.visitor import send_form, who_is_at
 
 WORKERS = 3

@@ -26,9 +26,9 @@ from healthreports.core.vocabulary import SECOND_US, SESSION_LIFETIME_S
 from healthreports.service import people, sign_in
 from healthreports.service.limits import MEMORY, Limits
 from healthreports.settings import Settings
-from healthreports.store import credentials
-from healthreports.store.database import Database
-from healthreports.store.upgrade import upgrade
+from healthreports.store.auth import credentials
+from healthreports.store.engine.database import Database
+from healthreports.store.schema.upgrade import upgrade
 
 PASSWORD = "correct horse battery"
 NEW = "a new horse, another battery"

@@ -26,8 +26,8 @@ from healthreports.app import now, open_database
 from healthreports.core.vocabulary import AccountPermission
 from healthreports.service import people
 from healthreports.settings import Settings
-from healthreports.store.database import Database
-from healthreports.store.upgrade import upgrade
+from healthreports.store.engine.database import Database
+from healthreports.store.schema.upgrade import upgrade
 
 FOLDER = Path(__file__).parent
 OLDEST_NODE = 20

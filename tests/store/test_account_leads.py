@@ -43,11 +43,14 @@ import healthreports.store
 from healthreports.core.portfolio import Order
 from healthreports.core.query import Sort
 from healthreports.core.vocabulary import Category, Kind
-from healthreports.store import counting, listing, people, portfolio, tally
-from healthreports.store import select as selection
-from healthreports.store.schema import metadata, participations, status_reports, workspaces
-from healthreports.store.select import SELECTIONS, Beside, Rows
-from healthreports.store.statement import Statement
+from healthreports.store.engine.statement import Statement
+from healthreports.store.lists import counters as tally
+from healthreports.store.lists import counting, portfolio
+from healthreports.store.lists import plans as listing
+from healthreports.store.lists import selections as selection
+from healthreports.store.lists.selections import SELECTIONS, Beside, Rows
+from healthreports.store.people import members as people
+from healthreports.store.schema.tables import metadata, participations, status_reports, workspaces
 
 # -- the tables
 
@@ -270,9 +273,9 @@ def test_what_has_the_account_is_not_found(clause: Any) -> None:
 
 def store_modules() -> list[ModuleType]:
     return [
-        importlib.import_module(f"healthreports.store.{found.name}")
-        for found in pkgutil.iter_modules(healthreports.store.__path__)
-        if not found.ispkg and found.name != "migrations"
+        importlib.import_module(found.name)
+        for found in pkgutil.walk_packages(healthreports.store.__path__, "healthreports.store.")
+        if not found.ispkg
     ]
 
 
@@ -334,25 +337,25 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 # Where they depend on each other.
 TOGETHER: dict[str, list[dict[str, Any]]] = {
-    "select.page_statement": [
+    "selections.page_statement": [
         {"kind": kind, "names": names, "sort": Sort(sort)}
         for kind in KINDS
         for sort in SELECTIONS[kind].sorts
         for names in ((), tuple(sorted(SELECTIONS[kind].filter_names)))
     ],
-    "select.count_statement": [
+    "selections.count_statement": [
         {"kind": kind, "names": names}
         for kind in KINDS
         for names in ((), tuple(sorted(SELECTIONS[kind].filter_names)))
     ],
-    "select.by_ids_statement": [{"kind": kind} for kind in KINDS],
-    "select.beside_statement": [
+    "selections.by_ids_statement": [{"kind": kind} for kind in KINDS],
+    "selections.beside_statement": [
         {"kind": kind, "name": name}
         for kind in KINDS
         for name, one in SELECTIONS[kind].associations.items()
         if isinstance(one, Beside)
     ],
-    "listing.stretches_statement": [
+    "plans.stretches_statement": [
         {"sort": sort, "shift": shift}
         for sort in SORTS
         for shift in (tally.BLOCK_SHIFTS if sort.name == "id" else tally.TIME_SHIFTS)
@@ -383,20 +386,20 @@ def made_by(name: str, maker: Any) -> Iterator[tuple[str, Statement]]:
 
 # Whose statements lack the account, and why they may.
 MAY_LACK = {
-    "people._ACCOUNT_OF_WORKSPACE": "the command line names a workspace alone",
-    "tally._EMPTY 0": "rebuild goes through everything",
-    "tally._EMPTY 1": "rebuild goes through everything",
-    "tally._EMPTY 2": "rebuild goes through everything",
-    "tally._FILL 0": "rebuild goes through everything",
-    "tally._FILL 1": "rebuild goes through everything",
-    "tally._FILL 2": "rebuild goes through everything",
-    "tally._FILL 3": "rebuild goes through everything",
-    "tally._FILL 4": "rebuild goes through everything",
-    "tally._FILL 5": "rebuild goes through everything",
-    "tally._FILL 6": "rebuild goes through everything",
-    "tally._FILL_TERM_COUNTS": "rebuild goes through everything",
-    "tally._SOME_REFERENCES": "rebuild and differences go through everything",
-    "tally._SOME_TERMS": "differences goes through everything",
+    "members._ACCOUNT_OF_WORKSPACE": "the command line names a workspace alone",
+    "counters._EMPTY 0": "rebuild goes through everything",
+    "counters._EMPTY 1": "rebuild goes through everything",
+    "counters._EMPTY 2": "rebuild goes through everything",
+    "counters._FILL 0": "rebuild goes through everything",
+    "counters._FILL 1": "rebuild goes through everything",
+    "counters._FILL 2": "rebuild goes through everything",
+    "counters._FILL 3": "rebuild goes through everything",
+    "counters._FILL 4": "rebuild goes through everything",
+    "counters._FILL 5": "rebuild goes through everything",
+    "counters._FILL 6": "rebuild goes through everything",
+    "counters._FILL_TERM_COUNTS": "rebuild goes through everything",
+    "counters._SOME_REFERENCES": "rebuild and differences go through everything",
+    "counters._SOME_TERMS": "differences goes through everything",
 }
 
 
@@ -436,8 +439,8 @@ ON_THE_FLY = {
     ("statement", "insertion"),
     ("statement", "replacement"),
     ("statement", "deletion"),
-    ("tally", "_wrong_counts"),  # of differences, which goes through everything
-    ("tally", "_wrong_blocks"),  # as above
+    ("counters", "_wrong_counts"),  # of differences, which goes through everything
+    ("counters", "_wrong_blocks"),  # as above
 }
 
 

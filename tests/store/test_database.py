@@ -15,12 +15,12 @@ from healthreports.core.model import Instant
 from healthreports.core.vocabulary import AccountPermission
 from healthreports.service import tokens
 from healthreports.service.people import create_user
-from healthreports.store import people
-from healthreports.store.database import Database, Transaction, Waiting
-from healthreports.store.schema import accounts
-from healthreports.store.sqlite import SqliteDatabase
-from healthreports.store.statement import Statement, compiled
-from healthreports.store.upgrade import upgrade
+from healthreports.store.engine.database import Database, Transaction, Waiting
+from healthreports.store.engine.sqlite import SqliteDatabase
+from healthreports.store.engine.statement import Statement, compiled
+from healthreports.store.people import members as people
+from healthreports.store.schema.tables import accounts
+from healthreports.store.schema.upgrade import upgrade
 
 ALL = compiled(select(accounts.c.title).order_by(accounts.c.id))
 

@@ -42,10 +42,15 @@ from healthreports.core.vocabulary import (
     SyncStatus,
 )
 from healthreports.settings import Settings
-from healthreports.store import counting, listing, people, records, references, reports, tally
-from healthreports.store.database import Database, Row, Transaction, Version
-from healthreports.store.statement import Statement, Values
-from healthreports.store.upgrade import upgrade
+from healthreports.store.engine.database import Database, Row, Transaction, Version
+from healthreports.store.engine.statement import Statement, Values
+from healthreports.store.lists import counters as tally
+from healthreports.store.lists import counting
+from healthreports.store.lists import pages as records
+from healthreports.store.lists import plans as listing
+from healthreports.store.people import members as people
+from healthreports.store.reports import references, reports
+from healthreports.store.schema.upgrade import upgrade
 
 DAY = 86_400 * 1_000_000
 NARROW, WIDE = tally.TIME_SHIFTS

@@ -9,9 +9,9 @@ import pytest
 from healthreports.core.model import Instant
 from healthreports.core.vocabulary import AccountPermission, Kind
 from healthreports.service import tokens
-from healthreports.store import people
-from healthreports.store.sqlite import SqliteDatabase
-from healthreports.store.upgrade import WrongSchema, demand_current, upgrade
+from healthreports.store.engine.sqlite import SqliteDatabase
+from healthreports.store.people import members as people
+from healthreports.store.schema.upgrade import WrongSchema, demand_current, upgrade
 
 THEN = 1_700_000_000_000_000
 

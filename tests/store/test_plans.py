@@ -19,13 +19,17 @@ from healthreports.core.access import Reach
 from healthreports.core.query import Filter, FilterValue, Query, Sort, Window
 from healthreports.core.vocabulary import Kind
 from healthreports.settings import Settings
-from healthreports.store import counting, listing, records, sqlite, tally
-from healthreports.store.database import Row, Version
-from healthreports.store.postgres import PLANS, PostgresTransaction, connect
-from healthreports.store.schema import external_references, status_reports
-from healthreports.store.sqlite import SqliteTransaction
-from healthreports.store.statement import Form, Statement, Values
-from healthreports.store.upgrade import is_server, upgrade
+from healthreports.store.engine import sqlite
+from healthreports.store.engine.database import Row, Version
+from healthreports.store.engine.postgres import PLANS, PostgresTransaction, connect
+from healthreports.store.engine.sqlite import SqliteTransaction
+from healthreports.store.engine.statement import Form, Statement, Values
+from healthreports.store.lists import counters as tally
+from healthreports.store.lists import counting
+from healthreports.store.lists import pages as records
+from healthreports.store.lists import plans as listing
+from healthreports.store.schema.tables import external_references, status_reports
+from healthreports.store.schema.upgrade import is_server, upgrade
 
 FEW_REPORTS, MANY_REPORTS = 10_000, 200_000
 IN_A_WORKSPACE = 100

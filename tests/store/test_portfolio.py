@@ -33,9 +33,10 @@ from healthreports.core.vocabulary import (
     Side,
 )
 from healthreports.service import people, reports
-from healthreports.store import people as stored_people
-from healthreports.store import portfolio, records
-from healthreports.store.database import Database, Transaction
+from healthreports.store.engine.database import Database, Transaction
+from healthreports.store.lists import pages as records
+from healthreports.store.lists import portfolio
+from healthreports.store.people import members as stored_people
 
 NOW = Instant(1_780_000_000_000_000)
 WORKSPACES = 70

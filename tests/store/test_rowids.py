@@ -13,11 +13,11 @@ from healthreports.core.model import Actor
 from healthreports.core.query import Query, Sort
 from healthreports.core.vocabulary import AccountPermission, Kind, Scope
 from healthreports.service import people, reports
-from healthreports.store import records
-from healthreports.store.database import Transaction
-from healthreports.store.select import Rows, rowid_statement
-from healthreports.store.sqlite import SqliteDatabase
-from healthreports.store.upgrade import upgrade
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.sqlite import SqliteDatabase
+from healthreports.store.lists import pages as records
+from healthreports.store.lists.selections import Rows, rowid_statement
+from healthreports.store.schema.upgrade import upgrade
 
 
 @pytest.fixture

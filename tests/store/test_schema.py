@@ -11,10 +11,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-import healthreports.store
-from healthreports.store.schema import SCHEMA_REVISION, metadata
-from healthreports.store.sqlite import connect
-from healthreports.store.upgrade import upgrade
+import healthreports.store.schema
+from healthreports.store.engine.sqlite import connect
+from healthreports.store.schema.tables import SCHEMA_REVISION, metadata
+from healthreports.store.schema.upgrade import upgrade
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def parts(sql: str) -> set[str]:
 
 def test_the_newest_migration_is_the_one_the_server_asks_for() -> None:
     config = Config()
-    folder = Path(healthreports.store.__file__).parent / "migrations"
+    folder = Path(healthreports.store.schema.__file__).parent / "migrations"
     config.set_main_option("script_location", str(folder))
     assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA_REVISION
 

@@ -25,10 +25,12 @@ from healthreports.core.rules import ReportLine
 from healthreports.core.vocabulary import AccountPermission, Color, Scope, SubjectType, SyncStatus
 from healthreports.service import importing, people, references, reports
 from healthreports.settings import Settings
-from healthreports.store import tally
-from healthreports.store.database import Database, Transaction
-from healthreports.store.imports import Progress
-from healthreports.store.schema import (
+from healthreports.store.engine.database import Database, Transaction
+from healthreports.store.engine.statement import compiled
+from healthreports.store.lists import counters as tally
+from healthreports.store.lists.counters import Dimension
+from healthreports.store.reports.imports import Progress
+from healthreports.store.schema.tables import (
     current_reports,
     external_references,
     report_blocks,
@@ -36,9 +38,7 @@ from healthreports.store.schema import (
     report_terms,
     status_reports,
 )
-from healthreports.store.statement import compiled
-from healthreports.store.tally import Dimension
-from healthreports.store.upgrade import is_server, upgrade
+from healthreports.store.schema.upgrade import is_server, upgrade
 
 THEN = Instant(1_700_000_000_000_000)
 TRUTH = (status_reports, external_references)

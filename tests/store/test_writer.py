@@ -13,13 +13,13 @@ from sqlalchemy import Column, MetaData, Table, Text, func, select
 
 from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Instant
-from healthreports.store import people
-from healthreports.store.database import Later, Transaction
-from healthreports.store.shared import SharedTransaction
-from healthreports.store.sqlite import SqliteDatabase, SqliteTransaction
-from healthreports.store.statement import compiled, insertion
-from healthreports.store.upgrade import upgrade
-from healthreports.store.writer import MOST_TOGETHER, Lock, Writer
+from healthreports.store.engine.database import Later, Transaction
+from healthreports.store.engine.group_commit import SharedTransaction
+from healthreports.store.engine.sqlite import SqliteDatabase, SqliteTransaction
+from healthreports.store.engine.statement import compiled, insertion
+from healthreports.store.engine.writer import MOST_TOGETHER, Lock, Writer
+from healthreports.store.people import members as people
+from healthreports.store.schema.upgrade import upgrade
 
 WAIT_S = 5
 ONE, OTHER = 1, 2

@@ -25,8 +25,8 @@ from healthreports.core.vocabulary import (
     Side,
 )
 from healthreports.service import people, sign_in
-from healthreports.store import people as stored_people
-from healthreports.store import reports
+from healthreports.store.people import members as stored_people
+from healthreports.store.reports import reports
 
 T = TypeVar("T")
 

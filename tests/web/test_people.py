@@ -14,7 +14,7 @@ from healthreports.app import now
 from healthreports.core.model import User
 from healthreports.core.vocabulary import DAY_US, AccountPermission, Side
 from healthreports.service import people, sign_in
-from healthreports.store import people as stored_people
+from healthreports.store.people import members as stored_people
 from raw import execute
 
 PASSWORD = "a horse with a hat"

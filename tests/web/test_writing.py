@@ -14,7 +14,8 @@ from healthreports.app import now
 from healthreports.core.model import Grant
 from healthreports.core.vocabulary import Category, Scope
 from healthreports.service import applications, tokens
-from healthreports.store import oauth, people
+from healthreports.store.auth import oauth
+from healthreports.store.people import members as people
 from healthreports.web.pages import page_routes
 
 pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from conftest import Account, Server, make_account
-from healthreports.store.database import Database
+from healthreports.store.engine.database import Database
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from conftest import Account, Server
 from expect import assert_envelope, assert_failure
 from healthreports.app import now
 from healthreports.service import people
-from healthreports.store.database import Database
+from healthreports.store.engine.database import Database
 
 TICK = timedelta(microseconds=1)
 DAY = timedelta(days=1)

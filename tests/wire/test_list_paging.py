@@ -6,8 +6,8 @@ from sharing import open_account
 
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure
-from healthreports.store import tally
-from healthreports.store.database import Database
+from healthreports.store.engine.database import Database
+from healthreports.store.lists import counters as tally
 from raw import execute
 
 TOTAL = 45

@@ -9,7 +9,7 @@ from sharing import open_account
 
 from conftest import Account, Server
 from expect import assert_failure, only_record
-from healthreports.store.database import Database
+from healthreports.store.engine.database import Database
 
 NAMES = ["Scope", "Budget", "Schedule", "Client"]
 ALWAYS = {

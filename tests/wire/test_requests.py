@@ -13,7 +13,7 @@ from sharing import open_account
 
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure, assert_stamped, only_record
-from healthreports.store.database import Database
+from healthreports.store.engine.database import Database
 from raw import execute
 
 MIB = 1024 * 1024

@@ -24,9 +24,9 @@ from healthreports.app import now
 from healthreports.core.model import Detail, Instant, StatusReport
 from healthreports.core.vocabulary import Category, Color, ParticipationPermission, Side
 from healthreports.service import people, tokens
-from healthreports.store import people as stored_people
-from healthreports.store import reports
-from healthreports.store.database import Database
+from healthreports.store.engine.database import Database
+from healthreports.store.people import members as stored_people
+from healthreports.store.reports import reports
 
 ATTRIBUTES = (
     "id",

@@ -7,7 +7,7 @@ from sharing import open_account
 
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure, only_record
-from healthreports.store.database import Database
+from healthreports.store.engine.database import Database
 
 # The same before the store is asked, whichever it is.
 pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)

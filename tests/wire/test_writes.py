@@ -7,7 +7,7 @@ from sharing import open_account
 
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure, only_record
-from healthreports.store.database import Database
+from healthreports.store.engine.database import Database
 
 REFERENCE = {"service_name": "tracker", "service_model": "Issue", "service_model_ref": "1"}
 UPDATES = ["PUT", "PATCH"]

@@ -9,7 +9,7 @@ from healthreports.core.model import Application, Instant
 from healthreports.core.vocabulary import ACCESS_TOKEN_LIFETIME_S, DAY_US, HOUR_S, MAX_TOKEN_DAYS
 from healthreports.service import applications, people, tokens
 from healthreports.settings import Settings
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
 
 
 def add_access_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own type is private

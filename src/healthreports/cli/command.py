@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 
 from healthreports.core.model import Instant
 from healthreports.settings import Settings
-from healthreports.store.database import Database, Transaction
-from healthreports.store.upgrade import demand_current
+from healthreports.store.engine.database import Database, Transaction
+from healthreports.store.schema.upgrade import demand_current
 
 T = TypeVar("T")
 # How a line of the log is written.

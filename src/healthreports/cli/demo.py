@@ -11,8 +11,8 @@ from healthreports.sample import portfolio
 from healthreports.service import people, tokens
 from healthreports.service.sign_in import set_password
 from healthreports.settings import Settings
-from healthreports.store.database import Transaction
-from healthreports.store.upgrade import WrongSchema, is_server, shown, upgrade
+from healthreports.store.engine.database import Transaction
+from healthreports.store.schema.upgrade import WrongSchema, is_server, shown, upgrade
 
 _PURPOSE: Final = "demo"
 

@@ -21,9 +21,9 @@ from healthreports.core.model import User
 from healthreports.core.rules import ReportLine
 from healthreports.service import importing, people
 from healthreports.settings import Settings
-from healthreports.store.database import Database
-from healthreports.store.imports import Progress
-from healthreports.store.upgrade import demand_current
+from healthreports.store.engine.database import Database
+from healthreports.store.reports.imports import Progress
+from healthreports.store.schema.upgrade import demand_current
 
 # How a file is read, by the end of its name.
 READERS: Final = {".csv": read_csv, ".ndjson": read_json_lines, ".jsonl": read_json_lines}

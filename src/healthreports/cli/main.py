@@ -18,7 +18,7 @@ from healthreports.contract.openapi import document_bytes
 from healthreports.core.errors import HealthReportsError
 from healthreports.service.upkeep import count_anew, wrong_counts
 from healthreports.settings import BadSetting, Settings, load
-from healthreports.store.upgrade import WrongSchema, shown, upgrade
+from healthreports.store.schema.upgrade import WrongSchema, shown, upgrade
 
 # Where the demonstration keeps its database unless it is told otherwise.
 DEMO_DATABASE: Final = "var/demo.sqlite3"

@@ -11,7 +11,7 @@ from healthreports.core.vocabulary import AccountPermission, ParticipationPermis
 from healthreports.service import people
 from healthreports.service.sign_in import set_password
 from healthreports.settings import Settings
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
 
 
 def add_people_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own type is private

@@ -20,7 +20,7 @@ from healthreports.app import build, check_settings
 from healthreports.cli.command import LOG_FORMAT
 from healthreports.service.limits import MEMORY
 from healthreports.settings import PREFIX, BadSetting, Settings
-from healthreports.store.upgrade import Unreachable, demand_current, is_server
+from healthreports.store.schema.upgrade import Unreachable, demand_current, is_server
 
 # How long requests under way may still take once the server is told to stop.
 _GRACE_S = 10

@@ -1,7 +1,7 @@
 """The query string, as a `Query`: paging, order, includes, filters, each with what nonsense means.
 
 Follows section 4: paging, order and include never fail; a filter with a value that cannot be meant
-is an error that names the parameter. What a filter selects is `store/select`'s business.
+is an error that names the parameter. What a filter selects is `store/lists/selections`'s business.
 """
 
 import re

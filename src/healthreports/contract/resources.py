@@ -1,8 +1,9 @@
 """What each kind of object shows and answers to, declared once.
 
 Parsing (`params`), the envelope (`envelope`) and the OpenAPI document (`openapi`) read these
-declarations; `store/select` holds the column for each name, and a start-up check demands that both
-name the same. A new resource is a new declaration here and one there. Follows sections 3, 4 and 7.
+declarations; `store/lists/selections` holds the column for each name, and a start-up check demands
+that both name the same. A new resource is a new declaration here and one there. Follows sections
+3, 4 and 7.
 """
 
 from enum import StrEnum, auto

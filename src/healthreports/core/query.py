@@ -1,4 +1,4 @@
-"""A question and its answer, as values: what `contract/params` makes and `store/records` answers.
+"""A question and its answer: what `contract/params` makes and `store/lists/pages` answers.
 
 Nothing here knows how a question is written on the wire or how it is asked in SQL.
 """

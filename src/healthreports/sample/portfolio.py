@@ -20,7 +20,7 @@ from healthreports.core.vocabulary import (
     Scope,
 )
 from healthreports.service import people, reports
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
 
 MADE_UP: Final = "Made-up history for the demonstration, published by nobody"
 WEEKS: Final = 12

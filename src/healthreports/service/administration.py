@@ -32,8 +32,8 @@ from healthreports.core.rules import (
 from healthreports.core.vocabulary import Kind, ParticipationPermission
 from healthreports.service import people as management
 from healthreports.service.lookup import demand, demand_administrator, demand_in, seen, visible
-from healthreports.store import people
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
+from healthreports.store.people import members as people
 
 
 def create_workspace(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> Workspace:

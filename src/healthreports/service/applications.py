@@ -11,8 +11,9 @@ from healthreports.core.vocabulary import (
     Scope,
 )
 from healthreports.service.tokens import ALL_SCOPES, hash_of, new_secret
-from healthreports.store import oauth, people
-from healthreports.store.database import Transaction
+from healthreports.store.auth import oauth
+from healthreports.store.engine.database import Transaction
+from healthreports.store.people import members as people
 
 _PREFIX: Final = "hrs_"
 

@@ -12,8 +12,8 @@ from healthreports.core.rules import Sent
 from healthreports.core.vocabulary import Kind
 from healthreports.service.lookup import demand, visible
 from healthreports.service.reports import change, create
-from healthreports.store import reports
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
+from healthreports.store.reports import reports
 
 
 def begin(

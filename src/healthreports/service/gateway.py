@@ -9,8 +9,8 @@ from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Actor, Instant
 from healthreports.service import tokens
 from healthreports.service.limits import Limits, SpentShare
-from healthreports.store import people
-from healthreports.store.database import Database, Transaction
+from healthreports.store.engine.database import Database, Transaction
+from healthreports.store.people import members as people
 
 T = TypeVar("T")
 Clock = Callable[[], Instant]

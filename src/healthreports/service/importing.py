@@ -15,9 +15,11 @@ from healthreports.core.model import Instant, StatusReport, User
 from healthreports.core.rules import ReportDraft, ReportLine, check_new_report
 from healthreports.core.vocabulary import Kind
 from healthreports.service.references import attach
-from healthreports.store import imports, people, records, reports
-from healthreports.store.database import Transaction
-from healthreports.store.imports import Progress
+from healthreports.store.engine.database import Transaction
+from healthreports.store.lists import pages as records
+from healthreports.store.people import members as people
+from healthreports.store.reports import imports, reports
+from healthreports.store.reports.imports import Progress
 
 
 class Overtaken(Exception):

@@ -18,8 +18,9 @@ from healthreports.core.errors import Fault, Forbidden, NotFound, Problem
 from healthreports.core.model import Actor, Record, StatusReport, Workspace
 from healthreports.core.query import Page, Query
 from healthreports.core.vocabulary import Kind
-from healthreports.store import people, records
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
+from healthreports.store.lists import pages as records
+from healthreports.store.people import members as people
 
 T = TypeVar("T")
 

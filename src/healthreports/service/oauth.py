@@ -23,7 +23,7 @@ from healthreports.service.oauth_objects import (
     scopes_named,
 )
 from healthreports.service.oauth_server import Server
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
 
 AUTHORIZE, TOKEN, REVOKE, INTROSPECT = (
     f"/oauth/{name}" for name in ("authorize", "token", "revoke", "introspect")

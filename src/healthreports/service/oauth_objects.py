@@ -14,7 +14,7 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from healthreports.core.model import Application, Grant, Instant, RefreshToken, Token
 from healthreports.core.vocabulary import SECOND_US, Scope
 from healthreports.service.tokens import hash_of
-from healthreports.store.tokens import scopes_text
+from healthreports.store.auth.tokens import scopes_text
 
 # How a client may prove itself: those that have a secret, and all of them.
 WITH_SECRET: Final = ("client_secret_basic", "client_secret_post")

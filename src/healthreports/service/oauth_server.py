@@ -49,8 +49,8 @@ from healthreports.service.oauth_objects import (
 )
 from healthreports.service.people import is_let_in
 from healthreports.service.tokens import PREFIX, hash_of, new_secret
-from healthreports.store import oauth, tokens
-from healthreports.store.database import Transaction
+from healthreports.store.auth import oauth, tokens
+from healthreports.store.engine.database import Transaction
 
 CODE_PREFIX: Final = "hrc_"
 REFRESH_PREFIX: Final = "hrr_"

@@ -17,8 +17,8 @@ from healthreports.core.vocabulary import (
     ParticipationPermission,
     Side,
 )
-from healthreports.store import people
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
+from healthreports.store.people import members as people
 
 # A workspace is seen by those who were let in, and by who sees the whole account.
 DEFAULT_ACCESS_LEVEL = "invitation"

@@ -27,8 +27,11 @@ from healthreports.core.portfolio import (
 from healthreports.core.query import Filter, Query, Sort, Window
 from healthreports.core.vocabulary import Color, Kind, SubjectType
 from healthreports.service.lookup import find, visible
-from healthreports.store import people, portfolio, records, references, reports
-from healthreports.store.database import Row, Transaction
+from healthreports.store.engine.database import Row, Transaction
+from healthreports.store.lists import pages as records
+from healthreports.store.lists import portfolio
+from healthreports.store.people import members as people
+from healthreports.store.reports import references, reports
 
 # As many as fit on a screen side by side.
 HISTORY: Final = 120

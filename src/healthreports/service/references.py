@@ -16,8 +16,9 @@ from healthreports.core.model import (
 from healthreports.core.rules import ReferenceDraft, Sent, check_reference, values_sent
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind, SubjectType, SyncStatus
 from healthreports.service.lookup import demand, visible
-from healthreports.store import people, references
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
+from healthreports.store.people import members as people
+from healthreports.store.reports import references
 
 Referable = StatusReport | Workspace
 

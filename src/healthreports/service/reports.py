@@ -18,8 +18,9 @@ from healthreports.core.rules import (
 from healthreports.core.vocabulary import Kind
 from healthreports.service.lookup import demand, seen, visible
 from healthreports.service.references import attach
-from healthreports.store import people, reports
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
+from healthreports.store.people import members as people
+from healthreports.store.reports import reports
 
 
 def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> StatusReport:

@@ -10,8 +10,9 @@ from healthreports.core.model import Actor, Instant, ShareLink, StatusReport, Us
 from healthreports.core.vocabulary import DAY_US, MAX_SHARE_DAYS, SECOND_US, Category, Kind, Scope
 from healthreports.service.lookup import demand, visible
 from healthreports.service.tokens import hash_of, new_secret
-from healthreports.store import people, reports, shares
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
+from healthreports.store.people import members as people
+from healthreports.store.reports import reports, shares
 
 _PREFIX: Final = "hrl_"
 # So that a reader who turns pages, or a program that looks again, is not a write each time.

@@ -38,8 +38,9 @@ from healthreports.service.limits import Limits
 from healthreports.service.lookup import demand_administrator
 from healthreports.service.people import is_let_in
 from healthreports.service.tokens import hash_of, new_secret
-from healthreports.store import credentials, people
-from healthreports.store.database import Database, Transaction
+from healthreports.store.auth import credentials
+from healthreports.store.engine.database import Database, Transaction
+from healthreports.store.people import members as people
 
 T = TypeVar("T")
 

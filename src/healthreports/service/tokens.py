@@ -9,8 +9,8 @@ from healthreports.core.errors import Forbidden, Invalid, Unauthenticated
 from healthreports.core.model import Actor, Instant, Token, User
 from healthreports.core.rules import check_names
 from healthreports.core.vocabulary import Scope
-from healthreports.store import tokens
-from healthreports.store.database import Transaction
+from healthreports.store.auth import tokens
+from healthreports.store.engine.database import Transaction
 
 # Makes a token found in a log or a repository recognisable as ours.
 PREFIX: Final = "hr_"

@@ -1,7 +1,7 @@
 """What whoever runs the server does for the database itself."""
 
-from healthreports.store import tally
-from healthreports.store.database import Transaction
+from healthreports.store.engine.database import Transaction
+from healthreports.store.lists import counters as tally
 
 
 def wrong_counts(tx: Transaction) -> list[str]:

@@ -1,8 +1,8 @@
-"""Where Alembic meets our connection: `store/upgrade` hands it over in the configuration."""
+"""Where Alembic meets our connection: `store/schema/upgrade` hands it over in the configuration."""
 
 from alembic import context
 
-from healthreports.store.schema import metadata
+from healthreports.store.schema.tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)

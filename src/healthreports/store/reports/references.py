@@ -8,11 +8,11 @@ from sqlalchemy import bindparam, select
 
 from healthreports.core.model import ExternalReference
 from healthreports.core.vocabulary import Kind, SubjectType
-from healthreports.store import tally
-from healthreports.store.database import Transaction
-from healthreports.store.schema import external_references
-from healthreports.store.select import SELECTIONS
-from healthreports.store.statement import compiled, deletion, insertion, one_row, replacement
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.statement import compiled, deletion, insertion, one_row, replacement
+from healthreports.store.lists import counters as tally
+from healthreports.store.lists.selections import SELECTIONS
+from healthreports.store.schema.tables import external_references
 
 _CHANGED: Final = (
     "service_model",

@@ -2,8 +2,8 @@
 
 A count is remembered until something in the account changes. What a first call costs:
 
-- workspaces, the account, a time, one attribute of external references: a sum of what `store/tally`
-  keeps, of some hundred rows, or one for each workspace that the user sees;
+- workspaces, the account, a time, one attribute of external references: a sum of what
+  `store/lists/counters` keeps, of some hundred rows, or one for each workspace that the user sees;
 - few workspaces with filters: the reports of those workspaces that match, by an index;
 - several attributes of external references: the reports that have the rarest of them;
 - else, all that the filters leave are looked at.
@@ -25,9 +25,10 @@ from sqlalchemy import (
     select,
 )
 
-from healthreports.store import tally
-from healthreports.store.database import Transaction, Version, short
-from healthreports.store.listing import (
+from healthreports.store.engine.database import Transaction, Version, short
+from healthreports.store.engine.statement import Statement, Values, among, compiled
+from healthreports.store.lists import counters as tally
+from healthreports.store.lists.plans import (
     REFS,
     TIME_FILTERS,
     WITHOUT,
@@ -43,14 +44,13 @@ from healthreports.store.listing import (
     with_term,
     within,
 )
-from healthreports.store.schema import (
+from healthreports.store.lists.selections import in_account
+from healthreports.store.schema.tables import (
     participations,
     report_blocks,
     report_counts,
     status_reports,
 )
-from healthreports.store.select import in_account
-from healthreports.store.statement import Statement, Values, among, compiled
 
 # One report in so many is of a time that is rather looked for than who sees the reports.
 _SCARCE: Final = 8

@@ -15,8 +15,8 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
-from healthreports.store.database import Row
-from healthreports.store.statement import Statement, Values
+from healthreports.store.engine.database import Row
+from healthreports.store.engine.statement import Statement, Values
 
 _BINARY: Final = 1
 _FAILED: Final = (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED)

@@ -8,9 +8,9 @@ is noted once for all, before the commit or before a statement that would see th
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from healthreports.store.database import REMEMBERED, Later, Row, Transaction
-from healthreports.store.statement import Statement, Values
-from healthreports.store.writer import Connection
+from healthreports.store.engine.database import REMEMBERED, Later, Row, Transaction
+from healthreports.store.engine.statement import Statement, Values
+from healthreports.store.engine.writer import Connection
 
 T = TypeVar("T")
 V = TypeVar("V")

@@ -38,18 +38,18 @@ from healthreports.core.portfolio import (
     Totals,
 )
 from healthreports.core.vocabulary import Category, Color
-from healthreports.store import current
-from healthreports.store.database import Row, Transaction
-from healthreports.store.listing import in_reach
-from healthreports.store.schema import (
+from healthreports.store.engine.database import Row, Transaction
+from healthreports.store.engine.statement import Statement, among
+from healthreports.store.lists import current
+from healthreports.store.lists.plans import in_reach
+from healthreports.store.lists.selections import in_account, there_is
+from healthreports.store.schema.tables import (
     color_column,
     current_reports,
     participations,
     status_reports,
     workspaces,
 )
-from healthreports.store.select import in_account, there_is
-from healthreports.store.statement import Statement, among
 
 Condition = ColumnElement[bool]
 Kept = current.Columns

@@ -1,8 +1,8 @@
 """The list of status reports, at a cost that does not grow with what a page does not show.
 
 `ask` tells what a query is about: few workspaces, or the account, or what a user sees of it; times;
-external references. From that follows how it is counted (`store/counting`) and which plan finds the
-page here:
+external references. From that follows how it is counted (`store/lists/counting`) and which plan
+finds the page here:
 
 - MERGE, in few workspaces that are not most of the account: the lists of all of them, merged as
   far as the page goes;
@@ -44,16 +44,10 @@ from sqlalchemy import (
 from healthreports.core.access import Reach
 from healthreports.core.query import Filter, Query, Sort
 from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, Kind
-from healthreports.store import tally
-from healthreports.store.database import Row, Transaction, Version
-from healthreports.store.schema import (
-    participations,
-    report_blocks,
-    report_counts,
-    report_terms,
-    status_reports,
-)
-from healthreports.store.select import (
+from healthreports.store.engine.database import Row, Transaction, Version
+from healthreports.store.engine.statement import Statement, among, compiled
+from healthreports.store.lists import counters as tally
+from healthreports.store.lists.selections import (
     SELECTIONS,
     Condition,
     asked_by_id,
@@ -63,7 +57,13 @@ from healthreports.store.select import (
     rowid_statement,
     shows_reports,
 )
-from healthreports.store.statement import Statement, among, compiled
+from healthreports.store.schema.tables import (
+    participations,
+    report_blocks,
+    report_counts,
+    report_terms,
+    status_reports,
+)
 
 # Beside the filters of a list: the id must be larger than this, where a stream goes on.
 AFTER_ID: Final = "after_id"

@@ -6,17 +6,17 @@ from sqlalchemy import bindparam, delete, select, update
 
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import Scope
-from healthreports.store.database import Transaction
-from healthreports.store.people import actor_by
-from healthreports.store.schema import (
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.statement import compiled, insertion
+from healthreports.store.lists.selections import PERMISSIONS
+from healthreports.store.people.members import actor_by
+from healthreports.store.schema.tables import (
     identities,
     invitations,
     passwords,
     sessions,
     signing_keys,
 )
-from healthreports.store.select import PERMISSIONS
-from healthreports.store.statement import compiled, insertion
 
 _PASSWORD: Final = compiled(
     select(passwords.c.hash).where(passwords.c.user_id == bindparam("of_user"))

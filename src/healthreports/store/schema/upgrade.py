@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from healthreports.core.errors import HealthReportsError
-from healthreports.store.schema import SCHEMA_REVISION
+from healthreports.store.schema.tables import SCHEMA_REVISION
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _SERVER: Final = re.compile(r"postgres(ql)?://")

@@ -50,8 +50,9 @@ from healthreports.core.vocabulary import (
     SubjectType,
     SyncStatus,
 )
-from healthreports.store.database import Row
-from healthreports.store.schema import (
+from healthreports.store.engine.database import Row
+from healthreports.store.engine.statement import Either, Statement, among, compiled
+from healthreports.store.schema.tables import (
     account_memberships,
     color_column,
     description_column,
@@ -61,7 +62,6 @@ from healthreports.store.schema import (
     users,
     workspaces,
 )
-from healthreports.store.statement import Either, Statement, among, compiled
 
 Condition = ColumnElement[bool]
 
@@ -153,8 +153,8 @@ def rowid_statement(sort: Sort, rows: Rows, *, narrowed: bool) -> Statement:
     """The status reports with the ids `only`, of those whose rowid is their id.
 
     SQLite finds a row by its key in two steps, first its rowid in an index: in a large account
-    that is twice as many pages. `store/reports` gives a new row its id as rowid, but it is no more
-    than a place to look first: a file of before, or a VACUUM, may have others.
+    that is twice as many pages. `store/reports/reports` gives a new row its id as rowid, but it is
+    no more than a place to look first: a file of before, or a VACUUM, may have others.
     Parameters: as for `page_statement`.
     """
     selection = SELECTIONS[Kind.STATUS_REPORTS]

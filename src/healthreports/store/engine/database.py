@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, TypeVar
 
-from healthreports.store.statement import Statement, Values
-from healthreports.store.writer import Lock, Writer
+from healthreports.store.engine.statement import Statement, Values
+from healthreports.store.engine.writer import Lock, Writer
 
 T = TypeVar("T")
 Row = tuple[Any, ...]

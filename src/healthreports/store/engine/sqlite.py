@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from healthreports.core.errors import StorageBusy, StorageUnavailable
-from healthreports.store.database import REMEMBERED, Database, Row, Transaction, Waiting
-from healthreports.store.shared import SharedTransaction
-from healthreports.store.statement import Statement, Values
-from healthreports.store.writer import Lock, Writer
+from healthreports.store.engine.database import REMEMBERED, Database, Row, Transaction, Waiting
+from healthreports.store.engine.group_commit import SharedTransaction
+from healthreports.store.engine.statement import Statement, Values
+from healthreports.store.engine.writer import Lock, Writer
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@
 - `report_blocks`: reports by stretch of ids, with the times between which they lie;
 - `report_terms`: the reports with each term, in the order of their ids.
 
-The current report of each workspace, which `store/current` keeps, is noted with them.
+The current report of each workspace, which `store/lists/current` keeps, is noted with them.
 
 A stretch is all that has the same number once the low bits are shifted out. Two widths of each, so
 that a sum over millions is a sum over some hundred. What a report's change costs: one statement for
@@ -39,9 +39,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from healthreports.core.model import ExternalReference, StatusReport
 from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, SubjectType
-from healthreports.store import current
-from healthreports.store.database import Later, Row, Transaction
-from healthreports.store.schema import (
+from healthreports.store.engine.database import Later, Row, Transaction
+from healthreports.store.engine.statement import Statement, compiled, insertion
+from healthreports.store.lists import current
+from healthreports.store.schema.tables import (
     current_reports,
     external_references,
     report_blocks,
@@ -49,7 +50,6 @@ from healthreports.store.schema import (
     report_terms,
     status_reports,
 )
-from healthreports.store.statement import Statement, compiled, insertion
 
 # A block of 1,024 ids and one of 2^20; of time, 2.4 hours and 102 days in microseconds.
 BLOCK_SHIFTS: Final = (10, 20)

@@ -13,9 +13,11 @@ from healthreports.core.model import (
     Workspace,
 )
 from healthreports.core.vocabulary import AccountPermission, Kind
-from healthreports.store import current
-from healthreports.store.database import Later, Transaction, Version
-from healthreports.store.schema import (
+from healthreports.store.engine.database import Later, Transaction, Version
+from healthreports.store.engine.statement import compiled, deletion, insertion, one_row, replacement
+from healthreports.store.lists import current
+from healthreports.store.lists.selections import SELECTIONS
+from healthreports.store.schema.tables import (
     account_memberships,
     account_versions,
     accounts,
@@ -23,8 +25,6 @@ from healthreports.store.schema import (
     users,
     workspaces,
 )
-from healthreports.store.select import SELECTIONS
-from healthreports.store.statement import compiled, deletion, insertion, one_row, replacement
 
 _INSERT_ACCOUNT: Final = insertion(accounts)
 _INSERT_USER: Final = insertion(users)

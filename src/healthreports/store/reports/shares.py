@@ -7,9 +7,9 @@ from sqlalchemy import bindparam, func, literal_column, select, update
 
 from healthreports.core.model import Instant, ShareLink
 from healthreports.core.vocabulary import Category
-from healthreports.store.database import Row, Transaction
-from healthreports.store.schema import share_links
-from healthreports.store.statement import compiled, insertion
+from healthreports.store.engine.database import Row, Transaction
+from healthreports.store.engine.statement import compiled, insertion
+from healthreports.store.schema.tables import share_links
 
 _COLUMNS: Final = tuple(column for column in share_links.columns if column.name != "secret_hash")
 _NAMES: Final = tuple(column.name for column in _COLUMNS)

@@ -6,9 +6,10 @@ from healthreports.core.access import Reach
 from healthreports.core.model import ExternalReference, Record
 from healthreports.core.query import Page, Query, Related
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind
-from healthreports.store import counting, listing
-from healthreports.store.database import Row, Transaction, Version
-from healthreports.store.select import (
+from healthreports.store.engine.database import Row, Transaction, Version
+from healthreports.store.lists import counting
+from healthreports.store.lists import plans as listing
+from healthreports.store.lists.selections import (
     SELECTIONS,
     Beside,
     Direct,

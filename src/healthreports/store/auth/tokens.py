@@ -7,11 +7,11 @@ from sqlalchemy import bindparam, select, update
 
 from healthreports.core.model import Actor, Instant, Token
 from healthreports.core.vocabulary import Scope
-from healthreports.store.database import Row, Transaction
-from healthreports.store.people import actor_by
-from healthreports.store.schema import tokens, users
-from healthreports.store.select import PERMISSIONS
-from healthreports.store.statement import compiled, insertion, named, replacement
+from healthreports.store.engine.database import Row, Transaction
+from healthreports.store.engine.statement import compiled, insertion, named, replacement
+from healthreports.store.lists.selections import PERMISSIONS
+from healthreports.store.people.members import actor_by
+from healthreports.store.schema.tables import tokens, users
 
 _COLUMNS: Final = tuple(column for column in tokens.columns if column.name != "secret_hash")
 _INSERT: Final = insertion(tokens)

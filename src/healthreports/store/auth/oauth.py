@@ -1,6 +1,6 @@
 """OAuth 2: applications, what they were granted, refresh tokens. Secrets are kept as hashes only.
 
-Access tokens are in `store/tokens`, with the grant that they come from.
+Access tokens are in `store/auth/tokens`, with the grant that they come from.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ import msgspec
 from sqlalchemy import ColumnElement, Table, bindparam, delete, or_, select, update
 
 from healthreports.core.model import Application, Grant, Instant, RefreshToken
-from healthreports.store.database import Row, Transaction
-from healthreports.store.schema import (
+from healthreports.store.auth.tokens import scopes_of, scopes_text
+from healthreports.store.engine.database import Row, Transaction
+from healthreports.store.engine.statement import compiled, insertion, named, replacement
+from healthreports.store.schema.tables import (
     oauth_applications,
     oauth_grants,
     oauth_refresh_tokens,
     tokens,
 )
-from healthreports.store.statement import compiled, insertion, named, replacement
-from healthreports.store.tokens import scopes_of, scopes_text
 
 
 def _columns(table: Table, *left_out: str) -> Sequence[ColumnElement[Any]]:

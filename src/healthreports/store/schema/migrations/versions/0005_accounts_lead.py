@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.schema import CreateTable
 
-from healthreports.store import tally
-from healthreports.store.sqlite import SqliteTransaction
+from healthreports.store.engine.sqlite import SqliteTransaction
+from healthreports.store.lists import counters as tally
 
 revision = "0005"
 down_revision = "0004"

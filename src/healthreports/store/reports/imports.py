@@ -7,9 +7,9 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from healthreports.core.model import Instant
-from healthreports.store.database import Transaction
-from healthreports.store.schema import imports
-from healthreports.store.statement import compiled
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.statement import compiled
+from healthreports.store.schema.tables import imports
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,11 +27,11 @@ from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumper
 
 from healthreports.core.errors import StorageBusy, StorageUnavailable
-from healthreports.store.database import REMEMBERED, Database, Row, Transaction, Waiting
-from healthreports.store.pipeline import Pipeline, Question, is_storable
-from healthreports.store.shared import SharedTransaction
-from healthreports.store.statement import Statement, Values
-from healthreports.store.writer import Lock, Writer
+from healthreports.store.engine.database import REMEMBERED, Database, Row, Transaction, Waiting
+from healthreports.store.engine.group_commit import SharedTransaction
+from healthreports.store.engine.pipeline import Pipeline, Question, is_storable
+from healthreports.store.engine.statement import Statement, Values
+from healthreports.store.engine.writer import Lock, Writer
 
 T = TypeVar("T")
 

@@ -18,22 +18,23 @@ from sqlalchemy import insert as plain_insert
 
 from healthreports.core.model import StatusReport
 from healthreports.core.vocabulary import Category, Kind, SubjectType
-from healthreports.store import references, tally
-from healthreports.store.database import Transaction
-from healthreports.store.schema import (
-    color_column,
-    description_column,
-    external_references,
-    status_reports,
-)
-from healthreports.store.select import SELECTIONS
-from healthreports.store.statement import (
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.statement import (
     Statement,
     Values,
     compiled,
     deletion,
     one_row,
     replacement,
+)
+from healthreports.store.lists import counters as tally
+from healthreports.store.lists.selections import SELECTIONS
+from healthreports.store.reports import references
+from healthreports.store.schema.tables import (
+    color_column,
+    description_column,
+    external_references,
+    status_reports,
 )
 
 _DETAIL_COLUMNS: Final = {
@@ -45,7 +46,7 @@ _VALUES: Final[dict[str, Any]] = {
     column.name: bindparam(column.name) for column in status_reports.columns
 }
 _WITH_ROWID: Final = table(status_reports.name, *map(column, (*_VALUES, "rowid")))
-# See `rowid_statement` of `store/select`.
+# See `rowid_statement` of `store/lists/selections`.
 _INSERT: Final = Statement(
     plain_insert(_WITH_ROWID).values({**_VALUES, "rowid": bindparam("id")}),
     postgres=plain_insert(status_reports).values(_VALUES),

@@ -282,7 +282,7 @@ external_references: Final = Table(
 )
 
 # How many reports of an account there are of each kind that is ever counted: in a workspace, of a
-# time, with a term. Kept by `store/tally` in the transaction that changes a report.
+# time, with a term. Kept by `store/lists/counters` in the transaction that changes a report.
 report_counts: Final = Table(
     "report_counts",
     metadata,
@@ -294,7 +294,7 @@ report_counts: Final = Table(
 )
 
 # How many reports there are among so many ids in a row, and from when to when at most they are:
-# where in the default order a far page, or a time, begins. Kept by `store/tally` as well.
+# where in the default order a far page, or a time, begins. Kept by `store/lists/counters` as well.
 report_blocks: Final = Table(
     "report_blocks",
     metadata,
@@ -321,7 +321,7 @@ report_terms: Final = Table(
 )
 
 # How each workspace stands: its current report and the color of the one before, all that a
-# portfolio counts, filters and mostly sorts by. Kept by `store/current` as those change.
+# portfolio counts, filters and mostly sorts by. Kept by `store/lists/current` as those change.
 current_reports: Final = Table(
     "current_reports",
     metadata,

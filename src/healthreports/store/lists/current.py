@@ -22,16 +22,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from healthreports.core.vocabulary import Category
-from healthreports.store.database import Transaction
-from healthreports.store.schema import (
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.statement import compiled
+from healthreports.store.lists.selections import in_account
+from healthreports.store.schema.tables import (
     accounts,
     color_column,
     current_reports,
     status_reports,
     workspaces,
 )
-from healthreports.store.select import in_account
-from healthreports.store.statement import compiled
 
 CATEGORY_COLORS: Final = tuple(color_column(category) for category in Category)
 

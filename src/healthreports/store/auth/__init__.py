@@ -1,0 +1,1 @@
+"""Tokens, passwords, sessions and OAuth grants, kept as hashes."""

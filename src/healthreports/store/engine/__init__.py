@@ -1,0 +1,1 @@
+"""How a statement runs on either database; knows no table."""

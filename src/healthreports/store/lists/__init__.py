@@ -1,0 +1,1 @@
+"""Which rows a list has and how many there are."""

@@ -1,0 +1,1 @@
+"""Accounts, their users, workspaces and who participates in them."""

@@ -1,0 +1,1 @@
+"""Writing reports, their external references, share links and imports."""
