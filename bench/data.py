@@ -18,7 +18,9 @@ import plain
 from healthreports.app import open_database
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission
-from healthreports.service import people, reports, tokens
+from healthreports.service.auth import tokens
+from healthreports.service.people import members as people
+from healthreports.service.reports import reports
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 

@@ -18,8 +18,8 @@ from http import HTTPStatus
 import httpx2
 
 from healthreports.app import now, open_database
-from healthreports.service import people
-from healthreports.service.sign_in import set_password
+from healthreports.service.auth.sign_in import set_password
+from healthreports.service.people import members as people
 from healthreports.settings import Settings
 from results import write_part
 from scale import VAR, Server, databases

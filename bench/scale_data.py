@@ -15,7 +15,8 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from healthreports.app import now, open_database
 from healthreports.core.vocabulary import AccountPermission
-from healthreports.service import people, tokens
+from healthreports.service.auth import tokens
+from healthreports.service.people import members as people
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement

@@ -18,7 +18,8 @@ import pytest
 from healthreports.app import now, open_database
 from healthreports.core.model import User
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission
-from healthreports.service import people, tokens
+from healthreports.service.auth import tokens
+from healthreports.service.people import members as people
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.schema.upgrade import upgrade

@@ -16,15 +16,15 @@ from healthreports.api.routes import Paths, api_endpoints
 from healthreports.contract.resources import RESOURCES
 from healthreports.core.errors import PathUnknown
 from healthreports.core.model import Instant
-from healthreports.service.gateway import Gateway
-from healthreports.service.limits import BadStore, Limits
-from healthreports.service.sign_in import (
+from healthreports.service.auth.sign_in import (
     SignIn,
     actor_of_session,
     known_signing_key,
     signing_key,
 )
-from healthreports.service.tokens import authenticate as authenticate_token
+from healthreports.service.auth.tokens import authenticate as authenticate_token
+from healthreports.service.gateway import Gateway
+from healthreports.service.limits import BadStore, Limits
 from healthreports.settings import BadSetting, Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.engine.sqlite import SqliteDatabase

@@ -28,8 +28,9 @@ from conftest import Server
 from healthreports.app import now, open_database
 from healthreports.cli import demo
 from healthreports.core.vocabulary import AccountPermission
-from healthreports.service import applications, people, tokens
-from healthreports.service.sign_in import set_password
+from healthreports.service.auth import applications, tokens
+from healthreports.service.auth.sign_in import set_password
+from healthreports.service.people import members as people
 from healthreports.settings import Settings
 from healthreports.store.schema.upgrade import upgrade
 

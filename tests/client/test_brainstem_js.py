@@ -15,7 +15,7 @@ import pytest
 
 from conftest import Account, Server, make_account
 from healthreports.app import now
-from healthreports.service import people
+from healthreports.service.people import members as people
 from healthreports.store.engine.database import Database
 
 # What is tried here is over before the store matters, or shown on both by the other tests.

@@ -17,7 +17,9 @@ from msgspec.structs import replace
 from healthreports.app import now
 from healthreports.core import model
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Scope, Side
-from healthreports.service import people, references, reports, tokens
+from healthreports.service.auth import tokens
+from healthreports.service.people import members as people
+from healthreports.service.reports import references, reports
 from healthreports.store.people.members import membership
 
 MARKER = re.compile(r"zq[0-9a-f]{16}")

@@ -25,7 +25,7 @@ from healthreports.core.errors import TooManyRequests
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import SECOND_US
 from healthreports.service import limits as limits_module
-from healthreports.service import tokens
+from healthreports.service.auth import tokens
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import MEMORY, BadStore, Limits, SpentShare
 from healthreports.settings import Settings

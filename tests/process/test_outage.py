@@ -27,8 +27,9 @@ import pytest
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure, only_record
 from healthreports.app import now, open_database
-from healthreports.service import people, sign_in, tokens
+from healthreports.service.auth import sign_in, tokens
 from healthreports.service.limits import MEMORY, Limits
+from healthreports.service.people import members as people
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.lists import counters as tally

@@ -22,7 +22,8 @@ from conftest import Account, Server, make_account
 from expect import assert_envelope, assert_failure, only_record
 from healthreports.app import now, open_database
 from healthreports.core.vocabulary import ParticipationPermission
-from healthreports.service import people, sign_in, tokens
+from healthreports.service.auth import sign_in, tokens
+from healthreports.service.people import members as people
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.lists import counters as tally

@@ -23,8 +23,9 @@ from healthreports.app import now, open_database
 from healthreports.core.errors import Invalid, SignInRefused, Unauthenticated
 from healthreports.core.model import Instant, User
 from healthreports.core.vocabulary import SECOND_US, SESSION_LIFETIME_S
-from healthreports.service import people, sign_in
+from healthreports.service.auth import sign_in
 from healthreports.service.limits import MEMORY, Limits
+from healthreports.service.people import members as people
 from healthreports.settings import Settings
 from healthreports.store.auth import credentials
 from healthreports.store.engine.database import Database

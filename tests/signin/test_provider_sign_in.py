@@ -24,7 +24,7 @@ from visitor import browser, form_on, who_is_at
 from conftest import Account, Server, make_account
 from healthreports.app import now, open_database
 from healthreports.core.vocabulary import AccountPermission
-from healthreports.service import people
+from healthreports.service.people import members as people
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.schema.upgrade import upgrade

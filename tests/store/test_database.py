@@ -13,8 +13,8 @@ from sqlalchemy import func, select, text
 from healthreports.core.errors import StorageUnavailable, Unauthenticated
 from healthreports.core.model import Instant
 from healthreports.core.vocabulary import AccountPermission
-from healthreports.service import tokens
-from healthreports.service.people import create_user
+from healthreports.service.auth import tokens
+from healthreports.service.people.members import create_user
 from healthreports.store.engine.database import Database, Transaction, Waiting
 from healthreports.store.engine.sqlite import SqliteDatabase
 from healthreports.store.engine.statement import Statement, compiled

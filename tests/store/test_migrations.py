@@ -8,7 +8,7 @@ import pytest
 
 from healthreports.core.model import Instant
 from healthreports.core.vocabulary import AccountPermission, Kind
-from healthreports.service import tokens
+from healthreports.service.auth import tokens
 from healthreports.store.engine.sqlite import SqliteDatabase
 from healthreports.store.people import members as people
 from healthreports.store.schema.upgrade import WrongSchema, demand_current, upgrade

@@ -32,7 +32,8 @@ from healthreports.core.vocabulary import (
     Scope,
     Side,
 )
-from healthreports.service import people, reports
+from healthreports.service.people import members as people
+from healthreports.service.reports import reports
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.lists import pages as records
 from healthreports.store.lists import portfolio

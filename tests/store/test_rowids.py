@@ -12,7 +12,8 @@ from healthreports.core.access import Reach
 from healthreports.core.model import Actor
 from healthreports.core.query import Query, Sort
 from healthreports.core.vocabulary import AccountPermission, Kind, Scope
-from healthreports.service import people, reports
+from healthreports.service.people import members as people
+from healthreports.service.reports import reports
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.sqlite import SqliteDatabase
 from healthreports.store.lists import pages as records

@@ -23,7 +23,8 @@ from healthreports.app import open_database
 from healthreports.core.model import Actor, Instant, User
 from healthreports.core.rules import ReportLine
 from healthreports.core.vocabulary import AccountPermission, Color, Scope, SubjectType, SyncStatus
-from healthreports.service import importing, people, references, reports
+from healthreports.service.people import members as people
+from healthreports.service.reports import importing, references, reports
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.engine.statement import compiled

@@ -24,7 +24,8 @@ from healthreports.core.vocabulary import (
     ParticipationPermission,
     Side,
 )
-from healthreports.service import people, sign_in
+from healthreports.service.auth import sign_in
+from healthreports.service.people import members as people
 from healthreports.store.people import members as stored_people
 from healthreports.store.reports import reports
 

@@ -13,7 +13,8 @@ from conftest import Account, Server
 from healthreports.app import now
 from healthreports.core.model import User
 from healthreports.core.vocabulary import DAY_US, AccountPermission, Side
-from healthreports.service import people, sign_in
+from healthreports.service.auth import sign_in
+from healthreports.service.people import members as people
 from healthreports.store.people import members as stored_people
 from raw import execute
 

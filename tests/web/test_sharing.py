@@ -16,7 +16,7 @@ from page_kit import Site, proof_of, read
 from conftest import Account, Server
 from healthreports.app import now, open_database
 from healthreports.core.vocabulary import DAY_US, SECOND_US, AccountPermission, Side
-from healthreports.service import people
+from healthreports.service.people import members as people
 from healthreports.settings import Settings
 from raw import execute
 

@@ -13,7 +13,7 @@ from conftest import Account, Server
 from healthreports.app import now
 from healthreports.core.model import Grant
 from healthreports.core.vocabulary import Category, Scope
-from healthreports.service import applications, tokens
+from healthreports.service.auth import applications, tokens
 from healthreports.store.auth import oauth
 from healthreports.store.people import members as people
 from healthreports.web.pages import page_routes

@@ -7,7 +7,7 @@ from conftest import Account
 from expect import assert_envelope, assert_failure, only_record
 from healthreports.app import now
 from healthreports.core.vocabulary import ParticipationPermission
-from healthreports.service import people
+from healthreports.service.people import members as people
 
 REFERENCE = {"service_name": "tracker", "service_model": "Issue", "service_model_ref": "1"}
 ROLES = ["administrator", "editor", "viewer", "outsider"]

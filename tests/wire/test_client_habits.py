@@ -5,7 +5,7 @@ import pytest
 from conftest import Account
 from expect import assert_envelope, assert_failure
 from healthreports.app import now
-from healthreports.service import people
+from healthreports.service.people import members as people
 
 # The same before the store is asked, whichever it is.
 pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)

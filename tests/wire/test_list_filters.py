@@ -9,7 +9,7 @@ from sharing import open_account
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure
 from healthreports.app import now
-from healthreports.service import people
+from healthreports.service.people import members as people
 from healthreports.store.engine.database import Database
 
 TICK = timedelta(microseconds=1)

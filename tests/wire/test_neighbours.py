@@ -5,7 +5,7 @@ import pytest
 from conftest import Account
 from expect import assert_envelope, assert_failure, only_record
 from healthreports.app import now
-from healthreports.service import people
+from healthreports.service.people import members as people
 
 REFERENCE = {"service_name": "tracker", "service_model": "Issue", "service_model_ref": "1"}
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"

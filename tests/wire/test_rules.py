@@ -5,7 +5,7 @@ import pytest
 from conftest import Account
 from expect import assert_envelope, assert_failure, only_record
 from healthreports.app import now
-from healthreports.service import people
+from healthreports.service.people import members as people
 
 RED = {"status_report": {"color": "red"}}
 

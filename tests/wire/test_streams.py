@@ -23,7 +23,8 @@ from expect import assert_envelope, assert_failure, assert_stamped
 from healthreports.app import now
 from healthreports.core.model import Detail, Instant, StatusReport
 from healthreports.core.vocabulary import Category, Color, ParticipationPermission, Side
-from healthreports.service import people, tokens
+from healthreports.service.auth import tokens
+from healthreports.service.people import members as people
 from healthreports.store.engine.database import Database
 from healthreports.store.people import members as stored_people
 from healthreports.store.reports import reports

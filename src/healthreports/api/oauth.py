@@ -1,6 +1,6 @@
 """The OAuth 2 endpoints that programs call, and the documents by which they find them.
 
-The protocol is `service/oauth`'s, and so are its errors: they have the form of RFC 6749 (5.2).
+The protocol is `service/auth/oauth`'s, and so are its errors: they have the form of RFC 6749 (5.2).
 """
 
 from base64 import b64decode
@@ -19,10 +19,10 @@ from healthreports.api.middleware import address_of
 from healthreports.contract.bodies import form_pairs
 from healthreports.contract.operations import BASE
 from healthreports.core.errors import MalformedBody, MethodNotAllowed
-from healthreports.service import oauth
+from healthreports.service.auth import oauth
+from healthreports.service.auth.oauth_objects import Asked, Reply
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
-from healthreports.service.oauth_objects import Asked, Reply
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _encode: Final = msgspec.json.Encoder().encode

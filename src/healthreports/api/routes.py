@@ -30,8 +30,10 @@ from healthreports.core.errors import (
     UnsupportedMedia,
 )
 from healthreports.core.model import Actor, Record
-from healthreports.service import administration, lookup, references, reports
+from healthreports.service import lookup
 from healthreports.service.gateway import Gateway
+from healthreports.service.people import administration
+from healthreports.service.reports import references, reports
 
 _ID: Final = "/{id}"
 # Reports that a stream reads at once: a few hundred kB in memory.

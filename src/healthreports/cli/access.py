@@ -7,7 +7,8 @@ from healthreports.cli.command import command, fail, group_of, within, write
 from healthreports.contract.moments import as_datetime
 from healthreports.core.model import Application, Instant
 from healthreports.core.vocabulary import ACCESS_TOKEN_LIFETIME_S, DAY_US, HOUR_S, MAX_TOKEN_DAYS
-from healthreports.service import applications, people, tokens
+from healthreports.service.auth import applications, tokens
+from healthreports.service.people import members as people
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 

@@ -8,8 +8,9 @@ from healthreports.app import now, open_database
 from healthreports.cli.serve import address, listen, run
 from healthreports.core.errors import Invalid
 from healthreports.sample import portfolio
-from healthreports.service import people, tokens
-from healthreports.service.sign_in import set_password
+from healthreports.service.auth import tokens
+from healthreports.service.auth.sign_in import set_password
+from healthreports.service.people import members as people
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 from healthreports.store.schema.upgrade import WrongSchema, is_server, shown, upgrade

@@ -19,7 +19,8 @@ from healthreports.contract.lines import NoHead, read_csv, read_json_lines
 from healthreports.core.errors import Invalid
 from healthreports.core.model import User
 from healthreports.core.rules import ReportLine
-from healthreports.service import importing, people
+from healthreports.service.people import members as people
+from healthreports.service.reports import importing
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.reports.imports import Progress

@@ -8,8 +8,8 @@ from typing import Any
 from healthreports.cli.command import command, group_of, permission_flag, write
 from healthreports.core.model import Instant
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Side
-from healthreports.service import people
-from healthreports.service.sign_in import set_password
+from healthreports.service.auth.sign_in import set_password
+from healthreports.service.people import members as people
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 

@@ -19,7 +19,8 @@ from healthreports.core.vocabulary import (
     ParticipationPermission,
     Scope,
 )
-from healthreports.service import people, reports
+from healthreports.service.people import members as people
+from healthreports.service.reports import reports
 from healthreports.store.engine.database import Transaction
 
 MADE_UP: Final = "Made-up history for the demonstration, published by nobody"

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Actor, Instant
-from healthreports.service import tokens
+from healthreports.service.auth import tokens
 from healthreports.service.limits import Limits, SpentShare
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.people import members as people

@@ -15,10 +15,11 @@ from healthreports.core.vocabulary import (
     HOUR_S,
     MAX_TOKEN_DAYS,
 )
-from healthreports.service import applications, people, tokens
+from healthreports.service.auth import applications, tokens
+from healthreports.service.auth.sign_in import SignIn, has_password
 from healthreports.service.gateway import Gateway
 from healthreports.service.lookup import demand_administrator
-from healthreports.service.sign_in import SignIn, has_password
+from healthreports.service.people import members as people
 from healthreports.web import session
 from healthreports.web.show import address_of, lead_to, page, who
 

@@ -1,4 +1,4 @@
-"""The page on which a user lets an application act for it. The protocol is `service/oauth`'s."""
+"""The page on which a user lets an application act for it; `service/auth/oauth` has the protocol."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from healthreports.core.errors import BadConsentRequest
-from healthreports.service import oauth
+from healthreports.service.auth import oauth
+from healthreports.service.auth.oauth_objects import Asked, Reply
 from healthreports.service.gateway import Clock, Gateway
-from healthreports.service.oauth_objects import Asked, Reply
 from healthreports.web import session
 from healthreports.web.show import lead_to, page, who
 

@@ -11,10 +11,10 @@ from healthreports.core.errors import (
     TooManyRequests,
     Unauthenticated,
 )
-from healthreports.service import people
+from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
-from healthreports.service.sign_in import SignIn
+from healthreports.service.people import members as people
 from healthreports.web import session
 from healthreports.web.oidc import CALLBACK, Provider
 from healthreports.web.show import SIGN_IN, address_of, lead_to, page

@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from healthreports.service import oauth
+from healthreports.service.auth import oauth
+from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Clock, Gateway
 from healthreports.service.limits import Limits
-from healthreports.service.sign_in import SignIn
 from healthreports.web.account import ACCOUNT, APPLICATIONS, AccountPages
 from healthreports.web.consent import ConsentPage
 from healthreports.web.entrance import Entrance

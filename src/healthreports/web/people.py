@@ -22,10 +22,11 @@ from healthreports.core.vocabulary import (
     ParticipationPermission,
     Side,
 )
-from healthreports.service import administration, people
+from healthreports.service.auth.sign_in import SignIn, invite
 from healthreports.service.gateway import Gateway
 from healthreports.service.lookup import demand, demand_administrator, demand_in, find, visible
-from healthreports.service.sign_in import SignIn, invite
+from healthreports.service.people import administration
+from healthreports.service.people import members as people
 from healthreports.web import session
 from healthreports.web.records import WORKSPACES, id_in_path, page_number
 from healthreports.web.show import address_of, lead_to, page, who

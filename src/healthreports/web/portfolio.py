@@ -22,8 +22,8 @@ from healthreports.core.portfolio import (
     State,
 )
 from healthreports.core.vocabulary import DAY_US, MAX_NAME, Category
-from healthreports.service import portfolio as service
 from healthreports.service.gateway import Clock, Gateway
+from healthreports.service.reports import portfolio as service
 from healthreports.web import session
 from healthreports.web.show import page, who
 

@@ -13,8 +13,8 @@ from healthreports.core.errors import NotFound
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import DEFAULT_SHARE_DAYS, MAX_SHARE_DAYS, Kind
 from healthreports.exports import badge, markdown, pdf
-from healthreports.service import portfolio, reports, sharing
 from healthreports.service.gateway import Clock, Gateway
+from healthreports.service.reports import portfolio, reports, sharing
 from healthreports.web import session
 from healthreports.web.show import file_of, lead_to, page, who
 

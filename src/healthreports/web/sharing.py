@@ -13,9 +13,9 @@ from healthreports.core.errors import NotFound
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import Category, Kind
 from healthreports.exports import badge, pdf
-from healthreports.service import sharing
 from healthreports.service.gateway import Clock, Gateway
 from healthreports.service.limits import Limits
+from healthreports.service.reports import sharing
 from healthreports.web import session
 from healthreports.web.records import REPORTS, RecordPages, id_in_path, in_thread
 from healthreports.web.show import address_of, file_of, lead_to, page

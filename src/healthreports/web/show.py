@@ -18,7 +18,7 @@ from healthreports.core.errors import HealthReportsError, StorageUnavailable, Un
 from healthreports.core.model import Actor, Instant, StatusReport
 from healthreports.core.portfolio import State, state_of, trend
 from healthreports.core.vocabulary import DAY_US, Category
-from healthreports.service import people
+from healthreports.service.people import members as people
 from healthreports.web.session import form_proof
 
 log: Final = logging.getLogger("healthreports")

@@ -17,8 +17,8 @@ from healthreports.core.errors import HealthReportsError, Invalid, Overtaken, Pr
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
 from healthreports.core.rules import check_report_change
 from healthreports.core.vocabulary import Category, Color, Kind
-from healthreports.service import editing
 from healthreports.service.gateway import Gateway
+from healthreports.service.reports import editing
 from healthreports.web import session
 from healthreports.web.records import REPORTS, id_in_path
 from healthreports.web.show import lead_to, page, who

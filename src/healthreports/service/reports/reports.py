@@ -17,7 +17,7 @@ from healthreports.core.rules import (
 )
 from healthreports.core.vocabulary import Kind
 from healthreports.service.lookup import demand, seen, visible
-from healthreports.service.references import attach
+from healthreports.service.reports.references import attach
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import members as people
 from healthreports.store.reports import reports

@@ -13,7 +13,7 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
 from healthreports.core.model import Application, Grant, Instant, RefreshToken, Token
 from healthreports.core.vocabulary import SECOND_US, Scope
-from healthreports.service.tokens import hash_of
+from healthreports.service.auth.tokens import hash_of
 from healthreports.store.auth.tokens import scopes_text
 
 # How a client may prove itself: those that have a secret, and all of them.

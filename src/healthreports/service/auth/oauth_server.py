@@ -35,7 +35,7 @@ from healthreports.core.vocabulary import (
     SECOND_US,
     Scope,
 )
-from healthreports.service.oauth_objects import (
+from healthreports.service.auth.oauth_objects import (
     EVERY_CLIENT,
     WITH_SECRET,
     Access,
@@ -47,8 +47,8 @@ from healthreports.service.oauth_objects import (
     Request,
     scopes_named,
 )
-from healthreports.service.people import is_let_in
-from healthreports.service.tokens import PREFIX, hash_of, new_secret
+from healthreports.service.auth.tokens import PREFIX, hash_of, new_secret
+from healthreports.service.people.members import is_let_in
 from healthreports.store.auth import oauth, tokens
 from healthreports.store.engine.database import Transaction
 

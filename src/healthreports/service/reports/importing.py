@@ -14,7 +14,7 @@ from healthreports.core.errors import Fault, Problem
 from healthreports.core.model import Instant, StatusReport, User
 from healthreports.core.rules import ReportDraft, ReportLine, check_new_report
 from healthreports.core.vocabulary import Kind
-from healthreports.service.references import attach
+from healthreports.service.reports.references import attach
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages as records
 from healthreports.store.people import members as people

@@ -12,7 +12,7 @@ from authlib.oauth2 import OAuth2Error
 
 from healthreports.core.model import Actor, Application, Instant
 from healthreports.core.vocabulary import Scope
-from healthreports.service.oauth_objects import (
+from healthreports.service.auth.oauth_objects import (
     EVERY_CLIENT,
     INTROSPECTION,
     REVOCATION,
@@ -22,7 +22,7 @@ from healthreports.service.oauth_objects import (
     Reply,
     scopes_named,
 )
-from healthreports.service.oauth_server import Server
+from healthreports.service.auth.oauth_server import Server
 from healthreports.store.engine.database import Transaction
 
 AUTHORIZE, TOKEN, REVOKE, INTROSPECT = (

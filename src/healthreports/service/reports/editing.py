@@ -11,7 +11,7 @@ from healthreports.core.model import Actor, Instant, StatusReport, Workspace
 from healthreports.core.rules import Sent
 from healthreports.core.vocabulary import Kind
 from healthreports.service.lookup import demand, visible
-from healthreports.service.reports import change, create
+from healthreports.service.reports.reports import change, create
 from healthreports.store.engine.database import Transaction
 from healthreports.store.reports import reports
 

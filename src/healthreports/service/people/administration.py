@@ -1,6 +1,6 @@
 """What an administrator, or an admin of a workspace, manages over the API.
 
-The same people, memberships and workspaces as `service/people`, but as an actor and from a body.
+The same as `service/people/members`, but as an actor and from a body.
 """
 
 from typing import cast
@@ -30,8 +30,8 @@ from healthreports.core.rules import (
     values_sent,
 )
 from healthreports.core.vocabulary import Kind, ParticipationPermission
-from healthreports.service import people as management
 from healthreports.service.lookup import demand, demand_administrator, demand_in, seen, visible
+from healthreports.service.people import members as management
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import members as people
 

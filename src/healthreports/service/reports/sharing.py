@@ -8,8 +8,8 @@ from healthreports.core.access import Action, may
 from healthreports.core.errors import Fault, Forbidden, Invalid, LinkEnded, NotFound, Problem
 from healthreports.core.model import Actor, Instant, ShareLink, StatusReport, User, Workspace
 from healthreports.core.vocabulary import DAY_US, MAX_SHARE_DAYS, SECOND_US, Category, Kind, Scope
+from healthreports.service.auth.tokens import hash_of, new_secret
 from healthreports.service.lookup import demand, visible
-from healthreports.service.tokens import hash_of, new_secret
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import members as people
 from healthreports.store.reports import reports, shares

@@ -10,7 +10,7 @@ from healthreports.core.vocabulary import (
     ACCESS_TOKEN_LIFETIME_S,
     Scope,
 )
-from healthreports.service.tokens import ALL_SCOPES, hash_of, new_secret
+from healthreports.service.auth.tokens import ALL_SCOPES, hash_of, new_secret
 from healthreports.store.auth import oauth
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import members as people

@@ -33,11 +33,11 @@ from healthreports.core.vocabulary import (
     SESSION_LIFETIME_S,
     Kind,
 )
+from healthreports.service.auth.tokens import hash_of, new_secret
 from healthreports.service.gateway import Clock
 from healthreports.service.limits import Limits
 from healthreports.service.lookup import demand_administrator
-from healthreports.service.people import is_let_in
-from healthreports.service.tokens import hash_of, new_secret
+from healthreports.service.people.members import is_let_in
 from healthreports.store.auth import credentials
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.people import members as people

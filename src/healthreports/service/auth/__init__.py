@@ -1,0 +1,1 @@
+"""Tokens, signing in, and OAuth 2."""

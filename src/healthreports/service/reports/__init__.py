@@ -1,0 +1,1 @@
+"""Writing, showing, sharing and importing status reports."""
