@@ -10,12 +10,12 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from healthreports.api.docs import docs_routes
-from healthreports.api.middleware import Edge
 from healthreports.api.oauth import oauth_routes
 from healthreports.api.routes import Paths, api_endpoints
 from healthreports.contract.resources import RESOURCES
 from healthreports.core.errors import PathUnknown
 from healthreports.core.model import Instant
+from healthreports.edge.middleware import Edge
 from healthreports.service.auth.sign_in import (
     SignIn,
     actor_of_session,
@@ -30,9 +30,9 @@ from healthreports.store.engine.database import Database
 from healthreports.store.engine.sqlite import SqliteDatabase
 from healthreports.store.lists.selections import SELECTIONS
 from healthreports.store.schema.upgrade import is_server
-from healthreports.web.oidc import Provider
+from healthreports.web.auth.oidc import Provider
+from healthreports.web.kit.session import with_session
 from healthreports.web.pages import page_routes
-from healthreports.web.session import with_session
 
 
 def now() -> Instant:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from conftest import Account, Server
-from healthreports.api.protocol import _Gathering
+from healthreports.edge.protocol import _Gathering
 
 
 class Line:

@@ -8,8 +8,8 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from healthreports.api.answer import Answer, Static
 from healthreports.contract.openapi import document_bytes
+from healthreports.edge.answer import Answer, Static
 
 DOCUMENT_PATH: Final = "/openapi.json"
 

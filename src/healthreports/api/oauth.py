@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from healthreports.api.answer import Answer, Static
-from healthreports.api.middleware import address_of
 from healthreports.contract.bodies import form_pairs
 from healthreports.contract.operations import BASE
 from healthreports.core.errors import MalformedBody, MethodNotAllowed
+from healthreports.edge.answer import Answer, Static
+from healthreports.edge.middleware import address_of
 from healthreports.service.auth import oauth
 from healthreports.service.auth.oauth_objects import Asked, Reply
 from healthreports.service.gateway import Gateway

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from healthreports.api.answer import Answer
 from healthreports.api.bearer import secret_in
 from healthreports.api.stream import Piece, streamed
 from healthreports.contract.bodies import Body, read_body
@@ -30,6 +29,7 @@ from healthreports.core.errors import (
     UnsupportedMedia,
 )
 from healthreports.core.model import Actor, Record
+from healthreports.edge.answer import Answer
 from healthreports.service import lookup
 from healthreports.service.gateway import Gateway
 from healthreports.service.people import administration

@@ -15,9 +15,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
-from healthreports.api.protocol import Protocol
 from healthreports.app import build, check_settings
 from healthreports.cli.command import LOG_FORMAT
+from healthreports.edge.protocol import Protocol
 from healthreports.service.limits import MEMORY
 from healthreports.settings import PREFIX, BadSetting, Settings
 from healthreports.store.schema.upgrade import Unreachable, demand_current, is_server

@@ -11,16 +11,16 @@ from healthreports.service.auth import oauth
 from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Clock, Gateway
 from healthreports.service.limits import Limits
-from healthreports.web.account import ACCOUNT, APPLICATIONS, AccountPages
-from healthreports.web.consent import ConsentPage
-from healthreports.web.entrance import Entrance
-from healthreports.web.oidc import CALLBACK, Provider
-from healthreports.web.people import PEOPLE, WELCOME, PeoplePages
-from healthreports.web.portfolio import HOME, PortfolioPage
-from healthreports.web.records import REPORTS, WORKSPACES, RecordPages
-from healthreports.web.sharing import SHARED, SharingPages
-from healthreports.web.show import FOLDER, SIGN_IN, Handler, shown
-from healthreports.web.writing import WritingPages
+from healthreports.web.auth.account import ACCOUNT, APPLICATIONS, AccountPages
+from healthreports.web.auth.consent import ConsentPage
+from healthreports.web.auth.entrance import Entrance
+from healthreports.web.auth.oidc import CALLBACK, Provider
+from healthreports.web.kit.show import FOLDER, SIGN_IN, Handler, shown
+from healthreports.web.people.people import PEOPLE, WELCOME, PeoplePages
+from healthreports.web.reports.portfolio import HOME, PortfolioPage
+from healthreports.web.reports.records import REPORTS, WORKSPACES, RecordPages
+from healthreports.web.reports.sharing import SHARED, SharingPages
+from healthreports.web.reports.writing import WritingPages
 
 
 def page_routes(  # noqa: PLR0917  all that a page can need

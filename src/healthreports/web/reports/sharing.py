@@ -16,9 +16,9 @@ from healthreports.exports import badge, pdf
 from healthreports.service.gateway import Clock, Gateway
 from healthreports.service.limits import Limits
 from healthreports.service.reports import sharing
-from healthreports.web import session
-from healthreports.web.records import REPORTS, RecordPages, id_in_path, in_thread
-from healthreports.web.show import address_of, file_of, lead_to, page
+from healthreports.web.kit import session
+from healthreports.web.kit.show import address_of, file_of, lead_to, page
+from healthreports.web.reports.records import REPORTS, RecordPages, id_in_path, in_thread
 
 Tx = Any  # the pages pass the transaction on to services and never look into it
 

@@ -19,13 +19,13 @@ from healthreports.core.model import Actor, Instant, StatusReport
 from healthreports.core.portfolio import State, state_of, trend
 from healthreports.core.vocabulary import DAY_US, Category
 from healthreports.service.people import members as people
-from healthreports.web.session import form_proof
+from healthreports.web.kit.session import form_proof
 
 log: Final = logging.getLogger("healthreports")
 
 SIGN_IN: Final = "/sign-in"
 SEE_OTHER: Final = 303
-FOLDER: Final = Path(__file__).parent
+FOLDER: Final = Path(__file__).parents[1]
 
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "

@@ -19,9 +19,9 @@ from healthreports.core.rules import check_report_change
 from healthreports.core.vocabulary import Category, Color, Kind
 from healthreports.service.gateway import Gateway
 from healthreports.service.reports import editing
-from healthreports.web import session
-from healthreports.web.records import REPORTS, id_in_path
-from healthreports.web.show import lead_to, page, who
+from healthreports.web.kit import session
+from healthreports.web.kit.show import lead_to, page, who
+from healthreports.web.reports.records import REPORTS, id_in_path
 
 Tx = Any  # the pages pass the transaction on to services and never look into it
 Fields = Mapping[str, str]

@@ -15,9 +15,9 @@ from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
 from healthreports.service.people import members as people
-from healthreports.web import session
-from healthreports.web.oidc import CALLBACK, Provider
-from healthreports.web.show import SIGN_IN, address_of, lead_to, page
+from healthreports.web.auth.oidc import CALLBACK, Provider
+from healthreports.web.kit import session
+from healthreports.web.kit.show import SIGN_IN, address_of, lead_to, page
 
 _NEXT: Final = "next"
 _HOME: Final = "/"

@@ -1,4 +1,4 @@
-"""The page on which a user lets an application act for it; `service/auth/oauth` has the protocol."""
+"""The page on which a user lets an application act for it. See `service/auth/oauth`."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -9,8 +9,8 @@ from healthreports.core.errors import BadConsentRequest
 from healthreports.service.auth import oauth
 from healthreports.service.auth.oauth_objects import Asked, Reply
 from healthreports.service.gateway import Clock, Gateway
-from healthreports.web import session
-from healthreports.web.show import lead_to, page, who
+from healthreports.web.kit import session
+from healthreports.web.kit.show import lead_to, page, who
 
 
 class ConsentPage:

@@ -15,8 +15,8 @@ from healthreports.core.vocabulary import DEFAULT_SHARE_DAYS, MAX_SHARE_DAYS, Ki
 from healthreports.exports import badge, markdown, pdf
 from healthreports.service.gateway import Clock, Gateway
 from healthreports.service.reports import portfolio, reports, sharing
-from healthreports.web import session
-from healthreports.web.show import file_of, lead_to, page, who
+from healthreports.web.kit import session
+from healthreports.web.kit.show import file_of, lead_to, page, who
 
 Tx = Any  # the pages pass the transaction on to services and never look into it
 

@@ -27,9 +27,9 @@ from healthreports.service.gateway import Gateway
 from healthreports.service.lookup import demand, demand_administrator, demand_in, find, visible
 from healthreports.service.people import administration
 from healthreports.service.people import members as people
-from healthreports.web import session
-from healthreports.web.records import WORKSPACES, id_in_path, page_number
-from healthreports.web.show import address_of, lead_to, page, who
+from healthreports.web.kit import session
+from healthreports.web.kit.show import address_of, lead_to, page, who
+from healthreports.web.reports.records import WORKSPACES, id_in_path, page_number
 
 Chosen = TypeVar("Chosen", bound=StrEnum)
 Tx = Any  # the pages pass the transaction on to services and never look into it

@@ -24,8 +24,8 @@ from healthreports.core.portfolio import (
 from healthreports.core.vocabulary import DAY_US, MAX_NAME, Category
 from healthreports.service.gateway import Clock, Gateway
 from healthreports.service.reports import portfolio as service
-from healthreports.web import session
-from healthreports.web.show import page, who
+from healthreports.web.kit import session
+from healthreports.web.kit.show import page, who
 
 HOME: Final = "/"
 

@@ -20,8 +20,8 @@ from healthreports.service.auth.sign_in import SignIn, has_password
 from healthreports.service.gateway import Gateway
 from healthreports.service.lookup import demand_administrator
 from healthreports.service.people import members as people
-from healthreports.web import session
-from healthreports.web.show import address_of, lead_to, page, who
+from healthreports.web.kit import session
+from healthreports.web.kit.show import address_of, lead_to, page, who
 
 ACCOUNT: Final = "/account"
 APPLICATIONS: Final = "/account/applications"

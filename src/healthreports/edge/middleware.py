@@ -14,8 +14,6 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from healthreports.api.answer import Answer
-from healthreports.api.deadlines import Deadlines
 from healthreports.contract.failure import failure_of, is_expected
 from healthreports.contract.operations import BASE, SUFFIX
 from healthreports.core.errors import (
@@ -25,6 +23,8 @@ from healthreports.core.errors import (
     TooManyRequests,
     Unauthenticated,
 )
+from healthreports.edge.answer import Answer
+from healthreports.edge.deadlines import Deadlines
 from healthreports.service.limits import Limits
 
 log: Final = logging.getLogger("healthreports")

@@ -1,0 +1,1 @@
+"""Signing in, tokens, applications and consent."""

@@ -1,0 +1,1 @@
+"""Pages of the portfolio, of workspaces and of reports."""
