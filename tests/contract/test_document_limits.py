@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from healthreports.contract.openapi import document
-from healthreports.core import rules
 from healthreports.core.errors import Fault, Problem
+from healthreports.core.rules import people, reports
 
 WHOLE = {
     "workspace_id": "1",
@@ -34,15 +34,15 @@ WHOLE = {
 }
 Check = Callable[[dict[str, Any]], list[Problem]]
 CHECKS: dict[str, Check] = {
-    "CreateStatusReport": lambda sent: rules.check_new_report(sent)[1],
-    "UpdateStatusReport": lambda sent: rules.check_report_change(sent)[1],
-    "CreateOrUpdateExternalReference": lambda sent: rules.check_reference(sent)[2],
-    "CreateWorkspace": lambda sent: rules.check_workspace(sent, new=True)[1],
-    "UpdateWorkspace": lambda sent: rules.check_workspace(sent, new=False)[1],
-    "CreateParticipation": lambda sent: rules.check_participation(sent, new=True)[1],
-    "UpdateParticipation": lambda sent: rules.check_participation(sent, new=False)[1],
-    "CreateAccountMembership": lambda sent: rules.check_membership(sent, new=True)[1],
-    "UpdateAccountMembership": lambda sent: rules.check_membership(sent, new=False)[1],
+    "CreateStatusReport": lambda sent: reports.check_new_report(sent)[1],
+    "UpdateStatusReport": lambda sent: reports.check_report_change(sent)[1],
+    "CreateOrUpdateExternalReference": lambda sent: reports.check_reference(sent)[2],
+    "CreateWorkspace": lambda sent: people.check_workspace(sent, new=True)[1],
+    "UpdateWorkspace": lambda sent: people.check_workspace(sent, new=False)[1],
+    "CreateParticipation": lambda sent: people.check_participation(sent, new=True)[1],
+    "UpdateParticipation": lambda sent: people.check_participation(sent, new=False)[1],
+    "CreateAccountMembership": lambda sent: people.check_membership(sent, new=True)[1],
+    "UpdateAccountMembership": lambda sent: people.check_membership(sent, new=False)[1],
 }
 
 
@@ -108,12 +108,12 @@ def test_the_nested_schemas_have_the_limits_of_the_rules() -> None:
     limit = schema["details"]["items"]["properties"]["description"]["maxLength"]
     detail = {"category": "Scope", "color": "red", "description": "x" * (limit + 1)}
     sent = {**whole("CreateStatusReport", dict(OPERATIONS)["CreateStatusReport"])}
-    [problem] = rules.check_new_report({**sent, "details": [detail]})[1]
+    [problem] = reports.check_new_report({**sent, "details": [detail]})[1]
     assert (problem.field, problem.limit) == ("details[0].description", limit)
     for name, one in schema["external_reference"]["properties"].items():
         if "maxLength" in one and "format" not in one:
             reference = {**WHOLE["external_reference"], name: "x" * (one["maxLength"] + 1)}
-            [problem] = rules.check_new_report({**sent, "external_reference": reference})[1]
+            [problem] = reports.check_new_report({**sent, "external_reference": reference})[1]
             assert (problem.field, problem.limit) == (
                 f"external_reference.{name}",
                 one["maxLength"],

@@ -434,7 +434,7 @@ def test_no_exception_is_left_over() -> None:
 
 
 # What makes statements, elsewhere than at import and in a maker that keeps them.
-MAKES = {"Statement", "compiled", "insertion", "replacement", "deletion"}
+MAKES = {"Statement", "insertion", "replacement", "deletion"}
 ON_THE_FLY = {
     ("statement", "insertion"),
     ("statement", "replacement"),

@@ -17,12 +17,12 @@ from healthreports.service.auth import tokens
 from healthreports.service.people.members import create_user
 from healthreports.store.engine.database import Database, Transaction, Waiting
 from healthreports.store.engine.sqlite import SqliteDatabase
-from healthreports.store.engine.statement import Statement, compiled
+from healthreports.store.engine.statement import Statement
 from healthreports.store.people import members as people
 from healthreports.store.schema.tables import accounts
 from healthreports.store.schema.upgrade import upgrade
 
-ALL = compiled(select(accounts.c.title).order_by(accounts.c.id))
+ALL = Statement(select(accounts.c.title).order_by(accounts.c.id))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_read_sees_one_snapshot(database: Database) -> None:
 
 
 def counting_to(number: int) -> Statement:
-    return compiled(
+    return Statement(
         text(
             f"WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < {number}) "
             "SELECT max(x) FROM n"
@@ -101,7 +101,7 @@ def test_many_short_statements_do_not_add_up_to_a_long_one(database: Database) -
 
 def test_a_wrong_statement_is_a_defect_and_not_an_outage(database: Database) -> None:
     with pytest.raises(Exception, match="no such column") as caught:
-        database.read_here(lambda tx: tx.rows(compiled(select(text("nonsense"))), {}))
+        database.read_here(lambda tx: tx.rows(Statement(select(text("nonsense"))), {}))
     assert not isinstance(caught.value, StorageUnavailable)
 
 
@@ -139,7 +139,7 @@ def test_what_is_remembered_as_unchanged_is_forgotten_when_anybody_writes(
 ) -> None:
     elsewhere = SqliteDatabase(tmp_path / "x.sqlite3", 1.0)
 
-    never_twice = compiled(select(func.random()))
+    never_twice = Statement(select(func.random()))
 
     async def work() -> list[object]:
         found = []

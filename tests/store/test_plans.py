@@ -23,7 +23,7 @@ from healthreports.store.engine import sqlite
 from healthreports.store.engine.database import Row, Version
 from healthreports.store.engine.postgres import PLANS, PostgresTransaction, connect
 from healthreports.store.engine.sqlite import SqliteTransaction
-from healthreports.store.engine.statement import Form, Statement, Values
+from healthreports.store.engine.statement import DriverText, Statement, Values
 from healthreports.store.lists import counters as tally
 from healthreports.store.lists import counting
 from healthreports.store.lists import pages as records
@@ -183,8 +183,8 @@ def watched_makers() -> Iterator[dict[int, str]]:
 class Explained(Statement):
     """What tells the plan of a statement for SQLite."""
 
-    def __init__(self, form: Form) -> None:
-        self.for_sqlite = Form(f"EXPLAIN QUERY PLAN {form.text}", form.constants, form.lists)
+    def __init__(self, form: DriverText) -> None:
+        self.for_sqlite = DriverText(f"EXPLAIN QUERY PLAN {form.text}", form.constants, form.lists)
 
 
 STEPS = 50

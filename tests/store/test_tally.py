@@ -21,13 +21,13 @@ import raw
 from effort import effort
 from healthreports.app import open_database
 from healthreports.core.model import Actor, Instant, User
-from healthreports.core.rules import ReportLine
+from healthreports.core.rules.reports import ReportLine
 from healthreports.core.vocabulary import AccountPermission, Color, Scope, SubjectType, SyncStatus
 from healthreports.service.people import members as people
 from healthreports.service.reports import importing, references, reports
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database, Transaction
-from healthreports.store.engine.statement import compiled
+from healthreports.store.engine.statement import Statement
 from healthreports.store.lists import counters as tally
 from healthreports.store.lists.counters import Dimension
 from healthreports.store.reports.imports import Progress
@@ -117,12 +117,12 @@ def empty_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def of_account(tx: Transaction, table: Table, account_id: int) -> list[tuple[Any, ...]]:
     mine = select(table).where(table.c.account_id == account_id)
-    return tx.rows(compiled(mine.order_by(*table.primary_key)), {})
+    return tx.rows(Statement(mine.order_by(*table.primary_key)), {})
 
 
 def ids(tx: Transaction, table: Table, account_id: int) -> list[int]:
     mine = select(table.c.id).where(table.c.account_id == account_id)
-    return [one for (one,) in tx.rows(compiled(mine.order_by(table.c.id)), {})]
+    return [one for (one,) in tx.rows(Statement(mine.order_by(table.c.id)), {})]
 
 
 # -- any sequence of changes
@@ -223,7 +223,7 @@ ENDS_IN = {
     "in a defect": Defect,
     "in a refusal of the database": (sqlite3.IntegrityError, psycopg.IntegrityError),
 }
-_IS_REFUSED = compiled(text("INSERT INTO accounts SELECT * FROM accounts"))
+_IS_REFUSED = Statement(text("INSERT INTO accounts SELECT * FROM accounts"))
 
 
 def attempted(tx: Transaction, place: Place, attempt: Attempt) -> None:
@@ -289,7 +289,7 @@ def everything(tx: Transaction, account_id: int) -> list[list[tuple[Any, ...]]]:
 
 def counted(tx: Transaction) -> tuple[set[tuple[Any, ...]], ...]:
     """All that is counted, without what is none and how far the times of a block reach."""
-    counts, blocks, *others = (tx.rows(compiled(select(table)), {}) for table in COUNTED)
+    counts, blocks, *others = (tx.rows(Statement(select(table)), {}) for table in COUNTED)
     return (
         {row for row in counts if row[3]},
         {row[:4] for row in blocks if row[3]},
@@ -302,7 +302,7 @@ def begin_anew(database: Database, address: str, last_id: int = 0) -> None:
 
     def empty(tx: Transaction) -> None:
         for table in (*TRUTH, *COUNTED):
-            tx.rows(compiled(delete(table)), {})
+            tx.rows(Statement(delete(table)), {})
         tally.rebuild(tx)  # a workspace stands somehow without a report, too
 
     database.write_here(empty)
@@ -452,9 +452,9 @@ def there_is(tx: Transaction, account_id: int) -> Reports:
     r, x = status_reports.c, external_references.c
     services: dict[int, set[str]] = {}
     mine = select(x.subject_id, x.service_name).where(x.account_id == account_id)
-    for report_id, service in tx.rows(compiled(mine), {}):
+    for report_id, service in tx.rows(Statement(mine), {}):
         services.setdefault(report_id, set()).add(service)
-    rows = tx.rows(compiled(select(r.id, r.description).where(r.account_id == account_id)), {})
+    rows = tx.rows(Statement(select(r.id, r.description).where(r.account_id == account_id)), {})
     return {one: (says, frozenset(services.pop(one, ()))) for one, says in rows}
 
 

@@ -16,7 +16,7 @@ from healthreports.core.model import Instant
 from healthreports.store.engine.database import Later, Transaction
 from healthreports.store.engine.group_commit import SharedTransaction
 from healthreports.store.engine.sqlite import SqliteDatabase, SqliteTransaction
-from healthreports.store.engine.statement import compiled, insertion
+from healthreports.store.engine.statement import Statement, insertion
 from healthreports.store.engine.writer import MOST_TOGETHER, Lock, Writer
 from healthreports.store.people import members as people
 from healthreports.store.schema.upgrade import upgrade
@@ -28,8 +28,8 @@ EVERYTHING = None
 NOTED = Table("noted", MetaData(), Column("word", Text))
 LATER = Table("later", MetaData(), Column("word", Text))
 NOTE = insertion(NOTED)
-WORDS = compiled(select(func.group_concat(NOTED.c.word, " ")))
-LATER_WORDS = compiled(select(func.group_concat(LATER.c.word, " ")))
+WORDS = Statement(select(func.group_concat(NOTED.c.word, " ")))
+LATER_WORDS = Statement(select(func.group_concat(LATER.c.word, " ")))
 
 
 def begin(connection: sqlite3.Connection) -> Callable[[Lock], SharedTransaction]:

@@ -20,7 +20,7 @@ from healthreports.core.errors import MalformedBody, MethodNotAllowed
 from healthreports.edge.answer import Answer, Static
 from healthreports.edge.middleware import address_of
 from healthreports.service.auth import oauth
-from healthreports.service.auth.oauth_objects import Asked, Reply
+from healthreports.service.auth.oauth_objects import OAuthCall, Reply
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
 
@@ -71,7 +71,7 @@ class _Posted:
         await answer(scope, receive, send)
 
 
-async def _asked(request: Request) -> Asked | None:
+async def _asked(request: Request) -> OAuthCall | None:
     """What the form says; None where there is none that can be read.
 
     The query string does not count: what stands in an address stands in logs too (RFC 6749, 2.3.1).
@@ -83,7 +83,7 @@ async def _asked(request: Request) -> Asked | None:
         pairs = form_pairs(body)
     except MalformedBody:
         return None
-    return Asked("POST", request.url.path, pairs, _credentials(request))
+    return OAuthCall("POST", request.url.path, pairs, _credentials(request))
 
 
 def _credentials(request: Request) -> dict[str, str]:

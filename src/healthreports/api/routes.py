@@ -11,7 +11,7 @@ from healthreports.api.bearer import secret_in
 from healthreports.api.stream import Piece, streamed
 from healthreports.contract.bodies import Body, read_body
 from healthreports.contract.envelope import envelope
-from healthreports.contract.lines import CSV, JSON_LINES, Form
+from healthreports.contract.lines import CSV, JSON_LINES, LineFormat
 from healthreports.contract.operations import BASE, OPERATIONS
 from healthreports.contract.params import (
     Params,
@@ -125,7 +125,7 @@ class Handlers:
         """All that match, as CSV."""
         return await self._stream(resource, call, CSV)
 
-    async def _stream(self, resource: Resource, call: Call, form: Form) -> ASGIApp:
+    async def _stream(self, resource: Resource, call: Call, form: LineFormat) -> ASGIApp:
         last_id: int | None = None
         renew = call.deadline_renewal()
 

@@ -18,7 +18,7 @@ from healthreports.contract.failure import failure_of
 from healthreports.contract.lines import NoHead, read_csv, read_json_lines
 from healthreports.core.errors import Invalid
 from healthreports.core.model import User
-from healthreports.core.rules import ReportLine
+from healthreports.core.rules.reports import ReportLine
 from healthreports.service.people import members as people
 from healthreports.service.reports import importing
 from healthreports.settings import Settings
@@ -56,7 +56,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
             print(f"going on after line {done.lines_done}", file=sys.stderr)
         try:
             return _Import(database, by, file, digest, done).run(read, options.batch, options.check)
-        except importing.Overtaken:
+        except importing.ImportOvertaken:
             return fail(f"{name} is imported by somebody else at the same time")
         except NoHead:
             return fail(f"{options.file} does not begin with the names of columns, in UTF-8")

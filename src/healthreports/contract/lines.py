@@ -17,7 +17,7 @@ from healthreports.contract.moments import as_datetime, read_instant
 from healthreports.contract.params import read_id
 from healthreports.core.errors import Fault, Problem
 from healthreports.core.model import Record
-from healthreports.core.rules import ReportLine
+from healthreports.core.rules.reports import ReportLine
 from healthreports.core.vocabulary import Category
 
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
@@ -45,7 +45,7 @@ class NoHead(Exception):
     """The first line of a CSV file does not name the columns of reports."""
 
 
-class Form(NamedTuple):
+class LineFormat(NamedTuple):
     """How a stream is written: its media type, and what makes bytes of some reports.
 
     `write` takes the reports and whether they are the first of the whole stream.
@@ -55,11 +55,11 @@ class Form(NamedTuple):
     write: Callable[[Sequence[Record], bool], bytes]
 
 
-def _json_lines(reports: Sequence[Record], _first: bool) -> bytes:  # noqa: FBT001  as Form has it
+def _json_lines(reports: Sequence[Record], _first: bool) -> bytes:  # noqa: FBT001  as LineFormat has it
     return _encode_lines([write_record(report) for report in reports])
 
 
-def _csv(reports: Sequence[Record], first: bool) -> bytes:  # noqa: FBT001  as Form has it
+def _csv(reports: Sequence[Record], first: bool) -> bytes:  # noqa: FBT001  as LineFormat has it
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS)
     if first:
@@ -77,8 +77,8 @@ def _row(report: Record) -> dict[str, Any]:
     return row
 
 
-JSON_LINES: Final = Form("application/x-ndjson; charset=utf-8", _json_lines)
-CSV: Final = Form("text/csv; charset=utf-8; header=present", _csv)
+JSON_LINES: Final = LineFormat("application/x-ndjson; charset=utf-8", _json_lines)
+CSV: Final = LineFormat("text/csv; charset=utf-8; header=present", _csv)
 
 
 def read_json_lines(file: BinaryIO, number: int) -> Iterator[ReportLine]:

@@ -25,7 +25,7 @@ class Action(StrEnum):
     CHANGE_WORKSPACE = "change workspace"
 
 
-class Standing(StrEnum):
+class Role(StrEnum):
     """How an actor stands to a workspace of its account, or to a report in it; maybe several."""
 
     ADMINISTRATOR = "administrator"
@@ -40,15 +40,15 @@ class Standing(StrEnum):
 
 _READ: Final = frozenset({Action.SEE_WORKSPACE, Action.SEE_REPORTS})
 
-ALLOWED: Final[dict[Standing, frozenset[Action]]] = {
-    Standing.ADMINISTRATOR: frozenset(Action),
-    Standing.REPORTS_VIEWER: _READ,
-    Standing.PROVIDER_ADMIN: frozenset(Action),
-    Standing.PROVIDER_EDIT: _READ | {Action.CREATE_REPORT},
-    Standing.PROVIDER_VIEW: _READ,
-    Standing.CLIENT: frozenset({Action.SEE_WORKSPACE}),
-    Standing.CLIENT_SHOWN: _READ,
-    Standing.AUTHOR: frozenset({Action.CHANGE_REPORT}),
+ALLOWED: Final[dict[Role, frozenset[Action]]] = {
+    Role.ADMINISTRATOR: frozenset(Action),
+    Role.REPORTS_VIEWER: _READ,
+    Role.PROVIDER_ADMIN: frozenset(Action),
+    Role.PROVIDER_EDIT: _READ | {Action.CREATE_REPORT},
+    Role.PROVIDER_VIEW: _READ,
+    Role.CLIENT: frozenset({Action.SEE_WORKSPACE}),
+    Role.CLIENT_SHOWN: _READ,
+    Role.AUTHOR: frozenset({Action.CHANGE_REPORT}),
 }
 # All that can be done in an archived workspace.
 ALLOWED_IN_ARCHIVE: Final = _READ
@@ -79,13 +79,13 @@ MAY_MANAGE_PEOPLE: Final = frozenset({AccountPermission.ADMINISTRATOR})
 SEES_ACCOUNT: Final = frozenset({AccountPermission.ADMINISTRATOR, AccountPermission.REPORTS_VIEWER})
 
 _OF_ACCOUNT: Final = {
-    AccountPermission.ADMINISTRATOR: Standing.ADMINISTRATOR,
-    AccountPermission.REPORTS_VIEWER: Standing.REPORTS_VIEWER,
+    AccountPermission.ADMINISTRATOR: Role.ADMINISTRATOR,
+    AccountPermission.REPORTS_VIEWER: Role.REPORTS_VIEWER,
 }
 _OF_PROVIDER: Final = {
-    ParticipationPermission.ADMIN: Standing.PROVIDER_ADMIN,
-    ParticipationPermission.EDIT: Standing.PROVIDER_EDIT,
-    ParticipationPermission.VIEW: Standing.PROVIDER_VIEW,
+    ParticipationPermission.ADMIN: Role.PROVIDER_ADMIN,
+    ParticipationPermission.EDIT: Role.PROVIDER_EDIT,
+    ParticipationPermission.VIEW: Role.PROVIDER_VIEW,
 }
 
 
@@ -96,12 +96,12 @@ class Reach(msgspec.Struct, frozen=True):
     user_id: int | None
 
 
-def standings(
+def roles_of(
     actor: Actor,
     workspace: Workspace,
     participation: Participation | None,
     report: StatusReport | None = None,
-) -> frozenset[Standing]:
+) -> frozenset[Role]:
     """How `actor` stands to `workspace`, in which it has `participation`, and to a report there."""
     found = set()
     if actor.permission in _OF_ACCOUNT:
@@ -110,14 +110,14 @@ def standings(
         found.add(_OF_PROVIDER[participation.permission])
     elif participation is not None:
         shown = workspace.clients_see_status_reports
-        found.add(Standing.CLIENT_SHOWN if shown else Standing.CLIENT)
+        found.add(Role.CLIENT_SHOWN if shown else Role.CLIENT)
     if report is not None and report.creator_id == actor.user_id:
-        found.add(Standing.AUTHOR)
+        found.add(Role.AUTHOR)
     return frozenset(found)
 
 
-def allowed(found: frozenset[Standing], *, archived: bool) -> frozenset[Action]:
-    """What one of the standings `found` allows, in an archived workspace or another.
+def allowed(found: frozenset[Role], *, archived: bool) -> frozenset[Action]:
+    """What one of the roles `found` allows, in an archived workspace or another.
 
     An author who does not see the reports any more may not change its own either.
     """
@@ -135,7 +135,7 @@ def may(
     report: StatusReport | None = None,
 ) -> bool:
     """Whether `actor` may do `action` in `workspace`, with `report` if it is about one."""
-    found = standings(actor, workspace, participation, report)
+    found = roles_of(actor, workspace, participation, report)
     return action in allowed(found, archived=workspace.archived)
 
 

@@ -90,7 +90,7 @@ class Gateway:
                 break
             except SpentShare as spent:
                 await self._limits.take_share(spent.token_id)
-        if tokens.is_use_news(actor, now) and actor.token_id not in self._noting:
+        if tokens.last_used_is_stale(actor, now) and actor.token_id not in self._noting:
             self._noting[actor.token_id] = asyncio.create_task(self._note_use(actor, now))
         return found
 
@@ -105,7 +105,7 @@ class Gateway:
         def as_actor(tx: Transaction) -> T:
             actor = self._authenticate(tx, secret, now)
             tokens.demand_write(actor)
-            if tokens.is_use_news(actor, now):
+            if tokens.last_used_is_stale(actor, now):
                 tokens.note_use(tx, actor, now)
             return work(tx, actor, now)
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from healthreports.core.errors import Fault, Invalid, Problem
 from healthreports.core.model import Application, Grant, Instant, User
-from healthreports.core.rules import check_names, check_redirect_uris
+from healthreports.core.rules.people import check_names, check_redirect_uris
 from healthreports.core.vocabulary import (
     ACCESS_TOKEN_LIFETIME_S,
     Scope,

@@ -17,8 +17,8 @@ from healthreports.service.auth.oauth_objects import (
     INTROSPECTION,
     REVOCATION,
     WITH_SECRET,
-    Asked,
     Client,
+    OAuthCall,
     Reply,
     scopes_named,
 )
@@ -46,7 +46,7 @@ class Refused(Exception):
         self.reply = reply
 
 
-def consent(tx: Transaction, actor: Actor, issuer: str, asked: Asked, now: Instant) -> Consent:
+def consent(tx: Transaction, actor: Actor, issuer: str, asked: OAuthCall, now: Instant) -> Consent:
     """What `actor` is to be asked. Raises Refused."""
     grant = _consent_grant(Server(tx, issuer, now, actor), actor, asked)
     client: Client = grant.client
@@ -56,7 +56,7 @@ def consent(tx: Transaction, actor: Actor, issuer: str, asked: Asked, now: Insta
 
 
 def decide(
-    tx: Transaction, actor: Actor, issuer: str, asked: Asked, now: Instant, *, allowed: bool
+    tx: Transaction, actor: Actor, issuer: str, asked: OAuthCall, now: Instant, *, allowed: bool
 ) -> Reply:
     """Send the browser back with a code, or with a refusal. Raises Refused."""
     server = Server(tx, issuer, now, actor)
@@ -67,7 +67,7 @@ def decide(
     return reply
 
 
-def _consent_grant(server: Server, actor: Actor, asked: Asked) -> Any:  # noqa: ANN401  Authlib's
+def _consent_grant(server: Server, actor: Actor, asked: OAuthCall) -> Any:  # noqa: ANN401  Authlib's
     try:
         return server.get_consent_grant(asked, actor)
     except OAuth2Error as error:
@@ -76,25 +76,25 @@ def _consent_grant(server: Server, actor: Actor, asked: Asked) -> Any:  # noqa: 
         raise Refused(reply) from error
 
 
-def give_token(tx: Transaction, issuer: str, asked: Asked, now: Instant) -> Reply:
+def give_token(tx: Transaction, issuer: str, asked: OAuthCall, now: Instant) -> Reply:
     """Answer a call of the token endpoint."""
     server = Server(tx, issuer, now)
     return server.reply_of(server.create_token_response, asked)
 
 
-def revoke(tx: Transaction, issuer: str, asked: Asked, now: Instant) -> Reply:
+def revoke(tx: Transaction, issuer: str, asked: OAuthCall, now: Instant) -> Reply:
     """Answer a call of the revocation endpoint."""
     server = Server(tx, issuer, now)
     return server.reply_of(server.create_endpoint_response, REVOCATION, asked)
 
 
-def introspect(tx: Transaction, issuer: str, asked: Asked, now: Instant) -> Reply:
+def introspect(tx: Transaction, issuer: str, asked: OAuthCall, now: Instant) -> Reply:
     """Answer a call of the introspection endpoint."""
     server = Server(tx, issuer, now)
     return server.reply_of(server.create_endpoint_response, INTROSPECTION, asked)
 
 
-Endpoint = Callable[[Transaction, str, Asked, Instant], Reply]
+Endpoint = Callable[[Transaction, str, OAuthCall, Instant], Reply]
 # What programs call; each takes the transaction, the issuer, what was asked, and the present.
 ENDPOINTS: Final[dict[str, Endpoint]] = {
     TOKEN: give_token,

@@ -23,7 +23,7 @@ REVOCATION: Final = RevocationEndpoint.ENDPOINT_NAME
 INTROSPECTION: Final = IntrospectionEndpoint.ENDPOINT_NAME
 
 
-class Asked(msgspec.Struct, frozen=True):
+class OAuthCall(msgspec.Struct, frozen=True):
     """A request to an endpoint: the `pairs` of its query string (authorize) or of its form."""
 
     method: str
@@ -177,7 +177,7 @@ class Access:
 class Request(OAuth2Request):
     """What was asked as Authlib sees it: the pairs count, whatever else the address holds."""
 
-    def __init__(self, issuer: str, asked: Asked) -> None:
+    def __init__(self, issuer: str, asked: OAuthCall) -> None:
         super().__init__(asked.method, issuer + asked.path, headers=dict(asked.headers))
         # Without a value a parameter counts as not sent, and none may be repeated (RFC 6749, 3.1).
         pairs = [(name, value) for name, value in asked.pairs if value]

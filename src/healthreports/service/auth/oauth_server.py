@@ -39,9 +39,9 @@ from healthreports.service.auth.oauth_objects import (
     EVERY_CLIENT,
     WITH_SECRET,
     Access,
-    Asked,
     Client,
     Code,
+    OAuthCall,
     Refresh,
     Reply,
     Request,
@@ -134,9 +134,9 @@ class Server(AuthorizationServer):
             raise InvalidRequestError("Missing 'grant_type' in request.")
         return super().get_token_grant(request)
 
-    def create_oauth2_request(self, request: Asked | OAuth2Request) -> OAuth2Request:
+    def create_oauth2_request(self, request: OAuthCall | OAuth2Request) -> OAuth2Request:
         """What was asked as Authlib sees it. Raises InvalidRequestError."""
-        return Request(self.issuer, request) if isinstance(request, Asked) else request
+        return Request(self.issuer, request) if isinstance(request, OAuthCall) else request
 
     def handle_response(
         self, status: int, body: dict[str, Any] | str, headers: Sequence[tuple[str, str]]

@@ -25,7 +25,8 @@ from healthreports.core.errors import (
     Unauthenticated,
 )
 from healthreports.core.model import Actor, Instant, User
-from healthreports.core.rules import check_password, kept_address
+from healthreports.core.rules.people import check_password
+from healthreports.core.rules.reading import kept_address
 from healthreports.core.vocabulary import (
     INVITATION_LIFETIME_S,
     MAX_PASSWORD,

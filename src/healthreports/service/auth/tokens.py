@@ -7,7 +7,7 @@ from typing import Final
 
 from healthreports.core.errors import Forbidden, Invalid, Unauthenticated
 from healthreports.core.model import Actor, Instant, Token, User
-from healthreports.core.rules import check_names
+from healthreports.core.rules.people import check_names
 from healthreports.core.vocabulary import Scope
 from healthreports.store.auth import tokens
 from healthreports.store.engine.database import Transaction
@@ -16,7 +16,7 @@ from healthreports.store.engine.database import Transaction
 PREFIX: Final = "hr_"
 ALL_SCOPES: Final = frozenset(Scope)
 # A write for each use would cost more than the use; an hour tells a living token from a dead one.
-USE_IS_NEWS_AFTER_US: Final = 3_600 * 1_000_000
+NOTE_USE_AFTER_US: Final = 3_600 * 1_000_000
 
 
 def authenticate(tx: Transaction, secret: str, now: Instant) -> Actor:
@@ -41,11 +41,11 @@ def scopes_for(*, read_only: bool) -> frozenset[Scope]:
     return frozenset({Scope.READ}) if read_only else ALL_SCOPES
 
 
-def is_use_news(actor: Actor, now: Instant) -> bool:
+def last_used_is_stale(actor: Actor, now: Instant) -> bool:
     """Whether the last use that is noted of the token is too old to be left."""
     if actor.token_id is None:
         return False
-    return actor.last_used_at is None or now - actor.last_used_at >= USE_IS_NEWS_AFTER_US
+    return actor.last_used_at is None or now - actor.last_used_at >= NOTE_USE_AFTER_US
 
 
 def note_use(tx: Transaction, actor: Actor, now: Instant) -> None:

@@ -22,13 +22,8 @@ from healthreports.core.model import (
     User,
     Workspace,
 )
-from healthreports.core.rules import (
-    Sent,
-    check_membership,
-    check_participation,
-    check_workspace,
-    values_sent,
-)
+from healthreports.core.rules.people import check_membership, check_participation, check_workspace
+from healthreports.core.rules.reading import Sent, values_sent
 from healthreports.core.vocabulary import Kind, ParticipationPermission
 from healthreports.service.lookup import demand, demand_administrator, demand_in, seen, visible
 from healthreports.service.people import members as management

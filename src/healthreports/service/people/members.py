@@ -11,7 +11,8 @@ from healthreports.core.model import (
     User,
     Workspace,
 )
-from healthreports.core.rules import check_names, is_address, kept_address
+from healthreports.core.rules.people import check_names
+from healthreports.core.rules.reading import is_address, kept_address
 from healthreports.core.vocabulary import (
     AccountPermission,
     ParticipationPermission,

@@ -8,7 +8,7 @@ from typing import cast
 from healthreports.core.access import Action
 from healthreports.core.errors import Overtaken
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
-from healthreports.core.rules import Sent
+from healthreports.core.rules.reading import Sent
 from healthreports.core.vocabulary import Kind
 from healthreports.service.lookup import demand, visible
 from healthreports.service.reports.reports import change, create

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from healthreports.core.errors import Fault, Problem
 from healthreports.core.model import Instant, StatusReport, User
-from healthreports.core.rules import ReportDraft, ReportLine, check_new_report
+from healthreports.core.rules.reports import ReportDraft, ReportLine, check_new_report
 from healthreports.core.vocabulary import Kind
 from healthreports.service.reports.references import attach
 from healthreports.store.engine.database import Transaction
@@ -22,7 +22,7 @@ from healthreports.store.reports import imports, reports
 from healthreports.store.reports.imports import Progress
 
 
-class Overtaken(Exception):
+class ImportOvertaken(Exception):
     """Somebody else imports the same file at the same time, and got further."""
 
 
@@ -54,11 +54,11 @@ def store(  # noqa: PLR0917  a batch, and the import before and after it
     """Store the report of each line, and that the import is `done` so far, where it was `before`.
 
     Where a line is bad nothing is stored, and the bad lines are returned. Who made a report is
-    `by`, and when is `now`, where the line does not say. Raises Overtaken.
+    `by`, and when is `now`, where the line does not say. Raises ImportOvertaken.
     """
     known = progress(tx, by, before.name)
     if (known.bytes_done if known else 0) != before.bytes_done:
-        raise Overtaken
+        raise ImportOvertaken
     found, bad = _read(tx, by, lines, now)
     if bad:
         return bad

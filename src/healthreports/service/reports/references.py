@@ -13,7 +13,8 @@ from healthreports.core.model import (
     StatusReport,
     Workspace,
 )
-from healthreports.core.rules import ReferenceDraft, Sent, check_reference, values_sent
+from healthreports.core.rules.reading import Sent, values_sent
+from healthreports.core.rules.reports import ReferenceDraft, check_reference
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind, SubjectType, SyncStatus
 from healthreports.service.lookup import demand, visible
 from healthreports.store.engine.database import Transaction

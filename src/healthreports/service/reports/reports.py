@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from healthreports.core.access import Action
 from healthreports.core.errors import Invalid
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
-from healthreports.core.rules import (
+from healthreports.core.rules.reading import Sent
+from healthreports.core.rules.reports import (
     ReferenceDraft,
     ReportDraft,
-    Sent,
     check_new_report,
     check_report_change,
 )

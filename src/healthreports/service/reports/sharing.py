@@ -20,7 +20,7 @@ _NOTE_AFTER_US: Final = 60 * SECOND_US
 _NOT_YOURS: Final = "ending a link needs who made it or the admin permission in the workspace"
 
 
-class Shared(msgspec.Struct, frozen=True, kw_only=True):
+class SharedReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a link shows: the report has no hidden category in it."""
 
     link: ShareLink
@@ -96,7 +96,7 @@ def revoke(tx: Transaction, actor: Actor, link_id: int, now: Instant) -> ShareLi
     return link
 
 
-def opened(tx: Transaction, secret: str, now: Instant) -> Shared:
+def opened(tx: Transaction, secret: str, now: Instant) -> SharedReport:
     """What the link with that secret shows. Raises LinkEnded."""
     link = shares.by_secret(tx, hash_of(secret))
     if link is None or link.revoked_at is not None or link.expires_at <= now:
@@ -115,7 +115,7 @@ def opened(tx: Transaction, secret: str, now: Instant) -> Shared:
     assert workspace is not None  # no report is without one
     assert author is not None  # as above
     shown = tuple(one for one in report.details if one.category not in link.hidden)
-    return Shared(
+    return SharedReport(
         link=link,
         workspace=workspace,
         report=msgspec.structs.replace(report, details=shown),
@@ -123,7 +123,7 @@ def opened(tx: Transaction, secret: str, now: Instant) -> Shared:
     )
 
 
-def is_opening_news(link: ShareLink, now: Instant) -> bool:
+def last_opening_is_stale(link: ShareLink, now: Instant) -> bool:
     """Whether that it is opened now is to be noted."""
     return link.last_opened_at is None or now - link.last_opened_at > _NOTE_AFTER_US
 

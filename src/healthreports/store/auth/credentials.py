@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, select, update
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import Scope
 from healthreports.store.engine.database import Transaction
-from healthreports.store.engine.statement import compiled, insertion
+from healthreports.store.engine.statement import Statement, insertion
 from healthreports.store.lists.selections import PERMISSIONS
 from healthreports.store.people.members import actor_by
 from healthreports.store.schema.tables import (
@@ -18,50 +18,50 @@ from healthreports.store.schema.tables import (
     signing_keys,
 )
 
-_PASSWORD: Final = compiled(
+_PASSWORD: Final = Statement(
     select(passwords.c.hash).where(passwords.c.user_id == bindparam("of_user"))
 )
 _INSERT_PASSWORD: Final = insertion(passwords)
-_REPLACE_PASSWORD: Final = compiled(
+_REPLACE_PASSWORD: Final = Statement(
     update(passwords)
     .where(passwords.c.user_id == bindparam("of_user"))
     .values(hash=bindparam("new_hash"), changed_at=bindparam("now"))
 )
-_IDENTITY: Final = compiled(
+_IDENTITY: Final = Statement(
     select(identities.c.user_id).where(
         identities.c.issuer == bindparam("issuer"), identities.c.subject == bindparam("subject")
     )
 )
-_ISSUERS: Final = compiled(
+_ISSUERS: Final = Statement(
     select(identities.c.issuer).where(identities.c.user_id == bindparam("of_user"))
 )
 _INSERT_IDENTITY: Final = insertion(identities)
-_ACTOR: Final = compiled(actor_by(sessions, sessions.c.expires_at))
+_ACTOR: Final = Statement(actor_by(sessions, sessions.c.expires_at))
 _INSERT_SESSION: Final = insertion(sessions)
-_DELETE_SESSION: Final = compiled(
+_DELETE_SESSION: Final = Statement(
     delete(sessions).where(sessions.c.secret_hash == bindparam("secret_hash"))
 )
-_DELETE_SESSIONS: Final = compiled(
+_DELETE_SESSIONS: Final = Statement(
     delete(sessions).where(
         sessions.c.user_id == bindparam("of_user"), sessions.c.secret_hash != bindparam("kept")
     )
 )
-_FORGET_SESSIONS: Final = compiled(
+_FORGET_SESSIONS: Final = Statement(
     delete(sessions).where(
         sessions.c.user_id == bindparam("of_user"), sessions.c.expires_at <= bindparam("now")
     )
 )
-_INVITED: Final = compiled(
+_INVITED: Final = Statement(
     select(invitations.c.user_id).where(
         invitations.c.secret_hash == bindparam("secret_hash"),
         invitations.c.expires_at > bindparam("now"),
     )
 )
 _INSERT_INVITATION: Final = insertion(invitations)
-_DELETE_INVITATION: Final = compiled(
+_DELETE_INVITATION: Final = Statement(
     delete(invitations).where(invitations.c.user_id == bindparam("of_user"))
 )
-_SIGNING_KEY: Final = compiled(
+_SIGNING_KEY: Final = Statement(
     select(signing_keys.c.secret).where(signing_keys.c.purpose == bindparam("purpose"))
 )
 _INSERT_SIGNING_KEY: Final = insertion(signing_keys)

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Table, bindparam, delete, or_, select, upd
 from healthreports.core.model import Application, Grant, Instant, RefreshToken
 from healthreports.store.auth.tokens import scopes_of, scopes_text
 from healthreports.store.engine.database import Row, Transaction
-from healthreports.store.engine.statement import compiled, insertion, named, replacement
+from healthreports.store.engine.statement import Statement, insertion, named, replacement
 from healthreports.store.schema.tables import (
     oauth_applications,
     oauth_grants,
@@ -32,19 +32,19 @@ _REFRESH_TOKEN: Final = _columns(oauth_refresh_tokens, "secret_hash")
 _INSERT_APPLICATION: Final = insertion(oauth_applications)
 _INSERT_GRANT: Final = insertion(oauth_grants)
 _INSERT_REFRESH_TOKEN: Final = insertion(oauth_refresh_tokens)
-_APPLICATIONS: Final = compiled(
+_APPLICATIONS: Final = Statement(
     select(*_APPLICATION)
     .where(oauth_applications.c.account_id == bindparam("account_id"))
     .order_by(oauth_applications.c.id)
 )
-_APPLICATION_BY_CLIENT_ID: Final = compiled(
+_APPLICATION_BY_CLIENT_ID: Final = Statement(
     select(*_APPLICATION).where(
         oauth_applications.c.client_id == bindparam("client_id"),
         oauth_applications.c.revoked_at.is_(None),
     )
 )
 _REVOKE_APPLICATION: Final = replacement(oauth_applications, ("revoked_at",))
-_FORGET_GRANTS: Final = compiled(
+_FORGET_GRANTS: Final = Statement(
     delete(oauth_grants).where(
         oauth_grants.c.application_id == bindparam("of_application"),
         oauth_grants.c.user_id == bindparam("of_user"),
@@ -52,11 +52,11 @@ _FORGET_GRANTS: Final = compiled(
         oauth_grants.c.exchanged_at.is_(None),
     )
 )
-_GRANT_BY_ID: Final = compiled(select(*_GRANT).where(oauth_grants.c.id == bindparam("row_id")))
-_GRANT_BY_CODE: Final = compiled(
+_GRANT_BY_ID: Final = Statement(select(*_GRANT).where(oauth_grants.c.id == bindparam("row_id")))
+_GRANT_BY_CODE: Final = Statement(
     select(*_GRANT).where(oauth_grants.c.code_hash == bindparam("code_hash"))
 )
-_OWN_GRANT: Final = compiled(
+_OWN_GRANT: Final = Statement(
     select(*_GRANT).where(
         oauth_grants.c.application_id == bindparam("application_id"),
         oauth_grants.c.user_id == bindparam("user_id"),
@@ -65,7 +65,7 @@ _OWN_GRANT: Final = compiled(
     )
 )
 _EXCHANGE: Final = replacement(oauth_grants, ("exchanged_at",))
-_GRANTS_OF_USER: Final = compiled(
+_GRANTS_OF_USER: Final = Statement(
     select(oauth_applications.c.name, *_GRANT)
     .join_from(oauth_grants, oauth_applications)
     .where(
@@ -75,33 +75,33 @@ _GRANTS_OF_USER: Final = compiled(
     )
     .order_by(oauth_grants.c.id)
 )
-_LIVE_GRANTS: Final = compiled(
+_LIVE_GRANTS: Final = Statement(
     select(oauth_grants.c.id).where(
         oauth_grants.c.application_id == bindparam("application_id"),
         oauth_grants.c.revoked_at.is_(None),
     )
 )
-_REVOKE_GRANT: Final = compiled(
+_REVOKE_GRANT: Final = Statement(
     update(oauth_grants)
     .where(oauth_grants.c.id == bindparam("row_id"), oauth_grants.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
-_REVOKE_TOKENS: Final = compiled(
+_REVOKE_TOKENS: Final = Statement(
     update(tokens)
     .where(tokens.c.grant_id == bindparam("of_grant"), tokens.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
-_REFRESH_TOKEN_BY_SECRET: Final = compiled(
+_REFRESH_TOKEN_BY_SECRET: Final = Statement(
     select(*_REFRESH_TOKEN).where(oauth_refresh_tokens.c.secret_hash == bindparam("secret_hash"))
 )
 _USE_REFRESH_TOKEN: Final = replacement(oauth_refresh_tokens, ("used_at",))
-_FORGET_REFRESH_TOKENS: Final = compiled(
+_FORGET_REFRESH_TOKENS: Final = Statement(
     delete(oauth_refresh_tokens).where(
         oauth_refresh_tokens.c.grant_id == bindparam("of_grant"),
         oauth_refresh_tokens.c.expires_at <= bindparam("now"),
     )
 )
-_FORGET_TOKENS: Final = compiled(
+_FORGET_TOKENS: Final = Statement(
     delete(tokens).where(
         tokens.c.grant_id == bindparam("of_grant"), tokens.c.expires_at <= bindparam("now")
     )

@@ -8,14 +8,14 @@ from sqlalchemy import bindparam, select, update
 from healthreports.core.model import Actor, Instant, Token
 from healthreports.core.vocabulary import Scope
 from healthreports.store.engine.database import Row, Transaction
-from healthreports.store.engine.statement import compiled, insertion, named, replacement
+from healthreports.store.engine.statement import Statement, insertion, named, replacement
 from healthreports.store.lists.selections import PERMISSIONS
 from healthreports.store.people.members import actor_by
 from healthreports.store.schema.tables import tokens, users
 
 _COLUMNS: Final = tuple(column for column in tokens.columns if column.name != "secret_hash")
 _INSERT: Final = insertion(tokens)
-_ACTOR: Final = compiled(
+_ACTOR: Final = Statement(
     actor_by(
         tokens,
         tokens.c.id,
@@ -24,20 +24,20 @@ _ACTOR: Final = compiled(
         tokens.c.expires_at,
     ).where(tokens.c.revoked_at.is_(None))
 )
-_ALL: Final = compiled(
+_ALL: Final = Statement(
     select(users.c.email_address, *_COLUMNS)
     .join_from(tokens, users, tokens.c.user_id == users.c.id)
     .order_by(tokens.c.id)
 )
-_OF_USER: Final = compiled(
+_OF_USER: Final = Statement(
     select(*_COLUMNS)
     .where(tokens.c.user_id == bindparam("of_user"), tokens.c.grant_id.is_(None))
     .order_by(tokens.c.id)
 )
-_BY_SECRET: Final = compiled(
+_BY_SECRET: Final = Statement(
     select(*_COLUMNS).where(tokens.c.secret_hash == bindparam("secret_hash"))
 )
-_REVOKE: Final = compiled(
+_REVOKE: Final = Statement(
     update(tokens)
     .where(tokens.c.id == bindparam("row_id"), tokens.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))

@@ -96,7 +96,7 @@ class Link(psycopg.Connection[Row]):
     _is_ending = False
 
     @cached_property
-    def pipeline_of_ours(self) -> Pipeline:
+    def prepared_pipeline(self) -> Pipeline:
         """What asks several statements at once."""
         return Pipeline(self)
 
@@ -186,7 +186,7 @@ class _Expected(NamedTuple):
 _LIGHT_TRIES: Final = 2
 
 
-class _Reading(PostgresTransaction):
+class _ReadTransaction(PostgresTransaction):
     """A read in one snapshot, or in what cannot be told from one.
 
     `remembered` is what earlier reads found, to be confirmed; with `primary` it is asked there.
@@ -217,7 +217,7 @@ class _Reading(PostgresTransaction):
         if key in self._confirmed:
             return self._confirmed[key]
         if self._primary is not None:
-            found = next(iter(self._primary.pipeline_of_ours.ask([(statement, values)])[0]), None)
+            found = next(iter(self._primary.prepared_pipeline.ask([(statement, values)])[0]), None)
         elif key in self._remembered:
             found = self._remembered[key]
         else:
@@ -267,7 +267,7 @@ class _Reading(PostgresTransaction):
         if question is not None:
             asked.append(question)
         self._lasts, self._asked = self._lasts or begins, True
-        found = self._link.pipeline_of_ours.ask(asked)[begins:]
+        found = self._link.prepared_pipeline.ask(asked)[begins:]
         self._demand(expected, found)
         self._up_to = len(self._expected)
         return found[-1] if question is not None else []
@@ -370,7 +370,7 @@ class PostgresDatabase(Database):
     def _read_on(self, link: Link, role: _Role, work: Callable[[Transaction], T]) -> T:
         """What `work` returns from one snapshot. Raises _Behind where that is a replica's."""
         primary = self._link(_Role.READ) if role is _Role.READ_COPY else None
-        reading = _Reading(link, self._counts, self._remembered, primary)
+        reading = _ReadTransaction(link, self._counts, self._remembered, primary)
         try:
             while True:
                 with suppress(_Changed):  # then again in the same snapshot, with what is so there

@@ -50,7 +50,7 @@ class InAccount(Protocol):
         """Whose it is."""
 
 
-class Form(NamedTuple):
+class DriverText(NamedTuple):
     """A statement as one driver takes it.
 
     `constants` are the values that were written into it, `lists` the parameters that take a tuple.
@@ -93,12 +93,12 @@ class Statement:
         return frozenset(_WORD.findall(self.for_sqlite.text))
 
     @cached_property
-    def for_sqlite(self) -> Form:
+    def for_sqlite(self) -> DriverText:
         """The statement as `sqlite3` takes it."""
         return self._form(self.clause, _SQLITE)
 
     @cached_property
-    def for_postgres(self) -> Form:
+    def for_postgres(self) -> DriverText:
         """The statement as `psycopg` takes it."""
         from sqlalchemy.dialects.postgresql import (  # noqa: PLC0415  not read where there is none
             psycopg,
@@ -107,7 +107,7 @@ class Statement:
         return self._form(self.postgres, psycopg.dialect())  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
 
     @cached_property
-    def for_pipeline(self) -> Form:
+    def for_pipeline(self) -> DriverText:
         """The statement as PostgreSQL prepares it: its parameters are numbered."""
         from sqlalchemy.dialects.postgresql import (  # noqa: PLC0415  as above
             psycopg,
@@ -115,17 +115,14 @@ class Statement:
 
         return self._form(self.postgres, psycopg.dialect(paramstyle="numeric_dollar"))  # type: ignore[no-untyped-call]  # as above
 
-    def _form(self, clause: ClauseElement, dialect: Dialect) -> Form:
+    def _form(self, clause: ClauseElement, dialect: Dialect) -> DriverText:
         ready = clause.compile(dialect=dialect, column_keys=self._columns)
         assert isinstance(ready, SQLCompiler)
         constants = {name: value for name, value in ready.params.items() if value is not None}
         lists = tuple(
             name for name, bound in ready.binds.items() if isinstance(bound.type, (JSON, ARRAY))
         )
-        return Form(str(ready), constants, lists, ready.positiontup or ())
-
-
-compiled = Statement
+        return DriverText(str(ready), constants, lists, ready.positiontup or ())
 
 
 def insertion(table: Table) -> Statement:

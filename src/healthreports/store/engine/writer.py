@@ -37,7 +37,7 @@ class Connection(Protocol):
         """Run one statement."""
 
 
-class Shared(Protocol):
+class Group(Protocol):
     """A transaction that was begun, and that one write after the other is a part of."""
 
     @property
@@ -90,7 +90,7 @@ class Writer:
     everything shares with nobody.
     """
 
-    def __init__(self, begin: Callable[[Lock], Shared]) -> None:
+    def __init__(self, begin: Callable[[Lock], Group]) -> None:
         self._begin = begin
         self._waiting: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         # What was fetched while something under another lock was written.
@@ -219,7 +219,7 @@ def _settle(outcomes: list[_Outcome]) -> None:
             task.future.set_exception(error)
 
 
-def _run_alone(shared: Shared, task: _Task, *, in_savepoint: bool) -> _Outcome:
+def _run_alone(shared: Group, task: _Task, *, in_savepoint: bool) -> _Outcome:
     """What a task does within the transaction; all of it or nothing.
 
     Raises _NotAlone where that needs a savepoint; and where the database has given up the whole

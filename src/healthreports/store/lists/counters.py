@@ -40,7 +40,7 @@ from sqlalchemy.dialects.postgresql import insert
 from healthreports.core.model import ExternalReference, StatusReport
 from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, SubjectType
 from healthreports.store.engine.database import Later, Row, Transaction
-from healthreports.store.engine.statement import Statement, compiled, insertion
+from healthreports.store.engine.statement import Statement, insertion
 from healthreports.store.lists import current
 from healthreports.store.schema.tables import (
     current_reports,
@@ -121,7 +121,7 @@ def _rows_of(table: Table, number: int) -> list[dict[str, ColumnElement[Any]]]:
 def counts_statement(number: int) -> Statement:
     """Add to so many counts at once. Parameters: those of `_rows_of`."""
     statement = insert(report_counts).values(_rows_of(report_counts, number))
-    return compiled(
+    return Statement(
         statement.on_conflict_do_update(
             index_elements=list(report_counts.primary_key),
             set_={"reports": report_counts.c.reports + statement.excluded.reports},
@@ -139,7 +139,7 @@ def blocks_statement(number: int) -> Statement:
         return case((new < old if name.endswith("from") else new > old, new), else_=old)
 
     bounds = ("created_from", "created_to", "updated_from", "updated_to")
-    return compiled(
+    return Statement(
         statement.on_conflict_do_update(
             index_elements=list(report_blocks.primary_key),
             set_={
@@ -159,7 +159,7 @@ def _put(tx: Transaction, statement: Callable[[int], Statement], rows: Sequence[
 
 
 _ADD_TERM: Final = insertion(report_terms)
-_DROP_TERM: Final = compiled(
+_DROP_TERM: Final = Statement(
     delete(report_terms).where(
         report_terms.c.account_id == bindparam("of_account"),
         report_terms.c.term == bindparam("of_term"),
@@ -310,10 +310,10 @@ _TRUE_BLOCKS: Final = tuple(
     for shift in BLOCK_SHIFTS
 )
 _EMPTY: Final = tuple(
-    compiled(delete(table)) for table in (report_counts, report_blocks, report_terms)
+    Statement(delete(table)) for table in (report_counts, report_blocks, report_terms)
 )
 _FILL: Final = tuple(
-    compiled(plain_insert(table).from_select([column.name for column in table.columns], truth))
+    Statement(plain_insert(table).from_select([column.name for column in table.columns], truth))
     for table, truths in ((report_counts, _TRUE_COUNTS), (report_blocks, _TRUE_BLOCKS))
     for truth in truths
 )
@@ -321,14 +321,14 @@ _t: Final = report_terms.c
 _TRUE_TERM_COUNTS: Final = select(
     _t.account_id, literal(Dimension.TERM, Integer), _t.term, func.count()
 ).group_by(_t.account_id, _t.term)
-_FILL_TERM_COUNTS: Final = compiled(
+_FILL_TERM_COUNTS: Final = Statement(
     plain_insert(report_counts).from_select(
         [column.name for column in report_counts.columns], _TRUE_TERM_COUNTS
     )
 )
 _x: Final = external_references.c
 # Some references in the order of their reports, from behind the last one.
-_SOME_REFERENCES: Final = compiled(
+_SOME_REFERENCES: Final = Statement(
     select(
         _x.account_id, _x.subject_id, _x.service_name, *(_x[name] for name in REFERENCE_ATTRIBUTES)
     )
@@ -344,7 +344,7 @@ _SOME_REFERENCES: Final = compiled(
     .order_by(_x.account_id, _x.subject_id, _x.service_name)
     .limit(literal_column(str(_AT_ONCE)))
 )
-_SOME_TERMS: Final = compiled(
+_SOME_TERMS: Final = Statement(
     select(_t.account_id, _t.term, _t.report_id)
     .where(
         tuple_(_t.account_id, _t.term, _t.report_id)
@@ -390,18 +390,18 @@ def _wrong_counts(tx: Transaction) -> Iterator[str]:
     true = {
         row[:3]: row[3]
         for truth in (*_TRUE_COUNTS, _TRUE_TERM_COUNTS)
-        for row in tx.rows(compiled(truth), {})
+        for row in tx.rows(Statement(truth), {})
     }
-    kept = {row[:3]: row[3] for row in tx.rows(compiled(select(report_counts)), {}) if row[3]}
+    kept = {row[:3]: row[3] for row in tx.rows(Statement(select(report_counts)), {}) if row[3]}
     for key in sorted(true.keys() | kept.keys()):
         if true.get(key) != kept.get(key):
             yield f"report_counts {key}: {kept.get(key, 0)} counted, {true.get(key, 0)} there"
 
 
 def _wrong_blocks(tx: Transaction) -> Iterator[str]:
-    kept = {row[:3]: row[3:] for row in tx.rows(compiled(select(report_blocks)), {}) if row[3]}
+    kept = {row[:3]: row[3:] for row in tx.rows(Statement(select(report_blocks)), {}) if row[3]}
     for truth in _TRUE_BLOCKS:
-        for row in tx.rows(compiled(truth), {}):
+        for row in tx.rows(Statement(truth), {}):
             reports, *bounds = kept.pop(row[:3], (0, 0, 0, 0, 0))
             lie_within = all(
                 outer_from <= inner_from and inner_to <= outer_to

@@ -26,15 +26,15 @@ from sqlalchemy import (
 )
 
 from healthreports.store.engine.database import Transaction, Version, short
-from healthreports.store.engine.statement import Statement, Values, among, compiled
+from healthreports.store.engine.statement import Statement, Values, among
 from healthreports.store.lists import counters as tally
 from healthreports.store.lists.plans import (
     REFS,
     TIME_FILTERS,
     WITHOUT,
-    Asked,
     Found,
     Ids,
+    ReportQuery,
     conditions,
     gathering,
     having_any_term,
@@ -65,34 +65,34 @@ def _of(dimension: tally.Dimension) -> Any:  # noqa: ANN401  a condition
     return and_(in_account(report_counts), _c.dimension == literal(dimension, Integer))
 
 
-_OF_ACCOUNT: Final = compiled(
+_OF_ACCOUNT: Final = Statement(
     select(func.coalesce(func.sum(report_blocks.c.reports), literal_column("0"))).where(
         in_account(report_blocks), report_blocks.c.level == literal(tally.BLOCK_SHIFTS[-1])
     )
 )
-_OF_WORKSPACES: Final = compiled(
+_OF_WORKSPACES: Final = Statement(
     select(_sum).where(_of(tally.Dimension.WORKSPACE), among(_c.bucket, "workspaces"))
 )
-_OF_REACH: Final = compiled(
+_OF_REACH: Final = Statement(
     select(_sum)
     .join_from(participations, report_counts, _c.bucket == participations.c.workspace_id)
     .where(in_reach, _of(tally.Dimension.WORKSPACE))
 )
-_LAST: Final = compiled(
+_LAST: Final = Statement(
     select(func.coalesce(func.max(status_reports.c.id), literal_column("0"))).where(
         in_account(status_reports)
     )
 )
-_OF_TERM: Final = compiled(
+_OF_TERM: Final = Statement(
     select(_sum).where(_of(tally.Dimension.TERM), _c.bucket == bindparam("term"))
 )
 
 
 _having: Final = having_any_term()
-_HAVING_ANY_TERM: Final = compiled(select(_having.c.id).limit(bindparam("limit")))
+_HAVING_ANY_TERM: Final = Statement(select(_having.c.id).limit(bindparam("limit")))
 
 
-def in_account_at_all(tx: Transaction, asked: Asked, version: Version) -> int:
+def account_total(tx: Transaction, asked: ReportQuery, version: Version) -> int:
     """How many reports the account has."""
     key = ("total", asked.reach.account_id, version)
     return tx.remembered(key, partial(_one, tx, _OF_ACCOUNT, asked.values))
@@ -103,7 +103,7 @@ def _one(tx: Transaction, statement: Statement, values: Values) -> int:
     return int(found)
 
 
-def _counted(tx: Transaction, asked: Asked, version: Version) -> int:
+def _counted(tx: Transaction, asked: ReportQuery, version: Version) -> int:
     if not asked.names:
         return _in_sight(tx, asked, version)
     if asked.workspaces is None and not asked.narrowed:
@@ -118,7 +118,7 @@ def _counted(tx: Transaction, asked: Asked, version: Version) -> int:
     return find() if changes else _grown(tx, asked, version, find)
 
 
-def _in_sight(tx: Transaction, asked: Asked, version: Version) -> int:
+def _in_sight(tx: Transaction, asked: ReportQuery, version: Version) -> int:
     """All that is in the workspaces, or what the user sees, or the account."""
     if asked.workspaces is not None:
         values = {**asked.values, "workspaces": asked.workspaces}
@@ -127,10 +127,10 @@ def _in_sight(tx: Transaction, asked: Asked, version: Version) -> int:
         return find() if is_named else _grown(tx, asked, version, find)
     if asked.narrowed:
         return _grown(tx, asked, version, partial(_one, tx, _OF_REACH, asked.values))
-    return in_account_at_all(tx, asked, version)
+    return account_total(tx, asked, version)
 
 
-def _grown(tx: Transaction, asked: Asked, version: Version, find: Callable[[], int]) -> int:
+def _grown(tx: Transaction, asked: ReportQuery, version: Version, find: Callable[[], int]) -> int:
     """What `find` counts, or counted before, with the new reports since."""
 
     def add(found: int, values: Values) -> int:
@@ -141,7 +141,7 @@ def _grown(tx: Transaction, asked: Asked, version: Version, find: Callable[[], i
     return _with_new(tx, "count", asked, version, find=find, add=add)
 
 
-def _few(tx: Transaction, asked: Asked, version: Version) -> "Ids | None":
+def _few(tx: Transaction, asked: ReportQuery, version: Version) -> "Ids | None":
     """The ids of the reports that have one of the terms asked for, ascending, if they are few."""
 
     def ids(statement: Statement, values: Values) -> Ids:
@@ -161,7 +161,7 @@ def _few(tx: Transaction, asked: Asked, version: Version) -> "Ids | None":
 def _with_new(
     tx: Transaction,
     what: str,
-    asked: Asked,
+    asked: ReportQuery,
     version: Version,
     *,
     find: Callable[[], T],
@@ -195,14 +195,14 @@ def _since(names: tuple[str, ...], *, limited: bool, narrowed: bool) -> Statemen
         # Written so that no index is used for it.
         workspace = status_reports.c.workspace_id + literal_column("0")
         statement = statement.where(among(workspace, "workspaces"))
-    return compiled(statement)
+    return Statement(statement)
 
 
 @lru_cache(maxsize=512)
 def _since_ids(names: tuple[str, ...]) -> Statement:
     report_id = status_reports.c.id
     found = select(report_id).where(*_new(names, narrowed=False))
-    return compiled(found.limit(bindparam("limit")))
+    return Statement(found.limit(bindparam("limit")))
 
 
 def _new(names: tuple[str, ...], *, narrowed: bool) -> list[ColumnElement[bool]]:
@@ -213,29 +213,27 @@ def _new(names: tuple[str, ...], *, narrowed: bool) -> list[ColumnElement[bool]]
     ]
 
 
-def _by_terms(tx: Transaction, asked: Asked, version: Version) -> int:
+def _by_terms(tx: Transaction, asked: ReportQuery, version: Version) -> int:
     """By one filter on external references: that they have a term, or have not."""
     if asked.terms:
         return _one(tx, _OF_TERM, {**asked.values, "term": asked.terms[0]})
     name = asked.values.get(WITHOUT)
     absent = tally.REFERENCED if name is None else tally.term("service_name", name)
     having = _one(tx, _OF_TERM, {**asked.values, "term": absent})
-    return in_account_at_all(tx, asked, version) - having
+    return account_total(tx, asked, version) - having
 
 
-def _in_time(tx: Transaction, asked: Asked, column: str, version: Version) -> int:
+def _in_time(tx: Transaction, asked: ReportQuery, column: str, version: Version) -> int:
     """By when they were created, or changed: strictly after and before (4.6)."""
     name = column.removesuffix("_at")
     after, before = (asked.values.get(f"{name}_{side}") for side in ("after", "before"))
     until = (
-        in_account_at_all(tx, asked, version)
-        if before is None
-        else _earlier(tx, asked, column, before)
+        account_total(tx, asked, version) if before is None else _earlier(tx, asked, column, before)
     )
     return max(until - (0 if after is None else _earlier(tx, asked, column, after + 1)), 0)
 
 
-def _earlier(tx: Transaction, asked: Asked, column: str, moment: int) -> int:
+def _earlier(tx: Transaction, asked: ReportQuery, column: str, moment: int) -> int:
     """How many reports of the account have a time in `column` before `moment`."""
     narrow, wide = tally.TIME_SHIFTS
     values = {
@@ -263,10 +261,10 @@ def _earlier_statement(column: str) -> Statement:
             in_account(status_reports), kept >= bindparam("edge"), kept < bindparam("moment")
         ),
     )
-    return compiled(select(*(part.scalar_subquery() for part in parts)))
+    return Statement(select(*(part.scalar_subquery() for part in parts)))
 
 
-def found(tx: Transaction, asked: Asked, version: Version) -> Found:
+def found(tx: Transaction, asked: ReportQuery, version: Version) -> Found:
     """How many reports match, and what helps to find them.
 
     `version` is that of the account in this snapshot.
@@ -276,13 +274,13 @@ def found(tx: Transaction, asked: Asked, version: Version) -> Found:
         ids = _few(tx, asked, version)
     return Found(
         _counted(tx, asked, version) if ids is None else len(ids),
-        in_account_at_all(tx, asked, version),
+        account_total(tx, asked, version),
         is_by_time(tx, asked, version),
         ids,
     )
 
 
-def is_by_time(tx: Transaction, asked: Asked, version: Version) -> bool:
+def is_by_time(tx: Transaction, asked: ReportQuery, version: Version) -> bool:
     """Whether few reports of the account are of the time that is asked for, whoever sees them."""
     columns = sorted({TIME_FILTERS[name] for name in asked.times})
     if not columns or not asked.narrowed:
@@ -291,10 +289,10 @@ def is_by_time(tx: Transaction, asked: Asked, version: Version) -> bool:
     of_time = tx.remembered(
         key, lambda: min(_in_time(tx, asked, column, version) for column in columns)
     )
-    return of_time * _SCARCE < in_account_at_all(tx, asked, version)
+    return of_time * _SCARCE < account_total(tx, asked, version)
 
 
-def _looked_at(tx: Transaction, asked: Asked, version: Version) -> int:
+def _looked_at(tx: Transaction, asked: ReportQuery, version: Version) -> int:
     """By looking at each report that the best of the indexes leaves."""
     values = dict(asked.values)
     if asked.workspaces is not None:
@@ -312,7 +310,7 @@ def _looked_at(tx: Transaction, asked: Asked, version: Version) -> int:
 
 @lru_cache(maxsize=512)
 def _in_workspaces(names: tuple[str, ...]) -> Statement:
-    return compiled(
+    return Statement(
         select(func.count()).where(
             in_account(status_reports),
             among(status_reports.c.workspace_id, "workspaces"),
@@ -323,17 +321,17 @@ def _in_workspaces(names: tuple[str, ...]) -> Statement:
 
 @lru_cache(maxsize=512)
 def _with_term(names: tuple[str, ...], *, narrowed: bool) -> Statement:
-    return compiled(with_term(select(func.count()), names, narrowed=narrowed))
+    return Statement(with_term(select(func.count()), names, narrowed=narrowed))
 
 
 @lru_cache(maxsize=512)
 def _with_any_term(names: tuple[str, ...], *, narrowed: bool) -> Statement:
     if names == (REFS,) and not narrowed:
-        return compiled(select(func.count()).select_from(having_any_term()))
-    return compiled(with_any_term(select(func.count()), names, narrowed=narrowed))
+        return Statement(select(func.count()).select_from(having_any_term()))
+    return Statement(with_any_term(select(func.count()), names, narrowed=narrowed))
 
 
 @lru_cache(maxsize=512)
 def _of_all(names: tuple[str, ...], *, narrowed: bool, by_time: bool) -> Statement:
     counted = gathering(select(func.count()), names, narrowed=narrowed, by_time=by_time)
-    return compiled(counted)
+    return Statement(counted)

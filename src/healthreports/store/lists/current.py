@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 
 from healthreports.core.vocabulary import Category
 from healthreports.store.engine.database import Transaction
-from healthreports.store.engine.statement import compiled
+from healthreports.store.engine.statement import Statement
 from healthreports.store.lists.selections import in_account
 from healthreports.store.schema.tables import (
     accounts,
@@ -120,12 +120,12 @@ def _fill(*, lateral: bool) -> Insert:
     return insert(current_reports).from_select(_COLUMNS, _truth(lateral=lateral))
 
 
-_REFRESH: Final = compiled(_refresh(lateral=False), postgres=_refresh(lateral=True))
-_ACCOUNTS: Final = compiled(select(accounts.c.id).order_by(accounts.c.id))
-_FORGET_ALL: Final = compiled(delete(current_reports).where(in_account(current_reports)))
-_FILL: Final = compiled(_fill(lateral=False), postgres=_fill(lateral=True))
-_TRUE: Final = compiled(_truth(lateral=False), postgres=_truth(lateral=True))
-_KEPT: Final = compiled(select(current_reports).where(in_account(current_reports)))
+_REFRESH: Final = Statement(_refresh(lateral=False), postgres=_refresh(lateral=True))
+_ACCOUNTS: Final = Statement(select(accounts.c.id).order_by(accounts.c.id))
+_FORGET_ALL: Final = Statement(delete(current_reports).where(in_account(current_reports)))
+_FILL: Final = Statement(_fill(lateral=False), postgres=_fill(lateral=True))
+_TRUE: Final = Statement(_truth(lateral=False), postgres=_truth(lateral=True))
+_KEPT: Final = Statement(select(current_reports).where(in_account(current_reports)))
 
 
 def note(tx: Transaction, account_id: int, workspace_ids: Collection[int]) -> None:

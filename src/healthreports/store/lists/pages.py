@@ -14,7 +14,7 @@ from healthreports.store.lists.selections import (
     Beside,
     Direct,
     Rows,
-    Subject,
+    SubjectOf,
     asked_by_id,
     beside_statement,
     by_ids_statement,
@@ -83,7 +83,7 @@ def _reports(
 ) -> tuple[int, list[Row]]:
     key = ("list", query.filters, reach, version)
 
-    def find() -> tuple[listing.Asked, listing.Found]:
+    def find() -> tuple[listing.ReportQuery, listing.Found]:
         asked = listing.ask(tx, query, reach, version)
         return asked, counting.found(tx, asked, version)
 
@@ -143,7 +143,7 @@ def _related(
             statement = beside_statement(kind, name, narrowed=reach.user_id is not None)
             rows = tx.rows(statement, values) if records else []
             return _beside(target, rows)
-        case Subject():
+        case SubjectOf():
             return _subjects(tx, records, reach)
 
 

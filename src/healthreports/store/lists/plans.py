@@ -45,7 +45,7 @@ from healthreports.core.access import Reach
 from healthreports.core.query import Filter, Query, Sort
 from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, Kind
 from healthreports.store.engine.database import Row, Transaction, Version
-from healthreports.store.engine.statement import Statement, among, compiled
+from healthreports.store.engine.statement import Statement, among
 from healthreports.store.lists import counters as tally
 from healthreports.store.lists.selections import (
     SELECTIONS,
@@ -96,7 +96,7 @@ _t: Final = report_terms.c
 _p: Final = participations.c
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What a list is about.
 
     `workspaces` are the few that it is limited to, None where there is no such limit. `narrowed`
@@ -119,7 +119,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for name in self.names if name in TIME_FILTERS)
 
 
-def ask(tx: Transaction, query: Query, reach: Reach, version: Version) -> Asked:
+def ask(tx: Transaction, query: Query, reach: Reach, version: Version) -> ReportQuery:
     """What `query` is about, for who sees what is within `reach`."""
     values: dict[str, Any] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
     for one in query.filters:
@@ -135,7 +135,7 @@ def ask(tx: Transaction, query: Query, reach: Reach, version: Version) -> Asked:
         )
     narrowed = workspaces is not None and len(workspaces) > FEW
     any_of: tuple[str, ...] | None = values.get(REFS)
-    return Asked(
+    return ReportQuery(
         reach=reach,
         workspaces=None if narrowed else workspaces,
         narrowed=narrowed,
@@ -180,7 +180,7 @@ class Found(NamedTuple):
     ids: "Ids | None" = None
 
 
-def rows(tx: Transaction, query: Query, asked: Asked, found: Found) -> list[Row]:
+def rows(tx: Transaction, query: Query, asked: ReportQuery, found: Found) -> list[Row]:
     """The rows of the page that `query` asks for."""
     window, sort = query.window, query.sort
     if found.matching <= window.offset:
@@ -228,7 +228,7 @@ def with_ids(
     return tx.rows(statement, values)
 
 
-def rows_after(tx: Transaction, asked: Asked, after_id: int, number: int) -> list[Row]:
+def rows_after(tx: Transaction, asked: ReportQuery, after_id: int, number: int) -> list[Row]:
     """The first `number` rows that match, by id, of those with a larger id."""
     names, by_id, narrowed = (*asked.names, AFTER_ID), Sort(), asked.narrowed
     values = {**asked.values, AFTER_ID: after_id, "limit": number, "offset": 0}
@@ -246,13 +246,13 @@ def rows_after(tx: Transaction, asked: Asked, after_id: int, number: int) -> lis
     return tx.rows(statement, values)
 
 
-def _through(asked: Asked, names: tuple[str, ...], sort: Sort) -> Statement:
+def _through(asked: ReportQuery, names: tuple[str, ...], sort: Sort) -> Statement:
     """How to go through the account, or what a user sees in many workspaces of it."""
     go = blocks_statement if asked.times and sort.name == "id" else walk_statement
     return go(names, sort, narrowed=asked.narrowed)
 
 
-def rarest(tx: Transaction, asked: Asked) -> int:
+def rarest(tx: Transaction, asked: ReportQuery) -> int:
     """Of the terms that a report must have, the one that the fewest have."""
     if len(asked.terms) == 1:
         return asked.terms[0]
@@ -266,7 +266,7 @@ def _gathers(count: int, total: int, end: int) -> bool:
     return count * count < end * max(total, 1)
 
 
-def _is_dense(asked: Asked, found: Found, end: int) -> bool:
+def _is_dense(asked: ReportQuery, found: Found, end: int) -> bool:
     """Whether to walk past what a user does not see is less than to look into each workspace."""
     if asked.workspaces is None or "workspace_id" in asked.values or asked.reach.user_id is None:
         return False
@@ -314,13 +314,13 @@ def along(names: tuple[str, ...], sort: Sort) -> list[Condition]:
     return [*conditions(own), *conditions(others, hidden=True)]
 
 
-def behind(column: ColumnElement[int]) -> ColumnElement[int]:
+def unindexed(column: ColumnElement[int]) -> ColumnElement[int]:
     """`column` so that no index on it is used: what it is compared with is looked up."""
     return column + literal_column("0")
 
 
 def _hidden(name: str) -> Condition:
-    moment = behind(_s[TIME_FILTERS[name]])
+    moment = unindexed(_s[TIME_FILTERS[name]])
     return moment > bindparam(name) if name.endswith("after") else moment < bindparam(name)
 
 
@@ -336,16 +336,16 @@ def _window(statement: Select[Any]) -> Select[Any]:
 in_reach: Final = and_(
     in_account(participations), _p.user_id == bindparam("reach_user"), shows_reports(participations)
 )
-_REACH: Final = compiled(
+_REACH: Final = Statement(
     select(_p.workspace_id)
     .where(in_reach)
     .order_by(_p.workspace_id)
     .limit(literal_column(str(FEW + 1)))
 )
-_REACH_OF_NAMED: Final = compiled(
+_REACH_OF_NAMED: Final = Statement(
     select(_p.workspace_id).where(in_reach, among(_p.workspace_id, "workspace_id"))
 )
-_TERM_COUNTS: Final = compiled(
+_TERM_COUNTS: Final = Statement(
     select(report_counts.c.bucket, report_counts.c.reports).where(
         in_account(report_counts),
         report_counts.c.dimension == literal(tally.Dimension.TERM, Integer),
@@ -373,7 +373,7 @@ def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
     place = _place_in_workspace(sort).label("place")
     if size == 1:
         one = select(*_REPORTS.columns).where(*_of_workspace(bindparam("workspace_0"), names, sort))
-        return compiled(_window(one.order_by(*_order(sort, _place_in_workspace(sort), _s.id))))
+        return Statement(_window(one.order_by(*_order(sort, _place_in_workspace(sort), _s.id))))
     lists = union_all(
         *(
             select(_s.id, place).where(
@@ -411,7 +411,7 @@ def _place_in_workspace(sort: Sort) -> ColumnElement[int]:
     # The reports of a workspace have no index by when they were changed: they are sorted, and not
     # picked from all of the account in that order.
     column: ColumnElement[int] = _s[sort.name]
-    return behind(column) if sort.name == "updated_at" else column
+    return unindexed(column) if sort.name == "updated_at" else column
 
 
 @lru_cache(maxsize=512)
@@ -419,12 +419,14 @@ def term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Sta
     """TERM. Parameters: `term`, the filters', `limit`, `offset`."""
     statement = with_term(select(*_REPORTS.columns), names, narrowed=narrowed)
     column = _t.report_id if sort.name == "id" else _s[sort.name]
-    return compiled(_window(statement.order_by(*_order(sort, column, _t.report_id))))
+    return Statement(_window(statement.order_by(*_order(sort, column, _t.report_id))))
 
 
 def with_term(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool) -> Select[Any]:
     """`statement` over the reports that have `term`."""
-    return statement.join_from(report_terms, status_reports, _s.id == behind(_t.report_id)).where(
+    return statement.join_from(
+        report_terms, status_reports, _s.id == unindexed(_t.report_id)
+    ).where(
         in_account(report_terms),
         _t.term == bindparam("term"),
         *([_t.report_id > bindparam(AFTER_ID)] if AFTER_ID in names else []),
@@ -445,9 +447,9 @@ def any_term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) ->
     if names == (REFS,) and sort.name == "id" and not narrowed:
         ids = having_any_term()
         page = _window(select(ids.c.id).order_by(*_order(sort, ids.c.id, ids.c.id)))
-        return compiled(_found(page.subquery("page"), sort))
+        return Statement(_found(page.subquery("page"), sort))
     statement = with_any_term(select(*_REPORTS.columns), names, narrowed=narrowed)
-    return compiled(_window(statement.order_by(*_order(sort, _s[sort.name], _s.id))))
+    return Statement(_window(statement.order_by(*_order(sort, _s[sort.name], _s.id))))
 
 
 def with_any_term(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool) -> Select[Any]:
@@ -478,7 +480,7 @@ def gather_statement(
     found = _window(
         select(gathered.c.id).order_by(*_order(sort, gathered.c.place, gathered.c.id))
     ).subquery("found")
-    return compiled(_found(found, sort))
+    return Statement(_found(found, sort))
 
 
 def gathering(
@@ -489,7 +491,7 @@ def gathering(
         return statement.where(*within(narrowed=True), *conditions(names))
     if narrowed:
         statement = statement.join_from(
-            participations, status_reports, _s.workspace_id == behind(_p.workspace_id)
+            participations, status_reports, _s.workspace_id == unindexed(_p.workspace_id)
         ).where(in_reach)
     return statement.where(in_account(status_reports), *conditions(names, hidden=narrowed))
 
@@ -527,7 +529,7 @@ def blocks_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> S
         )
     )
     by = [_b.block, _s.id]
-    return compiled(
+    return Statement(
         _window(statement.order_by(*(one.desc() if sort.descending else one.asc() for one in by)))
     )
 
@@ -549,7 +551,7 @@ def _may_hold(blocks: Any, names: tuple[str, ...]) -> list[Condition]:  # noqa: 
 def walk_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
     """WALK. Parameters: the filters', `limit`, `offset`."""
     statement = select(*_REPORTS.columns).where(*within(narrowed=narrowed), *along(names, sort))
-    return compiled(_window(statement.order_by(*_order(sort, _s[sort.name], _s.id))))
+    return Statement(_window(statement.order_by(*_order(sort, _s[sort.name], _s.id))))
 
 
 @lru_cache
@@ -558,10 +560,10 @@ def seek_statement(sort: Sort) -> Statement:
     column = _s[sort.name]
     behind = column < bindparam("edge") if sort.descending else column >= bindparam("edge")
     statement = select(*_REPORTS.columns).where(in_account(status_reports), behind)
-    return compiled(_window(statement.order_by(*_order(sort, column, _s.id))))
+    return Statement(_window(statement.order_by(*_order(sort, column, _s.id))))
 
 
-def _place(tx: Transaction, asked: Asked, sort: Sort, offset: int) -> dict[str, int]:
+def _place(tx: Transaction, asked: ReportQuery, sort: Sort, offset: int) -> dict[str, int]:
     """Past which value of the sorted column to begin, and how many rows behind it."""
     shifts = tally.BLOCK_SHIFTS if sort.name == "id" else tally.TIME_SHIFTS
     low, high = 0, 0
@@ -585,7 +587,7 @@ def stretches_statement(sort: Sort, shift: int, *, bounded: bool) -> Statement:
     bucket = next(iter(statement.selected_columns))
     if bounded:
         statement = statement.where(bucket >= bindparam("low"), bucket < bindparam("high"))
-    return compiled(statement.order_by(bucket.desc() if sort.descending else bucket.asc()))
+    return Statement(statement.order_by(bucket.desc() if sort.descending else bucket.asc()))
 
 
 def stretches(name: str, shift: int) -> Select[Any]:

@@ -51,7 +51,7 @@ from healthreports.core.vocabulary import (
     SyncStatus,
 )
 from healthreports.store.engine.database import Row
-from healthreports.store.engine.statement import Either, Statement, among, compiled
+from healthreports.store.engine.statement import Either, Statement, among
 from healthreports.store.schema.tables import (
     account_memberships,
     color_column,
@@ -82,7 +82,7 @@ class Beside(NamedTuple):
     condition: Condition
 
 
-class Subject(NamedTuple):
+class SubjectOf(NamedTuple):
     """The association of an external reference with the object it belongs to."""
 
 
@@ -100,7 +100,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     sorts: Mapping[str, Column[Any]]
     filters: Mapping[str, Condition]
     on_reference: Mapping[str, Condition] = {}
-    associations: Mapping[str, Direct | Beside | Subject] = {}
+    associations: Mapping[str, Direct | Beside | SubjectOf] = {}
 
     @property
     def filter_names(self) -> frozenset[str]:
@@ -133,11 +133,11 @@ def page_statement(
     selection = SELECTIONS[kind]
     statement = matching(select(*selection.columns), selection, names, narrowed=narrowed)
     if rows is Rows.ONE:
-        return compiled(statement.where(selection.table.c.id == bindparam("only")))
+        return Statement(statement.where(selection.table.c.id == bindparam("only")))
     statement = statement.order_by(*_order(selection, sort, selection.table.c.id))
     if rows is Rows.SOME:
-        return compiled(statement.where(among(selection.table.c.id, "only")))
-    return compiled(statement.limit(bindparam("limit")).offset(bindparam("offset")))
+        return Statement(statement.where(among(selection.table.c.id, "only")))
+    return Statement(statement.limit(bindparam("limit")).offset(bindparam("offset")))
 
 
 def _order(
@@ -180,14 +180,14 @@ def count_statement(kind: Kind, names: tuple[str, ...], *, narrowed: bool) -> St
     """How many records match. Parameters: as for `page_statement`, without the window."""
     selection = SELECTIONS[kind]
     counted = select(func.count()).select_from(selection.table)
-    return compiled(matching(counted, selection, names, narrowed=narrowed))
+    return Statement(matching(counted, selection, names, narrowed=narrowed))
 
 
 @lru_cache
 def by_ids_statement(kind: Kind) -> Statement:
     """The records of the account with the `ids`."""
     selection = SELECTIONS[kind]
-    return compiled(
+    return Statement(
         select(*selection.columns).where(
             in_account(selection.table), among(selection.table.c.id, "ids")
         )
@@ -212,7 +212,7 @@ def beside_statement(kind: Kind, name: str, *, narrowed: bool) -> Statement:
     )
     if narrowed and beside.kind is not Kind.USERS:
         statement = statement.where(target.within_reach)
-    return compiled(statement)
+    return Statement(statement)
 
 
 def matching(
@@ -523,7 +523,7 @@ SELECTIONS: Final[dict[Kind, Selection]] = {
             **_strictly(external_references.c.created_at, "created"),
             **_strictly(external_references.c.last_synced_at, "last_synced"),
         },
-        associations={"subject": Subject()},
+        associations={"subject": SubjectOf()},
     ),
     Kind.PARTICIPATIONS: Selection(
         table=participations,

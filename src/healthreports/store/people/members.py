@@ -14,7 +14,13 @@ from healthreports.core.model import (
 )
 from healthreports.core.vocabulary import AccountPermission, Kind
 from healthreports.store.engine.database import Later, Transaction, Version
-from healthreports.store.engine.statement import compiled, deletion, insertion, one_row, replacement
+from healthreports.store.engine.statement import (
+    Statement,
+    deletion,
+    insertion,
+    one_row,
+    replacement,
+)
 from healthreports.store.lists import current
 from healthreports.store.lists.selections import SELECTIONS
 from healthreports.store.schema.tables import (
@@ -52,7 +58,7 @@ _REPLACE_MEMBERSHIP: Final = replacement(
 )
 _REPLACE_USER: Final = replacement(users, ("full_name", "headline"))
 _INSERT_VERSION: Final = insertion(account_versions)
-_TOUCH: Final = compiled(
+_TOUCH: Final = Statement(
     update(account_versions)
     .where(account_versions.c.account_id == bindparam("of_account"))
     .values(
@@ -60,44 +66,44 @@ _TOUCH: Final = compiled(
         reshaped=account_versions.c.reshaped + bindparam("reshaped_by"),
     )
 )
-_VERSION: Final = compiled(
+_VERSION: Final = Statement(
     select(account_versions.c.version, account_versions.c.reshaped).where(
         account_versions.c.account_id == bindparam("of_account")
     )
 )
-_ACCOUNTS: Final = compiled(select(accounts.c.id, accounts.c.title).order_by(accounts.c.id))
-_ACCOUNT_TITLE: Final = compiled(
+_ACCOUNTS: Final = Statement(select(accounts.c.id, accounts.c.title).order_by(accounts.c.id))
+_ACCOUNT_TITLE: Final = Statement(
     select(accounts.c.title).where(accounts.c.id == bindparam("row_id"))
 )
-_MEMBERSHIP: Final = compiled(
+_MEMBERSHIP: Final = Statement(
     select(*SELECTIONS[Kind.ACCOUNT_MEMBERSHIPS].columns).where(
         account_memberships.c.user_id == bindparam("user_id")
     )
 )
-_ADMINISTRATORS: Final = compiled(
+_ADMINISTRATORS: Final = Statement(
     select(account_memberships.c.user_id).where(
         account_memberships.c.account_id == bindparam("account_id"),
         account_memberships.c.permission == AccountPermission.ADMINISTRATOR,
         account_memberships.c.disabled_at.is_(None),
     )
 )
-_USER_BY_EMAIL: Final = compiled(
+_USER_BY_EMAIL: Final = Statement(
     select(*SELECTIONS[Kind.USERS].columns).where(
         users.c.email_address == bindparam("email_address")
     )
 )
-_USER: Final = compiled(
+_USER: Final = Statement(
     select(*SELECTIONS[Kind.USERS].columns).where(users.c.id == bindparam("row_id"))
 )
-_WORKSPACE: Final = compiled(
+_WORKSPACE: Final = Statement(
     select(*SELECTIONS[Kind.WORKSPACES].columns).where(
         workspaces.c.account_id == bindparam("of_account"), workspaces.c.id == bindparam("row_id")
     )
 )
-_ACCOUNT_OF_WORKSPACE: Final = compiled(
+_ACCOUNT_OF_WORKSPACE: Final = Statement(
     select(workspaces.c.account_id).where(workspaces.c.id == bindparam("row_id"))
 )
-_PARTICIPATION: Final = compiled(
+_PARTICIPATION: Final = Statement(
     select(*SELECTIONS[Kind.PARTICIPATIONS].columns).where(
         participations.c.account_id == bindparam("of_account"),
         participations.c.workspace_id == bindparam("workspace_id"),

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from healthreports.core.model import Instant
 from healthreports.store.engine.database import Transaction
-from healthreports.store.engine.statement import compiled
+from healthreports.store.engine.statement import Statement
 from healthreports.store.schema.tables import imports
 
 
@@ -27,13 +27,13 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _FIELDS: Final = Progress.__struct_fields__
-_PROGRESS: Final = compiled(
+_PROGRESS: Final = Statement(
     select(*(imports.c[name] for name in _FIELDS)).where(
         imports.c.account_id == bindparam("of_account"), imports.c.name == bindparam("of_name")
     )
 )
 _new: Final = insert(imports)
-_NOTE: Final = compiled(
+_NOTE: Final = Statement(
     _new.on_conflict_do_update(
         index_elements=list(imports.primary_key),
         set_={name: _new.excluded[name] for name in _FIELDS if name != "name"},

@@ -9,7 +9,13 @@ from sqlalchemy import bindparam, select
 from healthreports.core.model import ExternalReference
 from healthreports.core.vocabulary import Kind, SubjectType
 from healthreports.store.engine.database import Transaction
-from healthreports.store.engine.statement import compiled, deletion, insertion, one_row, replacement
+from healthreports.store.engine.statement import (
+    Statement,
+    deletion,
+    insertion,
+    one_row,
+    replacement,
+)
 from healthreports.store.lists import counters as tally
 from healthreports.store.lists.selections import SELECTIONS
 from healthreports.store.schema.tables import external_references
@@ -28,7 +34,7 @@ _CHANGED: Final = (
 _INSERT: Final = insertion(external_references)
 _REPLACE: Final = replacement(external_references, _CHANGED)
 _DELETE: Final = deletion(external_references)
-_OF_SUBJECT: Final = compiled(
+_OF_SUBJECT: Final = Statement(
     select(*SELECTIONS[Kind.EXTERNAL_REFERENCES].columns).where(
         external_references.c.account_id == bindparam("of_account"),
         external_references.c.subject_type == bindparam("subject_type"),

@@ -19,14 +19,7 @@ from sqlalchemy import insert as plain_insert
 from healthreports.core.model import StatusReport
 from healthreports.core.vocabulary import Category, Kind, SubjectType
 from healthreports.store.engine.database import Transaction
-from healthreports.store.engine.statement import (
-    Statement,
-    Values,
-    compiled,
-    deletion,
-    one_row,
-    replacement,
-)
+from healthreports.store.engine.statement import Statement, Values, deletion, one_row, replacement
 from healthreports.store.lists import counters as tally
 from healthreports.store.lists.selections import SELECTIONS
 from healthreports.store.reports import references
@@ -53,7 +46,7 @@ _INSERT: Final = Statement(
 )
 _REPLACE: Final = replacement(status_reports, _CHANGED)
 _DELETE: Final = deletion(status_reports)
-_DELETE_REFERENCES: Final = compiled(
+_DELETE_REFERENCES: Final = Statement(
     delete(external_references).where(
         external_references.c.account_id == bindparam("of_account"),
         external_references.c.subject_type == SubjectType.STATUS_REPORT,
@@ -76,9 +69,9 @@ _THAT_TIME: Final = tuple_(
     bindparam("created", type_=BigInteger), bindparam("row_id", type_=BigInteger)
 )
 _LATEST_FIRST: Final = (status_reports.c.created_at.desc(), status_reports.c.id.desc())
-_NEWEST: Final = compiled(_OF_WORKSPACE.order_by(*_LATEST_FIRST))
-_BEFORE: Final = compiled(_OF_WORKSPACE.where(_TIME < _THAT_TIME).order_by(*_LATEST_FIRST))
-_AFTER: Final = compiled(
+_NEWEST: Final = Statement(_OF_WORKSPACE.order_by(*_LATEST_FIRST))
+_BEFORE: Final = Statement(_OF_WORKSPACE.where(_TIME < _THAT_TIME).order_by(*_LATEST_FIRST))
+_AFTER: Final = Statement(
     _OF_WORKSPACE.where(_TIME > _THAT_TIME).order_by(
         status_reports.c.created_at, status_reports.c.id
     )

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, func, literal_column, select, update
 from healthreports.core.model import Instant, ShareLink
 from healthreports.core.vocabulary import Category
 from healthreports.store.engine.database import Row, Transaction
-from healthreports.store.engine.statement import compiled, insertion
+from healthreports.store.engine.statement import Statement, insertion
 from healthreports.store.schema.tables import share_links
 
 _COLUMNS: Final = tuple(column for column in share_links.columns if column.name != "secret_hash")
@@ -17,15 +17,15 @@ _NAMES: Final = tuple(column.name for column in _COLUMNS)
 _MOST: Final = 200
 
 _INSERT: Final = insertion(share_links)
-_BY_SECRET: Final = compiled(
+_BY_SECRET: Final = Statement(
     select(*_COLUMNS).where(share_links.c.secret_hash == bindparam("secret_hash"))
 )
-_BY_ID: Final = compiled(
+_BY_ID: Final = Statement(
     select(*_COLUMNS).where(
         share_links.c.account_id == bindparam("of_account"), share_links.c.id == bindparam("row_id")
     )
 )
-_OF_WORKSPACE: Final = compiled(
+_OF_WORKSPACE: Final = Statement(
     select(*_COLUMNS)
     .where(
         share_links.c.account_id == bindparam("of_account"),
@@ -36,12 +36,12 @@ _OF_WORKSPACE: Final = compiled(
     .order_by(share_links.c.id.desc())
     .limit(literal_column(str(_MOST)))
 )
-_REVOKE: Final = compiled(
+_REVOKE: Final = Statement(
     update(share_links)
     .where(share_links.c.id == bindparam("row_id"))
     .values(revoked_at=bindparam("now"))
 )
-_NOTE_OPENING: Final = compiled(
+_NOTE_OPENING: Final = Statement(
     update(share_links)
     .where(share_links.c.id == bindparam("row_id"))
     .values(

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from healthreports.core.errors import BadConsentRequest
 from healthreports.service.auth import oauth
-from healthreports.service.auth.oauth_objects import Asked, Reply
+from healthreports.service.auth.oauth_objects import OAuthCall, Reply
 from healthreports.service.gateway import Clock, Gateway
 from healthreports.web.kit import session
 from healthreports.web.kit.show import lead_to, page, who
@@ -60,9 +60,9 @@ class ConsentPage:
         return _onward(request, reply)
 
 
-def _asked(request: Request) -> Asked:
+def _asked(request: Request) -> OAuthCall:
     pairs = parse_qsl(request.url.query, keep_blank_values=True)
-    return Asked(request.method, request.url.path, pairs)
+    return OAuthCall(request.method, request.url.path, pairs)
 
 
 def _onward(request: Request, reply: Reply) -> Response:

@@ -76,7 +76,7 @@ class SharingPages:
     async def open(self, request: Request) -> Response:
         """The report that a link leads to."""
         shared = await self._opened(request)
-        if sharing.is_opening_news(shared.link, self._clock()):
+        if sharing.last_opening_is_stale(shared.link, self._clock()):
             await self._gateway.write_unnamed(
                 lambda tx, now: sharing.note_opening(tx, shared.link, now), shared.link.account_id
             )
@@ -102,7 +102,7 @@ class SharingPages:
         )
         return file_of(content, "application/pdf", f"status-report-{shared.report.id}.pdf")
 
-    async def _opened(self, request: Request) -> sharing.Shared:
+    async def _opened(self, request: Request) -> sharing.SharedReport:
         await self._limits.admit_stranger(address_of(request))
         secret = request.query_params.get(LINK, "")
         return await self._gateway.read_unnamed(lambda tx, now: sharing.opened(tx, secret, now))

@@ -15,7 +15,7 @@ from healthreports.contract.params import read_id
 from healthreports.core import compare
 from healthreports.core.errors import HealthReportsError, Invalid, Overtaken, Problem
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
-from healthreports.core.rules import check_report_change
+from healthreports.core.rules.reports import check_report_change
 from healthreports.core.vocabulary import Category, Color, Kind
 from healthreports.service.gateway import Gateway
 from healthreports.service.reports import editing

@@ -1,0 +1,147 @@
+"""What makes the body of a workspace, a participation or a membership right; names and passwords.
+
+Each `check_` function of a body returns a draft with all problems (5.6), the others the problems
+alone. Contract: 7.1 to 7.4.
+"""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from healthreports.core.errors import Fault, Problem
+from healthreports.core.rules.reading import BodyReader, Sent, is_storable
+from healthreports.core.vocabulary import (
+    MAX_DESCRIPTION,
+    MAX_LINK,
+    MAX_NAME,
+    MAX_PASSWORD,
+    MAX_REDIRECT_URIS,
+    MIN_PASSWORD,
+    AccountPermission,
+    ParticipationPermission,
+    Side,
+)
+
+# A scheme of an application's own has a dot, as the names of its maker (RFC 8252, 7.1).
+_OWN_SCHEME: Final = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+", re.ASCII)
+_HOST_AND_PORT: Final = re.compile(r"([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?", re.ASCII)
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+class WorkspaceDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A workspace as sent; what was not sent is UNSET."""
+
+    title: str | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+    archived: bool | UnsetType = UNSET
+    clients_see_status_reports: bool | UnsetType = UNSET
+    start_date: str | None | UnsetType = UNSET
+    due_date: str | None | UnsetType = UNSET
+
+
+class ParticipationDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A participation as sent; what was not sent is UNSET."""
+
+    workspace_id: int | UnsetType = UNSET
+    user_id: int | UnsetType = UNSET
+    side: Side | UnsetType = UNSET
+    permission: ParticipationPermission | UnsetType = UNSET
+    team_lead: bool | UnsetType = UNSET
+
+
+class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """An account membership as sent, with the user it is made for; not sent is UNSET."""
+
+    full_name: str | UnsetType = UNSET
+    email_address: str | UnsetType = UNSET
+    permission: AccountPermission | UnsetType = UNSET
+    disabled: bool | UnsetType = UNSET
+
+
+def check_workspace(sent: Sent, *, new: bool) -> tuple[WorkspaceDraft, list[Problem]]:
+    """Read the body of a workspace; a new one needs a title."""
+    body = BodyReader(sent)
+    draft = WorkspaceDraft(
+        title=body.text("title", MAX_NAME, required=new, trimmed=True),
+        description=body.text_or_null("description", MAX_DESCRIPTION),
+        archived=body.flag("archived"),
+        clients_see_status_reports=body.flag("clients_see_status_reports"),
+        start_date=body.date_or_null("start_date"),
+        due_date=body.date_or_null("due_date"),
+    )
+    return draft, body.problems
+
+
+def check_participation(sent: Sent, *, new: bool) -> tuple[ParticipationDraft, list[Problem]]:
+    """Read the body of a participation; a new one needs all but `side` and `team_lead`."""
+    body = BodyReader(sent)
+    draft = ParticipationDraft(
+        workspace_id=body.identity("workspace_id") if new else UNSET,
+        user_id=body.identity("user_id") if new else UNSET,
+        side=body.choice("side", Side, required=False),
+        permission=body.choice("permission", ParticipationPermission, required=new),
+        team_lead=body.flag("team_lead"),
+    )
+    return draft, body.problems
+
+
+def check_membership(sent: Sent, *, new: bool) -> tuple[MembershipDraft, list[Problem]]:
+    """Read the body of an account membership; a new one needs the person and the permission."""
+    body = BodyReader(sent)
+    draft = MembershipDraft(
+        full_name=body.text("full_name", MAX_NAME, required=True, trimmed=True) if new else UNSET,
+        email_address=body.address("email_address") if new else UNSET,
+        permission=body.choice("permission", AccountPermission, required=new),
+        disabled=body.flag("disabled"),
+    )
+    return draft, body.problems
+
+
+def check_names(**names: str) -> list[Problem]:
+    """The faults in texts that may not be blank, as a person typed them, by attribute."""
+    problems = []
+    for name, text in names.items():
+        if not text.strip():
+            problems.append(Problem(name, Fault.MISSING))
+        elif len(text) > MAX_NAME:
+            problems.append(Problem(name, Fault.TOO_LONG, limit=MAX_NAME))
+        elif not is_storable(text):
+            problems.append(Problem(name, Fault.UNSTORABLE))
+    return problems
+
+
+def check_redirect_uris(uris: tuple[str, ...]) -> list[Problem]:
+    """The faults in the addresses that an application may be sent back to (RFC 9700, 2.1)."""
+    if len(uris) > MAX_REDIRECT_URIS:
+        return [Problem("redirect_uris", Fault.TOO_MANY, limit=MAX_REDIRECT_URIS)]
+    if len(set(uris)) < len(uris) or not all(map(_is_redirect, uris)):
+        return [Problem("redirect_uris", Fault.NOT_A_REDIRECT)]
+    return []
+
+
+def check_password(password: str) -> list[Problem]:
+    """The faults in a new password: its length, and nothing else (NIST SP 800-63B, 3.1.1.2)."""
+    if len(password) < MIN_PASSWORD:
+        return [Problem("password", Fault.TOO_SHORT, limit=MIN_PASSWORD)]
+    if len(password) > MAX_PASSWORD:
+        return [Problem("password", Fault.TOO_LONG, limit=MAX_PASSWORD)]
+    return [] if is_storable(password) else [Problem("password", Fault.UNSTORABLE)]
+
+
+def _is_redirect(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    if len(text) > MAX_LINK or not text.isascii() or not text.isprintable():
+        return False
+    if " " in text or "\\" in text or "#" in text:
+        return False
+    if parts.scheme in ("http", "https"):
+        known = parts.scheme == "https" or parts.hostname in _LOOPBACK
+        return known and _HOST_AND_PORT.fullmatch(parts.netloc) is not None
+    return _OWN_SCHEME.fullmatch(parts.scheme) is not None
