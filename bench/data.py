@@ -19,7 +19,7 @@ from healthreports.app import open_database
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission
 from healthreports.service.auth import tokens
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts, members, workspaces
 from healthreports.service.reports import reports
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
@@ -86,9 +86,9 @@ def fill_ours(address: str) -> dict[str, str]:
 
 def _fill_ours(tx: Transaction) -> dict[str, str]:
     start = _instant(CREATED_FROM)
-    account_id = people.create_account(tx, "Benchmark", start)
+    account_id = accounts.create_account(tx, "Benchmark", start)
     users = {
-        name: people.create_user(
+        name: members.create_user(
             tx,
             account_id,
             full_name=f"The {name}",
@@ -99,10 +99,10 @@ def _fill_ours(tx: Transaction) -> dict[str, str]:
         for name, permission in USERS.items()
     }
     for number in range(WORKSPACES):
-        workspace_id = people.create_workspace(
+        workspace_id = workspaces.make_workspace(
             tx, users["administrator"], f"Project {number}", start, f"What project {number} is for."
         )
-        people.join(tx, workspace_id, users["participant"], ParticipationPermission.EDIT, start)
+        workspaces.join(tx, workspace_id, users["participant"], ParticipationPermission.EDIT, start)
     creator = Actor(
         user_id=users["participant"].id,
         account_id=account_id,

@@ -19,7 +19,7 @@ import httpx2
 
 from healthreports.app import now, open_database
 from healthreports.service.auth.sign_in import set_password
-from healthreports.service.people import members as people
+from healthreports.service.people import members
 from healthreports.settings import Settings
 from results import write_part
 from scale import VAR, Server, databases
@@ -78,7 +78,7 @@ def measure(store: str) -> list[tuple[str, float, float, int]]:
             built = build(place(reports), reports)
             with closing(open_database(Settings(database=built.address))) as database:
                 database.write_here(
-                    lambda tx: set_password(tx, people.user_by_email(tx, EMAIL), PASSWORD, now())
+                    lambda tx: set_password(tx, members.user_by_email(tx, EMAIL), PASSWORD, now())
                 )
             visitors.append(Visitor(Server(built)))
         for name, path in PAGES.items():

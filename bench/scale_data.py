@@ -16,7 +16,7 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 from healthreports.app import now, open_database
 from healthreports.core.vocabulary import AccountPermission
 from healthreports.service.auth import tokens
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts, members
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement
@@ -139,7 +139,7 @@ def build(address: str, reports: int, say: Callable[[str], None] = print) -> Bui
 def _people(tx: Transaction) -> dict[str, str]:
     """Accounts, and the users of the first one with a token each: their ids are 1, 2 and 3."""
     for number in range(1 + OTHER_ACCOUNTS):
-        people.create_account(tx, f"Account {number}", now())
+        accounts.create_account(tx, f"Account {number}", now())
     secrets = {}
     for role in ROLES:
         permission = (
@@ -147,7 +147,7 @@ def _people(tx: Transaction) -> dict[str, str]:
             if role == "administrator"
             else AccountPermission.COLLABORATOR
         )
-        user = people.create_user(
+        user = members.create_user(
             tx,
             1,
             full_name=role,

@@ -19,7 +19,7 @@ from healthreports.app import now, open_database
 from healthreports.core.model import User
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission
 from healthreports.service.auth import tokens
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts, members, workspaces
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.schema.upgrade import upgrade
@@ -148,9 +148,9 @@ def make_account(server: Server, database: Database) -> Account:
     number = next(_numbers)
 
     def work(tx) -> tuple[int, dict[str, User], dict[str, str], list[str]]:
-        account_id = people.create_account(tx, f"Account {number}", now())
+        account_id = accounts.create_account(tx, f"Account {number}", now())
         users = {
-            role: people.create_user(
+            role: members.create_user(
                 tx,
                 account_id,
                 full_name=f"The {role}",
@@ -162,12 +162,12 @@ def make_account(server: Server, database: Database) -> Account:
         }
         secrets = {role: tokens.issue(tx, user, "test", now()) for role, user in users.items()}
         spaces = [
-            people.create_workspace(tx, users["administrator"], title, now())
+            workspaces.make_workspace(tx, users["administrator"], title, now())
             for title in ("First", "Second")
         ]
         for space in spaces:
-            people.join(tx, space, users["editor"], ParticipationPermission.ADMIN, now())
-        people.join(tx, spaces[0], users["viewer"], ParticipationPermission.VIEW, now())
+            workspaces.join(tx, space, users["editor"], ParticipationPermission.ADMIN, now())
+        workspaces.join(tx, spaces[0], users["viewer"], ParticipationPermission.VIEW, now())
         return account_id, users, secrets, list(map(str, spaces))
 
     account_id, users, secrets, spaces = database.write_here(work)

@@ -30,7 +30,7 @@ from healthreports.cli import demo
 from healthreports.core.vocabulary import AccountPermission
 from healthreports.service.auth import applications, tokens
 from healthreports.service.auth.sign_in import set_password
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts, members, workspaces
 from healthreports.settings import Settings
 from healthreports.store.schema.upgrade import upgrade
 
@@ -183,8 +183,8 @@ def running_site(database: Path, browser: Browser) -> Iterator[Site]:
 
 
 def _furnish(tx: Any, password: str) -> str:
-    administrator = people.user_by_email(tx, ADMINISTRATOR)
-    people.create_workspace(tx, administrator, BARE_WORKSPACE, now())
+    administrator = members.user_by_email(tx, ADMINISTRATOR)
+    workspaces.make_workspace(tx, administrator, BARE_WORKSPACE, now())
     tokens.issue(tx, administrator, "a token that has its row", now())
     made, _ = applications.register(
         tx,
@@ -197,8 +197,8 @@ def _furnish(tx: Any, password: str) -> str:
         acts_as=None,
         token_lifetime_s=None,
     )
-    account_id = people.create_account(tx, "Nobody's yet", now())
-    newcomer = people.create_user(
+    account_id = accounts.create_account(tx, "Nobody's yet", now())
+    newcomer = members.create_user(
         tx,
         account_id,
         full_name="Nora Newcomer",

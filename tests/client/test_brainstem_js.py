@@ -15,7 +15,7 @@ import pytest
 
 from conftest import Account, Server, make_account
 from healthreports.app import now
-from healthreports.service.people import members as people
+from healthreports.service.people import workspaces
 from healthreports.store.engine.database import Database
 
 # What is tried here is over before the store matters, or shown on both by the other tests.
@@ -73,7 +73,7 @@ def told(server: Server, database: Database) -> Told:
     archived_report = account.report(workspace_id=archived)
     for client in account.clients.values():
         client.close()
-    database.write_here(lambda tx: people.archive(tx, int(archived), now(), archived=True))
+    database.write_here(lambda tx: workspaces.archive(tx, int(archived), now(), archived=True))
     page = subprocess.run(
         ["node", FOLDER / "brainstem.cjs"],
         env={

@@ -18,7 +18,7 @@ from healthreports.app import now
 from healthreports.core import model
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Scope, Side
 from healthreports.service.auth import tokens
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts, members, workspaces
 from healthreports.service.reports import references, reports
 from healthreports.store.people.members import membership
 
@@ -244,7 +244,7 @@ class _Builder:
     def __init__(self, tx: Any, world: World) -> None:
         self.tx = tx
         self.world = world
-        self.account = people.create_account(tx, word(), now())
+        self.account = accounts.create_account(tx, word(), now())
         self.users: list[model.User] = []
         self.actors: list[model.Actor] = []
 
@@ -261,12 +261,12 @@ class _Builder:
         # The first is an administrator and stays one.
         for number in plan["disabled"]:
             user = self.users[1 + number % (len(self.users) - 1)]
-            people.disable(self.tx, user, now(), disabled=True)
+            members.disable(self.tx, user, now(), disabled=True)
             self.world.things["users"][user.id].links["disabled"] = True
 
     def _hire(self, permission: str) -> None:
         name, address = word(), f"{word()}@example.org"
-        user = people.create_user(
+        user = members.create_user(
             self.tx,
             self.account,
             full_name=name,
@@ -288,22 +288,22 @@ class _Builder:
 
     def _build_space(self, plan: dict[str, Any]) -> None:
         creator, title, description = self._of(self.users, plan["creator"]), word(), word()
-        space = people.create_workspace(self.tx, creator, title, now(), description)
+        space = workspaces.make_workspace(self.tx, creator, title, now(), description)
         thing = self.world.add("workspaces", space, self.account, creator=creator.id)
         thing.links |= {"archived": plan["archived"], "shown": plan["shown"]}
         thing.texts = {"title": title, "description": description}
-        people.show_to_clients(self.tx, space, now(), shown=plan["shown"])
+        workspaces.show_to_clients(self.tx, space, now(), shown=plan["shown"])
         for number, (side, permission) in plan["people"].items():
             self._join(space, self._of(self.users, number), side, permission)
         for one in plan["reports"]:
             self._build_report(space, one)
         self._refer(thing, plan["references"])
-        people.archive(self.tx, space, now(), archived=plan["archived"])
+        workspaces.archive(self.tx, space, now(), archived=plan["archived"])
 
     def _join(self, space: int, user: model.User, side: str, permission: str) -> None:
         if self.world.place(user.id, space) is None:
             rights = ParticipationPermission(permission)
-            place = people.join(self.tx, space, user, rights, now(), side=Side(side))
+            place = workspaces.join(self.tx, space, user, rights, now(), side=Side(side))
             thing = self.world.add("participations", place.id, self.account, workspace=space)
             thing.links |= {"user": user.id, "side": side}
 

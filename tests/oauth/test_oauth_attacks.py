@@ -44,7 +44,7 @@ from healthreports.app import now
 from healthreports.core.vocabulary import Scope
 from healthreports.service.auth import sign_in
 from healthreports.service.auth.tokens import hash_of
-from healthreports.service.people import members as people
+from healthreports.service.people import members
 
 OTHER_PASSWORD = "another horse battery"
 CONFIDENTIAL = {"with a secret": True, "public": False}
@@ -699,7 +699,7 @@ def take_back(held: Held) -> None:
 
 def disable(held: Held) -> None:
     user = held.site.account.users["editor"]
-    held.site.database.write_here(lambda tx: people.disable(tx, user, now(), disabled=True))
+    held.site.database.write_here(lambda tx: members.disable(tx, user, now(), disabled=True))
 
 
 def set_password(held: Held) -> None:

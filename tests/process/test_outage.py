@@ -29,7 +29,7 @@ from expect import assert_envelope, assert_failure, only_record
 from healthreports.app import now, open_database
 from healthreports.service.auth import sign_in, tokens
 from healthreports.service.limits import MEMORY, Limits
-from healthreports.service.people import members as people
+from healthreports.service.people import members
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.lists import counters as tally
@@ -512,7 +512,7 @@ def _revoke(tx: Any, account: Account) -> None:
 
 
 def _disable(tx: Any, account: Account) -> None:
-    people.disable(tx, account.users["editor"], now(), disabled=True)
+    members.disable(tx, account.users["editor"], now(), disabled=True)
 
 
 @through_each_process

@@ -23,7 +23,7 @@ from expect import assert_envelope, assert_failure, only_record
 from healthreports.app import now, open_database
 from healthreports.core.vocabulary import ParticipationPermission
 from healthreports.service.auth import sign_in, tokens
-from healthreports.service.people import members as people
+from healthreports.service.people import workspaces
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.lists import counters as tally
@@ -277,7 +277,7 @@ def test_what_a_user_may_see_changes_in_all_processes_at_once(
             assert_envelope(one.get("/status_reports"), "status_reports", [], count=0)
         outsider = shared.users["outsider"]
         fleet.database.write_here(
-            lambda tx: people.join(tx, space, outsider, ParticipationPermission.VIEW, now())
+            lambda tx: workspaces.join(tx, space, outsider, ParticipationPermission.VIEW, now())
         )
         for one in apis:
             assert_envelope(one.get("/status_reports"), "status_reports", ids, count=3)

@@ -25,7 +25,7 @@ from healthreports.core.model import Instant, User
 from healthreports.core.vocabulary import SECOND_US, SESSION_LIFETIME_S
 from healthreports.service.auth import sign_in
 from healthreports.service.limits import MEMORY, Limits
-from healthreports.service.people import members as people
+from healthreports.service.people.members import disable
 from healthreports.settings import Settings
 from healthreports.store.auth import credentials
 from healthreports.store.engine.database import Database
@@ -87,7 +87,7 @@ class Members:
 
     def disable(self, role: str, *, disabled: bool = True) -> None:
         user = self.account.users[role]
-        self.database.write_here(lambda tx: people.disable(tx, user, now(), disabled=disabled))
+        self.database.write_here(lambda tx: disable(tx, user, now(), disabled=disabled))
 
 
 @pytest.fixture(scope="module")

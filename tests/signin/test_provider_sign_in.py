@@ -24,7 +24,7 @@ from visitor import browser, form_on, who_is_at
 from conftest import Account, Server, make_account
 from healthreports.app import now, open_database
 from healthreports.core.vocabulary import AccountPermission
-from healthreports.service.people import members as people
+from healthreports.service.people.members import create_user, disable
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.schema.upgrade import upgrade
@@ -401,7 +401,7 @@ def test_an_address_that_only_looks_like_one_of_ours_is_refused(
 ) -> None:
     kept = f"kim{next(_numbers)}@example.org"
     members.database.write_here(
-        lambda tx: people.create_user(
+        lambda tx: create_user(
             tx,
             members.id,
             full_name="Kim",
@@ -427,9 +427,9 @@ def test_a_disabled_user_is_refused(
             site.sign_in(earlier, subject)
             assert who_is_at(earlier) == email
     user = members.users["editor"]
-    members.database.write_here(lambda tx: people.disable(tx, user, now(), disabled=True))
+    members.database.write_here(lambda tx: disable(tx, user, now(), disabled=True))
     assert_refused(site.sign_in(at, subject), at, "Nobody here has this e-mail address")
-    members.database.write_here(lambda tx: people.disable(tx, user, now(), disabled=False))
+    members.database.write_here(lambda tx: disable(tx, user, now(), disabled=False))
     site.sign_in(at, subject)
     assert who_is_at(at) == email
 

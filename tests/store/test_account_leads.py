@@ -48,8 +48,8 @@ from healthreports.store.lists import counters as tally
 from healthreports.store.lists import counting, portfolio
 from healthreports.store.lists import plans as listing
 from healthreports.store.lists import selections as selection
-from healthreports.store.lists.selections import SELECTIONS, Beside, Rows
-from healthreports.store.people import members as people
+from healthreports.store.lists.selections import SELECTIONS, Beside
+from healthreports.store.lists.statements import Rows
 from healthreports.store.schema.tables import metadata, participations, status_reports, workspaces
 
 # -- the tables
@@ -386,7 +386,7 @@ def made_by(name: str, maker: Any) -> Iterator[tuple[str, Statement]]:
 
 # Whose statements lack the account, and why they may.
 MAY_LACK = {
-    "members._ACCOUNT_OF_WORKSPACE": "the command line names a workspace alone",
+    "workspaces._ACCOUNT_OF_WORKSPACE": "the command line names a workspace alone",
     "counters._EMPTY 0": "rebuild goes through everything",
     "counters._EMPTY 1": "rebuild goes through everything",
     "counters._EMPTY 2": "rebuild goes through everything",
@@ -460,6 +460,6 @@ def test_statements_are_made_at_import_or_by_makers_that_keep_them() -> None:
 
 def test_the_modules_that_lists_are_made_of_have_makers() -> None:
     """Else what collects them would be wrong."""
-    for module, least in ((listing, 7), (counting, 5), (selection, 4), (people, 0)):
+    for module, least in ((listing, 7), (counting, 5), (selection, 4)):
         short = module.__name__.rpartition(".")[2]
         assert sum(name.startswith(f"{short}.") for name in makers()) >= least

@@ -48,7 +48,7 @@ from healthreports.store.lists import counters as tally
 from healthreports.store.lists import counting
 from healthreports.store.lists import pages as records
 from healthreports.store.lists import plans as listing
-from healthreports.store.people import members as people
+from healthreports.store.people import accounts, members, workspaces
 from healthreports.store.reports import references, reports
 from healthreports.store.schema.upgrade import upgrade
 
@@ -279,7 +279,7 @@ ATTRIBUTES: dict[str, tuple[str | None, ...]] = {
 
 
 def add_account(tx: Transaction, world: World) -> int:
-    account_id = people.insert_account(tx, "A", Instant(0))
+    account_id = accounts.insert_account(tx, "A", Instant(0))
     world.accounts.append(account_id)
     return account_id
 
@@ -294,7 +294,7 @@ def add_user(tx: Transaction, world: World, account_id: int) -> int:
         headline=None,
         photo_path=None,
     )
-    user_id = people.insert_user(tx, new, AccountPermission.COLLABORATOR, Instant(0))
+    user_id = members.insert_user(tx, new, AccountPermission.COLLABORATOR, Instant(0))
     world.users.append((account_id, user_id))
     return user_id
 
@@ -314,7 +314,7 @@ def add_workspace(tx: Transaction, world: World, account_id: int, *, shown: bool
         created_at=Instant(0),
         updated_at=Instant(0),
     )
-    workspace_id = people.insert_workspace(tx, new)
+    workspace_id = workspaces.insert_workspace(tx, new)
     world.workspaces[workspace_id] = replace(new, id=workspace_id)
     return workspace_id
 
@@ -331,7 +331,7 @@ def join(tx: Transaction, world: World, workspace_id: int, user_id: int, side: S
         created_at=Instant(0),
         updated_at=Instant(0),
     )
-    people.insert_participation(tx, new)
+    workspaces.insert_participation(tx, new)
     world.sides[workspace_id, user_id] = side
 
 
@@ -747,9 +747,9 @@ def take(tx: Transaction, world: World, step: Step) -> None:
     elif step.what == "show":
         shown = world.workspaces[chance.choice(sorted(world.workspaces))]
         other = replace(shown, clients_see_status_reports=not shown.clients_see_status_reports)
-        people.replace_workspace(tx, other)
+        workspaces.replace_workspace(tx, other)
         world.workspaces[shown.id] = other
-    people.touch(tx, account, only_reports=step.what in {"add", "change"})
+    accounts.touch(tx, account, only_reports=step.what in {"add", "change"})
 
 
 def test_what_was_counted_before_a_change_is_right_after_it(database: Database) -> None:
@@ -770,7 +770,7 @@ def test_what_was_counted_before_a_change_is_right_after_it(database: Database) 
         known: dict[object, Any] = {}
 
         def ask(tx: Transaction) -> None:
-            version = people.version(tx, account)
+            version = accounts.version(tx, account)
             for query in asked:
                 for reach in world.reaches:
                     agrees(world, Watched(tx, taken, known), query, reach, version)
@@ -809,10 +809,10 @@ def test_what_a_newer_snapshot_counted_is_not_told_to_an_older_one(
         return [records.page(tx, query, reach, version).count for reach in reaches]
 
     def ask_now(tx: Transaction) -> list[int]:
-        return ask(tx, people.version(tx, world.accounts[0]))
+        return ask(tx, accounts.version(tx, world.accounts[0]))
 
     def older(tx: Transaction) -> tuple[list[int], list[int]]:
-        before = people.version(tx, world.accounts[0])
+        before = accounts.version(tx, world.accounts[0])
         tx.rows(listing._REACH, {"reach_account": 0, "reach_user": 0})  # noqa: SLF001  now it reads
         database.write_here(partial(take, world=world, step=Step("add", 2)))
         with ThreadPoolExecutor(1) as elsewhere:

@@ -10,7 +10,7 @@ from healthreports.core.model import Instant
 from healthreports.core.vocabulary import AccountPermission, Kind
 from healthreports.service.auth import tokens
 from healthreports.store.engine.sqlite import SqliteDatabase
-from healthreports.store.people import members as people
+from healthreports.store.people import members, workspaces
 from healthreports.store.schema.upgrade import WrongSchema, demand_current, upgrade
 
 THEN = 1_700_000_000_000_000
@@ -50,14 +50,14 @@ def test_everything_is_there_after_the_upgrade(tmp_path: Path) -> None:
     bob = database.read_here(lambda tx: tokens.authenticate(tx, "hr_x", Instant(THEN)))
     assert (bob.user_id, bob.permission) == (2, AccountPermission.COLLABORATOR)
     assert bob.scopes == tokens.ALL_SCOPES
-    place = database.read_here(lambda tx: people.participation(tx, 1, 3, 2))
+    place = database.read_here(lambda tx: workspaces.participation(tx, 1, 3, 2))
     assert place is not None
     assert (place.side, place.permission, place.team_lead) == ("provider", "edit", False)
-    workspace = database.read_here(lambda tx: people.workspace(tx, 1, 3))
+    workspace = database.read_here(lambda tx: workspaces.workspace(tx, 1, 3))
     assert workspace is not None
     assert (workspace.title, workspace.archived, workspace.start_date) == ("W", True, "2026-01-01")
     assert workspace.clients_see_status_reports is False
-    ann = database.read_here(lambda tx: people.membership(tx, 1))
+    ann = database.read_here(lambda tx: members.membership(tx, 1))
     assert (ann.permission, ann.disabled_at) == (AccountPermission.ADMINISTRATOR, None)
     database.close()
     with closing(sqlite3.connect(path)) as raw:

@@ -32,12 +32,13 @@ from healthreports.core.vocabulary import (
     Scope,
     Side,
 )
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts, members, workspaces
 from healthreports.service.reports import reports
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.lists import pages as records
 from healthreports.store.lists import portfolio
-from healthreports.store.people import members as stored_people
+from healthreports.store.people import workspaces as stored_workspaces
+from healthreports.store.people.accounts import version as account_version
 
 NOW = Instant(1_780_000_000_000_000)
 WORKSPACES = 70
@@ -56,7 +57,7 @@ class World(msgspec.Struct):
 
 def build(tx: Transaction) -> World:
     dice = random.Random(11)
-    account_id = people.create_account(tx, "Portfolio", NOW)
+    account_id = accounts.create_account(tx, "Portfolio", NOW)
     tag = f"portfolio{account_id}"
     boss, reader = (_user(tx, account_id, f"{name}.{tag}@example.org") for name in "br")
     actor = Actor(
@@ -69,19 +70,19 @@ def build(tx: Transaction) -> World:
     )
     world = World(account_id, reader.id, {}, set(), [])
     for number in range(WORKSPACES):
-        workspace_id = people.create_workspace(tx, boss, f"{dice.choice('abÉé_%')} {number}", NOW)
-        kept = stored_people.workspace(tx, account_id, workspace_id)
+        workspace_id = workspaces.make_workspace(tx, boss, f"{dice.choice('abÉé_%')} {number}", NOW)
+        kept = stored_workspaces.workspace(tx, account_id, workspace_id)
         assert kept is not None
         changed = msgspec.structs.replace(
             kept,
             due_date=dice.choice([None, "2026-01-31", "2027-05-01"]),
             clients_see_status_reports=dice.random() < 0.5,
         )
-        stored_people.replace_workspace(tx, changed)
+        stored_workspaces.replace_workspace(tx, changed)
         world.workspaces[workspace_id] = changed
         if dice.random() < 0.6:
             side = dice.choice(list(Side))
-            people.join(tx, workspace_id, reader, ParticipationPermission.VIEW, NOW, side=side)
+            workspaces.join(tx, workspace_id, reader, ParticipationPermission.VIEW, NOW, side=side)
             if side is Side.PROVIDER or changed.clients_see_status_reports:
                 world.shown.add(workspace_id)
     ids = list(world.workspaces)
@@ -92,13 +93,13 @@ def build(tx: Transaction) -> World:
         reports.create(tx, actor, sent, when)
     for workspace_id in ids[:3]:
         archived = msgspec.structs.replace(world.workspaces[workspace_id], archived=True)
-        stored_people.replace_workspace(tx, archived)
+        stored_workspaces.replace_workspace(tx, archived)
         world.workspaces[workspace_id] = archived
     return world
 
 
 def _user(tx: Transaction, account_id: int, email: str) -> User:
-    return people.create_user(
+    return members.create_user(
         tx,
         account_id,
         full_name=email,
@@ -129,7 +130,7 @@ def world(database: Database) -> World:
     built = database.write_here(build)
     query = Query(Kind.STATUS_REPORTS, window=Window(10_000, 0, 10_000, 1))
     reach = Reach(built.account_id, None)
-    version = database.read_here(lambda tx: stored_people.version(tx, built.account_id))
+    version = database.read_here(lambda tx: account_version(tx, built.account_id))
     page = database.read_here(lambda tx: records.page(tx, query, reach, version))
     built.reports = list(page.records)  # type: ignore[arg-type]  all of that kind
     assert len(built.reports) == WRITTEN

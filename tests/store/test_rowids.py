@@ -12,12 +12,12 @@ from healthreports.core.access import Reach
 from healthreports.core.model import Actor
 from healthreports.core.query import Query, Sort
 from healthreports.core.vocabulary import AccountPermission, Kind, Scope
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts, members, workspaces
 from healthreports.service.reports import reports
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.sqlite import SqliteDatabase
 from healthreports.store.lists import pages as records
-from healthreports.store.lists.selections import Rows, rowid_statement
+from healthreports.store.lists.statements import Rows, rowid_statement
 from healthreports.store.schema.upgrade import upgrade
 
 
@@ -37,8 +37,8 @@ def database(path: Path) -> Iterator[SqliteDatabase]:
 
 def write_three(tx: Transaction) -> tuple[int, list[int]]:
     """An account with three reports; its id and theirs."""
-    account_id = people.create_account(tx, "Acme", now())
-    user = people.create_user(
+    account_id = accounts.create_account(tx, "Acme", now())
+    user = members.create_user(
         tx,
         account_id,
         full_name="Ann",
@@ -55,7 +55,7 @@ def write_three(tx: Transaction) -> tuple[int, list[int]]:
         last_used_at=None,
     )
     sent = {
-        "workspace_id": people.create_workspace(tx, user, "Bridge", now()),
+        "workspace_id": workspaces.make_workspace(tx, user, "Bridge", now()),
         "color": "green",
         "description": "On time.",
     }

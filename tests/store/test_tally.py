@@ -23,7 +23,7 @@ from healthreports.app import open_database
 from healthreports.core.model import Actor, Instant, User
 from healthreports.core.rules.reports import ReportLine
 from healthreports.core.vocabulary import AccountPermission, Color, Scope, SubjectType, SyncStatus
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts, members, workspaces
 from healthreports.service.reports import importing, references, reports
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database, Transaction
@@ -59,8 +59,8 @@ class Place(NamedTuple):
 
 
 def settle(tx: Transaction) -> Place:
-    account_id = people.create_account(tx, "A", THEN)
-    user = people.create_user(
+    account_id = accounts.create_account(tx, "A", THEN)
+    user = members.create_user(
         tx,
         account_id,
         full_name="U",
@@ -68,7 +68,7 @@ def settle(tx: Transaction) -> Place:
         permission=AccountPermission.ADMINISTRATOR,
         now=THEN,
     )
-    first, second = (people.create_workspace(tx, user, title, THEN) for title in ("F", "S"))
+    first, second = (workspaces.make_workspace(tx, user, title, THEN) for title in ("F", "S"))
     actor = Actor(
         user_id=user.id,
         account_id=account_id,

@@ -18,7 +18,7 @@ from healthreports.store.engine.group_commit import SharedTransaction
 from healthreports.store.engine.sqlite import SqliteDatabase, SqliteTransaction
 from healthreports.store.engine.statement import Statement, insertion
 from healthreports.store.engine.writer import MOST_TOGETHER, Lock, Writer
-from healthreports.store.people import members as people
+from healthreports.store.people import accounts
 from healthreports.store.schema.upgrade import upgrade
 
 WAIT_S = 5
@@ -323,7 +323,7 @@ def test_concurrent_writes_of_one_server_are_all_kept(tmp_path: Path) -> None:
     async def write_all() -> None:
         await asyncio.gather(
             *(
-                database.write(lambda tx, n=n: people.insert_account(tx, str(n), Instant(0)))
+                database.write(lambda tx, n=n: accounts.insert_account(tx, str(n), Instant(0)))
                 for n in range(300)
             )
         )
@@ -358,5 +358,5 @@ def test_an_id_is_never_given_twice(tmp_path: Path) -> None:
 
 
 def fail_after(tx: Transaction) -> None:
-    people.insert_account(tx, "undone", Instant(0))
+    accounts.insert_account(tx, "undone", Instant(0))
     raise KeyError

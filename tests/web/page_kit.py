@@ -25,8 +25,9 @@ from healthreports.core.vocabulary import (
     Side,
 )
 from healthreports.service.auth import sign_in
-from healthreports.service.people import members as people
-from healthreports.store.people import members as stored_people
+from healthreports.service.people import workspaces
+from healthreports.store.people import accounts
+from healthreports.store.people import workspaces as stored_workspaces
 from healthreports.store.reports import reports
 
 T = TypeVar("T")
@@ -198,7 +199,7 @@ class Site:
         creator = self.account.users["administrator"]
 
         def work(tx: Any) -> int:
-            made = people.create_workspace(tx, creator, title, now())
+            made = workspaces.make_workspace(tx, creator, title, now())
             if changed:
                 self._change(tx, made, changed)
             return made
@@ -209,10 +210,10 @@ class Site:
         self._write(lambda tx: self._change(tx, int(workspace_id), changed))
 
     def _change(self, tx: Any, workspace_id: int, changed: dict[str, Any]) -> None:
-        there = stored_people.workspace(tx, self.account.id, workspace_id)
+        there = stored_workspaces.workspace(tx, self.account.id, workspace_id)
         assert there is not None
-        stored_people.replace_workspace(tx, replace(there, **changed))
-        stored_people.touch(tx, self.account.id)
+        stored_workspaces.replace_workspace(tx, replace(there, **changed))
+        accounts.touch(tx, self.account.id)
 
     def join(
         self,
@@ -223,7 +224,7 @@ class Site:
     ) -> None:
         user = self.account.users[role]
         self._write(
-            lambda tx: people.join(
+            lambda tx: workspaces.join(
                 tx, workspace_id, user, ParticipationPermission(permission), now(), side=side
             )
         )
@@ -261,7 +262,7 @@ class Site:
 
         def work(tx: Any) -> int:
             [stored] = reports.insert(tx, self.account.id, [made])
-            stored_people.touch(tx, self.account.id)
+            accounts.touch(tx, self.account.id)
             return stored.id
 
         return self._write(work)

@@ -14,8 +14,8 @@ from healthreports.app import now
 from healthreports.core.model import User
 from healthreports.core.vocabulary import DAY_US, AccountPermission, Side
 from healthreports.service.auth import sign_in
-from healthreports.service.people import members as people
-from healthreports.store.people import members as stored_people
+from healthreports.service.people import members as member_service
+from healthreports.store.people import members as stored_members
 from raw import execute
 
 PASSWORD = "a horse with a hat"
@@ -150,15 +150,14 @@ def invitations(site: Site) -> list[tuple]:
 
 
 def membership(site: Site, role: str) -> int:
-    found = site.account.database.write_here(
-        lambda tx: stored_people.membership(tx, user(site, role).id)
-    )
-    return found.id
+    user_id = user(site, role).id
+    database = site.account.database
+    return database.write_here(lambda tx: stored_members.membership(tx, user_id)).id
 
 
 def permit(site: Site, role: str, permission: str) -> None:
     site.account.database.write_here(
-        lambda tx: people.change_permission(
+        lambda tx: member_service.change_permission(
             tx, user(site, role), AccountPermission(permission), now()
         )
     )
@@ -166,7 +165,7 @@ def permit(site: Site, role: str, permission: str) -> None:
 
 def disable(site: Site, role: str, *, disabled: bool = True) -> None:
     site.account.database.write_here(
-        lambda tx: people.disable(tx, user(site, role), now(), disabled=disabled)
+        lambda tx: member_service.disable(tx, user(site, role), now(), disabled=disabled)
     )
 
 

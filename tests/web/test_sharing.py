@@ -16,7 +16,7 @@ from page_kit import Site, proof_of, read
 from conftest import Account, Server
 from healthreports.app import now, open_database
 from healthreports.core.vocabulary import DAY_US, SECOND_US, AccountPermission, Side
-from healthreports.service.people import members as people
+from healthreports.service.people import members
 from healthreports.settings import Settings
 from raw import execute
 
@@ -365,7 +365,7 @@ def test_a_link_ends_while_its_maker_is_disabled(
     secret, user = link(site, report), site.account.users["editor"]
     of_another = link(site, report, "administrator")
     database = site.account.database
-    database.write_here(lambda tx: people.disable(tx, user, now(), disabled=True))
+    database.write_here(lambda tx: members.disable(tx, user, now(), disabled=True))
     assert not works(guest, secret)
     assert works(guest, of_another)
 
@@ -498,7 +498,7 @@ def test_who_only_reads_may_not_share(site: Site, report: int) -> None:
     leave(site, first(site), "outsider")
     user = site.account.users["outsider"]
     site.account.database.write_here(
-        lambda tx: people.change_permission(tx, user, AccountPermission.REPORTS_VIEWER, now())
+        lambda tx: members.change_permission(tx, user, AccountPermission.REPORTS_VIEWER, now())
     )
     assert share(site, report, "outsider").status_code == 403
     assert stored(site, "id") == []

@@ -15,7 +15,7 @@ from healthreports.core.model import Grant
 from healthreports.core.vocabulary import Category, Scope
 from healthreports.service.auth import applications, tokens
 from healthreports.store.auth import oauth
-from healthreports.store.people import members as people
+from healthreports.store.people import members, workspaces
 from healthreports.web.pages import page_routes
 
 pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
@@ -608,12 +608,12 @@ def things(site: Site) -> dict[str, str]:
         )
         [*_, token] = tokens.personal(tx, administrator.id)
         viewer = site.account.users["viewer"]
-        participation = people.participation(
+        participation = workspaces.participation(
             tx, site.account.id, int(site.account.workspaces[0]), viewer.id
         )
         assert participation is not None
         return {
-            "memberships": str(people.membership(tx, viewer.id).id),
+            "memberships": str(members.membership(tx, viewer.id).id),
             "participation": str(participation.id),
             "applications": made.client_id,
             "grants": str(grant.id),

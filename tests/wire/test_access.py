@@ -7,7 +7,7 @@ from conftest import Account
 from expect import assert_envelope, assert_failure, only_record
 from healthreports.app import now
 from healthreports.core.vocabulary import ParticipationPermission
-from healthreports.service.people import members as people
+from healthreports.service.people import workspaces
 
 REFERENCE = {"service_name": "tracker", "service_model": "Issue", "service_model_ref": "1"}
 ROLES = ["administrator", "editor", "viewer", "outsider"]
@@ -274,4 +274,4 @@ def test_a_new_participant_sees_and_writes_at_once(account: Account) -> None:
 
 
 def join(tx, *, space_id: int, account: Account, permission: ParticipationPermission) -> None:
-    people.join(tx, space_id, account.users["outsider"], permission, now())
+    workspaces.join(tx, space_id, account.users["outsider"], permission, now())

@@ -5,7 +5,7 @@ import pytest
 from conftest import Account
 from expect import assert_envelope, assert_failure
 from healthreports.app import now
-from healthreports.service.people import members as people
+from healthreports.service.people import workspaces
 
 # The same before the store is asked, whichever it is.
 pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
@@ -37,7 +37,7 @@ def test_a_body_that_includes_nothing_wins_over_the_query(account: Account) -> N
 )
 def test_default_filters_can_be_switched_off(account: Account, value: str, found: bool) -> None:
     space = account.workspaces[1]
-    account.database.write_here(lambda tx: people.archive(tx, int(space), now(), archived=True))
+    account.database.write_here(lambda tx: workspaces.archive(tx, int(space), now(), archived=True))
     params = {"apply_default_filters": value}
     listed = account.api.get("/workspaces", params=params)
     expected = account.workspaces if found else account.workspaces[:1]

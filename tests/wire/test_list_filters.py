@@ -9,7 +9,7 @@ from sharing import open_account
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure
 from healthreports.app import now
-from healthreports.service.people import members as people
+from healthreports.service.people import workspaces
 from healthreports.store.engine.database import Database
 
 TICK = timedelta(microseconds=1)
@@ -476,7 +476,7 @@ def test_search_is_ignored(shelf: Shelf, value: str) -> None:
 def test_reports_of_an_archived_workspace_are_listed(account: Account) -> None:
     ids = [account.report(), account.report(workspace_id=account.workspaces[1])]
     space_id = int(account.workspaces[1])
-    account.database.write_here(lambda tx: people.archive(tx, space_id, now(), archived=True))
+    account.database.write_here(lambda tx: workspaces.archive(tx, space_id, now(), archived=True))
     assert_envelope(account.api.get("/status_reports"), "status_reports", ids)
     answer = account.api.get("/status_reports", params={"workspace_id": space_id})
     assert_envelope(answer, "status_reports", ids[1:])

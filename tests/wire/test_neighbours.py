@@ -5,7 +5,7 @@ import pytest
 from conftest import Account
 from expect import assert_envelope, assert_failure, only_record
 from healthreports.app import now
-from healthreports.service.people import members as people
+from healthreports.service.people import workspaces
 
 REFERENCE = {"service_name": "tracker", "service_model": "Issue", "service_model_ref": "1"}
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -13,7 +13,7 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 def archive(account: Account, space_id: str, *, archived: bool = True) -> None:
     account.database.write_here(
-        lambda tx: people.archive(tx, int(space_id), now(), archived=archived)
+        lambda tx: workspaces.archive(tx, int(space_id), now(), archived=archived)
     )
 
 

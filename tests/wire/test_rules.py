@@ -5,7 +5,7 @@ import pytest
 from conftest import Account
 from expect import assert_envelope, assert_failure, only_record
 from healthreports.app import now
-from healthreports.service.people import members as people
+from healthreports.service.people import members
 
 RED = {"status_report": {"color": "red"}}
 
@@ -267,7 +267,7 @@ def test_the_answer_to_a_stranger_does_not_tell_who_is_of_its_account(account: A
 def test_a_user_can_be_disabled_where_nobody_administers(account: Account) -> None:
     def work(tx) -> None:
         for role in ("viewer", "outsider"):
-            people.disable(tx, account.users[role], now(), disabled=True)
+            members.disable(tx, account.users[role], now(), disabled=True)
 
     account.database.write_here(work)
     assert_failure(account.clients["viewer"].get("/users/me"), 401, "oauth")

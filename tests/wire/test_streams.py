@@ -24,9 +24,9 @@ from healthreports.app import now
 from healthreports.core.model import Detail, Instant, StatusReport
 from healthreports.core.vocabulary import Category, Color, ParticipationPermission, Side
 from healthreports.service.auth import tokens
-from healthreports.service.people import members as people
+from healthreports.service.people import workspaces
 from healthreports.store.engine.database import Database
-from healthreports.store.people import members as stored_people
+from healthreports.store.people import accounts
 from healthreports.store.reports import reports
 
 ATTRIBUTES = (
@@ -137,7 +137,7 @@ def insert(database: Database, account: Account, *new: dict[str, Any]) -> list[s
 
     def work(tx) -> list[str]:
         stored = reports.insert(tx, account.id, made)
-        stored_people.touch(tx, account.id, only_reports=True)
+        accounts.touch(tx, account.id, only_reports=True)
         return [str(report.id) for report in stored]
 
     return database.write_here(work, account.id)
@@ -263,13 +263,13 @@ def test_the_client_side_gets_what_the_workspace_lets_it_see(
 
     def join(tx) -> None:
         for space in spaces:
-            people.join(tx, space, outsider, edit, now(), side=Side.CLIENT)
+            workspaces.join(tx, space, outsider, edit, now(), side=Side.CLIENT)
 
     database.write_here(join)
     assert form.ids(account.clients["outsider"]) == []
-    database.write_here(lambda tx: people.show_to_clients(tx, spaces[1], now(), shown=True))
+    database.write_here(lambda tx: workspaces.show_to_clients(tx, spaces[1], now(), shown=True))
     assert form.ids(account.clients["outsider"]) == [second]
-    database.write_here(lambda tx: people.show_to_clients(tx, spaces[1], now(), shown=False))
+    database.write_here(lambda tx: workspaces.show_to_clients(tx, spaces[1], now(), shown=False))
     assert form.ids(account.clients["outsider"]) == []
     assert form.ids(account.api) == [first, second]
 

@@ -32,7 +32,7 @@ from healthreports.core.model import Actor, Record
 from healthreports.edge.answer import Answer
 from healthreports.service import lookup
 from healthreports.service.gateway import Gateway
-from healthreports.service.people import administration
+from healthreports.service.people import members, workspaces
 from healthreports.service.reports import references, reports
 
 _ID: Final = "/{id}"
@@ -190,31 +190,31 @@ class Handlers:
 
     async def create_workspace(self, resource: Resource, call: Call) -> Answer:
         """Create, then show."""
-        return await self._write_and_show(resource, call, administration.create_workspace)
+        return await self._write_and_show(resource, call, workspaces.create_workspace)
 
     async def change_workspace(self, resource: Resource, call: Call) -> Answer:
         """Change, then show."""
-        return await self._change(resource, call, administration.change_workspace)
+        return await self._change(resource, call, workspaces.change_workspace)
 
     async def create_participation(self, resource: Resource, call: Call) -> Answer:
         """Create, then show."""
-        return await self._write_and_show(resource, call, administration.create_participation)
+        return await self._write_and_show(resource, call, workspaces.create_participation)
 
     async def change_participation(self, resource: Resource, call: Call) -> Answer:
         """Change, then show."""
-        return await self._change(resource, call, administration.change_participation)
+        return await self._change(resource, call, workspaces.change_participation)
 
     async def delete_participation(self, resource: Resource, call: Call) -> Answer:
         """Delete; no body."""
-        return await self._delete(resource, call, administration.delete_participation)
+        return await self._delete(resource, call, workspaces.delete_participation)
 
     async def create_membership(self, resource: Resource, call: Call) -> Answer:
         """Create, then show."""
-        return await self._write_and_show(resource, call, administration.create_membership)
+        return await self._write_and_show(resource, call, members.create_membership)
 
     async def change_membership(self, resource: Resource, call: Call) -> Answer:
         """Change, then show."""
-        return await self._change(resource, call, administration.change_membership)
+        return await self._change(resource, call, members.change_membership)
 
     async def _change(
         self, resource: Resource, call: Call, use_case: Callable[..., Record]

@@ -8,7 +8,7 @@ from healthreports.contract.moments import as_datetime
 from healthreports.core.model import Application, Instant
 from healthreports.core.vocabulary import ACCESS_TOKEN_LIFETIME_S, DAY_US, HOUR_S, MAX_TOKEN_DAYS
 from healthreports.service.auth import applications, tokens
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts, members
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 
@@ -60,7 +60,7 @@ def _token_create(settings: Settings, options: argparse.Namespace) -> None:
         expires_at = None if options.days is None else Instant(now + options.days * DAY_US)
         return tokens.issue(
             tx,
-            people.user_by_email(tx, options.user),
+            members.user_by_email(tx, options.user),
             options.name,
             now,
             expires_at=expires_at,
@@ -92,13 +92,13 @@ def _application_create(settings: Settings, options: argparse.Namespace) -> None
     def work(tx: Transaction, now: Instant) -> tuple[Application, str | None]:
         return applications.register(
             tx,
-            people.user_by_email(tx, options.by),
+            members.user_by_email(tx, options.by),
             now,
             name=options.name,
             redirect_uris=tuple(options.redirect_uri),
             confidential=not options.public,
             scopes=tokens.scopes_for(read_only=options.read_only),
-            acts_as=people.user_by_email(tx, options.acts_as) if options.acts_as else None,
+            acts_as=members.user_by_email(tx, options.acts_as) if options.acts_as else None,
             token_lifetime_s=None if options.for_ever else options.hours * HOUR_S,
         )
 
@@ -114,7 +114,7 @@ def _application_list(settings: Settings, _options: argparse.Namespace) -> None:
         settings,
         lambda tx, _now: [
             one
-            for account, _ in people.accounts(tx)
+            for account, _ in accounts.all_accounts(tx)
             for one in applications.of_account(tx, account)
         ],
     )
@@ -128,7 +128,7 @@ def _application_revoke(settings: Settings, options: argparse.Namespace) -> int:
     def work(tx: Transaction, now: Instant) -> bool:
         return any(
             applications.revoke(tx, account, options.client_id, now)
-            for account, _ in people.accounts(tx)
+            for account, _ in accounts.all_accounts(tx)
         )
 
     if write(settings, work):

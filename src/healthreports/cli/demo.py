@@ -10,7 +10,7 @@ from healthreports.core.errors import Invalid
 from healthreports.sample import portfolio
 from healthreports.service.auth import tokens
 from healthreports.service.auth.sign_in import set_password
-from healthreports.service.people import members as people
+from healthreports.service.people import members
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 from healthreports.store.schema.upgrade import WrongSchema, is_server, shown, upgrade
@@ -59,7 +59,7 @@ def _prepare(tx: Transaction) -> Secrets:
     password = secrets.token_urlsafe(12)
     made = {}
     for sample in portfolio.SAMPLE_USERS:
-        user = people.user_by_email(tx, sample.email_address)
+        user = members.user_by_email(tx, sample.email_address)
         made[sample.role] = tokens.issue(tx, user, _PURPOSE, now())
         set_password(tx, user, password, now())
     return Secrets(made, password)

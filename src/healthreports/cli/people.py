@@ -9,7 +9,7 @@ from healthreports.cli.command import command, group_of, permission_flag, write
 from healthreports.core.model import Instant
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Side
 from healthreports.service.auth.sign_in import set_password
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts, members, workspaces
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 
@@ -70,12 +70,12 @@ def _add_workspace_commands(commands: Any) -> None:  # noqa: ANN401  argparse's 
 
 
 def _account_create(settings: Settings, options: argparse.Namespace) -> None:
-    account_id = write(settings, lambda tx, now: people.create_account(tx, options.title, now))
+    account_id = write(settings, lambda tx, now: accounts.create_account(tx, options.title, now))
     print(f"account {account_id}")
 
 
 def _account_list(settings: Settings, _options: argparse.Namespace) -> None:
-    for account_id, title in write(settings, lambda tx, _now: people.accounts(tx)):
+    for account_id, title in write(settings, lambda tx, _now: accounts.all_accounts(tx)):
         print(f"{account_id}\t{title}")
 
 
@@ -83,7 +83,7 @@ def _user_create(settings: Settings, options: argparse.Namespace) -> None:
     permission = AccountPermission(options.permission)
 
     def work(tx: Transaction, now: Instant) -> int:
-        return people.create_user(
+        return members.create_user(
             tx,
             options.account,
             full_name=options.name,
@@ -99,10 +99,12 @@ def _user_create(settings: Settings, options: argparse.Namespace) -> None:
 
 def _workspace_create(settings: Settings, options: argparse.Namespace) -> None:
     def work(tx: Transaction, now: Instant) -> int:
-        creator = people.user_by_email(tx, options.creator)
-        workspace_id = people.create_workspace(tx, creator, options.title, now, options.description)
+        creator = members.user_by_email(tx, options.creator)
+        workspace_id = workspaces.make_workspace(
+            tx, creator, options.title, now, options.description
+        )
         admin = ParticipationPermission.ADMIN
-        people.join(tx, workspace_id, creator, admin, now, team_lead=True)
+        workspaces.join(tx, workspace_id, creator, admin, now, team_lead=True)
         return workspace_id
 
     print(f"workspace {write(settings, work)}")
@@ -112,8 +114,8 @@ def _user_permit(settings: Settings, options: argparse.Namespace) -> None:
     permission = AccountPermission(options.permission)
     write(
         settings,
-        lambda tx, now: people.change_permission(
-            tx, people.user_by_email(tx, options.user), permission, now
+        lambda tx, now: members.change_permission(
+            tx, members.user_by_email(tx, options.user), permission, now
         ),
     )
     print(f"{options.user} is {permission}")
@@ -122,8 +124,8 @@ def _user_permit(settings: Settings, options: argparse.Namespace) -> None:
 def _user_disable(settings: Settings, options: argparse.Namespace) -> None:
     write(
         settings,
-        lambda tx, now: people.disable(
-            tx, people.user_by_email(tx, options.user), now, disabled=not options.undo
+        lambda tx, now: members.disable(
+            tx, members.user_by_email(tx, options.user), now, disabled=not options.undo
         ),
     )
     print(f"{options.user} is {'back' if options.undo else 'disabled'}")
@@ -133,10 +135,10 @@ def _workspace_join(settings: Settings, options: argparse.Namespace) -> None:
     permission, side = ParticipationPermission(options.permission), Side(options.side)
     write(
         settings,
-        lambda tx, now: people.join(
+        lambda tx, now: workspaces.join(
             tx,
             options.workspace,
-            people.user_by_email(tx, options.user),
+            members.user_by_email(tx, options.user),
             permission,
             now,
             side=side,
@@ -148,7 +150,10 @@ def _workspace_join(settings: Settings, options: argparse.Namespace) -> None:
 
 def _workspace_clients(settings: Settings, options: argparse.Namespace) -> None:
     shown = options.see == "yes"
-    write(settings, lambda tx, now: people.show_to_clients(tx, options.workspace, now, shown=shown))
+    write(
+        settings,
+        lambda tx, now: workspaces.show_to_clients(tx, options.workspace, now, shown=shown),
+    )
     print(
         f"clients {'see' if shown else 'do not see'} the reports of workspace {options.workspace}"
     )
@@ -157,7 +162,7 @@ def _workspace_clients(settings: Settings, options: argparse.Namespace) -> None:
 def _workspace_archive(settings: Settings, options: argparse.Namespace) -> None:
     write(
         settings,
-        lambda tx, now: people.archive(tx, options.workspace, now, archived=not options.undo),
+        lambda tx, now: workspaces.archive(tx, options.workspace, now, archived=not options.undo),
     )
     print(f"workspace {options.workspace} is {'back' if options.undo else 'archived'}")
 
@@ -170,6 +175,6 @@ def _user_password(settings: Settings, options: argparse.Namespace) -> None:
         password = sys.stdin.readline().rstrip("\n")
     write(
         settings,
-        lambda tx, now: set_password(tx, people.user_by_email(tx, options.user), password, now),
+        lambda tx, now: set_password(tx, members.user_by_email(tx, options.user), password, now),
     )
     print(f"{options.user} has a new password")

@@ -5,7 +5,8 @@ make (80 ns against 1,000 ns for nine fields), and a page of a list makes a hund
 can be part of a cycle, so the garbage collector need not look at them (`gc=False`).
 """
 
-from typing import NewType
+from collections.abc import Mapping
+from typing import Final, NewType, TypeVar
 
 import msgspec
 
@@ -13,6 +14,7 @@ from healthreports.core.vocabulary import (
     AccountPermission,
     Category,
     Color,
+    Kind,
     ParticipationPermission,
     Scope,
     Side,
@@ -231,3 +233,14 @@ class Participation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 Record = StatusReport | Workspace | User | ExternalReference | Participation | AccountMembership
+# One of the kinds of record: for what is asked for by its class.
+R = TypeVar("R", bound=Record)
+
+KIND_OF: Final[Mapping[type, Kind]] = {
+    StatusReport: Kind.STATUS_REPORTS,
+    Workspace: Kind.WORKSPACES,
+    User: Kind.USERS,
+    ExternalReference: Kind.EXTERNAL_REFERENCES,
+    Participation: Kind.PARTICIPATIONS,
+    AccountMembership: Kind.ACCOUNT_MEMBERSHIPS,
+}

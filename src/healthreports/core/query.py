@@ -5,7 +5,7 @@ Nothing here knows how a question is written on the wire or how it is asked in S
 
 import msgspec
 
-from healthreports.core.model import Instant, Record
+from healthreports.core.model import Instant, R, Record
 from healthreports.core.vocabulary import DEFAULT_PAGE_SIZE, Kind
 
 FilterValue = Instant | bool | str | tuple[int, ...] | tuple[str, ...]
@@ -66,3 +66,7 @@ class Page(msgspec.Struct, frozen=True):
     window: Window
     related: dict[str, Related]
     optional_fields: tuple[str, ...] = ()
+
+    def records_of(self, model: type[R]) -> tuple[R, ...]:
+        """The records, which are all of the class `model`."""
+        return tuple([one for one in self.records if isinstance(one, model)])

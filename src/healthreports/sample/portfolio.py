@@ -19,7 +19,7 @@ from healthreports.core.vocabulary import (
     ParticipationPermission,
     Scope,
 )
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts, members, workspaces
 from healthreports.service.reports import reports
 from healthreports.store.engine.database import Transaction
 
@@ -74,15 +74,15 @@ SAMPLE_USERS: Final = (
 
 def is_loaded(tx: Transaction) -> bool:
     """Whether there is an account already."""
-    return bool(people.accounts(tx))
+    return bool(accounts.all_accounts(tx))
 
 
 def load(tx: Transaction) -> None:
     """Store the portfolio in an empty database."""
     published = _instant(PUBLISHED)
-    account_id = people.create_account(tx, "Sample portfolio", published)
+    account_id = accounts.create_account(tx, "Sample portfolio", published)
     users = [
-        people.create_user(
+        members.create_user(
             tx,
             account_id,
             full_name=one.full_name,
@@ -123,7 +123,7 @@ def _administrator(user: User) -> Actor:
 
 
 def _load_workspace(tx: Transaction, programme: dict[str, str], users: list[User]) -> int:
-    workspace_id = people.create_workspace(
+    workspace_id = workspaces.make_workspace(
         tx,
         users[0],
         programme["project"],
@@ -133,7 +133,7 @@ def _load_workspace(tx: Transaction, programme: dict[str, str], users: list[User
     for sample, user in zip(SAMPLE_USERS, users, strict=True):
         permission = sample.participates.get(programme["department"])
         if permission is not None:
-            people.join(tx, workspace_id, user, permission, _instant(PUBLISHED))
+            workspaces.join(tx, workspace_id, user, permission, _instant(PUBLISHED))
     return workspace_id
 
 

@@ -10,7 +10,7 @@ from healthreports.core.model import Actor, Instant
 from healthreports.service.auth import tokens
 from healthreports.service.limits import Limits, SpentShare
 from healthreports.store.engine.database import Database, Transaction
-from healthreports.store.people import members as people
+from healthreports.store.people import accounts
 
 T = TypeVar("T")
 Clock = Callable[[], Instant]
@@ -62,7 +62,7 @@ class Gateway:
 
         def as_actor(tx: Transaction) -> T:
             actor = self._authenticate(tx, secret, now)
-            people.version(tx, actor.account_id)  # as below
+            accounts.version(tx, actor.account_id)  # as below
             return work(tx, actor)
 
         return await self._database.read_long(as_actor)
@@ -81,7 +81,7 @@ class Gateway:
             if not counted:  # what is begun on the event loop may be done again in a thread
                 self._limits.spend(actor.token_id, now)
                 counted = True
-            people.version(tx, actor.account_id)  # or a replica could show what is no more
+            accounts.version(tx, actor.account_id)  # or a replica could show what is no more
             return actor, work(tx, actor)
 
         while True:

@@ -15,19 +15,19 @@ from healthreports.core.access import (
     reach,
 )
 from healthreports.core.errors import Fault, Forbidden, NotFound, Problem
-from healthreports.core.model import Actor, Record, StatusReport, Workspace
+from healthreports.core.model import KIND_OF, Actor, R, Record, StatusReport, Workspace
 from healthreports.core.query import Page, Query
 from healthreports.core.vocabulary import Kind
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages as records
-from healthreports.store.people import members as people
+from healthreports.store.people import accounts, workspaces
 
 T = TypeVar("T")
 
 
 def find(tx: Transaction, actor: Actor, query: Query) -> Page:
     """One page of what `actor` may see. Contract: 4."""
-    return records.page(tx, query, reach(actor), people.version(tx, actor.account_id))
+    return records.page(tx, query, reach(actor), accounts.version(tx, actor.account_id))
 
 
 def after(
@@ -35,7 +35,7 @@ def after(
 ) -> tuple[Record, ...]:
     """The next `number` status reports that match, by id, of what `actor` may see."""
     within = reach(actor)
-    version = people.version(tx, actor.account_id)
+    version = accounts.version(tx, actor.account_id)
     return records.after(tx, query, within, version, after_id=after_id, number=number)
 
 
@@ -52,9 +52,9 @@ def written(tx: Transaction, actor: Actor, query: Query, record: Record) -> Page
     return records.page_of(tx, query, reach(actor), record)
 
 
-def visible(tx: Transaction, actor: Actor, kind: Kind, record_id: int) -> Record:
-    """The record, if `actor` may see it. Raises NotFound."""
-    return get(tx, actor, Query(kind, only=(record_id,))).records[0]
+def visible(tx: Transaction, actor: Actor, model: type[R], record_id: int) -> R:
+    """The record of the class `model` with that id, if `actor` may see it. Raises NotFound."""
+    return get(tx, actor, Query(KIND_OF[model], only=(record_id,))).records_of(model)[0]
 
 
 def seen(
@@ -87,7 +87,7 @@ def demand(
 
     `report` is the one that the action is about. Contract: 5.2, 6.
     """
-    workspace = people.workspace(tx, actor.account_id, workspace_id)
+    workspace = workspaces.workspace(tx, actor.account_id, workspace_id)
     if workspace is None:
         raise NotFound(Kind.WORKSPACES)
     demand_in(tx, actor, action, workspace, report)
@@ -102,7 +102,7 @@ def demand_in(
     report: StatusReport | None = None,
 ) -> None:
     """`demand` for a workspace that is at hand."""
-    participation = people.participation(tx, workspace.account_id, workspace.id, actor.user_id)
+    participation = workspaces.participation(tx, workspace.account_id, workspace.id, actor.user_id)
     if not may(actor, Action.SEE_WORKSPACE, workspace, participation):
         raise NotFound(Kind.WORKSPACES)
     if not may(actor, action, workspace, participation, report):

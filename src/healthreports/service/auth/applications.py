@@ -13,7 +13,7 @@ from healthreports.core.vocabulary import (
 from healthreports.service.auth.tokens import ALL_SCOPES, hash_of, new_secret
 from healthreports.store.auth import oauth
 from healthreports.store.engine.database import Transaction
-from healthreports.store.people import members as people
+from healthreports.store.people import members
 
 _PREFIX: Final = "hrs_"
 
@@ -63,7 +63,7 @@ def register(
 
 def _who(tx: Transaction, administrator: User, acts_as: User | None) -> list[Problem]:
     problems = []
-    if administrator.id not in people.administrators(tx, administrator.account_id):
+    if administrator.id not in members.administrators(tx, administrator.account_id):
         problems.append(Problem("administrator", Fault.NOT_AN_ADMINISTRATOR))
     if acts_as is not None and acts_as.account_id != administrator.account_id:
         problems.append(Problem("acts_as", Fault.UNKNOWN_OBJECT))

@@ -41,7 +41,7 @@ from healthreports.service.lookup import demand_administrator
 from healthreports.service.people.members import is_let_in
 from healthreports.store.auth import credentials
 from healthreports.store.engine.database import Database, Transaction
-from healthreports.store.people import members as people
+from healthreports.store.people import members
 
 T = TypeVar("T")
 
@@ -195,7 +195,7 @@ def invite(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str:
     Raises Forbidden, NotFound, and Invalid for who is disabled.
     """
     demand_administrator(actor)
-    user = people.user(tx, user_id)
+    user = members.user(tx, user_id)
     if user is None or user.account_id != actor.account_id:
         raise NotFound(Kind.USERS)
     if not is_let_in(tx, user_id):
@@ -208,7 +208,7 @@ def invite(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str:
 
 def _invited(tx: Transaction, secret: str, now: Instant) -> User:
     user_id = credentials.invited(tx, hash_of(secret), now)
-    user = None if user_id is None else people.user(tx, user_id)
+    user = None if user_id is None else members.user(tx, user_id)
     if user is None or not is_let_in(tx, user.id):
         raise LinkEnded
     return user
@@ -250,7 +250,7 @@ def signing_key(tx: Transaction, purpose: str, now: Instant) -> str:
 
 
 def _known(tx: Transaction, email_address: str) -> tuple[User | None, str | None]:
-    user = people.user_by_email(tx, email_address)
+    user = members.user_by_email(tx, email_address)
     return user, None if user is None else credentials.password_hash(tx, user.id)
 
 
@@ -280,12 +280,12 @@ def _whom(  # noqa: PLR0917  what a provider says of somebody
 ) -> User:
     user_id = credentials.user_of_identity(tx, issuer, subject)
     if user_id is not None:
-        user = people.user(tx, user_id)
+        user = members.user(tx, user_id)
     else:
         # Outside ASCII, letters that look or lower alike are not the same address.
         if not verified or not email_address or not email_address.isascii():
             raise SignInRefused(_UNVERIFIED)
-        user = people.user_by_email(tx, kept_address(email_address))
+        user = members.user_by_email(tx, kept_address(email_address))
     if user is None or not is_let_in(tx, user.id):
         raise SignInRefused(_UNKNOWN_PERSON)
     if user_id is None:

@@ -3,13 +3,10 @@
 The API has no such check (5.3): there the last write counts.
 """
 
-from typing import cast
-
 from healthreports.core.access import Action
 from healthreports.core.errors import Overtaken
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
 from healthreports.core.rules.reading import Sent
-from healthreports.core.vocabulary import Kind
 from healthreports.service.lookup import demand, visible
 from healthreports.service.reports.reports import change, create
 from healthreports.store.engine.database import Transaction
@@ -28,7 +25,7 @@ def begin_change(
     tx: Transaction, actor: Actor, report_id: int
 ) -> tuple[Workspace, StatusReport, StatusReport | None]:
     """The workspace, the report to change, the one before it. Raises NotFound, Forbidden."""
-    report = cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
+    report = visible(tx, actor, StatusReport, report_id)
     workspace = demand(tx, actor, Action.CHANGE_REPORT, report.workspace_id, report)
     return workspace, report, reports.before(tx, report)
 

@@ -11,13 +11,12 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from healthreports.core.errors import Fault, Problem
-from healthreports.core.model import Instant, StatusReport, User
+from healthreports.core.model import Instant, StatusReport, User, Workspace
 from healthreports.core.rules.reports import ReportDraft, ReportLine, check_new_report
-from healthreports.core.vocabulary import Kind
 from healthreports.service.reports.references import attach
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages as records
-from healthreports.store.people import members as people
+from healthreports.store.people import accounts
 from healthreports.store.reports import imports, reports
 from healthreports.store.reports.imports import Progress
 
@@ -67,7 +66,7 @@ def store(  # noqa: PLR0917  a batch, and the import before and after it
         if draft.reference is not UNSET:
             attach(tx, report, draft.reference, report.updated_at)
     imports.note(tx, by.account_id, done)
-    people.touch(tx, by.account_id, only_reports=True)
+    accounts.touch(tx, by.account_id, only_reports=True)
     return []
 
 
@@ -78,8 +77,8 @@ def _read(
     workspaces = {draft.workspace_id for _, draft, _ in checked if draft.workspace_id is not UNSET}
     users = {one for line in lines for one in (line.creator_id, line.updater_id) if one is not None}
     known = (
-        records.existing(tx, Kind.WORKSPACES, by.account_id, workspaces),
-        records.existing(tx, Kind.USERS, by.account_id, users),
+        set(records.by_ids(tx, Workspace, by.account_id, workspaces)),
+        set(records.by_ids(tx, User, by.account_id, users)),
     )
     found, bad = [], []
     for line, draft, problems in checked:

@@ -3,7 +3,7 @@
 Access is that of the lists: who sees a report there sees it here.
 """
 
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
@@ -30,7 +30,7 @@ from healthreports.service.lookup import find, visible
 from healthreports.store.engine.database import Row, Transaction
 from healthreports.store.lists import pages as records
 from healthreports.store.lists import portfolio
-from healthreports.store.people import members as people
+from healthreports.store.people import members, workspaces
 from healthreports.store.reports import references, reports
 
 # As many as fit on a screen side by side.
@@ -108,25 +108,20 @@ def _state(one: Standing, week: dict[int, Color]) -> State:
 
 
 def _standings(tx: Transaction, actor: Actor, rows: list[Row]) -> list[Standing]:
-    within = reach(actor)
-    workspaces = records.by_ids(tx, Kind.WORKSPACES, {row[0] for row in rows}, within)
-    current = records.by_ids(
-        tx, Kind.STATUS_REPORTS, {row[1] for row in rows if row[1] is not None}, within
-    )
-    authors = records.by_ids(
-        tx,
-        Kind.USERS,
-        {cast("StatusReport", report).creator_id for report in current.values()},
-        within,
-    )
+    account_id = actor.account_id
+    shown = records.by_ids(tx, Workspace, account_id, {row[0] for row in rows})
+    ids = {row[1] for row in rows if row[1] is not None}
+    current = records.by_ids(tx, StatusReport, account_id, ids)
+    author_ids = {report.creator_id for report in current.values()}
+    authors = records.by_ids(tx, User, account_id, author_ids)
     found = []
     for workspace_id, report_id, previous_color in rows:
-        report = cast("StatusReport | None", current.get(report_id))
+        report = current.get(report_id)
         found.append(
             Standing(
-                workspace=cast("Workspace", workspaces[workspace_id]),
+                workspace=shown[workspace_id],
                 report=report,
-                author=None if report is None else cast("User", authors[report.creator_id]),
+                author=None if report is None else authors[report.creator_id],
                 previous_color=None if previous_color is None else Color(previous_color),
             )
         )
@@ -137,7 +132,7 @@ def workspace_story(
     tx: Transaction, actor: Actor, workspace_id: int, page: int = 1
 ) -> WorkspaceStory:
     """A workspace and its reports, `HISTORY` of them on a page. Raises NotFound."""
-    workspace = cast("Workspace", visible(tx, actor, Kind.WORKSPACES, workspace_id))
+    workspace = visible(tx, actor, Workspace, workspace_id)
     query = Query(
         Kind.STATUS_REPORTS,
         (Filter("workspace_id", (workspace_id,)),),
@@ -146,13 +141,13 @@ def workspace_story(
     )
     found = find(tx, actor, query)
     newest = reports.newest(tx, actor.account_id, workspace_id)
-    participation = people.participation(tx, actor.account_id, workspace_id, actor.user_id)
+    participation = workspaces.participation(tx, actor.account_id, workspace_id, actor.user_id)
     allowed = {action: may(actor, action, workspace, participation) for action in Action}
     sees = allowed[Action.SEE_REPORTS]
     return WorkspaceStory(
         workspace=workspace,
         current=_story(tx, actor, newest) if newest is not None and sees else None,
-        history=cast("tuple[StatusReport, ...]", found.records),
+        history=found.records_of(StatusReport),
         count=found.count,
         shows_reports=sees,
         may_report=allowed[Action.CREATE_REPORT],
@@ -162,23 +157,21 @@ def workspace_story(
 
 def story(tx: Transaction, actor: Actor, report_id: int) -> Story:
     """One report and its neighbours. Raises NotFound."""
-    return _story(
-        tx, actor, cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
-    )
+    return _story(tx, actor, visible(tx, actor, StatusReport, report_id))
 
 
 def _story(tx: Transaction, actor: Actor, report: StatusReport) -> Story:
     account_id, workspace_id = report.account_id, report.workspace_id
-    workspace = people.workspace(tx, account_id, workspace_id)
-    author = people.user(tx, report.creator_id)
+    workspace = workspaces.workspace(tx, account_id, workspace_id)
+    author = members.user(tx, report.creator_id)
     assert workspace is not None  # no report is without one
     assert author is not None  # as above
-    participation = people.participation(tx, account_id, workspace_id, actor.user_id)
+    participation = workspaces.participation(tx, account_id, workspace_id, actor.user_id)
     return Story(
         workspace=workspace,
         report=report,
         author=author,
-        updater=None if report.updater_id is None else people.user(tx, report.updater_id),
+        updater=None if report.updater_id is None else members.user(tx, report.updater_id),
         before=reports.before(tx, report),
         after=reports.after(tx, report),
         references=tuple(

@@ -1,6 +1,7 @@
 """External references: create or update by subject and service, delete. Contract: 5.4, 7."""
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -15,13 +16,18 @@ from healthreports.core.model import (
 )
 from healthreports.core.rules.reading import Sent, values_sent
 from healthreports.core.rules.reports import ReferenceDraft, check_reference
-from healthreports.core.vocabulary import SUBJECT_KINDS, Kind, SubjectType, SyncStatus
+from healthreports.core.vocabulary import SubjectType, SyncStatus
 from healthreports.service.lookup import demand, visible
 from healthreports.store.engine.database import Transaction
-from healthreports.store.people import members as people
+from healthreports.store.people import accounts
 from healthreports.store.reports import references
 
 Referable = StatusReport | Workspace
+
+_SUBJECTS: Final[Mapping[SubjectType, type[StatusReport] | type[Workspace]]] = {
+    SubjectType.STATUS_REPORT: StatusReport,
+    SubjectType.WORKSPACE: Workspace,
+}
 
 
 def create_or_update(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> ExternalReference:
@@ -33,15 +39,14 @@ def create_or_update(tx: Transaction, actor: Actor, sent: Sent, now: Instant) ->
     subject: Referable | None = None
     if named is not None:
         try:
-            found = visible(tx, actor, SUBJECT_KINDS[named.type], named.id)
-            subject = cast("Referable", found)
+            subject = visible(tx, actor, _SUBJECTS[named.type], named.id)
             _demand_change(tx, actor, subject)
         except NotFound:
             problems.append(Problem("subject_id", Fault.UNKNOWN_OBJECT))
     if problems or subject is None:
         raise Invalid(problems)
     reference = attach(tx, subject, draft, now)
-    people.touch(tx, actor.account_id)
+    accounts.touch(tx, actor.account_id)
     return reference
 
 
@@ -66,12 +71,11 @@ def attach(
 
 def delete(tx: Transaction, actor: Actor, reference_id: int) -> None:
     """Delete a reference. Raises NotFound, Forbidden. Contract: 7."""
-    found = visible(tx, actor, Kind.EXTERNAL_REFERENCES, reference_id)
-    reference = cast("ExternalReference", found)
-    kind = SUBJECT_KINDS[reference.subject_type]
-    _demand_change(tx, actor, cast("Referable", visible(tx, actor, kind, reference.subject_id)))
+    reference = visible(tx, actor, ExternalReference, reference_id)
+    subject = _SUBJECTS[reference.subject_type]
+    _demand_change(tx, actor, visible(tx, actor, subject, reference.subject_id))
     references.delete_one(tx, reference)
-    people.touch(tx, actor.account_id)
+    accounts.touch(tx, actor.account_id)
 
 
 def _new_reference(subject: Referable, sent: dict[str, object], now: Instant) -> ExternalReference:

@@ -1,7 +1,5 @@
 """Status reports: create, change, delete. Contract: 5."""
 
-from typing import cast
-
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
@@ -15,11 +13,10 @@ from healthreports.core.rules.reports import (
     check_new_report,
     check_report_change,
 )
-from healthreports.core.vocabulary import Kind
 from healthreports.service.lookup import demand, seen, visible
 from healthreports.service.reports.references import attach
 from healthreports.store.engine.database import Transaction
-from healthreports.store.people import members as people
+from healthreports.store.people import accounts
 from healthreports.store.reports import reports
 
 
@@ -39,7 +36,7 @@ def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> StatusRep
         raise Invalid(problems)
     [report] = reports.insert(tx, actor.account_id, [_new_report(actor, workspace, draft, now)])
     _attach(tx, report, draft.reference, now)
-    people.touch(tx, actor.account_id, only_reports=True)
+    accounts.touch(tx, actor.account_id, only_reports=True)
     return report
 
 
@@ -49,7 +46,7 @@ def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Insta
     A change that changes nothing leaves the report's times and updater alone.
     Raises NotFound, Forbidden, Invalid with every fault. Contract: 3.5, 5.3, 5.4.
     """
-    report = cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
+    report = visible(tx, actor, StatusReport, report_id)
     demand(tx, actor, Action.CHANGE_REPORT, report.workspace_id, report)
     draft, problems = check_report_change(sent)
     if problems:
@@ -64,16 +61,16 @@ def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Insta
         changed = replace(changed, updater_id=actor.user_id, updated_at=now)
         reports.replace(tx, report, changed)
     _attach(tx, report, draft.reference, now)
-    people.touch(tx, actor.account_id, only_reports=draft.reference is UNSET)
+    accounts.touch(tx, actor.account_id, only_reports=draft.reference is UNSET)
     return changed
 
 
 def delete(tx: Transaction, actor: Actor, report_id: int) -> None:
     """Delete a report and its external references. Raises NotFound, Forbidden. Contract: 5.5."""
-    report = cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
+    report = visible(tx, actor, StatusReport, report_id)
     demand(tx, actor, Action.CHANGE_REPORT, report.workspace_id, report)
     reports.delete_with_references(tx, report)
-    people.touch(tx, actor.account_id)
+    accounts.touch(tx, actor.account_id)
 
 
 def _new_report(

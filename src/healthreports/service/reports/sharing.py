@@ -1,6 +1,6 @@
 """Share links: a report for who has no account, as its maker may see it and no longer than that."""
 
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
@@ -11,7 +11,7 @@ from healthreports.core.vocabulary import DAY_US, MAX_SHARE_DAYS, SECOND_US, Cat
 from healthreports.service.auth.tokens import hash_of, new_secret
 from healthreports.service.lookup import demand, visible
 from healthreports.store.engine.database import Transaction
-from healthreports.store.people import members as people
+from healthreports.store.people import members, workspaces
 from healthreports.store.reports import reports, shares
 
 _PREFIX: Final = "hrl_"
@@ -43,7 +43,7 @@ def make(
 
     Returns its secret. Raises NotFound, Forbidden, Invalid.
     """
-    report = cast("StatusReport", visible(tx, actor, Kind.STATUS_REPORTS, report_id))
+    report = visible(tx, actor, StatusReport, report_id)
     demand(tx, actor, Action.CREATE_REPORT, report.workspace_id)
     if not 0 < days <= MAX_SHARE_DAYS:
         raise Invalid([Problem("days", Fault.NOT_A_NUMBER, limit=MAX_SHARE_DAYS)])
@@ -76,7 +76,7 @@ def links(
     found = []
     for link in shares.of_workspace(tx, actor.account_id, report.workspace_id, now):
         if link.report_id in (None, report.id) and (manages or link.creator_id == actor.user_id):
-            maker = people.user(tx, link.creator_id)
+            maker = members.user(tx, link.creator_id)
             assert maker is not None  # users are never deleted
             found.append((link, maker))
     return found
@@ -88,7 +88,7 @@ def revoke(tx: Transaction, actor: Actor, link_id: int, now: Instant) -> ShareLi
     if link is None:
         raise NotFound(Kind.STATUS_REPORTS)
     if link.creator_id != actor.user_id:
-        visible(tx, actor, Kind.WORKSPACES, link.workspace_id)
+        visible(tx, actor, Workspace, link.workspace_id)
         if not _manages(tx, actor, link.workspace_id):
             raise Forbidden(_NOT_YOURS)
     if link.revoked_at is None:
@@ -107,11 +107,11 @@ def opened(tx: Transaction, secret: str, now: Instant) -> SharedReport:
         newest = reports.newest(tx, link.account_id, link.workspace_id)
         report_id = 0 if newest is None else newest.id
     try:
-        report = cast("StatusReport", visible(tx, maker, Kind.STATUS_REPORTS, report_id))
+        report = visible(tx, maker, StatusReport, report_id)
     except NotFound as error:
         raise LinkEnded from error
-    workspace = people.workspace(tx, link.account_id, link.workspace_id)
-    author = people.user(tx, report.creator_id)
+    workspace = workspaces.workspace(tx, link.account_id, link.workspace_id)
+    author = members.user(tx, report.creator_id)
     assert workspace is not None  # no report is without one
     assert author is not None  # as above
     shown = tuple(one for one in report.details if one.category not in link.hidden)
@@ -134,7 +134,7 @@ def note_opening(tx: Transaction, link: ShareLink, now: Instant) -> None:
 
 
 def _maker(tx: Transaction, link: ShareLink) -> Actor:
-    membership = people.membership(tx, link.creator_id)
+    membership = members.membership(tx, link.creator_id)
     if membership.disabled_at is not None:
         raise LinkEnded
     return Actor(
@@ -148,8 +148,8 @@ def _maker(tx: Transaction, link: ShareLink) -> Actor:
 
 
 def _manages(tx: Transaction, actor: Actor, workspace_id: int) -> bool:
-    workspace = people.workspace(tx, actor.account_id, workspace_id)
-    participation = people.participation(tx, actor.account_id, workspace_id, actor.user_id)
+    workspace = workspaces.workspace(tx, actor.account_id, workspace_id)
+    participation = workspaces.participation(tx, actor.account_id, workspace_id, actor.user_id)
     if workspace is None:
         return False
     # A link of an archive still works, so it can be ended.

@@ -3,18 +3,15 @@
 from typing import Any, Final
 
 from healthreports.core.access import Reach
-from healthreports.core.model import ExternalReference, Record
+from healthreports.core.model import KIND_OF, ExternalReference, R, Record
 from healthreports.core.query import Page, Query, Related
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind
 from healthreports.store.engine.database import Row, Transaction, Version
 from healthreports.store.lists import counting
 from healthreports.store.lists import plans as listing
-from healthreports.store.lists.selections import (
-    SELECTIONS,
-    Beside,
-    Direct,
+from healthreports.store.lists.selections import SELECTIONS, Beside, Direct, SubjectOf
+from healthreports.store.lists.statements import (
     Rows,
-    SubjectOf,
     asked_by_id,
     beside_statement,
     by_ids_statement,
@@ -64,16 +61,16 @@ def after(
     return tuple(map(read, listing.rows_after(tx, asked, after_id, number)))
 
 
-def existing(tx: Transaction, kind: Kind, account_id: int, ids: set[int]) -> set[int]:
-    """Those of `ids` that a record of the account has."""
-    return set(by_ids(tx, kind, ids, Reach(account_id, None)))
+def by_ids(tx: Transaction, model: type[R], account_id: int, ids: set[int]) -> dict[int, R]:
+    """The records of the account, of the class `model`, that have one of `ids`; by id."""
+    found = _by_ids(tx, KIND_OF[model], account_id, ids)
+    return {record.id: record for record in found.values() if isinstance(record, model)}
 
 
-def by_ids(tx: Transaction, kind: Kind, ids: set[int], reach: Reach) -> dict[int, Record]:
-    """The records with `ids` in the account of `reach`, whoever sees them, by id."""
+def _by_ids(tx: Transaction, kind: Kind, account_id: int, ids: set[int]) -> dict[int, Record]:
     if not ids:
         return {}
-    values = {"ids": tuple(sorted(ids)), "reach_account": reach.account_id}
+    values = {"ids": tuple(sorted(ids)), "reach_account": account_id}
     rows = tx.rows(by_ids_statement(kind), values)
     return {record.id: record for record in map(SELECTIONS[kind].read, rows)}
 
@@ -133,7 +130,7 @@ def _related(
     match association:
         case Direct(target, column):
             ids = {getattr(record, column) for record in records} - {None}
-            return Related({}, {target: by_ids(tx, target, ids, reach)})
+            return Related({}, {target: _by_ids(tx, target, reach.account_id, ids)})
         case Beside(target):
             values = {
                 "owners": tuple(record.id for record in records),
@@ -166,4 +163,6 @@ def _subjects(tx: Transaction, records: tuple[Record, ...], reach: Reach) -> Rel
         kind = SUBJECT_KINDS[record.subject_type]
         links[record.id] = [(kind, record.subject_id)]
         ids.setdefault(kind, set()).add(record.subject_id)
-    return Related(links, {kind: by_ids(tx, kind, wanted, reach) for kind, wanted in ids.items()})
+    return Related(
+        links, {kind: _by_ids(tx, kind, reach.account_id, wanted) for kind, wanted in ids.items()}
+    )

@@ -50,13 +50,11 @@ from healthreports.store.lists import counters as tally
 from healthreports.store.lists.selections import (
     SELECTIONS,
     Condition,
-    asked_by_id,
     has_reference,
     in_account,
-    page_statement,
-    rowid_statement,
     shows_reports,
 )
+from healthreports.store.lists.statements import asked_by_id, page_statement, rowid_statement
 from healthreports.store.schema.tables import (
     participations,
     report_blocks,

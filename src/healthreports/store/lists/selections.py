@@ -1,18 +1,14 @@
-"""A query as SELECT: for each kind the table, the columns, the filters, the orders, what is beside.
+"""How each kind of record is stored: its table, columns, filters, orders and associations.
 
 The names are those of `contract/resources`; `app` demands at start-up that both name the same.
-A statement depends on the shape of a query (which filters, which order), never on its values, so
-each is written once and kept. Follows sections 4 and 7.
+Contract: sections 4 and 7.
 """
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum, auto
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import (
-    BigInteger,
     Column,
     ColumnElement,
     FromClause,
@@ -21,7 +17,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
-    func,
     literal_column,
     or_,
     select,
@@ -38,7 +33,6 @@ from healthreports.core.model import (
     User,
     Workspace,
 )
-from healthreports.core.query import Sort
 from healthreports.core.vocabulary import (
     REFERENCE_ATTRIBUTES,
     AccountPermission,
@@ -51,7 +45,7 @@ from healthreports.core.vocabulary import (
     SyncStatus,
 )
 from healthreports.store.engine.database import Row
-from healthreports.store.engine.statement import Either, Statement, among
+from healthreports.store.engine.statement import Either, among
 from healthreports.store.schema.tables import (
     account_memberships,
     color_column,
@@ -86,7 +80,10 @@ class SubjectOf(NamedTuple):
     """The association of an external reference with the object it belongs to."""
 
 
-class Selection(msgspec.Struct, frozen=True, kw_only=True):
+R_co = TypeVar("R_co", bound=Record, covariant=True)
+
+
+class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     """How one kind is kept.
 
     `within_reach` says which records of the account the user `reach_user` sees. The filters in
@@ -94,7 +91,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     table: Table
-    read: Callable[[Row], Record]
+    read: Callable[[Row], R_co]
     columns: tuple[Column[Any], ...]
     within_reach: Condition
     sorts: Mapping[str, Column[Any]]
@@ -106,125 +103,6 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     def filter_names(self) -> frozenset[str]:
         """Every filter that it knows."""
         return frozenset(self.filters) | frozenset(self.on_reference)
-
-
-class Rows(StrEnum):
-    """Which of the matching rows a page takes."""
-
-    WINDOW = auto()
-    ONE = auto()
-    SOME = auto()
-
-
-def asked_by_id(ids: tuple[int, ...]) -> tuple[Rows, dict[str, Any]]:
-    """Which rows those with `ids` are, and the parameter for them: one is looked up by itself."""
-    return (Rows.ONE, {"only": ids[0]}) if len(ids) == 1 else (Rows.SOME, {"only": ids})
-
-
-@lru_cache(maxsize=2048)
-def page_statement(
-    kind: Kind, names: tuple[str, ...], sort: Sort, rows: Rows, *, narrowed: bool
-) -> Statement:
-    """The rows of a page. `names` are the filters, `narrowed` to the workspaces of one user.
-
-    Parameters: those of the filters, `reach_account`, `reach_user` when narrowed, `limit` and
-    `offset` for a WINDOW, the id `only` for ONE, the tuple of ids `only` for SOME.
-    """
-    selection = SELECTIONS[kind]
-    statement = matching(select(*selection.columns), selection, names, narrowed=narrowed)
-    if rows is Rows.ONE:
-        return Statement(statement.where(selection.table.c.id == bindparam("only")))
-    statement = statement.order_by(*_order(selection, sort, selection.table.c.id))
-    if rows is Rows.SOME:
-        return Statement(statement.where(among(selection.table.c.id, "only")))
-    return Statement(statement.limit(bindparam("limit")).offset(bindparam("offset")))
-
-
-def _order(
-    selection: Selection, sort: Sort, record_id: ColumnElement[Any]
-) -> list[ColumnElement[Any]]:
-    column = record_id if sort.name == "id" else selection.sorts[sort.name]
-    order: list[ColumnElement[Any]] = [column.desc() if sort.descending else column.asc()]
-    return order if sort.name == "id" else [*order, record_id.asc()]
-
-
-@lru_cache(maxsize=512)
-def rowid_statement(sort: Sort, rows: Rows, *, narrowed: bool) -> Statement:
-    """The status reports with the ids `only`, of those whose rowid is their id.
-
-    SQLite finds a row by its key in two steps, first its rowid in an index: in a large account
-    that is twice as many pages. `store/reports/reports` gives a new row its id as rowid, but it is
-    no more than a place to look first: a file of before, or a VACUUM, may have others.
-    Parameters: as for `page_statement`.
-    """
-    selection = SELECTIONS[Kind.STATUS_REPORTS]
-    table = selection.table
-    rowid = literal_column(f"{table.name}.rowid", BigInteger)
-    statement = select(*selection.columns).where(
-        table.c.id == rowid,
-        # So that no index is used for it.
-        table.c.account_id + literal_column("0") == bindparam("reach_account"),
-    )
-    if narrowed:
-        statement = statement.where(selection.within_reach)
-    if rows is Rows.ONE:
-        statement = statement.where(rowid == bindparam("only"))
-    else:
-        statement = statement.where(among(rowid, "only")).order_by(*_order(selection, sort, rowid))
-    plain = page_statement(Kind.STATUS_REPORTS, (), sort, rows, narrowed=narrowed)
-    return Statement(statement, postgres=plain.postgres)
-
-
-@lru_cache(maxsize=2048)
-def count_statement(kind: Kind, names: tuple[str, ...], *, narrowed: bool) -> Statement:
-    """How many records match. Parameters: as for `page_statement`, without the window."""
-    selection = SELECTIONS[kind]
-    counted = select(func.count()).select_from(selection.table)
-    return Statement(matching(counted, selection, names, narrowed=narrowed))
-
-
-@lru_cache
-def by_ids_statement(kind: Kind) -> Statement:
-    """The records of the account with the `ids`."""
-    selection = SELECTIONS[kind]
-    return Statement(
-        select(*selection.columns).where(
-            in_account(selection.table), among(selection.table.c.id, "ids")
-        )
-    )
-
-
-@lru_cache
-def beside_statement(kind: Kind, name: str, *, narrowed: bool) -> Statement:
-    """The owner's id and the record, for each record that stands beside one of the `owners`.
-
-    `narrowed` to what the user `reach_user` sees, but for people: who takes part in something that
-    is seen is seen there.
-    """
-    beside = SELECTIONS[kind].associations[name]
-    assert isinstance(beside, Beside)
-    target = SELECTIONS[beside.kind]
-    statement = (
-        select(beside.owner, *target.columns)
-        .select_from(beside.origin)
-        .where(in_account(beside.owner.table), beside.condition, among(beside.owner, "owners"))
-        .order_by(target.table.c.id)
-    )
-    if narrowed and beside.kind is not Kind.USERS:
-        statement = statement.where(target.within_reach)
-    return Statement(statement)
-
-
-def matching(
-    statement: Select[Any], selection: Selection, names: tuple[str, ...], *, narrowed: bool
-) -> Select[Any]:
-    """`statement` narrowed to what is in the account and matches the filters `names`."""
-    statement = statement.where(in_account(selection.table))
-    if narrowed:
-        statement = statement.where(selection.within_reach)
-    statement = statement.where(*(selection.filters[n] for n in names if n in selection.filters))
-    together = [selection.on_reference[name] for name in names if name in selection.on_reference]
-    return statement.where(has_reference(*together)) if together else statement
 
 
 def in_account(table: FromClause) -> Condition:
@@ -272,7 +150,6 @@ _SYNC_STATUSES: Final = {status.value: status for status in SyncStatus}
 _SUBJECT_TYPES: Final = {subject_type.value: subject_type for subject_type in SubjectType}
 PERMISSIONS: Final = {permission.value: permission for permission in AccountPermission}
 _FLAGS: Final = {None: None, 0: False, 1: True}
-
 _REPORT_COLUMNS: Final = (
     *(
         status_reports.c[name]
@@ -327,7 +204,6 @@ def _read_report(row: Row) -> StatusReport:
 
 
 _WORKSPACE_COLUMNS: Final = tuple(workspaces.columns)
-
 _WORKSPACE_NAMES: Final = tuple(column.name for column in _WORKSPACE_COLUMNS)
 
 
@@ -339,7 +215,6 @@ def _read_workspace(row: Row) -> Workspace:
 
 
 _USER_COLUMNS: Final = tuple(column for column in users.columns if column.name != "created_at")
-
 _USER_NAMES: Final = tuple(column.name for column in _USER_COLUMNS)
 
 
@@ -349,7 +224,6 @@ def _read_user(row: Row) -> User:
 
 
 _EXTERNAL_COLUMNS: Final = tuple(external_references.columns)
-
 _EXTERNAL_NAMES: Final = tuple(column.name for column in _EXTERNAL_COLUMNS)
 
 
@@ -371,7 +245,6 @@ _CURRENT: Final = (
     .correlate(workspaces)
     .scalar_subquery()
 )
-
 _PARTICIPATION_COLUMNS: Final = tuple(participations.columns)
 _PARTICIPATION_NAMES: Final = tuple(column.name for column in _PARTICIPATION_COLUMNS)
 
@@ -425,128 +298,137 @@ _SHARES_A_WORKSPACE: Final = there_is(
     participations.c.user_id == users.c.id,
     _participates(participations.c.workspace_id),
 )
-
-SELECTIONS: Final[dict[Kind, Selection]] = {
-    Kind.STATUS_REPORTS: Selection(
-        table=status_reports,
-        columns=_REPORT_COLUMNS,
-        read=_read_report,
-        within_reach=_participates(status_reports.c.workspace_id, shows_reports(_own)),
-        sorts={name: status_reports.c[name] for name in ("id", "created_at", "updated_at")},
-        filters={
-            **_strictly(status_reports.c.created_at, "created"),
-            **_strictly(status_reports.c.updated_at, "updated"),
-            "workspace_id": among(status_reports.c.workspace_id, "workspace_id"),
-            "has_external_references": has_reference() == bindparam("has_external_references"),
-            "without_external_reference_service_name": ~has_reference(
-                external_references.c.service_name
-                == bindparam("without_external_reference_service_name")
-            ),
-        },
-        on_reference={
-            **_equal(external_references, "external_reference_", *REFERENCE_ATTRIBUTES),
-            "external_reference_service_model_refs": among(
-                external_references.c.service_model_ref, "external_reference_service_model_refs"
-            ),
-        },
-        associations={
-            "creator": Direct(Kind.USERS, "creator_id"),
-            "updater": Direct(Kind.USERS, "updater_id"),
-            "workspace": Direct(Kind.WORKSPACES, "workspace_id"),
-            "external_references": Beside(
-                Kind.EXTERNAL_REFERENCES,
-                external_references.c.subject_id,
-                external_references,
-                external_references.c.subject_type == SubjectType.STATUS_REPORT,
-            ),
-        },
-    ),
-    Kind.WORKSPACES: Selection(
-        table=workspaces,
-        columns=_WORKSPACE_COLUMNS,
-        read=_read_workspace,
-        within_reach=_participates(workspaces.c.id),
-        sorts={name: workspaces.c[name] for name in ("id", "created_at", "updated_at", "title")},
-        filters={
-            "include_archived": or_(
-                workspaces.c.archived == 0, bindparam("include_archived") == true()
-            ),
-            **_strictly(workspaces.c.created_at, "created"),
-            **_strictly(workspaces.c.updated_at, "updated"),
-        },
-        associations={
-            "creator": Direct(Kind.USERS, "creator_id"),
-            "participants": Beside(
-                Kind.USERS,
-                participations.c.workspace_id,
-                users.join(participations, participations.c.user_id == users.c.id),
-                true(),
-            ),
-            "status_reports": Beside(
-                Kind.STATUS_REPORTS,
-                status_reports.c.workspace_id,
-                status_reports,
-                true(),
-            ),
-            "current_status_report": Beside(
-                Kind.STATUS_REPORTS,
-                workspaces.c.id,
-                workspaces.join(status_reports, status_reports.c.id == _CURRENT),
-                in_account(status_reports),
-            ),
-        },
-    ),
-    Kind.USERS: Selection(
-        table=users,
-        columns=_USER_COLUMNS,
-        read=_read_user,
-        within_reach=or_(users.c.id == bindparam("reach_user"), _SHARES_A_WORKSPACE),
-        sorts={name: users.c[name] for name in ("id", "full_name")},
-        filters={},
-    ),
-    Kind.EXTERNAL_REFERENCES: Selection(
-        table=external_references,
-        columns=_EXTERNAL_COLUMNS,
-        read=_read_reference,
-        within_reach=or_(
-            _participates(external_references.c.workspace_id, shows_reports(_own)),
-            and_(
-                external_references.c.subject_type == SubjectType.WORKSPACE,
-                _participates(external_references.c.workspace_id),
-            ),
+REPORTS: Final = Selection[StatusReport](
+    table=status_reports,
+    columns=_REPORT_COLUMNS,
+    read=_read_report,
+    within_reach=_participates(status_reports.c.workspace_id, shows_reports(_own)),
+    sorts={name: status_reports.c[name] for name in ("id", "created_at", "updated_at")},
+    filters={
+        **_strictly(status_reports.c.created_at, "created"),
+        **_strictly(status_reports.c.updated_at, "updated"),
+        "workspace_id": among(status_reports.c.workspace_id, "workspace_id"),
+        "has_external_references": has_reference() == bindparam("has_external_references"),
+        "without_external_reference_service_name": ~has_reference(
+            external_references.c.service_name
+            == bindparam("without_external_reference_service_name")
         ),
-        sorts={
-            name: external_references.c[name] for name in ("id", "created_at", "last_synced_at")
-        },
-        filters={
-            **_equal(external_references, "", "subject_type", *REFERENCE_ATTRIBUTES),
-            **_strictly(external_references.c.created_at, "created"),
-            **_strictly(external_references.c.last_synced_at, "last_synced"),
-        },
-        associations={"subject": SubjectOf()},
+    },
+    on_reference={
+        **_equal(external_references, "external_reference_", *REFERENCE_ATTRIBUTES),
+        "external_reference_service_model_refs": among(
+            external_references.c.service_model_ref, "external_reference_service_model_refs"
+        ),
+    },
+    associations={
+        "creator": Direct(Kind.USERS, "creator_id"),
+        "updater": Direct(Kind.USERS, "updater_id"),
+        "workspace": Direct(Kind.WORKSPACES, "workspace_id"),
+        "external_references": Beside(
+            Kind.EXTERNAL_REFERENCES,
+            external_references.c.subject_id,
+            external_references,
+            external_references.c.subject_type == SubjectType.STATUS_REPORT,
+        ),
+    },
+)
+
+WORKSPACES: Final = Selection[Workspace](
+    table=workspaces,
+    columns=_WORKSPACE_COLUMNS,
+    read=_read_workspace,
+    within_reach=_participates(workspaces.c.id),
+    sorts={name: workspaces.c[name] for name in ("id", "created_at", "updated_at", "title")},
+    filters={
+        "include_archived": or_(
+            workspaces.c.archived == 0, bindparam("include_archived") == true()
+        ),
+        **_strictly(workspaces.c.created_at, "created"),
+        **_strictly(workspaces.c.updated_at, "updated"),
+    },
+    associations={
+        "creator": Direct(Kind.USERS, "creator_id"),
+        "participants": Beside(
+            Kind.USERS,
+            participations.c.workspace_id,
+            users.join(participations, participations.c.user_id == users.c.id),
+            true(),
+        ),
+        "status_reports": Beside(
+            Kind.STATUS_REPORTS,
+            status_reports.c.workspace_id,
+            status_reports,
+            true(),
+        ),
+        "current_status_report": Beside(
+            Kind.STATUS_REPORTS,
+            workspaces.c.id,
+            workspaces.join(status_reports, status_reports.c.id == _CURRENT),
+            in_account(status_reports),
+        ),
+    },
+)
+
+USERS: Final = Selection[User](
+    table=users,
+    columns=_USER_COLUMNS,
+    read=_read_user,
+    within_reach=or_(users.c.id == bindparam("reach_user"), _SHARES_A_WORKSPACE),
+    sorts={name: users.c[name] for name in ("id", "full_name")},
+    filters={},
+)
+
+REFERENCES: Final = Selection[ExternalReference](
+    table=external_references,
+    columns=_EXTERNAL_COLUMNS,
+    read=_read_reference,
+    within_reach=or_(
+        _participates(external_references.c.workspace_id, shows_reports(_own)),
+        and_(
+            external_references.c.subject_type == SubjectType.WORKSPACE,
+            _participates(external_references.c.workspace_id),
+        ),
     ),
-    Kind.PARTICIPATIONS: Selection(
-        table=participations,
-        columns=_PARTICIPATION_COLUMNS,
-        read=_read_participation,
-        within_reach=_participates(participations.c.workspace_id),
-        sorts={name: participations.c[name] for name in ("id", "created_at", "updated_at")},
-        filters={
-            "workspace_id": among(participations.c.workspace_id, "workspace_id"),
-            "user_id": among(participations.c.user_id, "user_id"),
-        },
-        associations={
-            "user": Direct(Kind.USERS, "user_id"),
-            "workspace": Direct(Kind.WORKSPACES, "workspace_id"),
-        },
-    ),
-    Kind.ACCOUNT_MEMBERSHIPS: Selection(
-        table=account_memberships,
-        columns=_MEMBERSHIP_COLUMNS,
-        read=_read_membership,
-        within_reach=account_memberships.c.user_id == bindparam("reach_user"),
-        sorts={name: account_memberships.c[name] for name in ("id", "created_at", "updated_at")},
-        filters={"user_id": among(account_memberships.c.user_id, "user_id")},
-        associations={"user": Direct(Kind.USERS, "user_id")},
-    ),
+    sorts={name: external_references.c[name] for name in ("id", "created_at", "last_synced_at")},
+    filters={
+        **_equal(external_references, "", "subject_type", *REFERENCE_ATTRIBUTES),
+        **_strictly(external_references.c.created_at, "created"),
+        **_strictly(external_references.c.last_synced_at, "last_synced"),
+    },
+    associations={"subject": SubjectOf()},
+)
+
+PARTICIPATIONS: Final = Selection[Participation](
+    table=participations,
+    columns=_PARTICIPATION_COLUMNS,
+    read=_read_participation,
+    within_reach=_participates(participations.c.workspace_id),
+    sorts={name: participations.c[name] for name in ("id", "created_at", "updated_at")},
+    filters={
+        "workspace_id": among(participations.c.workspace_id, "workspace_id"),
+        "user_id": among(participations.c.user_id, "user_id"),
+    },
+    associations={
+        "user": Direct(Kind.USERS, "user_id"),
+        "workspace": Direct(Kind.WORKSPACES, "workspace_id"),
+    },
+)
+
+MEMBERSHIPS: Final = Selection[AccountMembership](
+    table=account_memberships,
+    columns=_MEMBERSHIP_COLUMNS,
+    read=_read_membership,
+    within_reach=account_memberships.c.user_id == bindparam("reach_user"),
+    sorts={name: account_memberships.c[name] for name in ("id", "created_at", "updated_at")},
+    filters={"user_id": among(account_memberships.c.user_id, "user_id")},
+    associations={"user": Direct(Kind.USERS, "user_id")},
+)
+
+SELECTIONS: Final[Mapping[Kind, Selection[Record]]] = {
+    Kind.STATUS_REPORTS: REPORTS,
+    Kind.WORKSPACES: WORKSPACES,
+    Kind.USERS: USERS,
+    Kind.EXTERNAL_REFERENCES: REFERENCES,
+    Kind.PARTICIPATIONS: PARTICIPATIONS,
+    Kind.ACCOUNT_MEMBERSHIPS: MEMBERSHIPS,
 }

@@ -1,13 +1,13 @@
 """Writes of external references, and finding those of a subject."""
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 from sqlalchemy import bindparam, select
 
 from healthreports.core.model import ExternalReference
-from healthreports.core.vocabulary import Kind, SubjectType
+from healthreports.core.vocabulary import SubjectType
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import (
     Statement,
@@ -17,7 +17,7 @@ from healthreports.store.engine.statement import (
     replacement,
 )
 from healthreports.store.lists import counters as tally
-from healthreports.store.lists.selections import SELECTIONS
+from healthreports.store.lists.selections import REFERENCES
 from healthreports.store.schema.tables import external_references
 
 _CHANGED: Final = (
@@ -35,7 +35,7 @@ _INSERT: Final = insertion(external_references)
 _REPLACE: Final = replacement(external_references, _CHANGED)
 _DELETE: Final = deletion(external_references)
 _OF_SUBJECT: Final = Statement(
-    select(*SELECTIONS[Kind.EXTERNAL_REFERENCES].columns).where(
+    select(*REFERENCES.columns).where(
         external_references.c.account_id == bindparam("of_account"),
         external_references.c.subject_type == bindparam("subject_type"),
         external_references.c.subject_id == bindparam("subject_id"),
@@ -48,8 +48,7 @@ def of_subject(
 ) -> list[ExternalReference]:
     """The references of a subject, one at most for each service (5.4)."""
     values = {"of_account": account_id, "subject_type": subject_type, "subject_id": subject_id}
-    read = SELECTIONS[Kind.EXTERNAL_REFERENCES].read
-    return [cast("ExternalReference", read(row)) for row in tx.rows(_OF_SUBJECT, values)]
+    return [REFERENCES.read(row) for row in tx.rows(_OF_SUBJECT, values)]
 
 
 def put(

@@ -1,7 +1,7 @@
 """Writes of status reports: one row each, details included, and what is counted of them."""
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
@@ -17,11 +17,11 @@ from sqlalchemy import (
 from sqlalchemy import insert as plain_insert
 
 from healthreports.core.model import StatusReport
-from healthreports.core.vocabulary import Category, Kind, SubjectType
+from healthreports.core.vocabulary import Category, SubjectType
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, Values, deletion, one_row, replacement
 from healthreports.store.lists import counters as tally
-from healthreports.store.lists.selections import SELECTIONS
+from healthreports.store.lists.selections import REPORTS
 from healthreports.store.reports import references
 from healthreports.store.schema.tables import (
     color_column,
@@ -55,9 +55,8 @@ _DELETE_REFERENCES: Final = Statement(
 )
 
 
-_READ: Final = SELECTIONS[Kind.STATUS_REPORTS].read
 _OF_WORKSPACE: Final = (
-    select(*SELECTIONS[Kind.STATUS_REPORTS].columns)
+    select(*REPORTS.columns)
     .where(
         status_reports.c.account_id == bindparam("of_account", type_=BigInteger),
         status_reports.c.workspace_id == bindparam("of_workspace", type_=BigInteger),
@@ -104,7 +103,7 @@ def _beside(report: StatusReport) -> dict[str, int]:
 
 def _one(tx: Transaction, statement: Statement, values: Values) -> StatusReport | None:
     row = tx.row(statement, values)
-    return None if row is None else cast("StatusReport", _READ(row))
+    return None if row is None else REPORTS.read(row)
 
 
 def insert(tx: Transaction, account_id: int, new: Sequence[StatusReport]) -> list[StatusReport]:

@@ -19,7 +19,7 @@ from healthreports.service.auth import applications, tokens
 from healthreports.service.auth.sign_in import SignIn, has_password
 from healthreports.service.gateway import Gateway
 from healthreports.service.lookup import demand_administrator
-from healthreports.service.people import members as people
+from healthreports.service.people import members
 from healthreports.web.kit import session
 from healthreports.web.kit.show import address_of, lead_to, page, who
 
@@ -48,7 +48,7 @@ class AccountPages:
             days = _number(fields, "days", MAX_TOKEN_DAYS)
             return tokens.issue(
                 tx,
-                people.own_user(tx, actor),
+                members.own_user(tx, actor),
                 fields.get("name", ""),
                 now,
                 expires_at=None if days is None else Instant(now + days * DAY_US),
@@ -75,7 +75,7 @@ class AccountPages:
         try:
             await self._gateway.write(
                 session.secret_of(request),
-                lambda tx, actor, _now: people.change_profile(
+                lambda tx, actor, _now: members.change_profile(
                     tx, actor, fields.get("full_name", ""), fields.get("headline", "")
                 ),
             )
@@ -111,13 +111,13 @@ class AccountPages:
             hours = _number(fields, "hours", MAX_TOKEN_DAYS * 24)
             made, secret = applications.register(
                 tx,
-                people.own_user(tx, actor),
+                members.own_user(tx, actor),
                 now,
                 name=fields.get("name", ""),
                 redirect_uris=tuple(fields.get("redirect_uris", "").split()),
                 confidential=fields.get("kind") != "public",
                 scopes=tokens.scopes_for(read_only=fields.get("scope") == "read"),
-                acts_as=people.user_of_account(tx, actor.account_id, acts_as, "acts_as")
+                acts_as=members.user_of_account(tx, actor.account_id, acts_as, "acts_as")
                 if acts_as
                 else None,
                 token_lifetime_s=None if hours is None else hours * HOUR_S,

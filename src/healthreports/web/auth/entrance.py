@@ -14,7 +14,7 @@ from healthreports.core.errors import (
 from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts
 from healthreports.web.auth.oidc import CALLBACK, Provider
 from healthreports.web.kit import session
 from healthreports.web.kit.show import SIGN_IN, address_of, lead_to, page
@@ -46,8 +46,8 @@ class Entrance:
         wanted = session.our_path(request.query_params.get(_NEXT)) or _HOME
         if await self._is_signed_in(request):
             return lead_to(wanted)
-        accounts = await self._gateway.read_unnamed(lambda tx, _now: people.accounts(tx))
-        return self._form(request, wanted, is_new=not accounts)
+        found = await self._gateway.read_unnamed(lambda tx, _now: accounts.all_accounts(tx))
+        return self._form(request, wanted, is_new=not found)
 
     async def take(self, request: Request) -> Response:
         """Sign in with e-mail address and password."""

@@ -18,7 +18,7 @@ from healthreports.core.errors import HealthReportsError, StorageUnavailable, Un
 from healthreports.core.model import Actor, Instant, StatusReport
 from healthreports.core.portfolio import State, state_of, trend
 from healthreports.core.vocabulary import DAY_US, Category
-from healthreports.service.people import members as people
+from healthreports.service.people import accounts, members
 from healthreports.web.kit.session import form_proof
 
 log: Final = logging.getLogger("healthreports")
@@ -139,8 +139,8 @@ def address_of(request: Request) -> str:
 def who(tx: Any, actor: Actor) -> dict[str, Any]:  # noqa: ANN401  passed on to services
     """What the head of every page shows of who is signed in."""
     return {
-        "user": people.own_user(tx, actor),
-        "account": people.account_title(tx, actor),
+        "user": members.own_user(tx, actor),
+        "account": accounts.account_title(tx, actor),
         "administers": actor.permission in MAY_MANAGE_PEOPLE,
     }
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 from starlette.requests import Request
@@ -25,8 +25,7 @@ from healthreports.core.vocabulary import (
 from healthreports.service.auth.sign_in import SignIn, invite
 from healthreports.service.gateway import Gateway
 from healthreports.service.lookup import demand, demand_administrator, demand_in, find, visible
-from healthreports.service.people import administration
-from healthreports.service.people import members as people
+from healthreports.service.people import members, workspaces
 from healthreports.web.kit import session
 from healthreports.web.kit.show import address_of, lead_to, page, who
 from healthreports.web.reports.records import WORKSPACES, id_in_path, page_number
@@ -63,7 +62,7 @@ class PeoplePages:
 
         def work(tx: Tx, actor: Actor, now: Instant) -> str:
             sent = {name: fields.get(name, "") for name in _OF_PERSON}
-            membership = administration.create_membership(tx, actor, sent, now)
+            membership = members.create_membership(tx, actor, sent, now)
             return invite(tx, actor, membership.user_id, now)
 
         return await self._invited(request, work, fields)
@@ -85,7 +84,7 @@ class PeoplePages:
         try:
             await self._gateway.write(
                 session.secret_of(request),
-                lambda tx, actor, now: administration.change_membership(
+                lambda tx, actor, now: members.change_membership(
                     tx, actor, membership_id, sent, now
                 ),
             )
@@ -120,7 +119,7 @@ class PeoplePages:
         try:
             workspace = await self._gateway.write(
                 session.secret_of(request),
-                lambda tx, actor, now: administration.create_workspace(
+                lambda tx, actor, now: workspaces.create_workspace(
                     tx, actor, _workspace_of(fields), now
                 ),
             )
@@ -138,7 +137,7 @@ class PeoplePages:
         sent = _workspace_of(fields) | {name: name in fields for name in _FLAGS}
         return await self._change(
             request,
-            lambda tx, actor, workspace_id, now: administration.change_workspace(
+            lambda tx, actor, workspace_id, now: workspaces.change_workspace(
                 tx, actor, workspace_id, sent, now
             ),
             {**fields, "of_settings": "yes"},
@@ -151,11 +150,11 @@ class PeoplePages:
         def work(tx: Tx, actor: Actor, workspace_id: int, now: Instant) -> None:
             demand(tx, actor, Action.CHANGE_WORKSPACE, workspace_id)
             address = fields.get("email_address", "")
-            user = people.user_of_account(tx, actor.account_id, address, "email_address")
+            user = members.user_of_account(tx, actor.account_id, address, "email_address")
             side = _chosen(Side, fields, "side")
             permission = _chosen(ParticipationPermission, fields, "permission")
             try:
-                people.join(tx, workspace_id, user, permission, now, side=side)
+                workspaces.join(tx, workspace_id, user, permission, now, side=side)
             except Invalid as error:
                 taken = Problem("email_address", error.problems[0].fault)
                 raise Invalid([taken]) from error
@@ -168,7 +167,7 @@ class PeoplePages:
         participation_id = read_id(fields.get("participation", "")) or MAX_ID
         return await self._change(
             request,
-            lambda tx, actor, _workspace_id, _now: administration.delete_participation(
+            lambda tx, actor, _workspace_id, _now: workspaces.delete_participation(
                 tx, actor, participation_id
             ),
         )
@@ -182,7 +181,7 @@ class PeoplePages:
         workspace_id = id_in_path(request, Kind.WORKSPACES)
 
         def change(tx: Tx, actor: Actor, now: Instant) -> None:
-            visible(tx, actor, Kind.WORKSPACES, workspace_id)
+            visible(tx, actor, Workspace, workspace_id)
             work(tx, actor, workspace_id, now)
 
         try:
@@ -267,7 +266,7 @@ class PeoplePages:
         )
 
         def work(tx: Tx, actor: Actor) -> tuple[Workspace, Page, dict[str, Any]]:
-            workspace = cast("Workspace", visible(tx, actor, Kind.WORKSPACES, workspace_id))
+            workspace = visible(tx, actor, Workspace, workspace_id)
             # Who may bring an archive back sees its settings.
             open_again = replace(workspace, archived=False)
             demand_in(tx, actor, Action.CHANGE_WORKSPACE, open_again)

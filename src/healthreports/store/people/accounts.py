@@ -1,0 +1,87 @@
+"""Accounts, and how often each has changed: what is remembered of one is good for one version."""
+
+from typing import Final
+
+from sqlalchemy import bindparam, select, update
+
+from healthreports.core.model import (
+    Instant,
+)
+from healthreports.store.engine.database import Later, Row, Transaction, Version
+from healthreports.store.engine.statement import (
+    Statement,
+    insertion,
+)
+from healthreports.store.schema.tables import (
+    account_versions,
+    accounts,
+)
+
+_INSERT_ACCOUNT: Final = insertion(accounts)
+_INSERT_VERSION: Final = insertion(account_versions)
+_TOUCH: Final = Statement(
+    update(account_versions)
+    .where(account_versions.c.account_id == bindparam("of_account"))
+    .values(
+        version=account_versions.c.version + bindparam("changed_by"),
+        reshaped=account_versions.c.reshaped + bindparam("reshaped_by"),
+    )
+)
+_VERSION: Final = Statement(
+    select(account_versions.c.version, account_versions.c.reshaped).where(
+        account_versions.c.account_id == bindparam("of_account")
+    )
+)
+_ACCOUNTS: Final = Statement(select(accounts.c.id, accounts.c.title).order_by(accounts.c.id))
+_ACCOUNT_TITLE: Final = Statement(
+    select(accounts.c.title).where(accounts.c.id == bindparam("row_id"))
+)
+
+
+def touch(tx: Transaction, account_id: int, *, only_reports: bool = False) -> None:
+    """Note that something in the account changed, so that what was remembered no longer holds.
+
+    `only_reports` says that nothing did but that a report is new, or says something else.
+    """
+    tx.put_off(_TOUCHING, (account_id, not only_reports))
+
+
+def _touch(tx: Transaction, touched: list[tuple[int, bool]]) -> None:
+    for account_id in sorted({account_id for account_id, _ in touched}):
+        reshaped = [is_reshaped for one, is_reshaped in touched if one == account_id]
+        values = {"changed_by": len(reshaped), "reshaped_by": sum(reshaped)}
+        tx.rows(_TOUCH, {"of_account": account_id, **values})
+
+
+_TOUCHING: Final = Later(_touch, frozenset({account_versions.name}))
+
+
+def version(tx: Transaction, account_id: int) -> Version:
+    """How often the account has changed by now."""
+    row = tx.recall(_VERSION, {"of_account": account_id})
+    assert row is not None  # an account is never stored without one
+    return Version(*row)
+
+
+def insert_account(tx: Transaction, title: str, now: Instant) -> int:
+    """Store a new account. Returns its id."""
+    account_id = inserted_id(tx.rows(_INSERT_ACCOUNT, {"title": title, "created_at": now}))
+    tx.rows(_INSERT_VERSION, {"account_id": account_id, "version": 0, "reshaped": 0})
+    return account_id
+
+
+def account_title(tx: Transaction, account_id: int) -> str:
+    """What an account is called."""
+    [[title]] = tx.rows(_ACCOUNT_TITLE, {"row_id": account_id})
+    return str(title)
+
+
+def accounts_by_id(tx: Transaction) -> list[tuple[int, str]]:
+    """The id and title of every account."""
+    return [(row[0], row[1]) for row in tx.rows(_ACCOUNTS, {})]
+
+
+def inserted_id(rows: list[Row]) -> int:
+    """The id that the database gave to the one row that was inserted."""
+    [[row_id]] = rows
+    return int(row_id)

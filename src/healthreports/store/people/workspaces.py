@@ -1,0 +1,120 @@
+"""Workspaces and who participates in them."""
+
+from typing import Final
+
+import msgspec
+from sqlalchemy import bindparam, select
+
+from healthreports.core.model import (
+    Participation,
+    Workspace,
+)
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.statement import (
+    Statement,
+    deletion,
+    insertion,
+    one_row,
+    replacement,
+)
+from healthreports.store.lists import current
+from healthreports.store.lists.selections import PARTICIPATIONS, WORKSPACES
+from healthreports.store.people.accounts import touch
+from healthreports.store.schema.tables import (
+    participations,
+    workspaces,
+)
+
+_INSERT_WORKSPACE: Final = insertion(workspaces)
+_INSERT_PARTICIPATION: Final = insertion(participations)
+_REPLACE_WORKSPACE: Final = replacement(
+    workspaces,
+    (
+        "title",
+        "description",
+        "archived",
+        "clients_see_status_reports",
+        "start_date",
+        "due_date",
+        "updated_at",
+    ),
+)
+_REPLACE_PARTICIPATION: Final = replacement(
+    participations, ("side", "permission", "team_lead", "updated_at")
+)
+_DELETE_PARTICIPATION: Final = deletion(participations)
+_WORKSPACE: Final = Statement(
+    select(*WORKSPACES.columns).where(
+        workspaces.c.account_id == bindparam("of_account"), workspaces.c.id == bindparam("row_id")
+    )
+)
+_ACCOUNT_OF_WORKSPACE: Final = Statement(
+    select(workspaces.c.account_id).where(workspaces.c.id == bindparam("row_id"))
+)
+_PARTICIPATION: Final = Statement(
+    select(*PARTICIPATIONS.columns).where(
+        participations.c.account_id == bindparam("of_account"),
+        participations.c.workspace_id == bindparam("workspace_id"),
+        participations.c.user_id == bindparam("user_id"),
+    )
+)
+
+
+def insert_workspace(tx: Transaction, new: Workspace) -> int:
+    """Store a new workspace, whose `id` is not used. Returns the id it was given."""
+    [workspace_id] = tx.new_ids("workspaces", 1)
+    tx.rows(_INSERT_WORKSPACE, msgspec.structs.asdict(new) | {"id": workspace_id})
+    current.note(tx, new.account_id, [workspace_id])
+    touch(tx, new.account_id)
+    return workspace_id
+
+
+def replace_workspace(tx: Transaction, changed: Workspace) -> None:
+    """Store a workspace in place of what had its id."""
+    tx.rows(_REPLACE_WORKSPACE, msgspec.structs.asdict(changed) | one_row(changed))
+    current.note(tx, changed.account_id, [changed.id])
+    touch(tx, changed.account_id)
+
+
+def insert_participation(tx: Transaction, new: Participation) -> Participation:
+    """Store a new participation, whose `id` is not used. Returns it with the id it was given."""
+    [participation_id] = tx.new_ids("participations", 1)
+    stored = msgspec.structs.replace(new, id=participation_id)
+    tx.rows(_INSERT_PARTICIPATION, msgspec.structs.asdict(stored))
+    touch(tx, new.account_id)
+    return stored
+
+
+def replace_participation(tx: Transaction, changed: Participation) -> None:
+    """Store a participation in place of what had its id."""
+    tx.rows(_REPLACE_PARTICIPATION, msgspec.structs.asdict(changed) | one_row(changed))
+    touch(tx, changed.account_id)
+
+
+def delete_participation(tx: Transaction, gone: Participation) -> None:
+    """Delete a participation."""
+    tx.rows(_DELETE_PARTICIPATION, one_row(gone))
+    touch(tx, gone.account_id)
+
+
+def workspace(tx: Transaction, account_id: int, workspace_id: int) -> Workspace | None:
+    """The workspace of an account with that id, archived or not."""
+    row = tx.row(_WORKSPACE, {"of_account": account_id, "row_id": workspace_id})
+    return None if row is None else WORKSPACES.read(row)
+
+
+def account_of_workspace(tx: Transaction, workspace_id: int) -> int | None:
+    """The account that a workspace is in, for the command line, which may not know it."""
+    row = tx.row(_ACCOUNT_OF_WORKSPACE, {"row_id": workspace_id})
+    return None if row is None else int(row[0])
+
+
+def participation(
+    tx: Transaction, account_id: int, workspace_id: int, user_id: int
+) -> Participation | None:
+    """The user's place in the workspace of its account, or None."""
+    values = {"of_account": account_id, "workspace_id": workspace_id, "user_id": user_id}
+    row = tx.row(_PARTICIPATION, values)
+    if row is None:
+        return None
+    return PARTICIPATIONS.read(row)
