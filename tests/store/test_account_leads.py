@@ -45,9 +45,8 @@ from healthreports.core.query import Sort
 from healthreports.core.vocabulary import Category, Kind
 from healthreports.store.engine.statement import Statement
 from healthreports.store.lists import counters as tally
-from healthreports.store.lists import counting, portfolio
+from healthreports.store.lists import counting, portfolio, statements
 from healthreports.store.lists import plans as listing
-from healthreports.store.lists import selections as selection
 from healthreports.store.lists.selections import SELECTIONS, Beside
 from healthreports.store.lists.statements import Rows
 from healthreports.store.schema.tables import metadata, participations, status_reports, workspaces
@@ -337,19 +336,19 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 # Where they depend on each other.
 TOGETHER: dict[str, list[dict[str, Any]]] = {
-    "selections.page_statement": [
+    "statements.page_statement": [
         {"kind": kind, "names": names, "sort": Sort(sort)}
         for kind in KINDS
         for sort in SELECTIONS[kind].sorts
         for names in ((), tuple(sorted(SELECTIONS[kind].filter_names)))
     ],
-    "selections.count_statement": [
+    "statements.count_statement": [
         {"kind": kind, "names": names}
         for kind in KINDS
         for names in ((), tuple(sorted(SELECTIONS[kind].filter_names)))
     ],
-    "selections.by_ids_statement": [{"kind": kind} for kind in KINDS],
-    "selections.beside_statement": [
+    "statements.by_ids_statement": [{"kind": kind} for kind in KINDS],
+    "statements.beside_statement": [
         {"kind": kind, "name": name}
         for kind in KINDS
         for name, one in SELECTIONS[kind].associations.items()
@@ -460,6 +459,6 @@ def test_statements_are_made_at_import_or_by_makers_that_keep_them() -> None:
 
 def test_the_modules_that_lists_are_made_of_have_makers() -> None:
     """Else what collects them would be wrong."""
-    for module, least in ((listing, 7), (counting, 5), (selection, 4)):
+    for module, least in ((listing, 7), (counting, 5), (statements, 4)):
         short = module.__name__.rpartition(".")[2]
         assert sum(name.startswith(f"{short}.") for name in makers()) >= least

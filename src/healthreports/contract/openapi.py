@@ -9,15 +9,10 @@ import msgspec
 
 from healthreports import __version__
 from healthreports.contract.lines import CSV, JSON_LINES
-from healthreports.contract.operations import BASE, OPERATIONS, Does, Operation
+from healthreports.contract.operations import BASE, OPERATIONS, Gives, Operation
 from healthreports.contract.resources import (
-    ACCOUNT_MEMBERSHIPS,
     CHOICES,
-    EXTERNAL_REFERENCES,
-    PARTICIPATIONS,
     RESOURCES,
-    STATUS_REPORTS,
-    WORKSPACES,
     FieldType,
     FilterSpec,
     FilterType,
@@ -43,7 +38,7 @@ from healthreports.core.vocabulary import (
 
 Json = dict[str, Any]
 
-_STREAMS: Final = {Does.STREAM_JSON_LINES: JSON_LINES, Does.STREAM_CSV: CSV}
+_STREAMS: Final = {"StreamStatusReports": JSON_LINES, "StreamStatusReportsAsCsv": CSV}
 
 _SCHEMA_NAMES: Final = {
     Kind.STATUS_REPORTS: "StatusReport",
@@ -133,53 +128,42 @@ _MEMBERSHIP_PROPERTIES: Final[Json] = {
     "permission": {"type": "string", "enum": list(AccountPermission)},
     "disabled": _FLAG,
 }
-_BODIES: Final[dict[Does, tuple[Resource, Json]]] = {
-    Does.CREATE_REPORT: (
-        STATUS_REPORTS,
+_REPORT_CHANGE: Final = _object(_REPORT_PROPERTIES)
+# The schema of what stands under the root key, by the name of the operation.
+_BODIES: Final[dict[str, Json]] = {
+    "CreateStatusReport": _object(
+        {"workspace_id": _ANY_ID, **_REPORT_PROPERTIES}, "workspace_id", "color", "description"
+    ),
+    "UpdateStatusReport": _REPORT_CHANGE,
+    "PatchStatusReport": _REPORT_CHANGE,
+    "CreateWorkspace": _object(_WORKSPACE_PROPERTIES, "title"),
+    "UpdateWorkspace": _object(_WORKSPACE_PROPERTIES),
+    "CreateParticipation": _object(
+        {"workspace_id": _ANY_ID, "user_id": _ANY_ID, **_PARTICIPATION_PROPERTIES},
+        "workspace_id",
+        "user_id",
+        "permission",
+    ),
+    "UpdateParticipation": _object(_PARTICIPATION_PROPERTIES),
+    "CreateAccountMembership": _object(
+        {"full_name": _NAME, "email_address": _NAME, **_MEMBERSHIP_PROPERTIES},
+        "full_name",
+        "email_address",
+        "permission",
+    ),
+    "UpdateAccountMembership": _object(_MEMBERSHIP_PROPERTIES),
+    "CreateOrUpdateExternalReference": _object(
         {
-            "type": "object",
-            "properties": {"workspace_id": _ANY_ID, **_REPORT_PROPERTIES},
-            "required": ["workspace_id", "color", "description"],
+            "subject_type": {"type": "string", "enum": list(SubjectType)},
+            "subject_id": _ANY_ID,
+            **_REFERENCE_BODY["properties"],
+            "status": {"type": "string", "enum": list(SyncStatus)},
         },
-    ),
-    Does.CHANGE_REPORT: (STATUS_REPORTS, {"type": "object", "properties": _REPORT_PROPERTIES}),
-    Does.CREATE_WORKSPACE: (WORKSPACES, _object(_WORKSPACE_PROPERTIES, "title")),
-    Does.CHANGE_WORKSPACE: (WORKSPACES, _object(_WORKSPACE_PROPERTIES)),
-    Does.CREATE_PARTICIPATION: (
-        PARTICIPATIONS,
-        _object(
-            {"workspace_id": _ANY_ID, "user_id": _ANY_ID, **_PARTICIPATION_PROPERTIES},
-            "workspace_id",
-            "user_id",
-            "permission",
-        ),
-    ),
-    Does.CHANGE_PARTICIPATION: (PARTICIPATIONS, _object(_PARTICIPATION_PROPERTIES)),
-    Does.CREATE_MEMBERSHIP: (
-        ACCOUNT_MEMBERSHIPS,
-        _object(
-            {"full_name": _NAME, "email_address": _NAME, **_MEMBERSHIP_PROPERTIES},
-            "full_name",
-            "email_address",
-            "permission",
-        ),
-    ),
-    Does.CHANGE_MEMBERSHIP: (ACCOUNT_MEMBERSHIPS, _object(_MEMBERSHIP_PROPERTIES)),
-    Does.CREATE_OR_UPDATE_REFERENCE: (
-        EXTERNAL_REFERENCES,
-        {
-            "type": "object",
-            "properties": {
-                "subject_type": {"type": "string", "enum": list(SubjectType)},
-                "subject_id": _ANY_ID,
-                **_REFERENCE_BODY["properties"],
-                "status": {"type": "string", "enum": list(SyncStatus)},
-            },
-            "required": ["subject_type", "subject_id", *_REFERENCE_BODY["required"]],
-        },
+        "subject_type",
+        "subject_id",
+        *_REFERENCE_BODY["required"],
     ),
 }
-_DELETES: Final = (Does.DELETE_REPORT, Does.DELETE_REFERENCE, Does.DELETE_PARTICIPATION)
 _REFUSALS: Final = {
     "400": "the request cannot be read",
     "401": "no valid token",
@@ -242,13 +226,9 @@ def _operation(operation: Operation) -> Json:
         "parameters": _parameters(operation),
     }
     refusals = dict(_REFUSALS)
-    if operation.does in _BODIES:
-        resource, schema = _BODIES[operation.does]
-        body = {
-            "type": "object",
-            "properties": {resource.root: schema},
-            "required": [resource.root],
-        }
+    if operation.name in _BODIES:
+        root = operation.resource.root
+        body = _object({root: _BODIES[operation.name]}, root)
         described["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": body}},
@@ -265,15 +245,15 @@ def _operation(operation: Operation) -> Json:
 
 
 def _success(operation: Operation) -> Json:
-    if operation.does in _STREAMS:
-        form = _STREAMS[operation.does]
+    if operation.gives is Gives.STREAM:
+        form = _STREAMS[operation.name]
         return {
             "200": {
                 "description": "a report a line, the first ones first",
                 "content": {form.media_type.split(";")[0]: {"schema": _TEXT}},
             }
         }
-    if operation.does in _DELETES:
+    if operation.gives is Gives.NOTHING:
         return {"204": {"description": "deleted, no content"}}
     envelope = f"{_SCHEMA_NAMES[operation.resource.kind]}Envelope"
     return {"200": {"description": "envelope", "content": _json(_ref(envelope))}}
@@ -286,16 +266,16 @@ def _parameters(operation: Operation) -> list[Json]:
         parameters.append(
             {"in": "path", "name": "id", "required": True, "schema": {"type": "integer"}}
         )
-    if operation.does is Does.FIND:
+    if operation.gives is Gives.LIST:
         parameters += [_filter(one) for one in resource.filters]
         parameters += _paging(resource)
-    elif operation.does in _STREAMS:
+    elif operation.gives is Gives.STREAM:
         parameters += [_filter(one) for one in resource.filters]
         parameters.append(_query("after_id", _TEXT, "go on after the line with this id"))
         return parameters
-    elif operation.does is Does.SHOW:
+    elif operation.method == "GET" and "{id}" in operation.path:
         parameters += [_filter(one) for one in resource.filters if one.default is not None]
-    if operation.does not in _DELETES and resource.associations:
+    if operation.gives is not Gives.NOTHING and resource.associations:
         names = ", ".join(one.name for one in resource.associations)
         parameters.append(_query("include", _TEXT, f"comma-separated: {names}"))
     return parameters

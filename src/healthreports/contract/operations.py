@@ -1,4 +1,4 @@
-"""Every call of the API, as one table: `api/routes` handles each, `openapi` describes it."""
+"""Every call of the API, as one table: `api/routes` answers each, `openapi` describes it."""
 
 from enum import StrEnum, auto
 from typing import Final, NamedTuple
@@ -17,35 +17,22 @@ BASE: Final = "/api/v1"
 SUFFIX: Final = ".json"
 
 
-class Does(StrEnum):
-    """What a call does; `api/routes` has a handler for each."""
+class Gives(StrEnum):
+    """What a call answers with when it succeeds."""
 
-    FIND = auto()
-    STREAM_JSON_LINES = auto()
-    STREAM_CSV = auto()
-    SHOW = auto()
-    SHOW_ME = auto()
-    CREATE_REPORT = auto()
-    CHANGE_REPORT = auto()
-    DELETE_REPORT = auto()
-    CREATE_OR_UPDATE_REFERENCE = auto()
-    DELETE_REFERENCE = auto()
-    CREATE_WORKSPACE = auto()
-    CHANGE_WORKSPACE = auto()
-    CREATE_PARTICIPATION = auto()
-    CHANGE_PARTICIPATION = auto()
-    DELETE_PARTICIPATION = auto()
-    CREATE_MEMBERSHIP = auto()
-    CHANGE_MEMBERSHIP = auto()
+    LIST = auto()  # the envelope of a page
+    RECORD = auto()  # the envelope of one record
+    STREAM = auto()  # one record a line
+    NOTHING = auto()  # 204
 
 
 class Operation(NamedTuple):
-    """One call: method and path (below `BASE`), what it `does`, its OpenAPI `name`."""
+    """One call: method and path (below `BASE`), what it `gives`, its OpenAPI `name`."""
 
     method: str
     path: str
     resource: Resource
-    does: Does
+    gives: Gives
     name: str
     says: str
 
@@ -55,7 +42,7 @@ OPERATIONS: Final = (
         "GET",
         "/status_reports",
         STATUS_REPORTS,
-        Does.FIND,
+        Gives.LIST,
         "GetStatusReports",
         "List status reports",
     ),
@@ -63,7 +50,7 @@ OPERATIONS: Final = (
         "POST",
         "/status_reports",
         STATUS_REPORTS,
-        Does.CREATE_REPORT,
+        Gives.RECORD,
         "CreateStatusReport",
         "Create a status report",
     ),
@@ -71,7 +58,7 @@ OPERATIONS: Final = (
         "GET",
         "/status_reports/{id}",
         STATUS_REPORTS,
-        Does.SHOW,
+        Gives.RECORD,
         "GetStatusReport",
         "Show a status report",
     ),
@@ -79,7 +66,7 @@ OPERATIONS: Final = (
         "PUT",
         "/status_reports/{id}",
         STATUS_REPORTS,
-        Does.CHANGE_REPORT,
+        Gives.RECORD,
         "UpdateStatusReport",
         "Change a status report; details sent replace all of them",
     ),
@@ -87,7 +74,7 @@ OPERATIONS: Final = (
         "PATCH",
         "/status_reports/{id}",
         STATUS_REPORTS,
-        Does.CHANGE_REPORT,
+        Gives.RECORD,
         "PatchStatusReport",
         "The same as PUT",
     ),
@@ -95,7 +82,7 @@ OPERATIONS: Final = (
         "DELETE",
         "/status_reports/{id}",
         STATUS_REPORTS,
-        Does.DELETE_REPORT,
+        Gives.NOTHING,
         "DeleteStatusReport",
         "Delete a status report",
     ),
@@ -103,7 +90,7 @@ OPERATIONS: Final = (
         "GET",
         "/status_reports.ndjson",
         STATUS_REPORTS,
-        Does.STREAM_JSON_LINES,
+        Gives.STREAM,
         "StreamStatusReports",
         "All status reports that match, by id, one JSON object a line (extension)",
     ),
@@ -111,38 +98,40 @@ OPERATIONS: Final = (
         "GET",
         "/status_reports.csv",
         STATUS_REPORTS,
-        Does.STREAM_CSV,
+        Gives.STREAM,
         "StreamStatusReportsAsCsv",
         "All status reports that match, by id, as CSV (extension)",
     ),
-    Operation("GET", "/workspaces", WORKSPACES, Does.FIND, "GetWorkspaces", "List workspaces"),
+    Operation("GET", "/workspaces", WORKSPACES, Gives.LIST, "GetWorkspaces", "List workspaces"),
     Operation(
         "POST",
         "/workspaces",
         WORKSPACES,
-        Does.CREATE_WORKSPACE,
+        Gives.RECORD,
         "CreateWorkspace",
         "Create a workspace; its creator becomes an admin of it",
     ),
-    Operation("GET", "/workspaces/{id}", WORKSPACES, Does.SHOW, "GetWorkspace", "Show a workspace"),
+    Operation(
+        "GET", "/workspaces/{id}", WORKSPACES, Gives.RECORD, "GetWorkspace", "Show a workspace"
+    ),
     Operation(
         "PUT",
         "/workspaces/{id}",
         WORKSPACES,
-        Does.CHANGE_WORKSPACE,
+        Gives.RECORD,
         "UpdateWorkspace",
         "Change a workspace, archive it or bring it back",
     ),
-    Operation("GET", "/users", USERS, Does.FIND, "GetUsers", "List the users of the account"),
+    Operation("GET", "/users", USERS, Gives.LIST, "GetUsers", "List the users of the account"),
     Operation(
-        "GET", "/users/me", USERS, Does.SHOW_ME, "GetMe", "Show the user that the token stands for"
+        "GET", "/users/me", USERS, Gives.RECORD, "GetMe", "Show the user that the token stands for"
     ),
-    Operation("GET", "/users/{id}", USERS, Does.SHOW, "GetUser", "Show a user"),
+    Operation("GET", "/users/{id}", USERS, Gives.RECORD, "GetUser", "Show a user"),
     Operation(
         "GET",
         "/participations",
         PARTICIPATIONS,
-        Does.FIND,
+        Gives.LIST,
         "GetParticipations",
         "List who participates in what",
     ),
@@ -150,7 +139,7 @@ OPERATIONS: Final = (
         "POST",
         "/participations",
         PARTICIPATIONS,
-        Does.CREATE_PARTICIPATION,
+        Gives.RECORD,
         "CreateParticipation",
         "Let a user participate in a workspace",
     ),
@@ -158,7 +147,7 @@ OPERATIONS: Final = (
         "GET",
         "/participations/{id}",
         PARTICIPATIONS,
-        Does.SHOW,
+        Gives.RECORD,
         "GetParticipation",
         "Show a participation",
     ),
@@ -166,7 +155,7 @@ OPERATIONS: Final = (
         "PUT",
         "/participations/{id}",
         PARTICIPATIONS,
-        Does.CHANGE_PARTICIPATION,
+        Gives.RECORD,
         "UpdateParticipation",
         "Change a participation",
     ),
@@ -174,7 +163,7 @@ OPERATIONS: Final = (
         "DELETE",
         "/participations/{id}",
         PARTICIPATIONS,
-        Does.DELETE_PARTICIPATION,
+        Gives.NOTHING,
         "DeleteParticipation",
         "Let a user no longer participate",
     ),
@@ -182,7 +171,7 @@ OPERATIONS: Final = (
         "GET",
         "/account_memberships",
         ACCOUNT_MEMBERSHIPS,
-        Does.FIND,
+        Gives.LIST,
         "GetAccountMemberships",
         "List the memberships of the account",
     ),
@@ -190,7 +179,7 @@ OPERATIONS: Final = (
         "POST",
         "/account_memberships",
         ACCOUNT_MEMBERSHIPS,
-        Does.CREATE_MEMBERSHIP,
+        Gives.RECORD,
         "CreateAccountMembership",
         "Create a user of the account",
     ),
@@ -198,7 +187,7 @@ OPERATIONS: Final = (
         "GET",
         "/account_memberships/{id}",
         ACCOUNT_MEMBERSHIPS,
-        Does.SHOW,
+        Gives.RECORD,
         "GetAccountMembership",
         "Show a membership",
     ),
@@ -206,7 +195,7 @@ OPERATIONS: Final = (
         "PUT",
         "/account_memberships/{id}",
         ACCOUNT_MEMBERSHIPS,
-        Does.CHANGE_MEMBERSHIP,
+        Gives.RECORD,
         "UpdateAccountMembership",
         "Change a user's permission, disable the user or let it back",
     ),
@@ -214,7 +203,7 @@ OPERATIONS: Final = (
         "GET",
         "/external_references",
         EXTERNAL_REFERENCES,
-        Does.FIND,
+        Gives.LIST,
         "GetExternalReferences",
         "List the external references of one type of subject",
     ),
@@ -222,7 +211,7 @@ OPERATIONS: Final = (
         "POST",
         "/external_references/create_or_update",
         EXTERNAL_REFERENCES,
-        Does.CREATE_OR_UPDATE_REFERENCE,
+        Gives.RECORD,
         "CreateOrUpdateExternalReference",
         "Create or update the external reference of a subject to a service",
     ),
@@ -230,7 +219,7 @@ OPERATIONS: Final = (
         "DELETE",
         "/external_references/{id}",
         EXTERNAL_REFERENCES,
-        Does.DELETE_REFERENCE,
+        Gives.NOTHING,
         "DeleteExternalReference",
         "Delete an external reference",
     ),

@@ -1,9 +1,9 @@
-"""Runs a use case as the user of a token, in one transaction. The wings come in here."""
+"""Runs a use case as the user of a token, in one transaction. The interfaces come in here."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import NamedTuple, TypeVar
 
 from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Actor, Instant
@@ -12,17 +12,23 @@ from healthreports.service.limits import Limits, SpentShare
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.people import accounts
 
+# `Transaction` is for the interfaces too, which may not import the store.
+__all__ = ["Admitted", "Authenticate", "Clock", "Gateway", "Transaction"]
+
 T = TypeVar("T")
 Clock = Callable[[], Instant]
 Authenticate = Callable[[Transaction, str, Instant], Actor]
 
 
-# Secrets whose account is remembered before all are forgotten.
-_MOST_ACCOUNTS: Final = 4096
+class Admitted(NamedTuple):
+    """Who may write: by which secret, and in which account, which a write locks."""
+
+    secret: str
+    account_id: int
 
 
 class Gateway:
-    """The way from a wing to the use cases. `clock` gives the present.
+    """The way from an interface to the use cases. `clock` gives the present.
 
     `authenticate` tells whom a secret stands for: a token (the API) or a session (the browser).
     What people see of themselves is `latest`: it may not come from a replica that is behind.
@@ -42,16 +48,20 @@ class Gateway:
         self._clock = clock
         self._limits = limits
         self._authenticate = authenticate
-        self._accounts: dict[str, int] = {}
         # The tokens whose use is being noted, and the tasks that do it.
         self._noting: dict[int | None, asyncio.Task[None]] = {}
 
-    async def admit_writer(self, secret: str) -> None:
-        """Raise Unauthenticated, Forbidden or TooManyRequests unless `secret` may write now.
+    async def admit_writer(self, secret: str) -> Admitted:
+        """Who may write with `secret` now. Asked before a body is read: a stranger's never is.
 
-        Asked before a body is read, so that a stranger's body never is.
+        Raises Unauthenticated, Forbidden, TooManyRequests.
         """
-        await self.read(secret, lambda _tx, actor: tokens.demand_write(actor))
+
+        def account_of(_tx: Transaction, actor: Actor) -> int:
+            tokens.demand_write(actor)
+            return actor.account_id
+
+        return Admitted(secret, await self.read(secret, account_of))
 
     async def read_on(self, secret: str, work: Callable[[Transaction, Actor], T]) -> T:
         """What `work` finds in another snapshot for a request that was counted, off the event loop.
@@ -94,32 +104,22 @@ class Gateway:
             self._noting[actor.token_id] = asyncio.create_task(self._note_use(actor, now))
         return found
 
-    async def write(self, secret: str, work: Callable[[Transaction, Actor, Instant], T]) -> T:
+    async def write(self, writer: Admitted, work: Callable[[Transaction, Actor, Instant], T]) -> T:
         """What `work` returns, once it is on disk. Raises Unauthenticated, Forbidden.
 
+        The secret is looked up again in the transaction, so that a revoked token ends at once.
         Where `work` raises, nothing of it is kept.
         """
         now = self._clock()
-        account_id = await self._account_of(secret, now)
 
         def as_actor(tx: Transaction) -> T:
-            actor = self._authenticate(tx, secret, now)
+            actor = self._authenticate(tx, writer.secret, now)
             tokens.demand_write(actor)
             if tokens.last_used_is_stale(actor, now):
                 tokens.note_use(tx, actor, now)
             return work(tx, actor, now)
 
-        return await self._database.write(as_actor, account_id)
-
-    async def _account_of(self, secret: str, now: Instant) -> int:
-        """In whose account a secret lets write, which is what a write locks. It never changes."""
-        known = self._accounts.get(secret)
-        if known is None:
-            actor = await self._database.read_latest(lambda tx: self._authenticate(tx, secret, now))
-            if len(self._accounts) >= _MOST_ACCOUNTS:
-                self._accounts.clear()
-            known = self._accounts[secret] = actor.account_id
-        return known
+        return await self._database.write(as_actor, writer.account_id)
 
     async def read_unnamed(self, work: Callable[[Transaction, Instant], T]) -> T:
         """What `work` finds for a caller who proves itself in another way."""

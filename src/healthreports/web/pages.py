@@ -11,15 +11,28 @@ from healthreports.service.auth import oauth
 from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Clock, Gateway
 from healthreports.service.limits import Limits
-from healthreports.web.auth.account import ACCOUNT, APPLICATIONS, AccountPages
+from healthreports.web.auth.account import AccountPages
 from healthreports.web.auth.consent import ConsentPage
 from healthreports.web.auth.entrance import Entrance
-from healthreports.web.auth.oidc import CALLBACK, Provider
-from healthreports.web.kit.show import FOLDER, SIGN_IN, Handler, shown
-from healthreports.web.people.people import PEOPLE, WELCOME, PeoplePages
-from healthreports.web.reports.portfolio import HOME, PortfolioPage
-from healthreports.web.reports.records import REPORTS, WORKSPACES, RecordPages
-from healthreports.web.reports.sharing import SHARED, SharingPages
+from healthreports.web.auth.oidc import Provider
+from healthreports.web.kit.addresses import (
+    ACCOUNT,
+    APPLICATIONS,
+    CALLBACK,
+    HOME,
+    PEOPLE,
+    REPORTS,
+    SHARED,
+    SIGN_IN,
+    WELCOME,
+    WORKSPACES,
+)
+from healthreports.web.kit.show import FOLDER, Handler, shown
+from healthreports.web.people.account_people import PeoplePages
+from healthreports.web.people.workspace_people import WorkspacePages
+from healthreports.web.reports.portfolio import PortfolioPage
+from healthreports.web.reports.records import RecordPages
+from healthreports.web.reports.sharing import SharingPages
 from healthreports.web.reports.writing import WritingPages
 
 
@@ -39,15 +52,16 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     writing = WritingPages(gateway)
     shares = SharingPages(gateway, limits, records, clock, origin)
     people = PeoplePages(gateway, sign_in, origin)
+    workspaces = WorkspacePages(gateway)
     pages: list[tuple[str, str, Handler]] = [
         ("GET", HOME, PortfolioPage(gateway, clock).show),
-        ("GET", f"{WORKSPACES}/new", people.ask_workspace),
-        ("POST", f"{WORKSPACES}/new", people.make_workspace),
+        ("GET", f"{WORKSPACES}/new", workspaces.ask_workspace),
+        ("POST", f"{WORKSPACES}/new", workspaces.make_workspace),
         ("GET", f"{WORKSPACES}/{{id}}", records.show_workspace),
-        ("GET", f"{WORKSPACES}/{{id}}/settings", people.show_settings),
-        ("POST", f"{WORKSPACES}/{{id}}/settings", people.change_workspace),
-        ("POST", f"{WORKSPACES}/{{id}}/participants", people.add_participant),
-        ("POST", f"{WORKSPACES}/{{id}}/participants/remove", people.remove_participant),
+        ("GET", f"{WORKSPACES}/{{id}}/settings", workspaces.show_settings),
+        ("POST", f"{WORKSPACES}/{{id}}/settings", workspaces.change_workspace),
+        ("POST", f"{WORKSPACES}/{{id}}/participants", workspaces.add_participant),
+        ("POST", f"{WORKSPACES}/{{id}}/participants/remove", workspaces.remove_participant),
         ("GET", f"{WORKSPACES}/{{id}}/reports/new", writing.begin),
         ("POST", f"{WORKSPACES}/{{id}}/reports/new", writing.save),
         ("GET", f"{REPORTS}/{{id}}.md", records.download_markdown),

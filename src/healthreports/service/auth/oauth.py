@@ -22,7 +22,7 @@ from healthreports.service.auth.oauth_objects import (
     Reply,
     scopes_named,
 )
-from healthreports.service.auth.oauth_server import Server
+from healthreports.service.auth.oauth_server import OAuthServer
 from healthreports.store.engine.database import Transaction
 
 AUTHORIZE, TOKEN, REVOKE, INTROSPECT = (
@@ -48,7 +48,7 @@ class Refused(Exception):
 
 def consent(tx: Transaction, actor: Actor, issuer: str, asked: OAuthCall, now: Instant) -> Consent:
     """What `actor` is to be asked. Raises Refused."""
-    grant = _consent_grant(Server(tx, issuer, now, actor), actor, asked)
+    grant = _consent_grant(OAuthServer(tx, issuer, now, actor), actor, asked)
     client: Client = grant.client
     scopes = scopes_named(grant.request.scope)
     assert scopes is not None  # Authlib has validated them
@@ -59,7 +59,7 @@ def decide(
     tx: Transaction, actor: Actor, issuer: str, asked: OAuthCall, now: Instant, *, allowed: bool
 ) -> Reply:
     """Send the browser back with a code, or with a refusal. Raises Refused."""
-    server = Server(tx, issuer, now, actor)
+    server = OAuthServer(tx, issuer, now, actor)
     grant = _consent_grant(server, actor, asked)
     reply: Reply = server.create_authorization_response(
         grant.request, grant_user=actor if allowed else None, grant=grant
@@ -67,7 +67,7 @@ def decide(
     return reply
 
 
-def _consent_grant(server: Server, actor: Actor, asked: OAuthCall) -> Any:  # noqa: ANN401  Authlib's
+def _consent_grant(server: OAuthServer, actor: Actor, asked: OAuthCall) -> Any:  # noqa: ANN401  Authlib's
     try:
         return server.get_consent_grant(asked, actor)
     except OAuth2Error as error:
@@ -78,19 +78,19 @@ def _consent_grant(server: Server, actor: Actor, asked: OAuthCall) -> Any:  # no
 
 def give_token(tx: Transaction, issuer: str, asked: OAuthCall, now: Instant) -> Reply:
     """Answer a call of the token endpoint."""
-    server = Server(tx, issuer, now)
+    server = OAuthServer(tx, issuer, now)
     return server.reply_of(server.create_token_response, asked)
 
 
 def revoke(tx: Transaction, issuer: str, asked: OAuthCall, now: Instant) -> Reply:
     """Answer a call of the revocation endpoint."""
-    server = Server(tx, issuer, now)
+    server = OAuthServer(tx, issuer, now)
     return server.reply_of(server.create_endpoint_response, REVOCATION, asked)
 
 
 def introspect(tx: Transaction, issuer: str, asked: OAuthCall, now: Instant) -> Reply:
     """Answer a call of the introspection endpoint."""
-    server = Server(tx, issuer, now)
+    server = OAuthServer(tx, issuer, now)
     return server.reply_of(server.create_endpoint_response, INTROSPECTION, asked)
 
 

@@ -66,7 +66,7 @@ class _Issuer(IssuerParameter):
         return self._issuer
 
 
-class Server(AuthorizationServer):
+class OAuthServer(AuthorizationServer):
     """Authlib's server over one transaction; `actor` is who sits at the browser, if one does."""
 
     def __init__(
@@ -224,7 +224,7 @@ class _Challenge(CodeChallenge):
 
 class _CodeGrant(AuthorizationCodeGrant):
     TOKEN_ENDPOINT_AUTH_METHODS: ClassVar = EVERY_CLIENT
-    server: Server
+    server: OAuthServer
 
     @staticmethod
     def validate_authorization_redirect_uri(request: OAuth2Request, client: Client) -> str:
@@ -275,7 +275,7 @@ class _CodeGrant(AuthorizationCodeGrant):
 class _RefreshGrant(RefreshTokenGrant):
     TOKEN_ENDPOINT_AUTH_METHODS: ClassVar = EVERY_CLIENT
     INCLUDE_NEW_REFRESH_TOKEN = True
-    server: Server
+    server: OAuthServer
 
     def authenticate_refresh_token(self, refresh_token: str) -> Refresh | None:
         tx, now = self.server.tx, self.server.now
@@ -297,7 +297,7 @@ class _RefreshGrant(RefreshTokenGrant):
 
 class _CredentialsGrant(ClientCredentialsGrant):
     TOKEN_ENDPOINT_AUTH_METHODS: ClassVar = WITH_SECRET
-    server: Server
+    server: OAuthServer
 
     def validate_token_request(self) -> None:
         super().validate_token_request()
@@ -321,7 +321,7 @@ def _demand_token(_endpoint: object, request: OAuth2Request, _client: Client) ->
 
 class _Revocation(RevocationEndpoint):
     CLIENT_AUTH_METHODS: ClassVar = EVERY_CLIENT
-    server: Server
+    server: OAuthServer
     check_params = _demand_token
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> Any:  # noqa: ANN401, ARG002  the kinds share no class; the hint saves nothing
@@ -336,7 +336,7 @@ class _Revocation(RevocationEndpoint):
 
 class _Introspection(IntrospectionEndpoint):
     CLIENT_AUTH_METHODS: ClassVar = WITH_SECRET
-    server: Server
+    server: OAuthServer
     check_params = _demand_token
     _client_id = ""
 
@@ -362,7 +362,7 @@ class _Introspection(IntrospectionEndpoint):
         }
 
 
-def _any_token(server: Server, secret: str) -> Access | Refresh | None:
+def _any_token(server: OAuthServer, secret: str) -> Access | Refresh | None:
     """The access or refresh token of an application; a personal token is none of its business."""
     found = tokens.by_secret(server.tx, hash_of(secret))
     if found is None or found.grant_id is None:

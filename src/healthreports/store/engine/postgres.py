@@ -293,7 +293,7 @@ class _ReadTransaction(PostgresTransaction):
             self._remembered[key] = found
 
 
-class _Role(Enum):
+class _Purpose(Enum):
     """What a connection is for."""
 
     WRITE = auto()
@@ -321,9 +321,9 @@ class PostgresDatabase(Database):
         )
         plans = f"{options} {PLANS} {_SNAPSHOT}"
         self._roles = {
-            _Role.WRITE: (address, options),
-            _Role.READ: (address, plans),
-            _Role.READ_COPY: (replica, plans),
+            _Purpose.WRITE: (address, options),
+            _Purpose.READ: (address, plans),
+            _Purpose.READ_COPY: (replica, plans),
         }
         self._copies_from = 0.0 if replica else math.inf
         self._here = threading.local()
@@ -346,7 +346,7 @@ class PostgresDatabase(Database):
     def _read(self, work: Callable[[Transaction], T], waiting: Waiting) -> T:
         if time.monotonic() >= self._copies_from:
             try:
-                return self._read_as(_Role.READ_COPY, work, waiting)
+                return self._read_as(_Purpose.READ_COPY, work, waiting)
             except _Behind:
                 pass
             except StorageUnavailable:
@@ -354,9 +354,9 @@ class PostgresDatabase(Database):
         return self._read_latest(work, waiting)
 
     def _read_latest(self, work: Callable[[Transaction], T], waiting: Waiting) -> T:
-        return self._read_as(_Role.READ, work, waiting)
+        return self._read_as(_Purpose.READ, work, waiting)
 
-    def _read_as(self, role: _Role, work: Callable[[Transaction], T], waiting: Waiting) -> T:
+    def _read_as(self, role: _Purpose, work: Callable[[Transaction], T], waiting: Waiting) -> T:
         try:
             result = self._with_link(role, lambda link: self._read_on(link, role, work))
         except psycopg.Error as error:
@@ -367,9 +367,9 @@ class PostgresDatabase(Database):
                 memory.clear()
         return result
 
-    def _read_on(self, link: Link, role: _Role, work: Callable[[Transaction], T]) -> T:
+    def _read_on(self, link: Link, role: _Purpose, work: Callable[[Transaction], T]) -> T:
         """What `work` returns from one snapshot. Raises _Behind where that is a replica's."""
-        primary = self._link(_Role.READ) if role is _Role.READ_COPY else None
+        primary = self._link(_Purpose.READ) if role is _Purpose.READ_COPY else None
         reading = _ReadTransaction(link, self._counts, self._remembered, primary)
         try:
             while True:
@@ -397,10 +397,10 @@ class PostgresDatabase(Database):
                 raise
             return link
 
-        link = self._with_link(_Role.WRITE, begin)
+        link = self._with_link(_Purpose.WRITE, begin)
         return SharedTransaction(PostgresTransaction(link, {}), link)
 
-    def _with_link(self, role: _Role, work: Callable[[Link], T]) -> T:
+    def _with_link(self, role: _Purpose, work: Callable[[Link], T]) -> T:
         """What `work` does on this thread's connection, once more on a new one where it was lost.
 
         It has lain there since it was last used; `work` has done nothing that is kept.
@@ -431,9 +431,9 @@ class PostgresDatabase(Database):
             return StorageBusy()
         return StorageUnavailable() if isinstance(error, _UNAVAILABLE) else error
 
-    def _link(self, role: _Role) -> Link:
+    def _link(self, role: _Purpose) -> Link:
         """This thread's connection for what `role` does, made anew where it broke."""
-        links: dict[_Role, Link] = self._here.__dict__.setdefault("links", {})
+        links: dict[_Purpose, Link] = self._here.__dict__.setdefault("links", {})
         link = links.get(role)
         if link is not None:
             link.get_ready()

@@ -168,7 +168,7 @@ _DROP_TERM: Final = Statement(
 )
 
 
-class _Change(NamedTuple):
+class _ReportChange(NamedTuple):
     """Reports of an account that are there now, and others that are not; and so for terms."""
 
     account_id: int
@@ -186,15 +186,15 @@ def note(
     come: Sequence[StatusReport] = (),
 ) -> None:
     """Note that reports of an account are there now, and others not; a changed one is both."""
-    tx.put_off(_NOTING, _Change(account_id, gone=gone, come=come))
+    tx.put_off(_NOTING, _ReportChange(account_id, gone=gone, come=come))
 
 
-def _note(tx: Transaction, changes: Sequence[_Change]) -> None:
+def _note(tx: Transaction, changes: Sequence[_ReportChange]) -> None:
     for account_id in sorted({one.account_id for one in changes}):
         _note_in(tx, account_id, [one for one in changes if one.account_id == account_id])
 
 
-def _note_in(tx: Transaction, account_id: int, changes: Sequence[_Change]) -> None:
+def _note_in(tx: Transaction, account_id: int, changes: Sequence[_ReportChange]) -> None:
     counts: dict[Dimension, Counter[int]] = {dimension: Counter() for dimension in Dimension}
     blocks: dict[int, _Block] = {}
     for change in changes:
@@ -273,7 +273,7 @@ def note_terms(
         _ADD_TERM,
         [{"account_id": account_id, "term": one, "report_id": report_id} for one in sorted(new)],
     )
-    tx.put_off(_NOTING, _Change(account_id, lost=lost, new=new))
+    tx.put_off(_NOTING, _ReportChange(account_id, lost=lost, new=new))
 
 
 def _stretch(column: ColumnElement[Any], shift: int) -> ColumnElement[Any]:

@@ -1,7 +1,6 @@
 """One's own tokens, applications and password; the applications that an account registered."""
 
 from collections.abc import Callable
-from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,16 +16,13 @@ from healthreports.core.vocabulary import (
 )
 from healthreports.service.auth import applications, tokens
 from healthreports.service.auth.sign_in import SignIn, has_password
-from healthreports.service.gateway import Gateway
+from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.lookup import demand_administrator
 from healthreports.service.people import members
 from healthreports.web.kit import session
+from healthreports.web.kit.addresses import ACCOUNT, APPLICATIONS
+from healthreports.web.kit.forms import Fields, sent_form
 from healthreports.web.kit.show import address_of, lead_to, page, who
-
-ACCOUNT: Final = "/account"
-APPLICATIONS: Final = "/account/applications"
-
-Tx = Any  # the pages pass the transaction on to services and never look into it
 
 
 class AccountPages:
@@ -42,9 +38,9 @@ class AccountPages:
 
     async def make_token(self, request: Request) -> Response:
         """Make a personal token, and show its secret this once."""
-        fields = await session.read_form(request)
+        writer, fields = await sent_form(self._gateway, request)
 
-        def work(tx: Tx, actor: Actor, now: Instant) -> str:
+        def work(tx: Transaction, actor: Actor, now: Instant) -> str:
             days = _number(fields, "days", MAX_TOKEN_DAYS)
             return tokens.issue(
                 tx,
@@ -56,7 +52,7 @@ class AccountPages:
             )
 
         try:
-            secret = await self._gateway.write(session.secret_of(request), work)
+            secret = await self._gateway.write(writer, work)
         except Invalid as error:
             return await self._own_page(request, error=error)
         return await self._own_page(request, made=secret)
@@ -71,10 +67,10 @@ class AccountPages:
 
     async def change_profile(self, request: Request) -> Response:
         """Change one's name and headline."""
-        fields = await session.read_form(request)
+        writer, fields = await sent_form(self._gateway, request)
         try:
             await self._gateway.write(
-                session.secret_of(request),
+                writer,
                 lambda tx, actor, _now: members.change_profile(
                     tx, actor, fields.get("full_name", ""), fields.get("headline", "")
                 ),
@@ -85,10 +81,10 @@ class AccountPages:
 
     async def change_password(self, request: Request) -> Response:
         """Change one's password."""
-        fields = await session.read_form(request)
+        writer, fields = await sent_form(self._gateway, request)
         try:
             await self._sign_in.change_password(
-                session.secret_of(request),
+                writer.secret,
                 fields.get("old_password", ""),
                 fields.get("password", ""),
                 address_of(request),
@@ -103,9 +99,9 @@ class AccountPages:
 
     async def register(self, request: Request) -> Response:
         """Register an application, and show its secret this once."""
-        fields = await session.read_form(request)
+        writer, fields = await sent_form(self._gateway, request)
 
-        def work(tx: Tx, actor: Actor, now: Instant) -> dict[str, Any]:
+        def work(tx: Transaction, actor: Actor, now: Instant) -> dict[str, object]:
             demand_administrator(actor)
             acts_as = fields.get("acts_as", "").strip()
             hours = _number(fields, "hours", MAX_TOKEN_DAYS * 24)
@@ -125,29 +121,31 @@ class AccountPages:
             return {"client_id": made.client_id, "secret": secret, "name": made.name}
 
         try:
-            made = await self._gateway.write(session.secret_of(request), work)
+            made = await self._gateway.write(writer, work)
         except Invalid as error:
             return await self._applications_page(request, error=error, sent=fields)
         return await self._applications_page(request, made=made)
 
     async def revoke_application(self, request: Request) -> Response:
         """Revoke an application and all that it was granted."""
-        await session.read_form(request)
+        writer, _ = await sent_form(self._gateway, request)
         client_id = request.path_params["client_id"]
 
-        def work(tx: Tx, actor: Actor, now: Instant) -> None:
+        def work(tx: Transaction, actor: Actor, now: Instant) -> None:
             demand_administrator(actor)
             applications.revoke(tx, actor.account_id, client_id, now)
 
-        await self._gateway.write(session.secret_of(request), work)
+        await self._gateway.write(writer, work)
         return lead_to(APPLICATIONS)
 
-    async def _end(self, request: Request, use_case: Callable[..., None]) -> Response:
+    async def _end(
+        self, request: Request, use_case: Callable[[Transaction, int, int | None, Instant], None]
+    ) -> Response:
         """Run `use_case(tx, user_id, id, now)` on what the path names."""
-        await session.read_form(request)
+        writer, _ = await sent_form(self._gateway, request)
         named = read_id(request.path_params["id"])
         await self._gateway.write(
-            session.secret_of(request),
+            writer,
             lambda tx, actor, now: use_case(tx, actor.user_id, named, now),
         )
         return lead_to(ACCOUNT)
@@ -160,7 +158,7 @@ class AccountPages:
         error: Invalid | None = None,
         done: str | None = None,
     ) -> Response:
-        def work(tx: Tx, actor: Actor) -> dict[str, Any]:
+        def work(tx: Transaction, actor: Actor) -> dict[str, object]:
             living = [one for one in tokens.personal(tx, actor.user_id) if one.revoked_at is None]
             return who(tx, actor) | {
                 "tokens": living,
@@ -175,11 +173,11 @@ class AccountPages:
         self,
         request: Request,
         *,
-        made: dict[str, Any] | None = None,
+        made: dict[str, object] | None = None,
         error: Invalid | None = None,
-        sent: dict[str, str] | None = None,
+        sent: Fields | None = None,
     ) -> Response:
-        def work(tx: Tx, actor: Actor) -> dict[str, Any]:
+        def work(tx: Transaction, actor: Actor) -> dict[str, object]:
             demand_administrator(actor)
             return who(tx, actor) | {
                 "applications": applications.of_account(tx, actor.account_id),
@@ -194,7 +192,7 @@ class AccountPages:
         return page(request, "applications.html", values, error)
 
 
-def _number(fields: dict[str, str], name: str, most: int) -> int | None:
+def _number(fields: Fields, name: str, most: int) -> int | None:
     """The whole number in a field, None where it is blank. Raises Invalid."""
     text = fields.get(name, "").strip()
     if not text:

@@ -10,6 +10,7 @@ from healthreports.service.auth import oauth
 from healthreports.service.auth.oauth_objects import OAuthCall, Reply
 from healthreports.service.gateway import Clock, Gateway
 from healthreports.web.kit import session
+from healthreports.web.kit.forms import sent_form
 from healthreports.web.kit.show import lead_to, page, who
 
 
@@ -45,12 +46,12 @@ class ConsentPage:
 
     async def decide(self, request: Request) -> Response:
         """Send the browser back to the application with what the user decided."""
-        fields = await session.read_form(request)
+        writer, fields = await sent_form(self._gateway, request)
         asked = _asked(request)
         allowed = fields.get("decision") == "allow"
         try:
             reply = await self._gateway.write(
-                session.secret_of(request),
+                writer,
                 lambda tx, actor, now: oauth.decide(
                     tx, actor, self._issuer, asked, now, allowed=allowed
                 ),

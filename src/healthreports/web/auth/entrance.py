@@ -15,9 +15,10 @@ from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
 from healthreports.service.people import accounts
-from healthreports.web.auth.oidc import CALLBACK, Provider
+from healthreports.web.auth.oidc import Provider
 from healthreports.web.kit import session
-from healthreports.web.kit.show import SIGN_IN, address_of, lead_to, page
+from healthreports.web.kit.addresses import CALLBACK, SIGN_IN
+from healthreports.web.kit.show import address_of, lead_to, page
 
 _NEXT: Final = "next"
 _HOME: Final = "/"

@@ -11,7 +11,6 @@ from healthreports.core.errors import SignInRefused
 
 log: Final = logging.getLogger("healthreports")
 
-CALLBACK: Final = "/sign-in/callback"
 _NAME: Final = "provider"
 _FAILED: Final = "The provider did not confirm who you are. Try again."
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
@@ -18,12 +18,13 @@ from healthreports.core.errors import HealthReportsError, StorageUnavailable, Un
 from healthreports.core.model import Actor, Instant, StatusReport
 from healthreports.core.portfolio import State, state_of, trend
 from healthreports.core.vocabulary import DAY_US, Category
+from healthreports.service.gateway import Transaction
 from healthreports.service.people import accounts, members
+from healthreports.web.kit.addresses import SIGN_IN
 from healthreports.web.kit.session import form_proof
 
 log: Final = logging.getLogger("healthreports")
 
-SIGN_IN: Final = "/sign-in"
 SEE_OTHER: Final = 303
 FOLDER: Final = Path(__file__).parents[1]
 
@@ -89,7 +90,7 @@ _templates.env.globals |= {"categories": tuple(Category), "states": tuple(State)
 def page(
     request: Request,
     template: str,
-    values: dict[str, Any],
+    values: dict[str, object],
     error: HealthReportsError | None = None,
     forms_lead_to: str = "",
     *,
@@ -136,7 +137,7 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def who(tx: Any, actor: Actor) -> dict[str, Any]:  # noqa: ANN401  passed on to services
+def who(tx: Transaction, actor: Actor) -> dict[str, object]:
     """What the head of every page shows of who is signed in."""
     return {
         "user": members.own_user(tx, actor),

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Callable
-from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -22,15 +21,12 @@ from healthreports.core.portfolio import (
     State,
 )
 from healthreports.core.vocabulary import DAY_US, MAX_NAME, Category
-from healthreports.service.gateway import Clock, Gateway
+from healthreports.service.gateway import Clock, Gateway, Transaction
 from healthreports.service.reports import portfolio as service
 from healthreports.web.kit import session
+from healthreports.web.kit.addresses import HOME
+from healthreports.web.kit.forms import chosen
 from healthreports.web.kit.show import page, who
-
-HOME: Final = "/"
-
-Chosen = TypeVar("Chosen", bound=StrEnum)
-Tx = Any  # the pages pass the transaction on to services and never look into it
 
 _PAGE: Final = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
 # Nobody reported before; and a page can count weeks back from there.
@@ -64,7 +60,7 @@ class PortfolioPage:
         query, now = _query(params), self._clock()
         weeks = params.get("view") == _WEEKS
 
-        def work(tx: Tx, actor: Actor) -> tuple[Portfolio, dict[str, Any]]:
+        def work(tx: Transaction, actor: Actor) -> tuple[Portfolio, dict[str, object]]:
             found = service.standings(tx, actor, query, now, weeks=weeks)
             return found, who(tx, actor) | {"may_create": actor.permission in MAY_CREATE_WORKSPACES}
 
@@ -92,24 +88,17 @@ class PortfolioPage:
 def _query(params: dict[str, str]) -> PortfolioQuery:
     number = params.get("page", "1")
     return PortfolioQuery(
-        status=_chosen(State, params.get("status")),
-        category=_chosen(Category, params.get("category")),
-        category_status=_chosen(State, params.get("category_status")),
+        status=chosen(State, params.get("status")),
+        category=chosen(Category, params.get("category")),
+        category_status=chosen(State, params.get("category_status")),
         stale=params.get("stale") == "yes",
-        change=_chosen(Change, params.get("change")),
+        change=chosen(Change, params.get("change")),
         text=params.get("text", "").replace("\0", "").strip()[:MAX_NAME],
-        order=_chosen(Order, params.get("order")) or Order.STATUS,
+        order=chosen(Order, params.get("order")) or Order.STATUS,
         reversed=params.get("reversed") == "yes",
         page=int(number) if _PAGE.fullmatch(number) else 1,
         as_of=_end_of_day(params.get("as_of", "")),
     )
-
-
-def _chosen(options: type[Chosen], text: str | None) -> Chosen | None:
-    try:
-        return options(text or "")
-    except ValueError:
-        return None
 
 
 def _end_of_day(text: str) -> Instant | None:

@@ -3,42 +3,24 @@
 import asyncio
 import functools
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from healthreports.contract.params import read_id
-from healthreports.core.errors import NotFound
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import DEFAULT_SHARE_DAYS, MAX_SHARE_DAYS, Kind
 from healthreports.exports import badge, markdown, pdf
-from healthreports.service.gateway import Clock, Gateway
+from healthreports.service.gateway import Clock, Gateway, Transaction
 from healthreports.service.reports import portfolio, reports, sharing
 from healthreports.web.kit import session
+from healthreports.web.kit.addresses import WORKSPACES
+from healthreports.web.kit.forms import id_in_path, page_number, sent_form
 from healthreports.web.kit.show import file_of, lead_to, page, who
 
-Tx = Any  # the pages pass the transaction on to services and never look into it
-
-WORKSPACES: Final = "/workspaces"
-REPORTS: Final = "/reports"
 # Of the picture of a workspace's history: a column of 22, a large symbol over four small ones.
 _STEP: Final = 22
 _HEIGHT: Final = 88
-_MOST_PAGES: Final = 1_000_000
-
-
-def id_in_path(request: Request, kind: Kind) -> int:
-    """The id that the path names. Raises NotFound where it can be none."""
-    found = read_id(request.path_params["id"])
-    if found is None:
-        raise NotFound(kind)
-    return found
-
-
-def page_number(request: Request) -> int:
-    """Which page of a list the address asks for; the first where it names none."""
-    return min(read_id(request.query_params.get("page", "")) or 1, _MOST_PAGES)
 
 
 class RecordPages:
@@ -53,7 +35,9 @@ class RecordPages:
         workspace_id = id_in_path(request, Kind.WORKSPACES)
         number = page_number(request)
 
-        def work(tx: Tx, actor: Actor) -> tuple[portfolio.WorkspaceStory, dict[str, Any]]:
+        def work(
+            tx: Transaction, actor: Actor
+        ) -> tuple[portfolio.WorkspaceStory, dict[str, object]]:
             return portfolio.workspace_story(tx, actor, workspace_id, number), who(tx, actor)
 
         story, asker = await self._gateway.read(session.secret_of(request), work)
@@ -77,7 +61,7 @@ class RecordPages:
         """
         report_id, now = id_in_path(request, Kind.STATUS_REPORTS), self._clock()
 
-        def work(tx: Tx, actor: Actor) -> dict[str, Any]:
+        def work(tx: Transaction, actor: Actor) -> dict[str, object]:
             story = portfolio.story(tx, actor, report_id)
             links = sharing.links(tx, actor, story.report, now)
             return who(tx, actor) | {"story": story, "links": links}
@@ -113,15 +97,15 @@ class RecordPages:
 
     async def delete_report(self, request: Request) -> Response:
         """Delete one report."""
-        await session.read_form(request)
+        writer, _ = await sent_form(self._gateway, request)
         report_id = id_in_path(request, Kind.STATUS_REPORTS)
 
-        def work(tx: Tx, actor: Actor, _now: Instant) -> int:
+        def work(tx: Transaction, actor: Actor, _now: Instant) -> int:
             workspace_id = portfolio.story(tx, actor, report_id).workspace.id
             reports.delete(tx, actor, report_id)
             return workspace_id
 
-        workspace_id = await self._gateway.write(session.secret_of(request), work)
+        workspace_id = await self._gateway.write(writer, work)
         return lead_to(f"{WORKSPACES}/{workspace_id}")
 
     async def _story(self, request: Request) -> portfolio.Story:

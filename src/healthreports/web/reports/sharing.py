@@ -3,7 +3,7 @@
 The secret stands in the query of the address, since no log of ours has that.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,16 +13,14 @@ from healthreports.core.errors import NotFound
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import Category, Kind
 from healthreports.exports import badge, pdf
-from healthreports.service.gateway import Clock, Gateway
+from healthreports.service.gateway import Clock, Gateway, Transaction
 from healthreports.service.limits import Limits
 from healthreports.service.reports import sharing
-from healthreports.web.kit import session
+from healthreports.web.kit.addresses import REPORTS, SHARED
+from healthreports.web.kit.forms import id_in_path, sent_form
 from healthreports.web.kit.show import address_of, file_of, lead_to, page
-from healthreports.web.reports.records import REPORTS, RecordPages, id_in_path, in_thread
+from healthreports.web.reports.records import RecordPages, in_thread
 
-Tx = Any  # the pages pass the transaction on to services and never look into it
-
-SHARED: Final = "/shared"
 LINK: Final = "link"
 
 
@@ -40,11 +38,11 @@ class SharingPages:
 
     async def make(self, request: Request) -> Response:
         """Make a link, and show its address this once."""
-        fields = await session.read_form(request)
+        writer, fields = await sent_form(self._gateway, request)
         report_id = id_in_path(request, Kind.STATUS_REPORTS)
         hidden = frozenset(one for one in Category if f"hide_{one.lower()}" in fields)
 
-        def work(tx: Tx, actor: Actor, now: Instant) -> str:
+        def work(tx: Transaction, actor: Actor, now: Instant) -> str:
             return sharing.make(
                 tx,
                 actor,
@@ -55,20 +53,20 @@ class SharingPages:
                 follows=fields.get("what") == "current",
             )
 
-        secret = await self._gateway.write(session.secret_of(request), work)
+        secret = await self._gateway.write(writer, work)
         address = f"{self._origin}{SHARED}?{LINK}={secret}"
         picture = f"{self._origin}{SHARED}/badge.svg?{LINK}={secret}"
         return await self._records.show_report(request, made=(address, picture))
 
     async def revoke(self, request: Request) -> Response:
         """End a link."""
-        fields = await session.read_form(request)
+        writer, fields = await sent_form(self._gateway, request)
         link_id = id_in_path(request, Kind.STATUS_REPORTS)
         report_id = read_id(fields.get("report", ""))
         if report_id is None:
             raise NotFound(Kind.STATUS_REPORTS)
         await self._gateway.write(
-            session.secret_of(request),
+            writer,
             lambda tx, actor, now: sharing.revoke(tx, actor, link_id, now),
         )
         return lead_to(f"{REPORTS}/{report_id}")

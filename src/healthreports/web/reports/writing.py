@@ -3,8 +3,7 @@
 The form is one page without a script. With one, the preview follows what is typed.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -17,14 +16,12 @@ from healthreports.core.errors import HealthReportsError, Invalid, Overtaken, Pr
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
 from healthreports.core.rules.reports import check_report_change
 from healthreports.core.vocabulary import Category, Color, Kind
-from healthreports.service.gateway import Gateway
+from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.reports import editing
 from healthreports.web.kit import session
+from healthreports.web.kit.addresses import REPORTS
+from healthreports.web.kit.forms import Fields, id_in_path, sent_form, typed
 from healthreports.web.kit.show import lead_to, page, who
-from healthreports.web.reports.records import REPORTS, id_in_path
-
-Tx = Any  # the pages pass the transaction on to services and never look into it
-Fields = Mapping[str, str]
 
 _SEEN: Final = "seen"
 _PREVIEW: Final = "preview"
@@ -36,7 +33,7 @@ class _Begun(msgspec.Struct, frozen=True):
     workspace: Workspace
     report: StatusReport | None
     before: StatusReport | None
-    asker: dict[str, Any]
+    asker: dict[str, object]
 
     @property
     def seen(self) -> int:
@@ -59,14 +56,14 @@ class WritingPages:
 
     async def save(self, request: Request) -> Response:
         """Save a new report or a change, or show what it would look like."""
-        fields = await session.read_form(request)
+        writer, fields = await sent_form(self._gateway, request)
         if _PREVIEW in fields:
             begun = await self._begun(request)
             part = "_preview.html" if "hx-request" in request.headers else None
             return _form(request, begun, fields, part=part)
         try:
             report_id = await self._gateway.write(
-                session.secret_of(request),
+                writer,
                 lambda tx, actor, now: _written(tx, actor, request, fields, now),
             )
         except (Invalid, Overtaken) as error:
@@ -74,7 +71,7 @@ class WritingPages:
         return lead_to(f"{REPORTS}/{report_id}?saved=yes")
 
     async def _begun(self, request: Request) -> _Begun:
-        def work(tx: Tx, actor: Actor) -> _Begun:
+        def work(tx: Transaction, actor: Actor) -> _Begun:
             if _is_new(request):
                 workspace_id = id_in_path(request, Kind.WORKSPACES)
                 workspace, newest = editing.begin(tx, actor, workspace_id)
@@ -90,7 +87,7 @@ def _is_new(request: Request) -> bool:
     return request.url.path.startswith("/workspaces")
 
 
-def _written(tx: Tx, actor: Actor, request: Request, fields: Fields, now: Instant) -> int:
+def _written(tx: Transaction, actor: Actor, request: Request, fields: Fields, now: Instant) -> int:
     known = _seen(fields)
     sent = _sent(fields)
     if _is_new(request):
@@ -156,11 +153,11 @@ def _sent(fields: Fields) -> dict[str, object]:
         detail = {"category": category.value}
         if color := fields.get(f"{name}_color", ""):
             detail["color"] = color
-        if text := _text(fields.get(f"{name}_description", "")):
+        if text := typed(fields.get(f"{name}_description", "")):
             detail["description"] = text
         details.append(detail)
     sent: dict[str, object] = {
-        "description": _text(fields.get("description", "")),
+        "description": typed(fields.get("description", "")),
         "details": details,
     }
     if fields.get("color"):
@@ -175,11 +172,6 @@ def _reported(fields: Fields) -> list[Category]:
         if fields.get(f"{category.lower()}_color")
         or fields.get(f"{category.lower()}_description", "").strip()
     ]
-
-
-def _text(typed: str) -> str:
-    # Browsers send the ends of lines as CR LF (HTML, form submission).
-    return typed.replace("\r\n", "\n").strip()
 
 
 def _faults(fields: Fields, problems: tuple[Problem, ...]) -> dict[str, str]:

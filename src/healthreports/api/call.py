@@ -1,0 +1,75 @@
+"""One request to one path of the API, as the handlers see it. Contract: 1.2 to 1.6."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from starlette.types import Receive, Scope
+
+from healthreports.api.bearer import secret_in
+from healthreports.contract.bodies import Body, read_body
+from healthreports.contract.params import Params, read_id, read_params
+from healthreports.contract.resources import Resource
+from healthreports.core.errors import NotFound, UnsupportedMedia
+
+# A body of up to so many bytes is parsed in less time than a change of thread takes.
+_SHORT_BODY_BYTES: Final = 64 * 1024
+
+
+class Call:
+    """One request. Raises Unauthenticated when its token cannot be one."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._scope = scope
+        self._receive = receive
+        # Of a repeated header the last one counts; none of those we read may be repeated.
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.secret = secret_in(self._headers)
+
+    @property
+    def query_string(self) -> str:
+        """What stands behind the question mark."""
+        query_string: bytes = self._scope["query_string"]
+        return query_string.decode("utf-8", "replace")
+
+    @property
+    def params(self) -> Params:
+        """The parameters of the query string."""
+        return read_params(self.query_string)
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether the answer's body is sent."""
+        return bool(self._scope["method"] != "HEAD")
+
+    def deadline_renewal(self) -> Callable[[], None]:
+        """A function that gives this request its full time again."""
+        return partial(self._scope["deadlines"].renew, asyncio.current_task())
+
+    def record_id(self, resource: Resource) -> int:
+        """The id in the path. Raises NotFound for what cannot be one. Contract: 5.1."""
+        record_id = read_id(self._scope["path_params"]["id"])
+        if record_id is None:
+            raise NotFound(resource.kind)
+        return record_id
+
+    async def body(self, resource: Resource) -> Body:
+        """The attributes of a record of the resource in the body. Contract: 1.3 to 1.5.
+
+        Raises UnsupportedMedia, MalformedBody, RootMissing; `edge/middleware` limits its size.
+        """
+        chunks: list[bytes] = []
+        more = True
+        while more:
+            message = await self._receive()
+            chunks.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        body = b"".join(chunks)
+        encoding = self._headers.get(b"content-encoding", b"identity")
+        if body and encoding.lower() != b"identity":
+            raise UnsupportedMedia
+        content_type = self._headers.get(b"content-type", b"").decode("latin-1")
+        if len(body) <= _SHORT_BODY_BYTES:
+            return read_body(body, content_type, resource.root)
+        return await asyncio.to_thread(read_body, body, content_type, resource.root)

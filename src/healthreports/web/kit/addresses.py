@@ -1,0 +1,14 @@
+"""The addresses that pages lead to. `web/pages` says what answers each."""
+
+from typing import Final
+
+HOME: Final = "/"
+WORKSPACES: Final = "/workspaces"
+REPORTS: Final = "/reports"
+SHARED: Final = "/shared"
+PEOPLE: Final = "/people"
+WELCOME: Final = "/welcome"
+ACCOUNT: Final = "/account"
+APPLICATIONS: Final = "/account/applications"
+SIGN_IN: Final = "/sign-in"
+CALLBACK: Final = "/sign-in/callback"

@@ -1,0 +1,188 @@
+"""A new workspace, the settings of a workspace, and the people who participate in it."""
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+
+from healthreports.contract.params import read_id
+from healthreports.core.access import MAY_CREATE_WORKSPACES, NEEDS_CREATOR, Action
+from healthreports.core.errors import Forbidden, Invalid, Problem
+from healthreports.core.model import Actor, Instant, Workspace
+from healthreports.core.query import Filter, Page, Query, Sort, Window
+from healthreports.core.vocabulary import (
+    MAX_ID,
+    Kind,
+    ParticipationPermission,
+    Side,
+)
+from healthreports.service.gateway import Admitted, Gateway, Transaction
+from healthreports.service.lookup import demand, demand_in, find, visible
+from healthreports.service.people import members, workspaces
+from healthreports.web.kit import session
+from healthreports.web.kit.addresses import WORKSPACES
+from healthreports.web.kit.forms import (
+    Fields,
+    demand_choice,
+    faults_of,
+    id_in_path,
+    sent_form,
+    typed,
+)
+from healthreports.web.kit.show import lead_to, page, who
+
+# As few as a page shows; there are seldom more people in one workspace.
+_MOST_PARTICIPANTS: Final = 200
+_DATES: Final = ("start_date", "due_date")
+_FLAGS: Final = ("archived", "clients_see_status_reports")
+
+
+class WorkspacePages:
+    """The pages of a workspace's settings and its people."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def ask_workspace(self, request: Request) -> Response:
+        """The form of a new workspace."""
+        return await self._workspace_form(request, {})
+
+    async def make_workspace(self, request: Request) -> Response:
+        """Make a workspace."""
+        writer, fields = await sent_form(self._gateway, request)
+        try:
+            workspace = await self._gateway.write(
+                writer,
+                lambda tx, actor, now: workspaces.create_workspace(
+                    tx, actor, _workspace_of(fields), now
+                ),
+            )
+        except Invalid as error:
+            return await self._workspace_form(request, fields, error)
+        return lead_to(f"{WORKSPACES}/{workspace.id}")
+
+    async def show_settings(self, request: Request) -> Response:
+        """A workspace's settings and who participates in it."""
+        return await self._settings(request)
+
+    async def change_workspace(self, request: Request) -> Response:
+        """Change a workspace's settings."""
+        writer, fields = await sent_form(self._gateway, request)
+        sent = _workspace_of(fields) | {name: name in fields for name in _FLAGS}
+        return await self._change(
+            request,
+            writer,
+            lambda tx, actor, workspace_id, now: workspaces.change_workspace(
+                tx, actor, workspace_id, sent, now
+            ),
+            {**fields, "of_settings": "yes"},
+        )
+
+    async def add_participant(self, request: Request) -> Response:
+        """Let a person of the account participate."""
+        writer, fields = await sent_form(self._gateway, request)
+
+        def work(tx: Transaction, actor: Actor, workspace_id: int, now: Instant) -> None:
+            demand(tx, actor, Action.CHANGE_WORKSPACE, workspace_id)
+            address = fields.get("email_address", "")
+            user = members.user_of_account(tx, actor.account_id, address, "email_address")
+            side = demand_choice(Side, fields, "side")
+            permission = demand_choice(ParticipationPermission, fields, "permission")
+            try:
+                workspaces.join(tx, workspace_id, user, permission, now, side=side)
+            except Invalid as error:
+                taken = Problem("email_address", error.problems[0].fault)
+                raise Invalid([taken]) from error
+
+        typed_address = {"email_address": fields.get("email_address", "")}
+        return await self._change(request, writer, work, typed_address)
+
+    async def remove_participant(self, request: Request) -> Response:
+        """End a participation."""
+        writer, fields = await sent_form(self._gateway, request)
+        participation_id = read_id(fields.get("participation", "")) or MAX_ID
+        return await self._change(
+            request,
+            writer,
+            lambda tx, actor, _workspace_id, _now: workspaces.delete_participation(
+                tx, actor, participation_id
+            ),
+        )
+
+    async def _change(
+        self,
+        request: Request,
+        writer: Admitted,
+        work: Callable[[Transaction, Actor, int, Instant], object],
+        fields: Fields | None = None,
+    ) -> Response:
+        workspace_id = id_in_path(request, Kind.WORKSPACES)
+
+        def change(tx: Transaction, actor: Actor, now: Instant) -> None:
+            visible(tx, actor, Workspace, workspace_id)
+            work(tx, actor, workspace_id, now)
+
+        try:
+            await self._gateway.write(writer, change)
+        except Invalid as error:
+            return await self._settings(request, error, fields)
+        return lead_to(f"{WORKSPACES}/{workspace_id}/settings")
+
+    async def _workspace_form(
+        self, request: Request, fields: Fields, error: Invalid | None = None
+    ) -> Response:
+        def work(tx: Transaction, actor: Actor) -> dict[str, object]:
+            if actor.permission not in MAY_CREATE_WORKSPACES:
+                raise Forbidden(NEEDS_CREATOR)
+            return who(tx, actor)
+
+        asker = await self._gateway.read(session.secret_of(request), work)
+        values = {"fields": fields, "faults": faults_of(error)}
+        return page(request, "workspace_new.html", asker | values, error)
+
+    async def _settings(
+        self,
+        request: Request,
+        error: Invalid | None = None,
+        fields: Fields | None = None,
+    ) -> Response:
+        workspace_id = id_in_path(request, Kind.WORKSPACES)
+        query = Query(
+            Kind.PARTICIPATIONS,
+            (Filter("workspace_id", (workspace_id,)),),
+            Sort(),
+            Window(_MOST_PARTICIPANTS, 0, _MOST_PARTICIPANTS, 1),
+            includes=("user",),
+        )
+
+        def work(tx: Transaction, actor: Actor) -> tuple[Workspace, Page, dict[str, object]]:
+            workspace = visible(tx, actor, Workspace, workspace_id)
+            # Who may bring an archive back sees its settings.
+            open_again = replace(workspace, archived=False)
+            demand_in(tx, actor, Action.CHANGE_WORKSPACE, open_again)
+            return workspace, find(tx, actor, query), who(tx, actor)
+
+        workspace, found, asker = await self._gateway.read(session.secret_of(request), work)
+        values = {
+            "workspace": workspace,
+            # What was typed, where it could not be saved.
+            "of": fields if fields and "of_settings" in fields else workspace,
+            "sent": fields or {},
+            "participations": found.records,
+            "people": found.related["user"].objects.get(Kind.USERS, {}),
+            "sides": tuple(Side),
+            "permissions": tuple(ParticipationPermission),
+            "faults": faults_of(error),
+        }
+        return page(request, "workspace_settings.html", asker | values, error)
+
+
+def _workspace_of(fields: Fields) -> dict[str, object]:
+    """The fields as the body of a request would have them; a blank date is none."""
+    sent: dict[str, object] = {
+        "title": fields.get("title", "").strip(),
+        "description": typed(fields.get("description", "")) or None,
+    }
+    return sent | {name: fields.get(name, "").strip() or None for name in _DATES}
