@@ -20,7 +20,7 @@ from healthreports.service.people import accounts, members
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement
-from healthreports.store.lists import counters as tally
+from healthreports.store.lists import verify
 from healthreports.store.schema.tables import external_references, status_reports
 from healthreports.store.schema.upgrade import is_server, upgrade
 
@@ -123,7 +123,7 @@ def build(address: str, reports: int, say: Callable[[str], None] = print) -> Bui
         for index in indexes:
             run(tx, str(CreateIndex(index)))
         say("what is counted")
-        tally.rebuild(tx)
+        verify.rebuild(tx)
         for table in ("workspaces", "status_reports", "external_references", "participations"):
             tx.new_ids(table, max(reports, 1_000_000))
         return secrets

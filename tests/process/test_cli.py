@@ -187,6 +187,33 @@ def test_openapi_prints_the_document(run, tmp_path: Path) -> None:
     assert printed["openapi"] == "3.1.0"
 
 
+@pytest.mark.parametrize(
+    ("query", "plan", "counted_by"),
+    [
+        ("", "Walk", "blocks of ids"),
+        ("workspace_id=1", "Merge", "counters of the workspaces"),
+        ("created_after=2026-01-01", "Gather", "stretches of time"),
+        ("external_reference_service_name=jira", "Term", "the counter of a term"),
+        ("external_reference_service_model_refs=1,2", "Known", "ids of the reports"),
+        ("created_after=2026-01-01&workspace_id=1", "Merge", "looking at each report"),
+    ],
+    ids=["all", "a workspace", "a time", "a service", "refs", "a time in a workspace"],
+)
+def test_explain_names_the_plan_and_the_statement_of_a_list(
+    run, prepared: str, query: str, plan: str, counted_by: str
+) -> None:
+    said = run("db", "explain", query, "--as", prepared)
+    assert f"plan        {plan}: " in said
+    assert counted_by in said
+    assert "FROM status_reports" in said or "JOIN status_reports" in said
+
+
+def test_explain_refuses_what_it_cannot_explain(run, prepared: str) -> None:
+    assert "created_after" in run("db", "explain", "created_after=soon", "--as", prepared, code=1)
+    assert "only" in run("db", "explain", "only=1", "--as", prepared, code=1)
+    assert "known" in run("db", "explain", "", "--as", "nobody@example.org", code=1)
+
+
 def test_every_command_explains_itself(run) -> None:
     assert "healthreports demo" in " ".join(run("--help").split())
     for command in ("serve", "demo", "db", "account", "user", "workspace", "token", "openapi"):

@@ -19,7 +19,7 @@ from effort import effort
 from expect import assert_envelope
 from healthreports.app import open_database
 from healthreports.settings import Settings
-from healthreports.store.lists import counters as tally
+from healthreports.store.lists import verify
 from healthreports.store.schema.upgrade import upgrade
 from postgres_kit import Cluster
 
@@ -221,6 +221,6 @@ def test_a_server_killed_again_and_again_keeps_what_it_answered_and_counts_right
     assert len(unknown) == len(set(unknown))
     database = open_database(Settings(database=on_disk))
     try:
-        assert database.read_here(tally.differences) == []
+        assert database.read_here(verify.differences) == []
     finally:
         database.close()

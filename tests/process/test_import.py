@@ -23,7 +23,7 @@ from healthreports.app import open_database
 from healthreports.cli.main import main
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
-from healthreports.store.lists import counters as tally
+from healthreports.store.lists import verify
 from healthreports.store.schema.upgrade import upgrade
 from postgres_kit import Cluster
 
@@ -118,7 +118,7 @@ class Loading(NamedTuple):
 def counted(address: str, database: Database) -> Iterator[str]:
     """A database in which what is counted of reports is what is there, after all of this."""
     yield address
-    assert database.read_here(tally.differences) == []
+    assert database.read_here(verify.differences) == []
 
 
 @pytest.fixture
@@ -781,4 +781,4 @@ def test_what_a_stream_of_one_server_wrote_another_imports_and_streams_the_same(
     assert [bare(report) for report in one.reports] == expected * 3
     for loading in two_servers:
         with closing(open_database(Settings(database=loading.address))) as opened:
-            assert opened.read_here(tally.differences) == []
+            assert opened.read_here(verify.differences) == []

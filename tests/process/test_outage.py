@@ -32,7 +32,7 @@ from healthreports.service.limits import MEMORY, Limits
 from healthreports.service.people import members
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
-from healthreports.store.lists import counters as tally
+from healthreports.store.lists import verify
 from healthreports.store.schema.upgrade import upgrade
 from postgres_kit import Cluster
 
@@ -92,7 +92,7 @@ def at(cluster: Cluster, address: str, other: Cluster) -> str:
 
 def differences(address: str) -> list[str]:
     with closing(open_database(Settings(database=address))) as database:
-        return database.read_here(tally.differences)
+        return database.read_here(verify.differences)
 
 
 def reports_of(account: Account, address: str) -> dict[str, str]:

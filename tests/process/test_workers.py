@@ -26,7 +26,7 @@ from healthreports.service.auth import sign_in, tokens
 from healthreports.service.people import workspaces
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
-from healthreports.store.lists import counters as tally
+from healthreports.store.lists import verify
 from healthreports.store.schema.upgrade import upgrade
 from signin.visitor import send_form, who_is_at
 
@@ -159,7 +159,7 @@ def fleet(
         yield Fleet(servers, WORKERS if settings else len(servers), opened)
         said = "".join([server.stop() for server in servers])
         assert "Traceback" not in said, said
-        assert opened.read_here(tally.differences) == []
+        assert opened.read_here(verify.differences) == []
 
 
 @pytest.fixture
@@ -328,7 +328,7 @@ def test_counts_are_right_after_many_have_written_through_all(
         for one in apis:
             listed = one.get("/status_reports?per_page=200")
             assert_envelope(listed, "status_reports", ids, count=40)
-    assert fleet.database.read_here(tally.differences) == []
+    assert fleet.database.read_here(verify.differences) == []
 
 
 @dataclass
@@ -408,7 +408,7 @@ def test_a_worker_that_is_killed_is_replaced_and_then_all_end_in_order(
     assert acknowledged <= set(found)
     # At most what each of them was waiting for is there without an answer.
     assert len(found) <= len(acknowledged) + len(writers)
-    assert fleet.database.read_here(tally.differences) == []
+    assert fleet.database.read_here(verify.differences) == []
     with ExitStack() as opened:
         fleet.apis(opened, account.secrets["administrator"])  # the new one answers too
     end_in_order(server, account, pids)

@@ -1,14 +1,10 @@
 """A list of reports, however it is counted and found, is what a look at every report gives."""
 
-import importlib
-import inspect
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial, wraps
+from functools import partial
 from operator import attrgetter
 from random import Random
 from typing import Any, NamedTuple
@@ -17,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from effort import effort
 from healthreports.app import open_database
@@ -44,136 +40,55 @@ from healthreports.core.vocabulary import (
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database, Row, Transaction, Version
 from healthreports.store.engine.statement import Statement, Values
-from healthreports.store.lists import counters as tally
-from healthreports.store.lists import counting
-from healthreports.store.lists import pages as records
-from healthreports.store.lists import plans as listing
+from healthreports.store.lists import verify
+from healthreports.store.lists.counters import BLOCK_SHIFTS, TIME_SHIFTS
+from healthreports.store.lists.counts import LOOKING, SUMS
+from healthreports.store.lists.plans.base import Plan
+from healthreports.store.lists.plans.blocks import Blocks
+from healthreports.store.lists.plans.choice import (
+    PLANS,
+    Facts,
+    Thresholds,
+    choose,
+    choose_after,
+    planned,
+)
+from healthreports.store.lists.plans.gather import Gather
+from healthreports.store.lists.plans.known import Known
+from healthreports.store.lists.plans.merge import Merge
+from healthreports.store.lists.plans.terms import AnyTerm, Term
+from healthreports.store.lists.plans.walk import Walk
+from healthreports.store.lists.selections import REPORTS
 from healthreports.store.people import accounts, members, workspaces
 from healthreports.store.reports import references, reports
+from healthreports.store.schema.tables import account_versions
 from healthreports.store.schema.upgrade import upgrade
 
 DAY = 86_400 * 1_000_000
-NARROW, WIDE = tally.TIME_SHIFTS
+NARROW, WIDE = TIME_SHIFTS
 FAR_PAST, FAR_FUTURE = -62_135_596_800_000_000, 253_402_300_799_999_999
 LAST_ID = 2**63 - 1
 
 
-class Constants(NamedTuple):
-    """What the plans are chosen by, and the widths of what is counted."""
-
-    few: int = listing.FEW
-    near: int = listing._NEAR  # noqa: SLF001  a plan is chosen by it
-    blocks: tuple[int, int] = tally.BLOCK_SHIFTS
-    times: tuple[int, int] = tally.TIME_SHIFTS
-
-
-REAL = Constants()
-SMALL = Constants(few=3, near=5)
-NARROWER = Constants(few=3, near=5, blocks=(1, 3), times=(NARROW + 5, NARROW + 8))
-VARIANTS = {"real": REAL, "few and near": SMALL, "narrow": NARROWER}
-
-
-@contextmanager
-def in_force(constants: Constants) -> Iterator[None]:
-    """While it lasts, the constants are these."""
-    before = Constants(listing.FEW, listing._NEAR, tally.BLOCK_SHIFTS, tally.TIME_SHIFTS)  # noqa: SLF001  as above
-    choose_by(constants)
-    yield
-    choose_by(before)
-
-
-def choose_by(constants: Constants) -> None:
-    """Make the modules anew: the widths are written into statements when they are imported."""
-    source = inspect.getsource(tally)
-    for name, widths in (("BLOCK_SHIFTS", constants.blocks), ("TIME_SHIFTS", constants.times)):
-        source, number = re.subn(rf"(?m)^{name}: Final = .*$", f"{name} = {widths}", source)
-        assert number == 1
-    exec(compile(source, str(tally.__file__), "exec"), vars(tally))
-    importlib.reload(listing)
-    importlib.reload(counting)
-    listing.FEW, listing._NEAR = constants.few, constants.near  # noqa: SLF001  as above
-
-
-# -- which statements are used
-
-MAKERS = {
-    (module, name): one
-    for module in (listing, counting)
-    for name, one in vars(module).items()
-    if hasattr(one, "cache_clear") and one.__module__ == module.__name__
-}
-
-
-# What a maker may be asked for in one way or the other.
-OPTIONS = ("narrowed", "limited", "bounded", "by_time")
-
-
-def every_way() -> set[str]:
-    """The names of all that `taken` may hold: each ready statement, and each way to make one."""
-    made = set(ready())
-    for (_, name), maker in MAKERS.items():
-        if name == "seek_statement":
-            made |= {f"{name} {sort}" for sort in SORTS}
-        elif name == "merge_statement":
-            made |= {f"{name} of one", f"{name} of many"}
-        else:
-            options = [one for one in OPTIONS if one in inspect.signature(maker).parameters]
-            either = {f"{name} {one}={value}" for one in options for value in (False, True)}
-            made |= either or {name}
-    return made
-
-
-def ways(name: str, first: Any, options: dict[str, Any]) -> list[str]:
-    """The names of a call of a maker: one for each thing that it was asked for."""
-    if name == "seek_statement":
-        return [f"{name} {first}"]
-    if name == "merge_statement":
-        return [f"{name} of {'one' if first == 1 else 'many'}"]
-    return [f"{name} {one}={options[one]}" for one in OPTIONS if one in options] or [name]
-
-
-def ready() -> dict[str, Statement]:
-    """The statements that are made at import."""
-    return {
-        name: one
-        for module in (listing, counting)
-        for name, one in vars(module).items()
-        if isinstance(one, Statement)
-    }
-
-
-@contextmanager
-def watched_makers(taken: Counter[str]) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for module, name in MAKERS:
-            patch.setattr(module, name, watched(name, getattr(module, name), taken))
-        yield
-
-
-def watched(
-    name: str, make: Callable[..., Statement], taken: Counter[str]
-) -> Callable[..., Statement]:
-    @wraps(make)
-    def run(*arguments: Any, **options: Any) -> Statement:
-        taken.update(ways(name, arguments[0], options))
-        return make(*arguments, **options)
-
-    return run
+# What a plan is chosen by: as it is, and so that few workspaces and reports are many.
+REAL, SMALL = Thresholds(), Thresholds(few=3, near=5)
 
 
 class Watched(Transaction):
-    """A transaction that notes which of the ready statements it runs, with its own memory."""
+    """A transaction with a memory of its own, that counts the statements which add new reports."""
 
-    def __init__(self, tx: Transaction, taken: Counter[str], counts: dict[object, Any]) -> None:
+    def __init__(self, tx: Transaction, counts: dict[object, Any]) -> None:
         super().__init__(counts)
         self.tx = tx
-        self.taken = taken
-        self.ready = {id(one): name for name, one in ready().items()}
+        self.has_rowids = tx.has_rowids
+        self.added = 0
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
-        if id(statement) in self.ready:
-            self.taken[self.ready[id(statement)]] += 1
+        self.added += "known_last" in values
         return self.tx.rows(statement, values)
+
+    def text_of(self, statement: Statement) -> str:
+        return self.tx.text_of(statement)
 
     def run_each(self, statement: Statement, many: Sequence[Values]) -> None:
         self.tx.run_each(statement, many)
@@ -488,31 +403,25 @@ def new_database(store: str, request: pytest.FixtureRequest, folder: Any) -> Dat
     return open_database(Settings(database=made))
 
 
-CASES = [pytest.param((s, v), id=f"{s}, {v}") for s in STORES for v in VARIANTS]
-
-
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=STORES)
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    store, variant = request.param
-    with in_force(VARIANTS[variant]):
-        database = new_database(store, request, tmp_path_factory.mktemp("listing"))
-        made = World(database)
-        database.write_here(partial(fill, world=made))
-        yield made
-        database.close()
+    database = new_database(request.param, request, tmp_path_factory.mktemp("listing"))
+    made = World(database)
+    database.write_here(partial(fill, world=made))
+    yield made
+    database.close()
 
 
 @pytest.fixture(params=STORES)
 def database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
-    """An empty one, in which few is three."""
-    with in_force(SMALL):
-        made = new_database(request.param, request, tmp_path_factory.mktemp("listing"))
-        yield made
-        made.close()
+    """An empty one."""
+    made = new_database(request.param, request, tmp_path_factory.mktemp("listing"))
+    yield made
+    made.close()
 
 
 # -- questions
@@ -601,18 +510,41 @@ def in_one_workspace(world: World) -> st.SearchStrategy[Query]:
     return asking(st.one_of(st.tuples(of_one), st.tuples(of_one, in_time)), st.integers(0, 20))
 
 
-def agrees(world: World, tx: Transaction, query: Query, reach: Reach, version: Version) -> None:
-    """The page is what it should be: which reports, in which order, and of how many."""
+class Taken(NamedTuple):
+    """How often a plan was chosen, and how often each way to count was."""
+
+    plans: Counter[tuple[type[Plan], bool]]
+    counts: Counter[str]
+
+
+def agrees(  # noqa: PLR0917  a question, and how it is answered
+    world: World,
+    tx: Transaction,
+    query: Query,
+    reach: Reach,
+    version: Version,
+    thresholds: Thresholds,
+    taken: Taken,
+) -> None:
+    """The chosen plan finds the page and the count, and so does every plan that could have been."""
     wanted = world.all_that_match(query, reach)
     first = query.window.offset
-    page = records.page(tx, query, reach, version)
-    assert page.count == len(wanted)
-    assert page.records == tuple(wanted[first : first + query.window.limit])
+    on_page = wanted[first : first + query.window.limit]
+    plan, sizes, _ = choose(tx, query, reach, version, thresholds)
+    assert sizes.matching == len(wanted)
+    taken.plans[type(plan), plan.asked.narrowed] += 1
+    taken.counts[sizes.counted_by] += 1
+    if not on_page:  # then no plan is asked
+        return
+    facts = Facts(plan.asked, query.sort, query.window, sizes, thresholds)
+    for one in PLANS:
+        if one.serves(plan.asked, query.sort) and (one is not Known or sizes.ids is not None):
+            other = planned(one, facts)
+            assert list(map(REPORTS.read, other.rows(tx))) == on_page, one
+            assert other.count(tx) == len(wanted), one
 
 
 NO_VERSION = Version(0, 0)
-# In a small account nobody sees many workspaces, and nothing is far.
-NOT_WHERE_FEW = ("_OF_REACH", "stretches_statement", "seek_statement")
 
 
 def test_a_list_of_workspaces_is_never_longer_than_what_is_merged() -> None:
@@ -622,7 +554,7 @@ def test_a_list_of_workspaces_is_never_longer_than_what_is_merged() -> None:
 def test_the_data_have_every_kind_of_block_and_stretch(world: World) -> None:
     """Else the tests below would not say much."""
     large = [one for one in world.reports.values() if one.account_id == world.accounts[0]]
-    for shift in tally.BLOCK_SHIFTS:
+    for shift in BLOCK_SHIFTS:
         blocks = Counter(one.id >> shift for one in large)
         assert len(blocks) > 2
         assert max(blocks.values()) > 1
@@ -630,45 +562,41 @@ def test_the_data_have_every_kind_of_block_and_stretch(world: World) -> None:
         moments = Counter(getattr(one, name) for one in large)
         assert max(moments.values()) > 1
         assert min(moments) < 0 < max(moments)
-        for shift in tally.TIME_SHIFTS:
+        for shift in TIME_SHIFTS:
             assert len({moment >> shift for moment in moments}) > 4
 
 
-def test_a_page_is_what_a_look_at_every_report_gives(world: World) -> None:
-    taken: Counter[str] = Counter()
-
-    def work(tx: Transaction, query: Query, reach: Reach) -> None:
-        agrees(world, Watched(tx, taken, {}), query, reach, NO_VERSION)
+@pytest.mark.parametrize("thresholds", [REAL, SMALL], ids=["real", "small"])
+def test_a_page_is_what_a_look_at_every_report_gives(world: World, thresholds: Thresholds) -> None:
+    taken = Taken(Counter(), Counter())
 
     def run(asked: st.SearchStrategy[Query], *tries: int) -> None:
         @effort(*tries)
         @given(query=asked, reach=world.askers)
         def a_page_agrees(query: Query, reach: Reach) -> None:
-            world.database.read_here(partial(work, query=query, reach=reach))
+            world.database.read_here(
+                lambda tx: agrees(
+                    world, Watched(tx, {}), query, reach, NO_VERSION, thresholds, taken
+                )
+            )
 
         a_page_agrees()
 
-    with watched_makers(taken):
-        run(queries(world, min(listing.FEW, 30)), 300, 10_000)
-        run(far(world), 60, 1_000)
-        run(in_one_workspace(world), 30, 1_000)
-    # What a first count never needs.
-    expected = {one for one in every_way() if not one.startswith("_since")}
-    if REAL.few == listing.FEW:
-        expected = {
-            one
-            for one in expected
-            if "narrowed=True" not in one and not one.startswith(NOT_WHERE_FEW)
-        }
-        expected -= {"gather_statement by_time=False"}  # of a whole account, only by a time
-    assert expected - taken.keys() == set()
+    run(queries(world, min(thresholds.few, 30)), 250, 10_000)
+    run(far(world), 50, 1_000)
+    run(in_one_workspace(world), 30, 1_000)
+    if thresholds is SMALL:  # with the real ones nobody sees many workspaces, and nothing is far
+        assert {plan for plan, _ in taken.plans} == set(PLANS)
+        assert {plan for plan, narrowed in taken.plans if narrowed} >= {Walk, Gather, Blocks, Term}
+        says = {one.says for one in SUMS} | {LOOKING}
+        assert says <= taken.counts.keys()
 
 
 def test_a_stream_goes_on_after_any_id_with_what_a_look_at_every_report_gives(
     world: World,
 ) -> None:
-    taken: Counter[str] = Counter()
-    asked = queries(world, min(listing.FEW, 30)).map(lambda one: replace(one, sort=Sort()))
+    taken: Counter[type[Plan]] = Counter()
+    asked = queries(world, 30).map(lambda one: replace(one, sort=Sort()))
     ids = st.sampled_from(sorted(world.reports))
     places = st.one_of(st.just(0), st.builds(int.__add__, ids, st.integers(-1, 1)))
 
@@ -680,18 +608,18 @@ def test_a_stream_goes_on_after_any_id_with_what_a_look_at_every_report_gives(
         number=st.integers(1, 30),
     )
     def a_part_agrees(query: Query, reach: Reach, after_id: int, number: int) -> None:
-        def work(tx: Transaction) -> tuple[Any, ...]:
-            return records.after(
-                Watched(tx, taken, {}), query, reach, NO_VERSION, after_id=after_id, number=number
+        def work(tx: Transaction) -> list[StatusReport]:
+            plan = choose_after(
+                Watched(tx, {}), query, reach, NO_VERSION, after_id=after_id, number=number
             )
+            taken[type(plan)] += 1
+            return list(map(REPORTS.read, plan.rows(tx)))
 
         rest = [one for one in world.all_that_match(query, reach) if one.id > after_id]
-        assert world.database.read_here(work) == tuple(rest[:number])
+        assert world.database.read_here(work) == rest[:number]
 
-    with watched_makers(taken):
-        a_part_agrees()
-    plans = ("merge", "term", "any_term", "blocks", "walk")
-    assert {f"{plan}_statement" for plan in plans} <= {one.split()[0] for one in taken}
+    a_part_agrees()
+    assert {Merge, Term, AnyTerm, Blocks, Walk} <= taken.keys()
 
 
 # -- counts that are remembered
@@ -753,7 +681,8 @@ def take(tx: Transaction, world: World, step: Step) -> None:
 
 
 def test_what_was_counted_before_a_change_is_right_after_it(database: Database) -> None:
-    taken: Counter[str] = Counter()
+    taken = Taken(Counter(), Counter())
+    added: Counter[bool] = Counter()
 
     @effort(40, 1_000)
     @given(data=st.data())
@@ -771,20 +700,22 @@ def test_what_was_counted_before_a_change_is_right_after_it(database: Database) 
 
         def ask(tx: Transaction) -> None:
             version = accounts.version(tx, account)
+            watched = Watched(tx, known)
             for query in asked:
                 for reach in world.reaches:
-                    agrees(world, Watched(tx, taken, known), query, reach, version)
+                    agrees(world, watched, query, reach, version, SMALL, taken)
+            added[watched.added > 0] += 1
 
         for step in (Step("add", 1), *steps):
             database.write_here(partial(take, world=world, step=step))
             database.read_here(ask)
 
-    with watched_makers(taken):
-        counts_agree()
-    later = {one for one in every_way() if one.startswith("_since")}
-    assert later - taken.keys() == set()
+    counts_agree()
+    assert added[True] > 0, "what was remembered was added to"
 
 
+# A snapshot begins with what is read first.
+FIRST_READ = Statement(select(func.count()).select_from(account_versions))
 LATER = (
     (),
     (Filter("created_after", FAR_PAST),),
@@ -805,15 +736,15 @@ def test_what_a_newer_snapshot_counted_is_not_told_to_an_older_one(
     known: dict[object, Any] = {}
 
     def ask(tx: Transaction, version: Version) -> list[int]:
-        tx = Watched(tx, Counter(), known)
-        return [records.page(tx, query, reach, version).count for reach in reaches]
+        watched = Watched(tx, known)
+        return [choose(watched, query, reach, version, SMALL).sizes.matching for reach in reaches]
 
     def ask_now(tx: Transaction) -> list[int]:
         return ask(tx, accounts.version(tx, world.accounts[0]))
 
     def older(tx: Transaction) -> tuple[list[int], list[int]]:
         before = accounts.version(tx, world.accounts[0])
-        tx.rows(listing._REACH, {"reach_account": 0, "reach_user": 0})  # noqa: SLF001  now it reads
+        tx.rows(FIRST_READ, {})
         database.write_here(partial(take, world=world, step=Step("add", 2)))
         with ThreadPoolExecutor(1) as elsewhere:
             newer = elsewhere.submit(database.read_here, ask_now).result()
@@ -828,4 +759,4 @@ def test_what_a_newer_snapshot_counted_is_not_told_to_an_older_one(
 
 
 def test_what_is_counted_of_the_data_is_what_is_there(world: World) -> None:
-    assert world.database.read_here(tally.differences) == []
+    assert world.database.read_here(verify.differences) == []

@@ -7,7 +7,7 @@ from sharing import open_account
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure
 from healthreports.store.engine.database import Database
-from healthreports.store.lists import counters as tally
+from healthreports.store.lists import verify
 from raw import execute
 
 TOTAL = 45
@@ -383,7 +383,7 @@ def test_ties_go_by_id_ascending(
         "UPDATE status_reports SET created_at = 0, updated_at = 0 WHERE account_id = ?",
         account.id,
     )
-    account.database.write_here(tally.rebuild)
+    account.database.write_here(verify.rebuild)
     params = {"order": f"{name}:{direction}"}
     assert_envelope(account.api.get("/status_reports", params=params), "status_reports", ids)
     for number in (1, 2, 3):

@@ -15,8 +15,11 @@ from healthreports.cli.command import LOG_FORMAT, command, fail, group_of, read,
 from healthreports.cli.people import add_people_commands
 from healthreports.contract.failure import failure_of
 from healthreports.contract.openapi import document_bytes
+from healthreports.contract.params import list_query
 from healthreports.core.errors import HealthReportsError
-from healthreports.service.upkeep import count_anew, wrong_counts
+from healthreports.core.vocabulary import Kind
+from healthreports.service.people import members
+from healthreports.service.upkeep import count_anew, explain, wrong_counts
 from healthreports.settings import BadSetting, Settings, load
 from healthreports.store.schema.upgrade import WrongSchema, shown, upgrade
 
@@ -88,6 +91,16 @@ def _check(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def _explain(settings: Settings, options: argparse.Namespace) -> None:
+    query = list_query(Kind.STATUS_REPORTS, options.query)
+    found = read(settings, lambda tx: explain(tx, members.user_by_email(tx, options.reader), query))
+    print(f"plan        {found.plan}: {found.why}")
+    print(f"cost        {found.cost}")
+    print(f"matching    {found.matching:,} reports, by {found.counted_by}")
+    print("parameters ", ", ".join(f"{name}={value!r}" for name, value in found.values.items()))
+    print(f"statement\n{found.statement}")
+
+
 def _openapi(_settings: Settings, options: argparse.Namespace) -> None:
     if options.output is None:
         sys.stdout.buffer.write(document_bytes() + b"\n")
@@ -114,6 +127,16 @@ def _parser() -> argparse.ArgumentParser:
     command(group, "upgrade", "create the database, or bring it to this version", _upgrade)
     checked = command(group, "check", "compare what is counted with what is there", _check)
     checked.add_argument("--repair", action="store_true", help="count anew where they differ")
+
+    explained = command(
+        group, "explain", "say how a list of status reports is found, and why so", _explain
+    )
+    explained.add_argument(
+        "query", metavar="QUERY", help='the query string, such as "created_after=2026-11-01"'
+    )
+    explained.add_argument(
+        "--as", dest="reader", required=True, metavar="EMAIL", help="the user who asks"
+    )
 
     imported = command(
         commands, "import", "load status reports from a file of JSON lines or CSV", _import

@@ -17,6 +17,7 @@ from healthreports.core.rules.people import (
 from healthreports.core.rules.reading import Sent, is_address, kept_address
 from healthreports.core.vocabulary import (
     AccountPermission,
+    Scope,
 )
 from healthreports.service.lookup import demand_administrator, visible
 from healthreports.store.engine.database import Transaction
@@ -135,6 +136,21 @@ def user_of_account(tx: Transaction, account_id: int, email_address: str, field:
     if user is None or user.account_id != account_id:
         raise Invalid([Problem(field, Fault.UNKNOWN_OBJECT)])
     return user
+
+
+def reader(tx: Transaction, user_id: int) -> Actor | None:
+    """The user as somebody who may read; None where the user is disabled."""
+    membership = members.membership(tx, user_id)
+    if membership.disabled_at is not None:
+        return None
+    return Actor(
+        user_id=user_id,
+        account_id=membership.account_id,
+        permission=membership.permission,
+        token_id=None,
+        scopes=frozenset({Scope.READ}),
+        last_used_at=None,
+    )
 
 
 def is_let_in(tx: Transaction, user_id: int) -> bool:

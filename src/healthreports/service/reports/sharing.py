@@ -7,9 +7,10 @@ import msgspec
 from healthreports.core.access import Action, may
 from healthreports.core.errors import Fault, Forbidden, Invalid, LinkEnded, NotFound, Problem
 from healthreports.core.model import Actor, Instant, ShareLink, StatusReport, User, Workspace
-from healthreports.core.vocabulary import DAY_US, MAX_SHARE_DAYS, SECOND_US, Category, Kind, Scope
+from healthreports.core.vocabulary import DAY_US, MAX_SHARE_DAYS, SECOND_US, Category, Kind
 from healthreports.service.auth.tokens import hash_of, new_secret
 from healthreports.service.lookup import demand, visible
+from healthreports.service.people.members import reader
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import members, workspaces
 from healthreports.store.reports import reports, shares
@@ -101,7 +102,9 @@ def opened(tx: Transaction, secret: str, now: Instant) -> SharedReport:
     link = shares.by_secret(tx, hash_of(secret))
     if link is None or link.revoked_at is not None or link.expires_at <= now:
         raise LinkEnded
-    maker = _maker(tx, link)
+    maker = reader(tx, link.creator_id)
+    if maker is None:
+        raise LinkEnded
     report_id = link.report_id
     if report_id is None:
         newest = reports.newest(tx, link.account_id, link.workspace_id)
@@ -131,20 +134,6 @@ def last_opening_is_stale(link: ShareLink, now: Instant) -> bool:
 def note_opening(tx: Transaction, link: ShareLink, now: Instant) -> None:
     """Note that somebody opened a link."""
     shares.note_opening(tx, link, now)
-
-
-def _maker(tx: Transaction, link: ShareLink) -> Actor:
-    membership = members.membership(tx, link.creator_id)
-    if membership.disabled_at is not None:
-        raise LinkEnded
-    return Actor(
-        user_id=link.creator_id,
-        account_id=link.account_id,
-        permission=membership.permission,
-        token_id=None,
-        scopes=frozenset({Scope.READ}),
-        last_used_at=None,
-    )
 
 
 def _manages(tx: Transaction, actor: Actor, workspace_id: int) -> bool:

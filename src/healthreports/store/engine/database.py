@@ -78,6 +78,10 @@ class Transaction(ABC):
         """The rows that `statement` finds or returns; none where it returns none."""
 
     @abstractmethod
+    def text_of(self, statement: Statement) -> str:
+        """The SQL of `statement`, as this database takes it."""
+
+    @abstractmethod
     def run_each(self, statement: Statement, many: Sequence[Values]) -> None:
         """Run a `statement` that returns nothing once for each of `many`."""
 

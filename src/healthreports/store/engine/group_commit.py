@@ -52,6 +52,10 @@ class SharedTransaction(Transaction):
                 found[key] = rows
         return rows
 
+    def text_of(self, statement: Statement) -> str:
+        """The SQL of `statement`."""
+        return self._tx.text_of(statement)
+
     def run_each(self, statement: Statement, many: Sequence[Values]) -> None:
         """Run `statement` for each of `many`."""
         self._get_ready(statement)

@@ -149,6 +149,10 @@ class PostgresTransaction(Transaction):
         """The rows that `statement` finds or returns."""
         return _rows(self._execute(statement, values))
 
+    def text_of(self, statement: Statement) -> str:
+        """The SQL of `statement`."""
+        return statement.for_pipeline.text
+
     def run_each(self, statement: Statement, many: Sequence[Values]) -> None:
         """Run `statement` for each of `many`, in one round trip."""
         if many:

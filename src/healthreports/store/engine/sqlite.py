@@ -88,6 +88,10 @@ class SqliteTransaction(Transaction):
             bound[name] = json.dumps(bound[name])
         return self._connection.execute(form.text, bound).fetchall()
 
+    def text_of(self, statement: Statement) -> str:
+        """The SQL of `statement`."""
+        return statement.for_sqlite.text
+
     def run_each(self, statement: Statement, many: Sequence[Values]) -> None:
         """Run `statement` for each of `many`."""
         form = statement.for_sqlite

@@ -19,36 +19,24 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
-    Integer,
-    Select,
     Table,
-    Text,
     bindparam,
     case,
     delete,
-    func,
-    literal,
-    literal_column,
-    select,
-    tuple_,
 )
-from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects.postgresql import insert
 
 from healthreports.core.model import ExternalReference, StatusReport
-from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, SubjectType
-from healthreports.store.engine.database import Later, Row, Transaction
+from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES
+from healthreports.store.engine.database import Later, Transaction
 from healthreports.store.engine.statement import Statement, insertion
 from healthreports.store.lists import current
 from healthreports.store.schema.tables import (
     current_reports,
-    external_references,
     report_blocks,
     report_counts,
     report_terms,
-    status_reports,
 )
 
 # A block of 1,024 ids and one of 2^20; of time, 2.4 hours and 102 days in microseconds.
@@ -86,8 +74,6 @@ _AT_A_TIME: Final = 32
 _Named = dict[str, int]
 # The reports of a block, and from when to when they were created and changed.
 _Block = tuple[int, int, int, int, int]
-# Rows that a statement of `rebuild` brings into memory at once.
-_AT_ONCE: Final = 10_000
 
 
 def term(attribute: str, value: str) -> int:
@@ -105,7 +91,7 @@ def terms_of(references: Iterable[ExternalReference]) -> frozenset[int]:
     return frozenset(
         one
         for reference in references
-        for one in _terms([getattr(reference, name) for name in REFERENCE_ATTRIBUTES])
+        for one in terms_of_values([getattr(reference, name) for name in REFERENCE_ATTRIBUTES])
     )
 
 
@@ -158,7 +144,7 @@ def _put(tx: Transaction, statement: Callable[[int], Statement], rows: Sequence[
         tx.rows(statement(len(some)), values)
 
 
-_ADD_TERM: Final = insertion(report_terms)
+ADD_TERM: Final = insertion(report_terms)
 _DROP_TERM: Final = Statement(
     delete(report_terms).where(
         report_terms.c.account_id == bindparam("of_account"),
@@ -270,195 +256,15 @@ def note_terms(
         ],
     )
     tx.run_each(
-        _ADD_TERM,
+        ADD_TERM,
         [{"account_id": account_id, "term": one, "report_id": report_id} for one in sorted(new)],
     )
     tx.put_off(_NOTING, _ReportChange(account_id, lost=lost, new=new))
 
 
-def _stretch(column: ColumnElement[Any], shift: int) -> ColumnElement[Any]:
-    # Written into the text: PostgreSQL does not know that two parameters are the same number.
-    return column.bitwise_rshift(literal_column(str(shift)))
-
-
-def _counted(dimension: Dimension, bucket: ColumnElement[Any]) -> Select[Any]:
-    account = status_reports.c.account_id
-    return select(account, literal(dimension, Integer), bucket, func.count()).group_by(
-        account, bucket
-    )
-
-
-_r: Final = status_reports.c
-_TRUE_COUNTS: Final = (
-    _counted(Dimension.WORKSPACE, _r.workspace_id),
-    *(
-        _counted(dimension, _stretch(_r[column], shift))
-        for (column, shift), dimension in OF_TIME.items()
-    ),
-)
-_TRUE_BLOCKS: Final = tuple(
-    select(
-        _r.account_id,
-        literal(shift, Integer),
-        _stretch(_r.id, shift),
-        func.count(),
-        func.min(_r.created_at),
-        func.max(_r.created_at),
-        func.min(_r.updated_at),
-        func.max(_r.updated_at),
-    ).group_by(_r.account_id, _stretch(_r.id, shift))
-    for shift in BLOCK_SHIFTS
-)
-_EMPTY: Final = tuple(
-    Statement(delete(table)) for table in (report_counts, report_blocks, report_terms)
-)
-_FILL: Final = tuple(
-    Statement(plain_insert(table).from_select([column.name for column in table.columns], truth))
-    for table, truths in ((report_counts, _TRUE_COUNTS), (report_blocks, _TRUE_BLOCKS))
-    for truth in truths
-)
-_t: Final = report_terms.c
-_TRUE_TERM_COUNTS: Final = select(
-    _t.account_id, literal(Dimension.TERM, Integer), _t.term, func.count()
-).group_by(_t.account_id, _t.term)
-_FILL_TERM_COUNTS: Final = Statement(
-    plain_insert(report_counts).from_select(
-        [column.name for column in report_counts.columns], _TRUE_TERM_COUNTS
-    )
-)
-_x: Final = external_references.c
-# Some references in the order of their reports, from behind the last one.
-_SOME_REFERENCES: Final = Statement(
-    select(
-        _x.account_id, _x.subject_id, _x.service_name, *(_x[name] for name in REFERENCE_ATTRIBUTES)
-    )
-    .where(
-        _x.subject_type == SubjectType.STATUS_REPORT,
-        tuple_(_x.account_id, _x.subject_id, _x.service_name)
-        > tuple_(
-            bindparam("account", type_=BigInteger),
-            bindparam("report", type_=BigInteger),
-            bindparam("service", type_=Text),
-        ),
-    )
-    .order_by(_x.account_id, _x.subject_id, _x.service_name)
-    .limit(literal_column(str(_AT_ONCE)))
-)
-_SOME_TERMS: Final = Statement(
-    select(_t.account_id, _t.term, _t.report_id)
-    .where(
-        tuple_(_t.account_id, _t.term, _t.report_id)
-        > tuple_(*(bindparam(name, type_=BigInteger) for name in ("account", "of_term", "report")))
-    )
-    .order_by(_t.account_id, _t.term, _t.report_id)
-    .limit(literal_column(str(_AT_ONCE)))
-)
-
-
-def rebuild(tx: Transaction) -> None:
-    """Make all that is kept anew. While it does, nobody may write."""
-    recount(tx)
-    current.rebuild(tx)
-
-
-def recount(tx: Transaction) -> None:
-    """Count everything anew. While it does, nobody may write."""
-    for statement in (*_EMPTY, *_FILL):
-        tx.rows(statement, {})
-    for some in _true_terms(tx):
-        tx.run_each(
-            _ADD_TERM,
-            [
-                {"account_id": account, "term": one, "report_id": report}
-                for account, one, report in sorted(some)
-            ],
-        )
-    tx.rows(_FILL_TERM_COUNTS, {})
-
-
-def differences(tx: Transaction) -> list[str]:
-    """Where what is counted is not what is there: a line for each, none if all is well."""
-    return [
-        *_wrong_counts(tx),
-        *_wrong_blocks(tx),
-        *_wrong_terms(tx),
-        *current.differences(tx),
-    ]
-
-
-def _wrong_counts(tx: Transaction) -> Iterator[str]:
-    true = {
-        row[:3]: row[3]
-        for truth in (*_TRUE_COUNTS, _TRUE_TERM_COUNTS)
-        for row in tx.rows(Statement(truth), {})
-    }
-    kept = {row[:3]: row[3] for row in tx.rows(Statement(select(report_counts)), {}) if row[3]}
-    for key in sorted(true.keys() | kept.keys()):
-        if true.get(key) != kept.get(key):
-            yield f"report_counts {key}: {kept.get(key, 0)} counted, {true.get(key, 0)} there"
-
-
-def _wrong_blocks(tx: Transaction) -> Iterator[str]:
-    kept = {row[:3]: row[3:] for row in tx.rows(Statement(select(report_blocks)), {}) if row[3]}
-    for truth in _TRUE_BLOCKS:
-        for row in tx.rows(Statement(truth), {}):
-            reports, *bounds = kept.pop(row[:3], (0, 0, 0, 0, 0))
-            lie_within = all(
-                outer_from <= inner_from and inner_to <= outer_to
-                for outer_from, outer_to, inner_from, inner_to in (
-                    (*bounds[:2], *row[4:6]),
-                    (*bounds[2:], *row[6:]),
-                )
-            )
-            if reports != row[3] or not lie_within:
-                yield f"report_blocks {row[:3]}: {reports}, {bounds} kept, {row[3:]} there"
-    for key, values in kept.items():
-        yield f"report_blocks {key}: {values} kept, nothing there"
-
-
-def _wrong_terms(tx: Transaction) -> Iterator[str]:
-    # In any order the sum of the hashes is the same: two lists of millions need not be in memory.
-    true, kept = _gist(_true_terms(tx)), _gist(_kept_terms(tx))
-    if true != kept:
-        yield f"report_terms: {kept[0]} kept, {true[0]} there, or as many others"
-
-
-def _gist(parts: Iterable[Collection[Row]]) -> tuple[int, int]:
-    number = total = 0
-    for part in parts:
-        number += len(part)
-        total += sum(map(hash, part))
-    return number, total
-
-
-def _true_terms(tx: Transaction) -> Iterator[set[tuple[int, int, int]]]:
-    """(account, term, report) of every reference, some at a time, each once."""
-    last: tuple[int, int, str] = (0, 0, "")
-    before: set[tuple[int, int, int]] = set()
-    while rows := tx.rows(
-        _SOME_REFERENCES, dict(zip(("account", "report", "service"), last, strict=True))
-    ):
-        some = {
-            (account, one, report) for account, report, _, *values in rows for one in _terms(values)
-        }
-        yield some - before
-        last = rows[-1][:3]
-        # The references of one report may be cut apart, into more than two.
-        before = {one for one in some | before if (one[0], one[2]) == last[:2]}
-
-
-def _terms(values: Sequence[str | None]) -> Iterator[int]:
+def terms_of_values(values: Sequence[str | None]) -> Iterator[int]:
     """The terms of a reference whose REFERENCE_ATTRIBUTES have these values."""
     yield REFERENCED
     for name, value in zip(REFERENCE_ATTRIBUTES, values, strict=True):
         if value is not None:
             yield term(name, value)
-
-
-def _kept_terms(tx: Transaction) -> Iterator[list[Row]]:
-    last: Row = (0, -1, 0)
-    while rows := tx.rows(
-        _SOME_TERMS, dict(zip(("account", "of_term", "report"), last, strict=True))
-    ):
-        yield rows
-        last = rows[-1]

@@ -7,9 +7,9 @@ from healthreports.core.model import KIND_OF, ExternalReference, R, Record
 from healthreports.core.query import Page, Query, Related
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind
 from healthreports.store.engine.database import Row, Transaction, Version
-from healthreports.store.lists import counting
-from healthreports.store.lists import plans as listing
-from healthreports.store.lists.selections import SELECTIONS, Beside, Direct, SubjectOf
+from healthreports.store.lists.plans.choice import choose, choose_after
+from healthreports.store.lists.plans.known import rows_with_ids
+from healthreports.store.lists.selections import REPORTS, SELECTIONS, Beside, Direct, SubjectOf
 from healthreports.store.lists.statements import (
     Rows,
     asked_by_id,
@@ -56,9 +56,8 @@ def after(
     tx: Transaction, query: Query, reach: Reach, version: Version, *, after_id: int, number: int
 ) -> tuple[Record, ...]:
     """The first `number` status reports that match, by id, of those with a larger id."""
-    asked = listing.ask(tx, query, reach, version)
-    read = SELECTIONS[Kind.STATUS_REPORTS].read
-    return tuple(map(read, listing.rows_after(tx, asked, after_id, number)))
+    plan = choose_after(tx, query, reach, version, after_id=after_id, number=number)
+    return tuple(map(REPORTS.read, plan.rows(tx)))
 
 
 def by_ids(tx: Transaction, model: type[R], account_id: int, ids: set[int]) -> dict[int, R]:
@@ -78,14 +77,10 @@ def _by_ids(tx: Transaction, kind: Kind, account_id: int, ids: set[int]) -> dict
 def _reports(
     tx: Transaction, query: Query, reach: Reach, version: Version
 ) -> tuple[int, list[Row]]:
-    key = ("list", query.filters, reach, version)
-
-    def find() -> tuple[listing.ReportQuery, listing.Found]:
-        asked = listing.ask(tx, query, reach, version)
-        return asked, counting.found(tx, asked, version)
-
-    asked, found = tx.remembered(key, find)
-    return found.matching, listing.rows(tx, query, asked, found)
+    plan, found, _ = choose(tx, query, reach, version)
+    if found.matching <= query.window.offset:
+        return found.matching, []
+    return found.matching, plan.rows(tx)
 
 
 def _records(
@@ -109,7 +104,7 @@ def _named_rows(tx: Transaction, query: Query, reach: Reach) -> list[Row]:
     assert query.only is not None
     names, values, narrowed = _asked(query, reach)
     if query.kind is Kind.STATUS_REPORTS and not names:
-        return listing.with_ids(tx, query.only, values, query.sort, narrowed=narrowed)
+        return rows_with_ids(tx, query.only, values, query.sort, narrowed=narrowed)
     rows, only = asked_by_id(query.only)
     statement = page_statement(query.kind, names, query.sort, rows, narrowed=narrowed)
     return tx.rows(statement, values | only)

@@ -41,7 +41,7 @@ from healthreports.core.vocabulary import Category, Color
 from healthreports.store.engine.database import Row, Transaction
 from healthreports.store.engine.statement import Statement, among
 from healthreports.store.lists import current
-from healthreports.store.lists.plans import in_reach
+from healthreports.store.lists.report_query import in_reach
 from healthreports.store.lists.selections import in_account, there_is
 from healthreports.store.schema.tables import (
     color_column,

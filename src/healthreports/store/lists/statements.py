@@ -23,7 +23,7 @@ from healthreports.core.query import Sort
 from healthreports.core.vocabulary import (
     Kind,
 )
-from healthreports.store.engine.statement import Statement, among
+from healthreports.store.engine.statement import Statement, among, unindexed
 from healthreports.store.lists.selections import (
     SELECTIONS,
     Beside,
@@ -87,8 +87,7 @@ def rowid_statement(sort: Sort, rows: Rows, *, narrowed: bool) -> Statement:
     rowid = literal_column(f"{table.name}.rowid", BigInteger)
     statement = select(*selection.columns).where(
         table.c.id == rowid,
-        # So that no index is used for it.
-        table.c.account_id + literal_column("0") == bindparam("reach_account"),
+        unindexed(table.c.account_id) == bindparam("reach_account"),
     )
     if narrowed:
         statement = statement.where(selection.within_reach)

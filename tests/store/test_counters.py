@@ -28,7 +28,7 @@ from healthreports.service.reports import importing, references, reports
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.engine.statement import Statement
-from healthreports.store.lists import counters as tally
+from healthreports.store.lists import counters, verify
 from healthreports.store.lists.counters import Dimension
 from healthreports.store.reports.imports import Progress
 from healthreports.store.schema.tables import (
@@ -87,7 +87,7 @@ def opened(address: str) -> Database:
 
 def new_database(request: pytest.FixtureRequest, folder: Path) -> str:
     if request.param == "sqlite":
-        made = str(folder / "tally.sqlite3")
+        made = str(folder / "counters.sqlite3")
     else:
         made = request.getfixturevalue("cluster").make_database()
     upgrade(made)
@@ -100,7 +100,7 @@ STORES = ["sqlite", "postgres"]
 @pytest.fixture(scope="module", params=STORES)
 def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A database that no server has open: what is counted in it is spoilt here."""
-    return new_database(request, tmp_path_factory.mktemp("tally"))
+    return new_database(request, tmp_path_factory.mktemp("counters"))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ moments = st.one_of(
     st.integers(-(1 << 55), 1 << 57),
     st.builds(
         lambda shift, number, beside: (number << shift) + beside,
-        st.sampled_from(tally.TIME_SHIFTS),
+        st.sampled_from(counters.TIME_SHIFTS),
         st.integers(-150, 250),
         st.integers(-1, 1),
     ),
@@ -303,7 +303,7 @@ def begin_anew(database: Database, address: str, last_id: int = 0) -> None:
     def empty(tx: Transaction) -> None:
         for table in (*TRUTH, *COUNTED):
             tx.rows(Statement(delete(table)), {})
-        tally.rebuild(tx)  # a workspace stands somehow without a report, too
+        verify.rebuild(tx)  # a workspace stands somehow without a report, too
 
     database.write_here(empty)
     let_next_ids_follow(address, last_id)
@@ -336,10 +336,10 @@ def test_after_any_changes_all_is_counted_and_rebuilding_counts_the_same(
         with pytest.raises(ENDS_IN[attempt.ends]):
             database.write_here(work, place.account_id)
         assert database.read_here(all_mine) == before
-    assert database.read_here(tally.differences) == []
+    assert database.read_here(verify.differences) == []
     kept = database.read_here(counted)
-    database.write_here(tally.rebuild)
-    assert database.read_here(tally.differences) == []
+    database.write_here(verify.rebuild)
+    assert database.read_here(verify.differences) == []
     assert database.read_here(counted) == kept
 
 
@@ -476,7 +476,7 @@ def test_threads_that_write_at_once_lose_nothing_and_count_right(
 ) -> None:
     places = [database.write_here(with_a_report) for _ in range(accounts)]
     told = write_in_threads(database, places, "thread", threading.Barrier(1))
-    assert database.read_here(tally.differences) == []
+    assert database.read_here(verify.differences) == []
     for (place, shared), of_place in zip(places, told, strict=True):
         demand_all_of(database, place, shared, of_place)
 
@@ -492,7 +492,7 @@ def test_processes_that_write_at_once_lose_nothing_and_count_right(
         for number in range(WRITERS)
     ]
     told = [future.result() for future in futures]
-    assert database.read_here(tally.differences) == []
+    assert database.read_here(verify.differences) == []
     for (place, shared), *by_process in zip(places, *told, strict=True):
         of_place = [one for by_threads in by_process for one in by_threads]
         demand_all_of(database, place, shared, of_place)
@@ -551,7 +551,7 @@ SPOILT = [
     ),
     *(
         pytest.param("report_blocks", how.format(level=level), id=f"block {level}: {name}")
-        for level in tally.BLOCK_SHIFTS
+        for level in counters.BLOCK_SHIFTS
         for name, how in BLOCKS.items()
     ),
     *(pytest.param("report_terms", how, id=name) for name, how in TERMS.items()),
@@ -577,7 +577,7 @@ def place(address: str, database: Database) -> Place:
     """The bounds of its blocks are those of what is there, and no wider."""
     begin_anew(database, address)
     made = database.write_here(with_referenced_reports)
-    database.write_here(tally.rebuild)
+    database.write_here(verify.rebuild)
     return made
 
 
@@ -585,13 +585,13 @@ def place(address: str, database: Database) -> Place:
 def test_what_is_counted_wrong_is_found_and_mended(
     address: str, database: Database, place: Place, table: str, how: str
 ) -> None:
-    assert database.read_here(tally.differences) == []
+    assert database.read_here(verify.differences) == []
     right = database.read_here(partial(everything, account_id=place.account_id))
     raw.execute(address, how, place.account_id)
-    found = database.read_here(tally.differences)
+    found = database.read_here(verify.differences)
     assert [line for line in found if line.startswith(table)], found
-    database.write_here(tally.rebuild)
-    assert database.read_here(tally.differences) == []
+    database.write_here(verify.rebuild)
+    assert database.read_here(verify.differences) == []
     assert database.read_here(partial(everything, account_id=place.account_id)) == right
 
 
@@ -615,7 +615,7 @@ def test_what_no_answer_could_come_out_wrong_by_is_no_difference(
     address: str, database: Database, place: Place, how: str
 ) -> None:
     raw.execute(address, how, place.account_id)
-    assert database.read_here(tally.differences) == []
+    assert database.read_here(verify.differences) == []
 
 
 # Three parts, and what the first and the last have in common is not in the one between.
@@ -646,8 +646,8 @@ def test_more_references_than_are_read_at_once_are_counted_anew(
     try:
         database.write_here(make)
         raw.execute(empty_address, REFERENCES, MANY, number)
-        database.write_here(tally.rebuild)
-        assert database.read_here(tally.differences) == []
+        database.write_here(verify.rebuild)
+        assert database.read_here(verify.differences) == []
     finally:
         database.close()
     [[terms]] = raw.execute(empty_address, "SELECT count(*) FROM report_terms")

@@ -1,18 +1,14 @@
 """How many status reports match a list's query, exactly (2.2).
 
-A count is remembered until something in the account changes. What a first call costs:
-
-- workspaces, the account, a time, one attribute of external references: a sum of what
-  `store/lists/counters` keeps, of some hundred rows, or one for each workspace that the user sees;
-- few workspaces with filters: the reports of those workspaces that match, by an index;
-- several attributes of external references: the reports that have the rarest of them;
-- else, all that the filters leave are looked at.
+A number is remembered until something in the account changes. The first time it comes from what
+`counters` keeps (the first of `SUMS` that applies), or the reports that match are looked at one by
+one, along the plan that `plans/choice` names for that.
 """
 
 from array import array
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -25,23 +21,28 @@ from sqlalchemy import (
     select,
 )
 
+from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES
 from healthreports.store.engine.database import Transaction, Version, short
-from healthreports.store.engine.statement import Statement, Values, among
-from healthreports.store.lists import counters as tally
-from healthreports.store.lists.plans import (
+from healthreports.store.engine.statement import Statement, Values, among, unindexed
+from healthreports.store.lists.counters import (
+    BLOCK_SHIFTS,
+    OF_TIME,
+    REFERENCED,
+    TIME_SHIFTS,
+    Dimension,
+    term,
+)
+from healthreports.store.lists.plans.terms import having_any_term
+from healthreports.store.lists.report_query import (
+    HAS,
+    HAS_NOT,
+    PREFIX,
     REFS,
     TIME_FILTERS,
     WITHOUT,
-    Found,
-    Ids,
     ReportQuery,
     conditions,
-    gathering,
-    having_any_term,
     in_reach,
-    rarest,
-    with_any_term,
-    with_term,
     within,
 )
 from healthreports.store.lists.selections import in_account
@@ -52,44 +53,79 @@ from healthreports.store.schema.tables import (
     status_reports,
 )
 
-# One report in so many is of a time that is rather looked for than who sees the reports.
+# Looking for the time first pays where at most one report in so many is of that time.
 _SCARCE: Final = 8
-# Of so many reports the ids are kept, and not just their number: 2 kB.
-_FEW: Final = 256
+# The ids of up to so many reports are remembered, and not just their number: 2 kB.
+_FEW_IDS: Final = 256
+LOOKING: Final = "looking at each report that the filters leave"
+
 T = TypeVar("T")
 _c: Final = report_counts.c
 _sum: Final = func.coalesce(func.sum(_c.reports), literal_column("0"))
 
 
-def _of(dimension: tally.Dimension) -> Any:  # noqa: ANN401  a condition
+class Sizes(NamedTuple):
+    """What counting found.
+
+    `matching` reports match, of `total` in the account; `by_time` says that few reports of the
+    account are of the time that is asked for, whoever sees them. `ids` are those that match,
+    ascending, where counting met them. `counted_by` says how they were counted.
+    """
+
+    matching: int
+    total: int
+    by_time: bool
+    ids: "array[int] | None"
+    counted_by: str
+
+
+def _of(dimension: Dimension) -> ColumnElement[bool]:
     return and_(in_account(report_counts), _c.dimension == literal(dimension, Integer))
 
 
 _OF_ACCOUNT: Final = Statement(
     select(func.coalesce(func.sum(report_blocks.c.reports), literal_column("0"))).where(
-        in_account(report_blocks), report_blocks.c.level == literal(tally.BLOCK_SHIFTS[-1])
+        in_account(report_blocks), report_blocks.c.level == literal(BLOCK_SHIFTS[-1])
     )
 )
 _OF_WORKSPACES: Final = Statement(
-    select(_sum).where(_of(tally.Dimension.WORKSPACE), among(_c.bucket, "workspaces"))
+    select(_sum).where(_of(Dimension.WORKSPACE), among(_c.bucket, "workspaces"))
 )
 _OF_REACH: Final = Statement(
     select(_sum)
     .join_from(participations, report_counts, _c.bucket == participations.c.workspace_id)
-    .where(in_reach, _of(tally.Dimension.WORKSPACE))
+    .where(in_reach, _of(Dimension.WORKSPACE))
 )
 _LAST: Final = Statement(
     select(func.coalesce(func.max(status_reports.c.id), literal_column("0"))).where(
         in_account(status_reports)
     )
 )
-_OF_TERM: Final = Statement(
-    select(_sum).where(_of(tally.Dimension.TERM), _c.bucket == bindparam("term"))
-)
-
-
+_OF_TERM: Final = Statement(select(_sum).where(_of(Dimension.TERM), _c.bucket == bindparam("term")))
 _having: Final = having_any_term()
 _HAVING_ANY_TERM: Final = Statement(select(_having.c.id).limit(bindparam("limit")))
+
+
+def sizes(
+    tx: Transaction, asked: ReportQuery, version: Version, look: Callable[[bool], int]
+) -> Sizes:
+    """How many reports match, and what helps to find them.
+
+    `version` is that of the account in this snapshot. `look(by_time)` counts by looking.
+    """
+    by_time = _is_by_time(tx, asked, version)
+    total = account_total(tx, asked, version)
+    ids = _few_ids(tx, asked, version) if _is_lone_refs(asked) else None
+    if ids is not None:
+        return Sizes(len(ids), total, by_time, ids, "the ids of the reports with one of the terms")
+    for one in SUMS:
+        if one.applies(asked):
+            return Sizes(one.add_up(tx, asked, version), total, by_time, None, one.says)
+    find = partial(look, by_time)
+    # A report that is changed gets another `updated_at`, and the number may change with it.
+    changes = any(name.startswith("updated") for name in asked.names)
+    matching = find() if changes else _grown(tx, asked, version, find)
+    return Sizes(matching, total, by_time, None, LOOKING)
 
 
 def account_total(tx: Transaction, asked: ReportQuery, version: Version) -> int:
@@ -98,36 +134,90 @@ def account_total(tx: Transaction, asked: ReportQuery, version: Version) -> int:
     return tx.remembered(key, partial(_one, tx, _OF_ACCOUNT, asked.values))
 
 
+def _of_workspaces(tx: Transaction, asked: ReportQuery, version: Version) -> int:
+    find = partial(_one, tx, _OF_WORKSPACES, {**asked.values, "workspaces": asked.workspaces})
+    return find() if asked.reach.user_id is None else _grown(tx, asked, version, find)
+
+
+def _of_reader(tx: Transaction, asked: ReportQuery, version: Version) -> int:
+    return _grown(tx, asked, version, partial(_one, tx, _OF_REACH, asked.values))
+
+
+def _of_time(tx: Transaction, asked: ReportQuery, version: Version) -> int:
+    return _in_time(tx, asked, TIME_FILTERS[asked.names[0]], version)
+
+
+def _of_term(tx: Transaction, asked: ReportQuery, version: Version) -> int:
+    """By one filter on external references: that reports have a term, or have it not."""
+    if asked.terms:
+        return _one(tx, _OF_TERM, {**asked.values, "term": asked.terms[0]})
+    name = asked.values.get(WITHOUT)
+    absent = REFERENCED if name is None else term("service_name", name)
+    having = _one(tx, _OF_TERM, {**asked.values, "term": absent})
+    return account_total(tx, asked, version) - having
+
+
+def _sees_account(asked: ReportQuery) -> bool:
+    return asked.workspaces is None and not asked.narrowed
+
+
+def _is_lone_refs(asked: ReportQuery) -> bool:
+    return asked.names == (REFS,) and _sees_account(asked)
+
+
+# Filters that, alone, ask for the reports that have a term or have it not.
+_BY_A_TERM: Final = frozenset(
+    {HAS, HAS_NOT, WITHOUT, *(PREFIX + name for name in REFERENCE_ATTRIBUTES)}
+)
+
+
+class Sum(NamedTuple):
+    """A way to count by what is kept: which queries it `applies` to, and what it `says` it does."""
+
+    says: str
+    applies: Callable[[ReportQuery], bool]
+    add_up: Callable[[Transaction, ReportQuery, Version], int]
+
+
+# The first that applies counts.
+SUMS: Final = (
+    Sum(
+        "the sum of the account's blocks of ids",
+        lambda asked: not asked.names and _sees_account(asked),
+        account_total,
+    ),
+    Sum(
+        "the sum of the counters of the workspaces",
+        lambda asked: not asked.names and asked.workspaces is not None,
+        _of_workspaces,
+    ),
+    Sum(
+        "the sum of the counters of the reader's workspaces",
+        lambda asked: not asked.names,
+        _of_reader,
+    ),
+    Sum(
+        "the sum of the counters of stretches of time",
+        lambda asked: (
+            _sees_account(asked)
+            and len({TIME_FILTERS.get(name, name) for name in asked.names}) == 1
+            and asked.names[0] in TIME_FILTERS
+        ),
+        _of_time,
+    ),
+    Sum(
+        "the counter of a term",
+        lambda asked: (
+            _sees_account(asked) and len(asked.names) == 1 and asked.names[0] in _BY_A_TERM
+        ),
+        _of_term,
+    ),
+)
+
+
 def _one(tx: Transaction, statement: Statement, values: Values) -> int:
     [[found]] = tx.rows(statement, values)
     return int(found)
-
-
-def _counted(tx: Transaction, asked: ReportQuery, version: Version) -> int:
-    if not asked.names:
-        return _in_sight(tx, asked, version)
-    if asked.workspaces is None and not asked.narrowed:
-        columns = {TIME_FILTERS.get(name) for name in asked.names}
-        [column, *others] = columns
-        if column is not None and not others:
-            return _in_time(tx, asked, column, version)
-        if len(asked.names) == 1 and asked.any_of is None:
-            return _by_terms(tx, asked, version)
-    find = partial(_looked_at, tx, asked, version)
-    changes = any(name.startswith("updated") for name in asked.names)
-    return find() if changes else _grown(tx, asked, version, find)
-
-
-def _in_sight(tx: Transaction, asked: ReportQuery, version: Version) -> int:
-    """All that is in the workspaces, or what the user sees, or the account."""
-    if asked.workspaces is not None:
-        values = {**asked.values, "workspaces": asked.workspaces}
-        find = partial(_one, tx, _OF_WORKSPACES, values)
-        is_named = asked.reach.user_id is None
-        return find() if is_named else _grown(tx, asked, version, find)
-    if asked.narrowed:
-        return _grown(tx, asked, version, partial(_one, tx, _OF_REACH, asked.values))
-    return account_total(tx, asked, version)
 
 
 def _grown(tx: Transaction, asked: ReportQuery, version: Version, find: Callable[[], int]) -> int:
@@ -141,21 +231,21 @@ def _grown(tx: Transaction, asked: ReportQuery, version: Version, find: Callable
     return _with_new(tx, "count", asked, version, find=find, add=add)
 
 
-def _few(tx: Transaction, asked: ReportQuery, version: Version) -> "Ids | None":
+def _few_ids(tx: Transaction, asked: ReportQuery, version: Version) -> "array[int] | None":
     """The ids of the reports that have one of the terms asked for, ascending, if they are few."""
 
-    def ids(statement: Statement, values: Values) -> Ids:
-        rows = tx.rows(statement, {**values, "limit": _FEW + 1})
+    def ids(statement: Statement, values: Values) -> "array[int]":
+        rows = tx.rows(statement, {**values, "limit": _FEW_IDS + 1})
         return array("q", sorted(row[0] for row in rows))
 
-    def find() -> Ids:
+    def find() -> "array[int]":
         return ids(_HAVING_ANY_TERM, {**asked.values, "terms": asked.any_of})
 
-    def add(found: Ids, values: Values) -> Ids:
-        return found if len(found) > _FEW else found + ids(_since_ids(asked.names), values)
+    def add(found: "array[int]", values: Values) -> "array[int]":
+        return found if len(found) > _FEW_IDS else found + ids(_since_ids(asked.names), values)
 
     found = _with_new(tx, "ids", asked, version, find=find, add=add)
-    return found if len(found) <= _FEW else None
+    return found if len(found) <= _FEW_IDS else None
 
 
 def _with_new(
@@ -192,8 +282,7 @@ def _with_new(
 def _since(names: tuple[str, ...], *, limited: bool, narrowed: bool) -> Statement:
     statement = select(func.count()).where(*_new(names, narrowed=narrowed))
     if limited:
-        # Written so that no index is used for it.
-        workspace = status_reports.c.workspace_id + literal_column("0")
+        workspace = unindexed(status_reports.c.workspace_id)
         statement = statement.where(among(workspace, "workspaces"))
     return Statement(statement)
 
@@ -209,18 +298,8 @@ def _new(names: tuple[str, ...], *, narrowed: bool) -> list[ColumnElement[bool]]
     return [
         *within(narrowed=narrowed),
         status_reports.c.id > bindparam("known_last"),
-        *conditions(names, hidden=True),
+        *conditions(names, unindexed_times=True),
     ]
-
-
-def _by_terms(tx: Transaction, asked: ReportQuery, version: Version) -> int:
-    """By one filter on external references: that they have a term, or have not."""
-    if asked.terms:
-        return _one(tx, _OF_TERM, {**asked.values, "term": asked.terms[0]})
-    name = asked.values.get(WITHOUT)
-    absent = tally.REFERENCED if name is None else tally.term("service_name", name)
-    having = _one(tx, _OF_TERM, {**asked.values, "term": absent})
-    return account_total(tx, asked, version) - having
 
 
 def _in_time(tx: Transaction, asked: ReportQuery, column: str, version: Version) -> int:
@@ -235,7 +314,7 @@ def _in_time(tx: Transaction, asked: ReportQuery, column: str, version: Version)
 
 def _earlier(tx: Transaction, asked: ReportQuery, column: str, moment: int) -> int:
     """How many reports of the account have a time in `column` before `moment`."""
-    narrow, wide = tally.TIME_SHIFTS
+    narrow, wide = TIME_SHIFTS
     values = {
         "reach_account": asked.reach.account_id,
         "wide": moment >> wide,
@@ -250,7 +329,7 @@ def _earlier(tx: Transaction, asked: ReportQuery, column: str, moment: int) -> i
 
 @lru_cache
 def _earlier_statement(column: str) -> Statement:
-    narrow, wide = (_of(tally.OF_TIME[column, shift]) for shift in tally.TIME_SHIFTS)
+    narrow, wide = (_of(OF_TIME[column, shift]) for shift in TIME_SHIFTS)
     kept = status_reports.c[column]
     parts = (
         select(_sum).where(wide, _c.bucket < bindparam("wide")),
@@ -264,23 +343,7 @@ def _earlier_statement(column: str) -> Statement:
     return Statement(select(*(part.scalar_subquery() for part in parts)))
 
 
-def found(tx: Transaction, asked: ReportQuery, version: Version) -> Found:
-    """How many reports match, and what helps to find them.
-
-    `version` is that of the account in this snapshot.
-    """
-    ids = None
-    if asked.names == (REFS,) and asked.workspaces is None and not asked.narrowed:
-        ids = _few(tx, asked, version)
-    return Found(
-        _counted(tx, asked, version) if ids is None else len(ids),
-        account_total(tx, asked, version),
-        is_by_time(tx, asked, version),
-        ids,
-    )
-
-
-def is_by_time(tx: Transaction, asked: ReportQuery, version: Version) -> bool:
+def _is_by_time(tx: Transaction, asked: ReportQuery, version: Version) -> bool:
     """Whether few reports of the account are of the time that is asked for, whoever sees them."""
     columns = sorted({TIME_FILTERS[name] for name in asked.times})
     if not columns or not asked.narrowed:
@@ -290,48 +353,3 @@ def is_by_time(tx: Transaction, asked: ReportQuery, version: Version) -> bool:
         key, lambda: min(_in_time(tx, asked, column, version) for column in columns)
     )
     return of_time * _SCARCE < account_total(tx, asked, version)
-
-
-def _looked_at(tx: Transaction, asked: ReportQuery, version: Version) -> int:
-    """By looking at each report that the best of the indexes leaves."""
-    values = dict(asked.values)
-    if asked.workspaces is not None:
-        values["workspaces"] = asked.workspaces
-        return _one(tx, _in_workspaces(asked.names), values)
-    if asked.terms:
-        values["term"] = rarest(tx, asked)
-        return _one(tx, _with_term(asked.names, narrowed=asked.narrowed), values)
-    if asked.any_of is not None:
-        values["terms"] = asked.any_of
-        return _one(tx, _with_any_term(asked.names, narrowed=asked.narrowed), values)
-    by_time = is_by_time(tx, asked, version)
-    return _one(tx, _of_all(asked.names, narrowed=asked.narrowed, by_time=by_time), values)
-
-
-@lru_cache(maxsize=512)
-def _in_workspaces(names: tuple[str, ...]) -> Statement:
-    return Statement(
-        select(func.count()).where(
-            in_account(status_reports),
-            among(status_reports.c.workspace_id, "workspaces"),
-            *conditions(names, hidden=True),
-        )
-    )
-
-
-@lru_cache(maxsize=512)
-def _with_term(names: tuple[str, ...], *, narrowed: bool) -> Statement:
-    return Statement(with_term(select(func.count()), names, narrowed=narrowed))
-
-
-@lru_cache(maxsize=512)
-def _with_any_term(names: tuple[str, ...], *, narrowed: bool) -> Statement:
-    if names == (REFS,) and not narrowed:
-        return Statement(select(func.count()).select_from(having_any_term()))
-    return Statement(with_any_term(select(func.count()), names, narrowed=narrowed))
-
-
-@lru_cache(maxsize=512)
-def _of_all(names: tuple[str, ...], *, narrowed: bool, by_time: bool) -> Statement:
-    counted = gathering(select(func.count()), names, narrowed=narrowed, by_time=by_time)
-    return Statement(counted)

@@ -1,0 +1,58 @@
+"""KNOWN: the ids that match are at hand, since counting met them."""
+
+import array  # noqa: TC003  Python 3.11 cannot name the type at run time
+from typing import ClassVar
+
+from healthreports.core.query import Sort
+from healthreports.core.vocabulary import Kind
+from healthreports.store.engine.database import Row, Transaction
+from healthreports.store.engine.statement import Statement, Values
+from healthreports.store.lists.plans.base import Plan
+from healthreports.store.lists.report_query import ReportQuery
+from healthreports.store.lists.statements import asked_by_id, page_statement, rowid_statement
+
+
+class Known(Plan, frozen=True, kw_only=True):
+    """Serves a lone filter by many references, by id, where few reports have one of them."""
+
+    cost: ClassVar[str] = "One look for each row of the page."
+
+    ids: "array.array[int]"
+
+    @classmethod
+    def serves(cls, asked: ReportQuery, sort: Sort) -> bool:
+        """By id alone: `ids` are in that order."""
+        return asked.any_of is not None and sort.name == "id"
+
+    def page(self, _tx: Transaction) -> tuple[Statement, Values]:
+        """The rows with those ids that are on the page."""
+        wanted, only = asked_by_id(self._on_page)
+        statement = page_statement(Kind.STATUS_REPORTS, (), self.sort, wanted, narrowed=False)
+        return statement, {**self.asked.values, **only}
+
+    def rows(self, tx: Transaction) -> list[Row]:
+        """The rows with those ids, which are looked for first where their ids say they are."""
+        return rows_with_ids(tx, self._on_page, self.asked.values, self.sort, narrowed=False)
+
+    def count(self, _tx: Transaction) -> int:
+        """The number of the ids."""
+        return len(self.ids)
+
+    @property
+    def _on_page(self) -> tuple[int, ...]:
+        ids = self.ids[::-1] if self.sort.descending else self.ids
+        return tuple(ids[self.window.offset : self.window.offset + self.window.limit])
+
+
+def rows_with_ids(
+    tx: Transaction, ids: tuple[int, ...], values: Values, sort: Sort, *, narrowed: bool
+) -> list[Row]:
+    """The rows of the reports with `ids`, in order; `narrowed` to those that the reader sees."""
+    wanted, only = asked_by_id(ids)
+    values = {**values, **only}
+    if tx.has_rowids:
+        found = tx.rows(rowid_statement(sort, wanted, narrowed=narrowed), values)
+        if len(found) == len(ids):
+            return found
+    statement = page_statement(Kind.STATUS_REPORTS, (), sort, wanted, narrowed=narrowed)
+    return tx.rows(statement, values)

@@ -1,0 +1,134 @@
+"""MERGE: the sorted lists of a few workspaces, merged as far as the page goes."""
+
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+    union_all,
+)
+
+from healthreports.core.query import Sort
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.statement import Statement, Values, among, unindexed
+from healthreports.store.lists.plans.base import (
+    Plan,
+    counted,
+    ordered,
+    reports_with_ids,
+    windowed,
+)
+from healthreports.store.lists.plans.walk import along
+from healthreports.store.lists.report_query import ReportQuery, conditions
+from healthreports.store.lists.selections import REPORTS, Condition, in_account
+from healthreports.store.schema.tables import status_reports
+
+_s = status_reports.c
+
+
+class Merge(Plan, frozen=True, kw_only=True):
+    """Serves every list that is limited to a few workspaces: named ones, or the reader's."""
+
+    cost: ClassVar[str] = (
+        "The page and what is before it, and one look into an index for each workspace; with a "
+        "time, what the other filters leave of the workspaces."
+    )
+
+    @classmethod
+    def serves(cls, asked: ReportQuery, sort: Sort) -> bool:  # noqa: ARG003  in any order
+        """Where the workspaces are known."""
+        return asked.workspaces is not None
+
+    def page(self, _tx: Transaction) -> tuple[Statement, Values]:
+        """The merged lists."""
+        workspaces = self.asked.workspaces or ()
+        padded = workspaces + (0,) * (_width(workspaces) - len(workspaces))  # no workspace has id 0
+        values = {
+            **self.values,
+            "workspaces": workspaces,
+            "end": self.window.offset + self.window.limit,
+            **{f"workspace_{number}": one for number, one in enumerate(padded)},
+        }
+        return merge_statement(len(padded), self.asked.names, self.sort), values
+
+    def total(self, _tx: Transaction) -> tuple[Statement, Values]:
+        """The reports of those workspaces that match."""
+        values = {**self.asked.values, "workspaces": self.asked.workspaces}
+        return merge_count_statement(self.asked.names), values
+
+
+def _width(workspaces: tuple[int, ...]) -> int:
+    """The next power of two, so that there are few statements."""
+    return 1 << max(len(workspaces) - 1, 0).bit_length()
+
+
+@lru_cache(maxsize=512)
+def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
+    """A page of `size` workspaces.
+
+    SQLite merges sorted lists. PostgreSQL does not see that they are sorted, so there no more is
+    taken of each than may be on the page. Parameters: `workspace_0` and so on, `workspaces`, `end`,
+    the filters', `limit`, `offset`.
+    """
+    place = _place_in_workspace(sort).label("place")
+    if size == 1:
+        one = select(*REPORTS.columns).where(*_of_workspace(bindparam("workspace_0"), names, sort))
+        return Statement(windowed(one.order_by(*ordered(sort, _place_in_workspace(sort), _s.id))))
+    lists = union_all(
+        *(
+            select(_s.id, place).where(
+                *_of_workspace(bindparam(f"workspace_{number}"), names, sort)
+            )
+            for number in range(size)
+        )
+    )
+    by = ordered(sort, literal_column("place", BigInteger), literal_column("id", BigInteger))
+    merged = lists.order_by(*by).limit(bindparam("limit")).offset(bindparam("offset"))
+    numbers = func.unnest(bindparam("workspaces", type_=ARRAY(BigInteger)))
+    each = numbers.table_valued("id").render_derived("each")
+    its = (
+        select(_s.id, place)
+        .where(*_of_workspace(each.c.id, names, sort))
+        .order_by(*ordered(sort, _place_in_workspace(sort), _s.id))
+        .limit(bindparam("end"))
+        .lateral("its")
+    )
+    first = select(its.c.id).select_from(each.join(its, true()))
+    first = windowed(first.order_by(*ordered(sort, its.c.place, its.c.id)))
+    return Statement(
+        reports_with_ids(merged.subquery("found"), sort),
+        postgres=reports_with_ids(first.subquery("found"), sort),
+    )
+
+
+@lru_cache(maxsize=512)
+def merge_count_statement(names: tuple[str, ...]) -> Statement:
+    """How many reports of `workspaces` match."""
+    return Statement(
+        counted().where(
+            in_account(status_reports),
+            among(_s.workspace_id, "workspaces"),
+            *conditions(names, unindexed_times=True),
+        )
+    )
+
+
+def _of_workspace(
+    workspace_id: ColumnElement[int], names: tuple[str, ...], sort: Sort
+) -> list[Condition]:
+    by = sort if sort.name == "created_at" else Sort()
+    return [in_account(status_reports), _s.workspace_id == workspace_id, *along(names, by)]
+
+
+def _place_in_workspace(sort: Sort) -> ColumnElement[Any]:
+    # The reports of a workspace have no index by when they were changed: they are sorted, and not
+    # picked from all of the account in that order.
+    column = _s[sort.name]
+    return unindexed(column) if sort.name == "updated_at" else column

@@ -1,0 +1,57 @@
+"""WALK: in the order of an index, until the page is full."""
+
+from functools import lru_cache
+from typing import ClassVar, Final
+
+from sqlalchemy import select
+
+from healthreports.core.query import Sort
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.statement import Statement, Values
+from healthreports.store.lists.plans.base import ordered, windowed
+from healthreports.store.lists.plans.gather import OverAccount
+from healthreports.store.lists.report_query import (
+    TIME_FILTERS,
+    ReportQuery,
+    conditions,
+    within,
+)
+from healthreports.store.lists.selections import REPORTS, Condition
+from healthreports.store.schema.tables import status_reports
+
+_s: Final = status_reports.c
+
+
+class Walk(OverAccount, frozen=True, kw_only=True):
+    """Serves every list that does not name workspaces."""
+
+    cost: ClassVar[str] = (
+        "The page and what is before it, and what does not match on the way: little where many "
+        "match."
+    )
+
+    @classmethod
+    def serves(cls, asked: ReportQuery, sort: Sort) -> bool:  # noqa: ARG003  in any order
+        """Also where a reader's workspaces are few: they are looked up report by report."""
+        return not asked.is_of_named_workspaces or asked.workspaces is None
+
+    def page(self, _tx: Transaction) -> tuple[Statement, Values]:
+        """In order."""
+        return walk_statement(self.asked.names, self.sort, narrowed=self.narrowed), self.values
+
+
+@lru_cache(maxsize=512)
+def walk_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
+    """A page, in the order of an index. Parameters: the filters', `limit`, `offset`."""
+    statement = select(*REPORTS.columns).where(*within(narrowed=narrowed), *along(names, sort))
+    return Statement(windowed(statement.order_by(*ordered(sort, _s[sort.name], _s.id))))
+
+
+def along(names: tuple[str, ...], sort: Sort) -> list[Condition]:
+    """What the filters `names` demand, where reports are gone through in the order of `sort`.
+
+    No index is used for a time, except for the one that they are sorted by.
+    """
+    own = tuple(name for name in names if TIME_FILTERS.get(name) == sort.name)
+    others = tuple(name for name in names if name not in own)
+    return [*conditions(own), *conditions(others, unindexed_times=True)]

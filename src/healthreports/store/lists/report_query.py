@@ -1,0 +1,192 @@
+"""What a list of status reports is about: the reader's workspaces, times, external references.
+
+From that follows how the list is counted (`counts`) and which plan finds its page (`plans/choice`).
+Here are also the conditions that its filters stand for. Contract: 4.6.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import and_, bindparam, select
+
+from healthreports.core.access import Reach
+from healthreports.core.query import Filter, Query
+from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES
+from healthreports.store.engine.database import Transaction, Version
+from healthreports.store.engine.statement import Statement, among, unindexed
+from healthreports.store.lists import counters
+from healthreports.store.lists.selections import (
+    REPORTS,
+    Condition,
+    has_reference,
+    in_account,
+    shows_reports,
+)
+from healthreports.store.schema.tables import participations, status_reports
+
+# A stream goes on behind the report with this id: a filter that no client can name.
+AFTER_ID: Final = "after_id"
+TIME_FILTERS: Final = {
+    f"{name}_{side}": f"{name}_at"
+    for name in ("created", "updated")
+    for side in ("after", "before")
+}
+REFS: Final = "external_reference_service_model_refs"
+WITHOUT: Final = "without_external_reference_service_name"
+HAS: Final = "has_external_references"
+# `has_external_references=false` is a filter of its own: it needs another condition.
+HAS_NOT: Final = "no_external_references"
+PREFIX: Final = "external_reference_"
+# Merging the lists of more workspaces than this takes longer than looking at each report.
+FEW_WORKSPACES: Final = 256
+
+_CONDITIONS: Final[dict[str, Condition]] = {
+    **REPORTS.filters,
+    HAS: has_reference(),
+    HAS_NOT: ~has_reference(),
+    AFTER_ID: status_reports.c.id > bindparam(AFTER_ID),
+}
+
+# A participation of the reader that shows it the reports of its workspace.
+in_reach: Final = and_(
+    in_account(participations),
+    participations.c.user_id == bindparam("reach_user"),
+    shows_reports(participations),
+)
+_WORKSPACES_OF_READER: Final = Statement(
+    select(participations.c.workspace_id)
+    .where(in_reach)
+    .order_by(participations.c.workspace_id)
+    .limit(bindparam("limit"))
+)
+_NAMED_WORKSPACES_OF_READER: Final = Statement(
+    select(participations.c.workspace_id).where(
+        in_reach, among(participations.c.workspace_id, "workspace_id")
+    )
+)
+
+
+class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A list of status reports, as the store looks for it.
+
+    `workspaces` are the few that it is limited to, None where there is no such limit. `narrowed`
+    says that only what the user of `reach` sees counts, which is in more than a few workspaces.
+    `names` are the filters that remain, `values` the parameters of all of them. `terms` are those
+    that a report must have, one for each filter; `any_of` those of which it must have one.
+    """
+
+    reach: Reach
+    workspaces: tuple[int, ...] | None
+    narrowed: bool
+    names: tuple[str, ...]
+    values: Mapping[str, Any]
+    terms: tuple[int, ...]
+    any_of: tuple[int, ...] | None
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """The filters by a time."""
+        return tuple(name for name in self.names if name in TIME_FILTERS)
+
+    @property
+    def is_of_named_workspaces(self) -> bool:
+        """Whether the list names workspaces itself."""
+        return "workspace_id" in self.values
+
+    def after(self, report_id: int) -> "ReportQuery":
+        """The same list, but only reports with a larger id."""
+        values = {**self.values, AFTER_ID: report_id}
+        return msgspec.structs.replace(self, names=(*self.names, AFTER_ID), values=values)
+
+
+def report_query(
+    tx: Transaction, query: Query, reach: Reach, version: Version, few: int = FEW_WORKSPACES
+) -> ReportQuery:
+    """What `query` is about, for a reader who sees what is within `reach`.
+
+    `version` is that of the account in this snapshot. Up to `few` workspaces are named one by one.
+    """
+    values: dict[str, Any] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
+    for one in query.filters:
+        values[one.name] = one.value
+    names = tuple([_name(one) for one in query.filters if one.name != "workspace_id"])
+    workspaces = _workspaces(tx, values, reach, version, few)
+    narrowed = workspaces is not None and len(workspaces) > few
+    any_of: tuple[str, ...] | None = values.get(REFS)
+    return ReportQuery(
+        reach=reach,
+        workspaces=None if narrowed else workspaces,
+        narrowed=narrowed,
+        names=names,
+        values=values,
+        terms=tuple(_terms(values)),
+        any_of=None
+        if any_of is None
+        else tuple(sorted(counters.term("service_model_ref", ref) for ref in any_of)),
+    )
+
+
+def _workspaces(
+    tx: Transaction, values: Mapping[str, Any], reach: Reach, version: Version, few: int
+) -> tuple[int, ...] | None:
+    """The workspaces that the list is limited to: all named ones, or `few` of the reader's and one.
+
+    None where it is not limited.
+    """
+    named: tuple[int, ...] | None = values.get("workspace_id")
+    if reach.user_id is None:
+        return named
+    statement = _WORKSPACES_OF_READER if named is None else _NAMED_WORKSPACES_OF_READER
+    key = ("reach", reach, version.reshaped, named, few)
+    return tx.remembered(
+        key, lambda: tuple([row[0] for row in tx.rows(statement, {**values, "limit": few + 1})])
+    )
+
+
+def _name(one: Filter) -> str:
+    return HAS_NOT if one.name == HAS and one.value is False else one.name
+
+
+def _terms(values: Mapping[str, Any]) -> list[int]:
+    found = [
+        counters.term(name, values[PREFIX + name])
+        for name in REFERENCE_ATTRIBUTES
+        if PREFIX + name in values
+    ]
+    if values.get(HAS) is True and not found:
+        found.append(counters.REFERENCED)
+    return found
+
+
+def conditions(names: tuple[str, ...], *, unindexed_times: bool = False) -> list[Condition]:
+    """What the filters `names` demand.
+
+    With `unindexed_times`, conditions on times are written so that no index is used for them.
+    """
+    found = [
+        _unindexed_time(name) if unindexed_times and name in TIME_FILTERS else _CONDITIONS[name]
+        for name in names
+        if name in _CONDITIONS
+    ]
+    together = [REPORTS.on_reference[name] for name in names if name in REPORTS.on_reference]
+    return [*found, has_reference(*together)] if together else found
+
+
+def _unindexed_time(name: str) -> Condition:
+    moment = unindexed(status_reports.c[TIME_FILTERS[name]])
+    return moment > bindparam(name) if name.endswith("after") else moment < bindparam(name)
+
+
+def within(*, narrowed: bool) -> list[Condition]:
+    """The report is in the account and, where `narrowed`, the reader sees it."""
+    return [in_account(status_reports), *([REPORTS.within_reach] if narrowed else [])]
+
+
+def beside_a_term(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The filters that are still open once a report has the term of one of `names`.
+
+    A lone filter on external references is answered by its term.
+    """
+    of_reference = [name for name in names if name in (*REPORTS.on_reference, HAS)]
+    return names if len(of_reference) > 1 else tuple(n for n in names if n not in of_reference)
