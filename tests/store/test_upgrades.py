@@ -1,0 +1,417 @@
+"""A database of any earlier schema, brought up to date, is like one that was made today.
+
+Every table has rows. They are written at an earlier schema as far as it has the tables and columns,
+and once more at today's schema; after the upgrade both databases hold the same rows and the same
+schema. A new table without rows here fails a test.
+"""
+
+import ast
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, MetaData, Table, create_engine, event, inspect, select, text
+
+import healthreports.store.schema
+from healthreports.app import open_database
+from healthreports.settings import Settings
+from healthreports.store.lists import verify
+from healthreports.store.schema.tables import metadata
+from healthreports.store.schema.upgrade import is_server, upgrade
+
+VERSIONS = Path(healthreports.store.schema.__file__).parent / "migrations" / "versions"
+REVISIONS = sorted(path.name.split("_")[0] for path in VERSIONS.glob("[0-9]*.py"))
+# No database server has an older schema.
+FIRST_ON_SERVER = "0005"
+
+T0 = 1_700_000_000_000_000
+DAY = 86_400_000_000
+
+
+def report(number: int, account: int, workspace: int, user: int, **other: Any) -> dict[str, Any]:
+    return {
+        "account_id": account,
+        "id": number,
+        "workspace_id": workspace,
+        "creator_id": user,
+        "updater_id": None,
+        "color": ("green", "yellow", "red")[number % 3],
+        "description": f"Report {number}: all is wéll.",
+        "scope_color": "red" if number % 2 else None,
+        "scope_description": "Too much." if number % 4 == 1 else None,
+        "budget_color": None,
+        "budget_description": None,
+        "schedule_color": "green",
+        "schedule_description": None,
+        "client_color": None,
+        "client_description": None,
+        "created_at": T0 + number * DAY,
+        "updated_at": T0 + number * DAY * 2,
+        **other,
+    }
+
+
+def reference(
+    number: int, account: int, workspace: int, kind: str, subject: int, **other: Any
+) -> dict[str, Any]:
+    return {
+        "account_id": account,
+        "id": number,
+        "workspace_id": workspace,
+        "subject_type": kind,
+        "subject_id": subject,
+        "service_name": "jira",
+        "service_model": "issue",
+        "service_model_ref": f"K-{number}",
+        "status": "successful",
+        "external_status": None,
+        "external_message": "late" if number % 2 else None,
+        "external_link": None,
+        "locked": None,
+        "created_at": T0,
+        "updated_at": T0,
+        "last_synced_at": T0,
+        **other,
+    }
+
+
+# What an earlier schema did not have is here as its migration makes it: a provider, no team lead.
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "accounts": [{"id": i, "title": f"Account {i}", "created_at": T0} for i in (1, 2)],
+    "account_versions": [{"account_id": i, "version": 7 * i, "reshaped": 0} for i in (1, 2)],
+    "users": [
+        {
+            "id": i,
+            "account_id": account,
+            "full_name": f"User {i}",
+            "email_address": f"u{i}@example.org",
+            "headline": "Lead" if i == 1 else None,
+            "photo_path": None,
+            "created_at": T0 + i,
+        }
+        for i, account in ((1, 1), (2, 1), (3, 2))
+    ],
+    "account_memberships": [
+        {
+            "id": i,
+            "account_id": account,
+            "user_id": i,
+            "permission": permission,
+            "created_at": T0 + i,
+            "updated_at": T0 + i,
+            "disabled_at": None,
+        }
+        for i, account, permission in (
+            (1, 1, "administrator"),
+            (2, 1, "collaborator"),
+            (3, 2, "administrator"),
+        )
+    ],
+    "workspaces": [
+        {
+            "account_id": account,
+            "id": i,
+            "creator_id": user,
+            "title": f"Workspace {i}",
+            "description": None,
+            "archived": archived,
+            "access_level": "invitation",
+            "clients_see_status_reports": 0,
+            "start_date": "2026-01-01",
+            "due_date": None,
+            "created_at": T0 + i,
+            "updated_at": T0 + i,
+        }
+        for i, account, user, archived in (
+            (1, 1, 1, 0),
+            (2, 1, 2, 1),
+            (3, 2, 3, 0),
+            (4, 1, None, 0),
+        )
+    ],
+    "participations": [
+        {
+            "account_id": account,
+            "id": i,
+            "workspace_id": workspace,
+            "user_id": user,
+            "side": "provider",
+            "permission": permission,
+            "team_lead": 0,
+            "created_at": T0 + workspace,
+            "updated_at": T0 + workspace,
+        }
+        for i, account, workspace, user, permission in (
+            (1, 1, 1, 1, "edit"),
+            (2, 1, 1, 2, "view"),
+            (3, 2, 3, 3, "edit"),
+        )
+    ],
+    "status_reports": [
+        *(report(i, 1, 1, 1) for i in range(1, 9)),
+        report(1_030, 1, 2, 2, updater_id=1),
+        report(2_000_000, 2, 3, 3),
+    ],
+    "external_references": [
+        reference(1, 1, 1, "StatusReport", 1),
+        reference(2, 1, 1, "StatusReport", 1, service_name="crm", external_status="open"),
+        reference(3, 1, 1, "Workspace", 1),
+        reference(4, 2, 3, "StatusReport", 2_000_000, status="failed", locked=1),
+    ],
+    "imports": [
+        {
+            "account_id": 1,
+            "name": "f.csv",
+            "bytes_done": 10,
+            "lines_done": 2,
+            "reports": 2,
+            "digest": "d",
+            "updated_at": T0,
+        }
+    ],
+    "oauth_applications": [
+        {
+            "id": 1,
+            "account_id": 1,
+            "name": "App",
+            "client_id": "c",
+            "secret_hash": None,
+            "redirect_uris": "https://a.example/",
+            "scopes": "read",
+            "user_id": None,
+            "token_lifetime_s": 7_200,
+            "created_at": T0,
+            "revoked_at": None,
+        }
+    ],
+    "oauth_grants": [
+        {
+            "id": 1,
+            "account_id": 1,
+            "application_id": 1,
+            "user_id": 2,
+            "scopes": "read",
+            "redirect_uri": None,
+            "code_hash": "h",
+            "code_challenge": None,
+            "code_expires_at": T0,
+            "exchanged_at": T0,
+            "created_at": T0,
+            "revoked_at": None,
+        }
+    ],
+    "oauth_refresh_tokens": [
+        {
+            "id": 1,
+            "account_id": 1,
+            "grant_id": 1,
+            "secret_hash": "r",
+            "created_at": T0,
+            "expires_at": T0,
+            "used_at": None,
+        }
+    ],
+    "tokens": [
+        {
+            "id": i,
+            "user_id": i,
+            "grant_id": None,
+            "name": "t",
+            "secret_hash": f"t{i}",
+            "scopes": "read write",
+            "created_at": T0,
+            "expires_at": None,
+            "revoked_at": T0 if i == 2 else None,
+            "last_used_at": None,
+        }
+        for i in (1, 2)
+    ],
+    "passwords": [{"id": 1, "account_id": 1, "user_id": 1, "hash": "$argon2", "changed_at": T0}],
+    "identities": [
+        {
+            "id": 1,
+            "account_id": 1,
+            "user_id": 2,
+            "issuer": "https://i.example",
+            "subject": "s",
+            "created_at": T0,
+        }
+    ],
+    "sessions": [
+        {
+            "id": 1,
+            "account_id": 1,
+            "user_id": 1,
+            "secret_hash": "s",
+            "created_at": T0,
+            "expires_at": T0,
+        }
+    ],
+    "invitations": [
+        {
+            "id": 1,
+            "account_id": 1,
+            "user_id": 2,
+            "secret_hash": "i",
+            "created_at": T0,
+            "expires_at": T0,
+        }
+    ],
+    "share_links": [
+        {
+            "id": 1,
+            "account_id": 1,
+            "creator_id": 1,
+            "workspace_id": 1,
+            "report_id": 3,
+            "secret_hash": "l",
+            "hidden": "Budget",
+            "created_at": T0,
+            "expires_at": T0,
+            "revoked_at": None,
+            "first_opened_at": None,
+            "last_opened_at": None,
+        }
+    ],
+    "signing_keys": [{"id": 1, "purpose": "sessions", "secret": "k", "created_at": T0}],
+}
+# What follows from the other tables: migrations fill it, and `verify.rebuild` does.
+FOLLOWS = {"report_counts", "report_blocks", "report_terms", "current_reports"}
+# Tables that a migration fills from those that were there before.
+FILLED = {"account_versions", "account_memberships"}
+# What a column of an earlier schema, which is no more, held.
+FORMER = {
+    ("accounts", "version"): lambda row: 7 * row["id"],
+    ("users", "permission"): lambda row: ROWS["account_memberships"][row["id"] - 1]["permission"],
+}
+
+
+def test_every_table_has_rows_here_or_follows_from_others() -> None:
+    assert set(ROWS) | FOLLOWS == set(metadata.tables)
+    assert not set(ROWS) & FOLLOWS
+
+
+@pytest.mark.parametrize("path", sorted(VERSIONS.glob("[0-9]*.py")), ids=lambda path: path.stem)
+def test_a_migration_is_frozen(path: Path) -> None:
+    """It imports nothing of ours: else an old upgrade would change when the code does."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            assert not (node.module or "").startswith("healthreports")
+        if isinstance(node, ast.Import):
+            assert not any(one.name.startswith("healthreports") for one in node.names)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Connection]:
+    if is_server(address):
+        engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(address))
+    else:
+        engine = create_engine(f"sqlite:///{address}")
+        event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA foreign_keys = OFF"))
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def fill(address: str, tables: dict[str, list[dict[str, Any]]]) -> None:
+    """Write the rows as far as the database has their tables and columns."""
+    with connected(address) as connection:
+        there = MetaData()
+        there.reflect(connection)
+        for table in there.sorted_tables:
+            for row in tables.get(table.name, []):
+                connection.execute(table.insert().values(in_columns(table, row)))
+
+
+def named_rows(address: str, name: str) -> list[dict[str, Any]]:
+    with connected(address) as connection:
+        rows = connection.execute(select(metadata.tables[name])).mappings()
+        return [dict(row) for row in rows]
+
+
+def in_columns(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    former = {
+        name: value_of(row)
+        for (of, name), value_of in FORMER.items()
+        if of == table.name and name in table.c
+    }
+    return {name: value for name, value in row.items() if name in table.c} | former
+
+
+def tables_at(address: str) -> set[str]:
+    with connected(address) as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def all_rows(address: str) -> dict[str, set[tuple[Any, ...]]]:
+    with connected(address) as connection:
+        return {
+            name: {tuple(row) for row in connection.execute(select(table))}
+            for name, table in metadata.tables.items()
+        }
+
+
+ON_SERVER = (
+    """SELECT table_name, column_name, data_type, is_nullable, column_default, collation_name,
+         is_identity, identity_generation
+       FROM information_schema.columns WHERE table_schema = current_schema()""",
+    """SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+       FROM pg_constraint WHERE connamespace = current_schema()::regnamespace""",
+    "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = current_schema()",
+    "SELECT sequencename FROM pg_sequences WHERE schemaname = current_schema()",
+)
+
+
+def schema(address: str) -> set[tuple[Any, ...]]:
+    """All that a schema consists of, in no order."""
+    with connected(address) as connection:
+        if is_server(address):
+            return {
+                (number, *row)
+                for number, question in enumerate(ON_SERVER)
+                for row in connection.execute(text(question))
+            }
+        made = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql <> ''"))
+        return {(name, *sorted(parts(sql))) for name, sql in made}
+
+
+def parts(sql: str) -> set[str]:
+    # A renamed table has its name in quotes.
+    return {line.strip().rstrip(",") for line in sql.replace('"', "").splitlines()}
+
+
+def new_address(store: str, request: pytest.FixtureRequest, tmp_path: Path, name: str) -> str:
+    if store == "sqlite":
+        return str(tmp_path / f"{name}.sqlite3")
+    return request.getfixturevalue("cluster").make_database()
+
+
+@pytest.mark.parametrize(
+    ("store", "revision"),
+    [
+        (store, revision)
+        for store in ("sqlite", "postgres")
+        for revision in REVISIONS
+        if store == "sqlite" or revision >= FIRST_ON_SERVER
+    ],
+)
+def test_an_upgraded_database_is_like_a_fresh_one(
+    request: pytest.FixtureRequest, tmp_path: Path, store: str, revision: str
+) -> None:
+    old, fresh = (new_address(store, request, tmp_path, name) for name in ("old", "fresh"))
+    upgrade(old, revision)
+    then = tables_at(old)
+    upgrade(fresh)
+    fill(fresh, {name: rows for name, rows in ROWS.items() if name in then | FILLED})
+    with closing(open_database(Settings(database=fresh))) as database:
+        database.write_here(verify.rebuild)
+    fill(old, ROWS)
+    fill(old, {name: named_rows(fresh, name) for name in FOLLOWS})
+    upgrade(old)
+    assert schema(old) == schema(fresh)
+    assert all_rows(old) == all_rows(fresh)
+    assert all(all_rows(old)[name] for name in then & set(metadata.tables)), "there was something"
