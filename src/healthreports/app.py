@@ -1,21 +1,25 @@
-"""The only place that knows all: builds the store and the services, mounts the wings."""
+"""The composition root: builds the store and the services, and mounts the interfaces."""
 
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
+from starlette.requests import Request
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from healthreports.api.docs import docs_routes
+from healthreports.api.docs import DOCUMENT_PATH, docs_routes
 from healthreports.api.oauth import oauth_routes
 from healthreports.api.routes import Paths, api_endpoints
+from healthreports.contract.failure import failure_of
 from healthreports.contract.resources import RESOURCES
 from healthreports.core.errors import PathUnknown
 from healthreports.core.model import Instant
+from healthreports.edge.answer import Answer
 from healthreports.edge.middleware import Edge
+from healthreports.service.auth.oauth import ENDPOINTS
 from healthreports.service.auth.sign_in import (
     SignIn,
     actor_of_session,
@@ -32,6 +36,7 @@ from healthreports.store.lists.selections import SELECTIONS
 from healthreports.store.schema.upgrade import is_server
 from healthreports.web.auth.oidc import Provider
 from healthreports.web.kit.session import with_session
+from healthreports.web.kit.show import failed_page
 from healthreports.web.pages import page_routes
 
 
@@ -91,11 +96,29 @@ def build(settings: Settings, origin: str) -> ASGIApp:
             api_endpoints(tokens_in),
             with_session(pages, key, secure=origin.startswith("https:")),
         ),
+        refuse,
         limits,
         settings.time_limit_s,
         settings.body_limit_bytes,
         access_log=settings.access_log,
     )
+
+
+def refuse(scope: Scope, error: Exception) -> ASGIApp:
+    """The answer that says why not: as JSON to programs, else as a page.
+
+    A program is known by its path, or because it sends a token, which no browser does.
+    """
+    path: str = scope["path"]
+    has_token = any(name == b"authorization" for name, _ in scope["headers"])
+    if has_token or path in _JSON_PATHS or path.startswith(_JSON_BELOW):
+        return Answer.of_failure(failure_of(error))
+    return failed_page(Request(scope), error)
+
+
+# Where programs ask. Everything else is for people.
+_JSON_BELOW: Final = ("/api/", "/.well-known/")
+_JSON_PATHS: Final = frozenset({"/api", DOCUMENT_PATH, *ENDPOINTS})
 
 
 def check_settings(settings: Settings) -> None:

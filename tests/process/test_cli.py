@@ -228,4 +228,4 @@ def test_the_docs_page_asks_no_outside_host(server: Server) -> None:
         for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
             assert client.get(f"/docs/{name}").status_code == 200
         assert client.get("/openapi.json").json()["servers"] == [{"url": "/api/v1"}]
-        assert_failure(client.post("/docs"), 405)
+        assert client.post("/docs").status_code == 405

@@ -638,7 +638,7 @@ PAGES = sorted(
         route.path
         for route in page_routes(None, None, None, None, None, "http://localhost")  # type: ignore[arg-type]
         if isinstance(route, Route)
-        and "GET" in (route.methods or ())
+        and "GET" in route.endpoint.methods
         and not route.path.startswith("/static/")
     }
 )

@@ -558,7 +558,7 @@ POSTS = sorted(
     {
         route.path
         for route in page_routes(None, None, None, None, None, "http://localhost")  # type: ignore[arg-type]
-        if isinstance(route, Route) and "POST" in (route.methods or ())
+        if isinstance(route, Route) and "POST" in route.endpoint.methods
     }
 )
 FIELDS = RIGHT | {

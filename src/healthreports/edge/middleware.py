@@ -9,12 +9,13 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Callable
 from itertools import count
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from healthreports.contract.failure import failure_of, is_expected
+from healthreports.contract.failure import is_expected
 from healthreports.contract.operations import BASE, SUFFIX
 from healthreports.core.errors import (
     BodyTooLarge,
@@ -23,7 +24,6 @@ from healthreports.core.errors import (
     TooManyRequests,
     Unauthenticated,
 )
-from healthreports.edge.answer import Answer
 from healthreports.edge.deadlines import Deadlines
 from healthreports.service.limits import Limits
 
@@ -37,16 +37,20 @@ _PROCESS: Final = secrets.token_hex(8).encode()
 _numbers: Final = count(1)
 
 
+Refuse = Callable[[Scope, Exception], ASGIApp]
+
+
 class Edge:
     """Wraps the router.
 
-    `time_limit_s` is how long a request may take before it is a 504, `body_limit_bytes` how long
-    its body may be before it is a 413.
+    `refuse` makes the answer that says why not. `time_limit_s` is how long a request may take
+    before it is a 504, `body_limit_bytes` how long its body may be before it is a 413.
     """
 
     def __init__(
         self,
         app: ASGIApp,
+        refuse: Refuse,
         limits: Limits,
         time_limit_s: float,
         body_limit_bytes: int,
@@ -54,6 +58,7 @@ class Edge:
         access_log: bool,
     ) -> None:
         self._app = app
+        self._refuse = refuse
         self._limits = limits
         self._body_limit_bytes = body_limit_bytes
         self._deadlines = Deadlines(time_limit_s)
@@ -80,6 +85,7 @@ class Edge:
                 ]
             await send(message)
 
+        scope["request_id"] = request_id.decode()
         scope["deadlines"] = self._deadlines  # for what may take longer, as long as it gets on
         path = scope["path"]
         if path.endswith(SUFFIX) and path.startswith(BASE):
@@ -95,8 +101,8 @@ class Edge:
                 scope["abort"]()
                 await asyncio.sleep(0)  # so that the server program has heard of it
                 return
-            failure = failure_of(await self._or_too_many(scope, error))
-            await Answer.of_failure(failure)(scope, receive, stamped)
+            refusal = self._refuse(scope, await self._or_too_many(scope, error))
+            await refusal(scope, receive, stamped)
         if self._access_log:
             log.info(
                 "%s %s %d %.1f ms id=%s",

@@ -1,6 +1,6 @@
 """Every page and its address."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.requests import Request
@@ -27,7 +27,7 @@ from healthreports.web.kit.addresses import (
     WELCOME,
     WORKSPACES,
 )
-from healthreports.web.kit.show import FOLDER, Handler, shown
+from healthreports.web.kit.show import FOLDER, Handler, Methods, shown
 from healthreports.web.people.account_people import PeoplePages
 from healthreports.web.people.workspace_people import WorkspacePages
 from healthreports.web.reports.portfolio import PortfolioPage
@@ -99,10 +99,12 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("POST", APPLICATIONS, account.register),
         ("POST", f"{APPLICATIONS}/{{client_id}}/revoke", account.revoke_application),
     ]
-    routes: list[BaseRoute] = [
-        Route(path, shown(handler), methods=[method]) for method, path, handler in pages
-    ]
-    return [*routes, *(Route(f"/static/{name}", _static(name, kind)) for name, kind in _STATIC)]
+    addresses: dict[str, dict[str, Handler]] = {}
+    for method, path, handler in pages:
+        addresses.setdefault(path, {})[method] = shown(handler)
+    for name, media_type in _STATIC:
+        addresses[f"/static/{name}"] = {"GET": _static(name, media_type)}
+    return [Route(path, Methods(handlers)) for path, handlers in addresses.items()]
 
 
 _STATIC: Final = (
@@ -113,7 +115,7 @@ _STATIC: Final = (
 )
 
 
-def _static(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+def _static(name: str, media_type: str) -> Handler:
     async def answer(_request: Request) -> Response:
         return FileResponse(FOLDER / "static" / name, media_type=media_type)
 

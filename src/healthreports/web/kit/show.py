@@ -1,7 +1,7 @@
 """Turns values into pages, and what a use case raises into a page that says so."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -10,11 +10,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.templating import Jinja2Templates
+from starlette.types import Receive, Scope, Send
 
 from healthreports.contract.failure import failure_of
 from healthreports.contract.moments import as_datetime
 from healthreports.core.access import MAY_MANAGE_PEOPLE
-from healthreports.core.errors import HealthReportsError, StorageUnavailable, Unauthenticated
+from healthreports.core.errors import (
+    HealthReportsError,
+    MethodNotAllowed,
+    StorageUnavailable,
+    Unauthenticated,
+)
 from healthreports.core.model import Actor, Instant, StatusReport
 from healthreports.core.portfolio import State, state_of, trend
 from healthreports.core.vocabulary import DAY_US, Category
@@ -91,7 +97,7 @@ def page(
     request: Request,
     template: str,
     values: dict[str, object],
-    error: HealthReportsError | None = None,
+    error: Exception | None = None,
     forms_lead_to: str = "",
     *,
     has_forms: bool = True,
@@ -146,6 +152,46 @@ def who(tx: Transaction, actor: Actor) -> dict[str, object]:
     }
 
 
+def failed_page(request: Request, error: Exception) -> Response:
+    """The page that says why something did not work; it needs neither a session nor the store."""
+    status = failure_of(error).status
+    values: dict[str, object] = {
+        "heading": _HEADINGS.get(status, "That did not work"),
+        "request_id": request.scope.get("request_id", "") if status >= _SERVER_ERROR else "",
+    }
+    return page(request, "failed.html", values, error, has_forms=False)
+
+
+_SERVER_ERROR: Final = 500
+_HEADINGS: Final = {
+    404: "There is nothing at this address",
+    405: "This page is not for that",
+    413: "That is too large",
+    429: "Too many requests",
+    500: "Something went wrong",
+    503: "The server cannot do this now",
+    504: "That took too long",
+}
+
+
+class Methods:
+    """A page's address: the handler of each method. Raises MethodNotAllowed for the others."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = dict(handlers)
+        if "GET" in handlers:
+            self._handlers["HEAD"] = handlers["GET"]  # the server leaves the body out
+        self.methods = tuple(sorted(self._handlers))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request to the address."""
+        handler = self._handlers.get(scope["method"])
+        if handler is None:
+            raise MethodNotAllowed(self.methods)
+        answer = await handler(Request(scope, receive))
+        await answer(scope, receive, send)
+
+
 def shown(handler: Handler) -> Handler:
     """`handler` with a page for what it raises; who is not signed in is asked to."""
 
@@ -160,6 +206,6 @@ def shown(handler: Handler) -> Handler:
         except HealthReportsError as error:
             if isinstance(error, StorageUnavailable):
                 log.error("storage unavailable: %s", error.__cause__ or error)  # noqa: TRY400  one line says all
-            return page(request, "failed.html", {}, error, has_forms=False)
+            return failed_page(request, error)
 
     return answer
