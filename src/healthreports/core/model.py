@@ -5,7 +5,7 @@ make (80 ns against 1,000 ns for nine fields), and a page of a list makes a hund
 can be part of a cycle, so the garbage collector need not look at them (`gc=False`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NewType, TypeVar
 
 import msgspec
@@ -25,6 +25,8 @@ from healthreports.core.vocabulary import (
 # A moment: microseconds since 1970-01-01T00:00:00Z. One integer means the same in both databases,
 # has no time zone to get wrong, and sorts. `contract/` turns it into text and back (3.4).
 Instant = NewType("Instant", int)
+# What tells the present; only the composition root has the real one.
+Clock = Callable[[], Instant]
 
 
 class Detail(msgspec.Struct, frozen=True, gc=False):

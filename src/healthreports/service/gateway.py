@@ -6,17 +6,16 @@ from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from healthreports.core.errors import StorageUnavailable
-from healthreports.core.model import Actor, Instant
+from healthreports.core.model import Actor, Clock, Instant
 from healthreports.service.auth import tokens
 from healthreports.service.limits import Limits, SpentShare
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.people import accounts
 
 # `Transaction` is for the interfaces too, which may not import the store.
-__all__ = ["Admitted", "Authenticate", "Clock", "Gateway", "Transaction"]
+__all__ = ["Admitted", "Authenticate", "Gateway", "Transaction"]
 
 T = TypeVar("T")
-Clock = Callable[[], Instant]
 Authenticate = Callable[[Transaction, str, Instant], Actor]
 
 

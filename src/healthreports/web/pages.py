@@ -7,9 +7,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from healthreports.core.model import Clock
 from healthreports.service.auth import oauth
 from healthreports.service.auth.sign_in import SignIn
-from healthreports.service.gateway import Clock, Gateway
+from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
 from healthreports.web.auth.account import AccountPages
 from healthreports.web.auth.consent import ConsentPage

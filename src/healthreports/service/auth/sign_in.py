@@ -24,7 +24,7 @@ from healthreports.core.errors import (
     SignInRefused,
     Unauthenticated,
 )
-from healthreports.core.model import Actor, Instant, User
+from healthreports.core.model import Actor, Clock, Instant, User
 from healthreports.core.rules.people import check_password
 from healthreports.core.rules.reading import kept_address
 from healthreports.core.vocabulary import (
@@ -35,7 +35,6 @@ from healthreports.core.vocabulary import (
     Kind,
 )
 from healthreports.service.auth.tokens import hash_of, new_secret
-from healthreports.service.gateway import Clock
 from healthreports.service.limits import Limits
 from healthreports.service.lookup import demand_administrator
 from healthreports.service.people.members import is_let_in

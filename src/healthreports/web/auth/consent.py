@@ -6,9 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from healthreports.core.errors import BadConsentRequest
+from healthreports.core.model import Clock
 from healthreports.service.auth import oauth
 from healthreports.service.auth.oauth_objects import OAuthCall, Reply
-from healthreports.service.gateway import Clock, Gateway
+from healthreports.service.gateway import Gateway
 from healthreports.web.kit import session
 from healthreports.web.kit.forms import sent_form
 from healthreports.web.kit.show import lead_to, page, who

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from healthreports.contract.moments import as_datetime, read_instant
 from healthreports.core.access import MAY_CREATE_WORKSPACES
-from healthreports.core.model import Actor, Instant
+from healthreports.core.model import Actor, Clock, Instant
 from healthreports.core.portfolio import (
     ROWS_A_PAGE,
     STALE_AFTER_US,
@@ -21,7 +21,7 @@ from healthreports.core.portfolio import (
     State,
 )
 from healthreports.core.vocabulary import DAY_US, MAX_NAME, Category
-from healthreports.service.gateway import Clock, Gateway, Transaction
+from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.reports import portfolio as service
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import HOME

@@ -8,10 +8,10 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from healthreports.core.model import Actor, Instant
+from healthreports.core.model import Actor, Clock, Instant
 from healthreports.core.vocabulary import DEFAULT_SHARE_DAYS, MAX_SHARE_DAYS, Kind
 from healthreports.exports import badge, markdown, pdf
-from healthreports.service.gateway import Clock, Gateway, Transaction
+from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.reports import portfolio, reports, sharing
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import WORKSPACES

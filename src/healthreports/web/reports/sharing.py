@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from healthreports.contract.params import read_id
 from healthreports.core.errors import NotFound
-from healthreports.core.model import Actor, Instant
+from healthreports.core.model import Actor, Clock, Instant
 from healthreports.core.vocabulary import Category, Kind
 from healthreports.exports import badge, pdf
-from healthreports.service.gateway import Clock, Gateway, Transaction
+from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.limits import Limits
 from healthreports.service.reports import sharing
 from healthreports.web.kit.addresses import REPORTS, SHARED
