@@ -23,7 +23,7 @@ from healthreports.service.people import accounts, members, workspaces
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.schema.upgrade import upgrade
-from postgres_kit import Cluster
+from postgres_kit import EVERY_STORE, STORES, Cluster, older_binaries
 
 _LISTENS = re.compile(r"listens on (http://\S+)")
 _numbers = count(1)
@@ -185,13 +185,48 @@ def cluster() -> Iterator[Cluster]:
         started.remove()
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def older_cluster() -> Iterator[Cluster]:
+    """The oldest PostgreSQL that we support, where the machine has one."""
+    binaries = older_binaries()
+    assert binaries is not None  # else nothing asks for it
+    with tempfile.TemporaryDirectory(prefix="hr") as folder:
+        started = Cluster(Path(folder) / "data", binaries=binaries, fsync="off").start()
+        yield started
+        started.remove()
+
+
+def new_address(store: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    """The address of a database of a store that is not there yet."""
+    if store == "sqlite":
+        return str(folder / "test.sqlite3")
+    cluster = "cluster" if store == "postgres" else "older_cluster"
+    return request.getfixturevalue(cluster).make_database()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `address` runs on both stores; marks say where one will do, or all.
+
+    The mark nearest to the test counts: `one_store` of a module, `both_stores` of a test in it.
+    """
+    if "address" in metafunc.fixturenames:
+        marks = (one.name for one in metafunc.definition.iter_markers())
+        nearest = next((name for name in marks if name in _ON), "both_stores")
+        metafunc.parametrize("address", _ON[nearest], indirect=True, scope="session")
+
+
+_ON = {"one_store": ("sqlite",), "both_stores": STORES, "every_store": EVERY_STORE}
+
+
+def pytest_report_header() -> str:
+    """Which stores there are."""
+    return f"stores: {', '.join(EVERY_STORE)} (PostgreSQL 15 or newer of the machine's own)"
+
+
+@pytest.fixture(scope="session")
 def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A new database of either store: a test that takes it runs on both."""
-    if request.param == "sqlite":
-        made = str(tmp_path_factory.mktemp("server") / "test.sqlite3")
-    else:
-        made = request.getfixturevalue("cluster").make_database()
+    """A new database of a store."""
+    made = new_address(request.param, request, tmp_path_factory.mktemp("server"))
     upgrade(made)
     return made
 

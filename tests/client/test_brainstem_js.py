@@ -19,7 +19,7 @@ from healthreports.service.people import workspaces
 from healthreports.store.engine.database import Database
 
 # What is tried here is over before the store matters, or shown on both by the other tests.
-pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.one_store
 
 FOLDER = Path(__file__).parent
 MISSING = [command for command in ("node", "npm") if shutil.which(command) is None]

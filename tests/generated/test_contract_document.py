@@ -24,7 +24,7 @@ from conftest import Account, Server
 from effort import effort
 
 # What is on the wire is made of the same values, whatever the store.
-pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.one_store
 
 CONTRACT = Path(__file__).parents[2] / "docs/contract/status_reports.openapi.yaml"
 CHECKS = [

@@ -28,12 +28,12 @@ from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.lists import verify
 from healthreports.store.schema.upgrade import upgrade
+from postgres_kit import STORES
 from signin.visitor import send_form, who_is_at
 
 WORKERS = 3
 WITH_WORKERS = {"HEALTHREPORTS_WORKERS": str(WORKERS)}
 PASSWORD = "correct horse battery"
-STORES = ["sqlite", "postgres"]
 
 
 def new_database(request: pytest.FixtureRequest, store: str, folder: Path) -> str:

@@ -40,6 +40,7 @@ from healthreports.store.schema.tables import (
     status_reports,
 )
 from healthreports.store.schema.upgrade import is_server, upgrade
+from postgres_kit import STORES
 
 THEN = Instant(1_700_000_000_000_000)
 TRUTH = (status_reports, external_references)
@@ -92,9 +93,6 @@ def new_database(request: pytest.FixtureRequest, folder: Path) -> str:
         made = request.getfixturevalue("cluster").make_database()
     upgrade(made)
     return made
-
-
-STORES = ["sqlite", "postgres"]
 
 
 @pytest.fixture(scope="module", params=STORES)

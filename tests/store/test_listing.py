@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
+from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import func, select, text
 
+from conftest import new_address
 from effort import effort
 from healthreports.app import open_database
 from healthreports.core.access import Reach
@@ -63,6 +65,7 @@ from healthreports.store.people import accounts, members, workspaces
 from healthreports.store.reports import references, reports
 from healthreports.store.schema.tables import account_versions
 from healthreports.store.schema.upgrade import upgrade
+from postgres_kit import EVERY_STORE, STORES
 
 DAY = 86_400 * 1_000_000
 NARROW, WIDE = TIME_SHIFTS
@@ -391,19 +394,13 @@ def delete(tx: Transaction, world: World, report_id: int) -> None:
     world.references.pop(report_id, None)
 
 
-STORES = ("sqlite", "postgres")
-
-
-def new_database(store: str, request: pytest.FixtureRequest, folder: Any) -> Database:
-    if store == "sqlite":
-        made = str(folder / "listing.sqlite3")
-    else:
-        made = request.getfixturevalue("cluster").make_database()
+def new_database(store: str, request: pytest.FixtureRequest, folder: Path) -> Database:
+    made = new_address(store, request, folder)
     upgrade(made)
     return open_database(Settings(database=made))
 
 
-@pytest.fixture(scope="module", params=STORES)
+@pytest.fixture(scope="module", params=EVERY_STORE)
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:

@@ -16,11 +16,13 @@ import pytest
 from sqlalchemy import Connection, MetaData, Table, create_engine, event, inspect, select, text
 
 import healthreports.store.schema
+from conftest import new_address
 from healthreports.app import open_database
 from healthreports.settings import Settings
 from healthreports.store.lists import verify
 from healthreports.store.schema.tables import metadata
 from healthreports.store.schema.upgrade import is_server, upgrade
+from postgres_kit import EVERY_STORE
 
 VERSIONS = Path(healthreports.store.schema.__file__).parent / "migrations" / "versions"
 REVISIONS = sorted(path.name.split("_")[0] for path in VERSIONS.glob("[0-9]*.py"))
@@ -384,17 +386,11 @@ def parts(sql: str) -> set[str]:
     return {line.strip().rstrip(",") for line in sql.replace('"', "").splitlines()}
 
 
-def new_address(store: str, request: pytest.FixtureRequest, tmp_path: Path, name: str) -> str:
-    if store == "sqlite":
-        return str(tmp_path / f"{name}.sqlite3")
-    return request.getfixturevalue("cluster").make_database()
-
-
 @pytest.mark.parametrize(
     ("store", "revision"),
     [
         (store, revision)
-        for store in ("sqlite", "postgres")
+        for store in EVERY_STORE
         for revision in REVISIONS
         if store == "sqlite" or revision >= FIRST_ON_SERVER
     ],
@@ -402,7 +398,11 @@ def new_address(store: str, request: pytest.FixtureRequest, tmp_path: Path, name
 def test_an_upgraded_database_is_like_a_fresh_one(
     request: pytest.FixtureRequest, tmp_path: Path, store: str, revision: str
 ) -> None:
-    old, fresh = (new_address(store, request, tmp_path, name) for name in ("old", "fresh"))
+    for name in ("old", "fresh"):
+        (tmp_path / name).mkdir()
+    old, fresh = (
+        new_address(store, request, folder) for folder in (tmp_path / "old", tmp_path / "fresh")
+    )
     upgrade(old, revision)
     then = tables_at(old)
     upgrade(fresh)

@@ -14,21 +14,8 @@ from healthreports.core.vocabulary import Side
 from healthreports.web.pages import page_routes
 
 # What the databases count, sort and compare by themselves.
-ON_BOTH = {
-    "test_the_portfolio_is_in_the_asked_order",
-    "test_filters_keep_what_they_say",
-    "test_as_of_a_day_shows_how_it_was_then",
-    "test_the_weeks_show_a_status_for_each_of_half_a_year",
-    "test_all_questions_together_are_answered",
-    "test_an_odd_question_gets_a_page",
-}
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The other pages are the same on either store."""
-    if "address" in metafunc.fixturenames and metafunc.function.__name__ not in ON_BOTH:
-        one = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
-        metafunc.definition.add_marker(one)
+# The other pages are the same on either store.
+pytestmark = pytest.mark.one_store
 
 
 HUGE = "9" * 40
@@ -146,6 +133,7 @@ ORDERS = {
 }
 
 
+@pytest.mark.both_stores
 def test_the_portfolio_is_in_the_asked_order(five: Site) -> None:
     for order, expected in ORDERS.items():
         found = titles(five.page("/", order=order))
@@ -191,6 +179,7 @@ FILTERS = [
 ]
 
 
+@pytest.mark.both_stores
 def test_filters_keep_what_they_say(five: Site) -> None:
     """And as of today they keep the same as now."""
     for asked, expected in FILTERS:
@@ -219,6 +208,7 @@ def test_the_form_shows_what_is_asked(five: Site) -> None:
     assert shown == asked | {"order": "age", "reversed": "yes", "view": "weeks"}
 
 
+@pytest.mark.both_stores
 def test_as_of_a_day_shows_how_it_was_then(five: Site) -> None:
     page = five.page("/", as_of=day(6))
     then = {row[0]: row for row in rows(page)}
@@ -271,6 +261,7 @@ def test_where_nobody_reports_any_more_the_last_day_is_one_click_away(site: Site
     assert "Nobody has reported" not in site.page("/").text
 
 
+@pytest.mark.both_stores
 def test_the_weeks_show_a_status_for_each_of_half_a_year(five: Site) -> None:
     page = five.page("/", view="weeks", order="title")
     assert len(page.one("thead").all("th")) == 27
@@ -393,12 +384,14 @@ ODD_QUERIES = [
 ]
 
 
+@pytest.mark.both_stores
 def test_an_odd_question_gets_a_page(site: Site) -> None:
     site.report(site.account.workspaces[0], "red")
     answers = {query: site.at().get(f"/?{query}").status_code for query in ODD_QUERIES}
     assert {query: status for query, status in answers.items() if status != 200} == {}
 
 
+@pytest.mark.both_stores
 @pytest.mark.parametrize("role", ["administrator", "viewer"])
 def test_all_questions_together_are_answered(five: Site, role: str) -> None:
     asked = {

@@ -21,15 +21,9 @@ from raw import execute
 PASSWORD = "a horse with a hat"
 SHORTEST = "fifteen letters"
 ENDED = "This link does not work"
-ON_BOTH = {"test_who_is_added_chooses_a_password_and_is_in"}
+# Both stores keep people the same way.
+pytestmark = pytest.mark.one_store
 NO_IDS = ("0", "999999999", "abc", "9" * 30)
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Both stores keep people the same way; all but one test run on one."""
-    if metafunc.function.__name__ not in ON_BOTH:
-        one = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
-        metafunc.definition.add_marker(one)
 
 
 @pytest.fixture
@@ -259,6 +253,7 @@ WRONG_OF_A_PERSON = [
 ]
 
 
+@pytest.mark.both_stores
 def test_who_is_added_chooses_a_password_and_is_in(site: Site) -> None:
     address = invitation_on(add(site, permission="project_creator"))
     secret = secret_in(address)

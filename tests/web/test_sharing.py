@@ -37,14 +37,8 @@ NO_SECRETS = [
     "?link=" + "x" * 8000,
     "?link=" + "%00" * 2000,
 ]
-ON_BOTH = {"test_a_link_shows_a_report_to_who_has_no_account"}
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Both stores keep a link the same way; all but one test run on one."""
-    if "address" in metafunc.fixturenames and metafunc.function.__name__ not in ON_BOTH:
-        one = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
-        metafunc.definition.add_marker(one)
+# Both stores keep a link the same way.
+pytestmark = pytest.mark.one_store
 
 
 @pytest.fixture
@@ -166,6 +160,7 @@ def says_that_it_ended(answer: httpx.Response) -> None:
 # What a link shows.
 
 
+@pytest.mark.both_stores
 def test_a_link_shows_a_report_to_who_has_no_account(site: Site, guest: httpx.Client) -> None:
     report = site.report(
         first(site),

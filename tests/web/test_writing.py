@@ -18,7 +18,7 @@ from healthreports.store.auth import oauth
 from healthreports.store.people import members, workspaces
 from healthreports.web.pages import page_routes
 
-pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.one_store
 
 SCRIPT = "</textarea><script>alert(1)</script>"
 

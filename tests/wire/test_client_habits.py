@@ -8,7 +8,7 @@ from healthreports.app import now
 from healthreports.service.people import workspaces
 
 # The same before the store is asked, whichever it is.
-pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.one_store
 
 
 @pytest.mark.parametrize("form", [False, True], ids=["json", "form"])

@@ -10,7 +10,7 @@ from conftest import Account, Server
 from expect import assert_envelope, assert_failure
 
 # The same before the store is asked, whichever it is.
-pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.one_store
 
 
 def open_to(server: Server) -> socket.socket:

@@ -12,6 +12,8 @@ from healthreports.app import now
 from healthreports.service.people import workspaces
 from healthreports.store.engine.database import Database
 
+pytestmark = pytest.mark.every_store
+
 TICK = timedelta(microseconds=1)
 DAY = timedelta(days=1)
 

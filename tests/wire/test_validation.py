@@ -10,7 +10,7 @@ from expect import assert_envelope, assert_failure, only_record
 from healthreports.store.engine.database import Database
 
 # The same before the store is asked, whichever it is.
-pytestmark = pytest.mark.parametrize("address", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.one_store
 
 LEFT_OUT = object()
 REFERENCE = {"service_name": "tracker", "service_model": "Issue", "service_model_ref": "1"}

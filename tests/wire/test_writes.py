@@ -9,6 +9,8 @@ from conftest import Account, Server
 from expect import assert_envelope, assert_failure, only_record
 from healthreports.store.engine.database import Database
 
+pytestmark = pytest.mark.every_store
+
 REFERENCE = {"service_name": "tracker", "service_model": "Issue", "service_model_ref": "1"}
 UPDATES = ["PUT", "PATCH"]
 
