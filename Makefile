@@ -33,10 +33,11 @@ help: ## list the targets
 	then cd tests/$* && npm ci --ignore-scripts --no-progress --loglevel=error && touch ../../$@; \
 	else echo "no node and npm on this machine: tests/$* will be skipped"; fi
 
-# Debian's Chromium. Where nobody minds (CI) it is installed; elsewhere its tests are skipped.
+# Debian's Chromium and pdftotext. On CI they are installed; elsewhere their tests are skipped.
 .venv/browser: .venv/uv
-	@if [ -n "$$CI" ] && ! command -v chromium >/dev/null; \
-	then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; fi
+	@if [ -n "$$CI" ] && ! { command -v chromium && command -v pdftotext; } >/dev/null; \
+	then apt-get update -qq && \
+	apt-get install -y -qq --no-install-recommends chromium poppler-utils >/dev/null; fi
 	@if command -v chromium >/dev/null; then touch $@; \
 	else echo "no chromium on this machine: tests/browser will be skipped"; fi
 
@@ -46,7 +47,7 @@ demo: .venv/run ## run the server with the sample portfolio (PORT=8001 for anoth
 	@$(BIN)/healthreports demo $(if $(PORT),--port $(PORT))
 
 test: check .venv/node-client .venv/node-signin .venv/node-browser .venv/browser ## check, then run every test
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev ## format, lint, types, import rules
 	$(BIN)/ruff format --check src tests bench

@@ -29,7 +29,6 @@ from healthreports.service.auth import tokens
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import MEMORY, BadStore, Limits, SpentShare
 from healthreports.settings import Settings
-from healthreports.store.engine import sqlite
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.engine.statement import Statement
 from healthreports.store.schema.upgrade import is_server, upgrade
@@ -450,11 +449,8 @@ def test_what_is_left_of_a_minute_does_not_add_to_the_next(clock: Hours) -> None
     assert asyncio.run(minutes()) == [1, 500]
 
 
-def test_however_many_tokens_there_are_none_may_ask_more(
-    clock: Hours, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits_module, "_MOST_SHARES", 10)
-    limits = Limits(MEMORY, 100, 0, clock.now)
+def test_however_many_tokens_there_are_none_may_ask_more(clock: Hours) -> None:
+    limits = Limits(MEMORY, 100, 0, clock.now, most_shares=10)
 
     async def crowd() -> list[int]:
         totals = [0] * 40
@@ -509,20 +505,13 @@ def test_a_quarter_of_an_hour_later_one_may_guess_again(clock: Hours) -> None:
     assert asyncio.run(quarters()) == [10, 0, 9, 10, 1]
 
 
-@pytest.fixture
-def slow_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No statement that looks at more than a few rows is short enough for the event loop."""
-    monkeypatch.setattr(sqlite, "_STEPS_BETWEEN_LOOKS", 200)
-
-
-@pytest.mark.usefixtures("slow_reads")
 def test_a_read_that_is_begun_again_in_a_thread_counts_once(
     server: Server, account: Account
 ) -> None:
     tried: list[str] = []
     heavy = Statement(
         text(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) "
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) "
             "SELECT count(*) FROM n"
         )
     )
@@ -540,7 +529,7 @@ def test_a_read_that_is_begun_again_in_a_thread_counts_once(
         return found
 
     with closing(open_database(Settings(database=str(server.database)))) as opened:
-        assert asyncio.run(reads(opened)) == [5000] * LIMIT
+        assert asyncio.run(reads(opened)) == [50000] * LIMIT
     in_threads = [name for name in tried if name.startswith("reader")]
     assert len(in_threads) >= LIMIT
     if not is_server(server.database):  # which has no loop to begin on, but may begin again too

@@ -237,7 +237,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def address(postgres: Cluster) -> str:
+def own_address(postgres: Cluster) -> str:
     made = postgres.make_database()
     upgrade(made)
     return made
@@ -245,9 +245,9 @@ def address(postgres: Cluster) -> str:
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_an_outage_under_load_is_a_503_and_then_over(
-    postgres: Cluster, address: str, own_account: OwnAccount, mode: str
+    postgres: Cluster, own_address: str, own_account: OwnAccount, mode: str
 ) -> None:
-    with serving(address) as server:
+    with serving(own_address) as server:
         with Load(server, own_account(server)) as load:
             time.sleep(0.3)
             good = load.statuses(0, time.monotonic())
@@ -259,13 +259,13 @@ def test_an_outage_under_load_is_a_503_and_then_over(
         assert set(good) == {200}
         assert len(refused) > IN_A_ROW
         assert set(refused) == {503}
-        load.assert_nothing_lost(address)
+        load.assert_nothing_lost(own_address)
 
 
 def test_an_outage_that_no_request_met_is_over_as_soon(
-    postgres: Cluster, address: str, own_account: OwnAccount
+    postgres: Cluster, own_address: str, own_account: OwnAccount
 ) -> None:
-    with serving(address) as server:
+    with serving(own_address) as server:
         account = own_account(server)
 
         def ask(number: int) -> int:
@@ -282,9 +282,9 @@ def test_an_outage_that_no_request_met_is_over_as_soon(
 
 
 def test_a_server_stops_while_postgresql_is_away(
-    postgres: Cluster, address: str, own_account: OwnAccount
+    postgres: Cluster, own_address: str, own_account: OwnAccount
 ) -> None:
-    with serving(address) as server:
+    with serving(own_address) as server:
         account = own_account(server)
         account.report()
         with postgres.stopped("immediate"):

@@ -1,1 +1,1 @@
-"""The JSON wing: routes, bearer tokens, the edge of every request, documentation pages."""
+"""The JSON interface: routes, handlers, bearer tokens, OAuth for programs, documentation."""

@@ -1,8 +1,8 @@
-"""A list of any length as a stream, piece by piece: what is sent is not kept, whatever its length.
+"""A list of any length as a stream, in pieces, so that memory does not grow with its length.
 
-Each piece is read for itself, as who sent the token still may; so a stream is not of one moment,
-but a report that was there all the time is in it once. It fails as a whole: a connection that ends
-without the end of the stream has not sent all.
+Each piece is a read of its own, with the permissions of that moment. So a stream is not a snapshot,
+but a report that exists all the time is in it exactly once. Where something fails, the connection
+ends before the end of the stream, and the client knows that it is not complete.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable

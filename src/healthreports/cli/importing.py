@@ -1,4 +1,4 @@
-"""`healthreports import`: a file of status reports, batch by batch, from where it last ended."""
+"""`healthreports import`: a file of reports, in batches, resumed where the last run ended."""
 
 import argparse
 import hashlib

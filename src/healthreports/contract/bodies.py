@@ -1,6 +1,6 @@
 """A body, as the attributes under its root key: JSON, Rails-style forms, multipart fields.
 
-Follows sections 1.3 to 1.5. What the attributes must be is `core/rules`' business.
+`core/rules` says what the attributes must be. Contract: 1.3 to 1.5.
 """
 
 import io

@@ -1,7 +1,7 @@
-"""The query string, as a `Query`: paging, order, includes, filters, each with what nonsense means.
+"""The query string as a `Query`: paging, order, includes and filters.
 
-Follows section 4: paging, order and include never fail; a filter with a value that cannot be meant
-is an error that names the parameter. What a filter selects is `store/lists/selections`'s business.
+Paging, order and include never fail; a filter with an invalid value is an error that names the
+parameter. `store/lists/selections` says what a filter selects. Contract: 4.
 """
 
 import re

@@ -1,7 +1,6 @@
 """What changed from one report to the next, and what its author may want to look at again.
 
-Nothing here stops a report: the contract says what is right (5.2), this says what is worth a second
-look before others read it.
+None of this blocks a report: the contract says what is valid (5.2), these are hints for its author.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""An answer of the API: a status, headers, and JSON that is already bytes. Contract: 1.7."""
+"""An answer as bytes: a status, headers and a JSON body. Contract: 1.7."""
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus

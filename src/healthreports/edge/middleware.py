@@ -1,7 +1,6 @@
 """The outer edge of every request: its id and duration, limits of time and size, errors as answers.
 
-The only place that catches every exception, since it is the last that can answer one.
-Follows sections 1.1, 1.7 and 6.
+It catches every exception, since it is the last place that can answer one. Contract: 1.1, 1.7, 6.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""Between the server program and the socket: what is no HTTP, and answers in one piece.
+"""Our part of the server program: malformed HTTP, limits of the head, answers in one system call.
 
-What cannot be parsed the server program answers before an application does. Contract: 1.5.
+The server program answers what it cannot parse before an application sees it. Contract: 1.5.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from healthreports.core.errors import MalformedHttp
 _FAILURE: Final = failure_of(MalformedHttp())
 
 
-# How much may come, in more than one piece, that completes no headers and is no body.
+# How many bytes may come, in several pieces, without completing a head and without being a body.
 MAX_HEAD_BYTES: Final = 64 * 1024
 
 
-# What is gathered before it is written though the turn goes on: a stream must not pile up here.
+# Past so many bytes they are written before the turn ends, so that a stream does not pile up here.
 _MOST_GATHERED_BYTES: Final = 64 * 1024
 
 

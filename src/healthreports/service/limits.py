@@ -1,7 +1,7 @@
-"""How much anybody may ask in a time, counted by the library `limits` in memory or in Valkey.
+"""Rate limits, counted by the library `limits` in memory or in Valkey.
 
-A token's requests are counted without asking the store for each: a process takes a share of what
-is left of a token's limit, and spends it by itself. What it does not spend ends with the window, so
+A token's requests are not counted in the store one by one: a process takes a share of what is left
+of the token's limit and spends it by itself. What it does not spend expires with the window, so
 several processes together never let through more than the limit.
 """
 
@@ -9,7 +9,6 @@ import asyncio
 import ipaddress
 import logging
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +19,7 @@ from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
 
 from healthreports.core.errors import StorageUnavailable, TooManyRequests
-from healthreports.core.model import Instant
+from healthreports.core.model import Clock, Instant
 from healthreports.core.vocabulary import SECOND_US
 
 log: Final = logging.getLogger("healthreports")
@@ -91,7 +90,13 @@ class Limits:
     """
 
     def __init__(
-        self, store: str, per_token: int, per_address: int, clock: Callable[[], Instant]
+        self,
+        store: str,
+        per_token: int,
+        per_address: int,
+        clock: Clock,
+        *,
+        most_shares: int = _MOST_SHARES,
     ) -> None:
         try:
             address = _address_of(store)
@@ -107,6 +112,7 @@ class Limits:
             "sign-in-address", _SIGN_INS_FROM_ADDRESS, _QUARTER_HOUR_S, strict=True
         )
         self._shares: dict[int, _Share] = {}
+        self._most_shares = most_shares
         self._taking = asyncio.Lock()
         self._clock = clock
         self._down_until = Instant(0)
@@ -129,7 +135,7 @@ class Limits:
             share = self._shares.get(token_id)
             if share is not None and share.left > 0 and share.until > self._clock():
                 return
-            if len(self._shares) >= _MOST_SHARES:
+            if len(self._shares) >= self._most_shares:
                 self._shares.clear()
             wanted = max(1, self._token.amount // _SHARE)
             self._shares[token_id] = await self._take(self._token, str(token_id), wanted)

@@ -1,4 +1,4 @@
-"""What whoever runs the server does for the database itself."""
+"""Maintenance of the database, for whoever runs the server."""
 
 from typing import NamedTuple
 

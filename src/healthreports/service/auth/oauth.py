@@ -1,4 +1,4 @@
-"""OAuth 2, in one transaction a request, and what a client can find out about it.
+"""OAuth 2: each request in one transaction, and the metadata that clients discover it by.
 
 An error of the protocol is a reply and not an exception, so what was written before it is kept: the
 second use of a code is refused and still revokes what the first use gave.

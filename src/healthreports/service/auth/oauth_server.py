@@ -1,4 +1,4 @@
-"""Authlib's OAuth 2 server over one transaction: what is ours are the look-ups and writes.
+"""Authlib's OAuth 2 server over one transaction; the look-ups and writes are ours.
 
 The protocol is Authlib's: RFC 6749 with PKCE (RFC 7636, S256 only), revocation (RFC 7009),
 introspection (RFC 7662), the issuer in the answer (RFC 9207). What it leaves open follows RFC 9700.

@@ -1,6 +1,6 @@
-"""Writing reports by people: nobody takes the place of what somebody else wrote unseen.
+"""Writing reports in the pages, without overwriting what a colleague wrote in the meantime.
 
-The API has no such check (5.3): there the last write counts.
+The API has no such check (5.3): there the last write wins.
 """
 
 from healthreports.core.access import Action

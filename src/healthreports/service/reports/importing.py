@@ -1,8 +1,8 @@
-"""Status reports from a file, many at once, as they were elsewhere: all of a batch, or nothing.
+"""Importing status reports from a file, in batches: each batch is stored whole or not at all.
 
-How far a file was read is stored with what was read of it, so whatever ends an import, it goes on
-from there. Who imports has the database; nothing is asked of permissions, but a workspace and a
-person must be of the account.
+How far a file was read is stored in the same transaction, so an import that was interrupted resumes
+there. Whoever can run the command has the database, so no permission is checked; but workspaces and
+people must belong to the account.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Share links: a report for who has no account, as its maker may see it and no longer than that."""
+"""Share links: a report for readers without an account, for as long as its maker may see it."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""How people prove who they are: passwords, what a provider calls them, sessions, signing keys."""
+"""How people prove who they are: passwords, a provider's identities, sessions; signing keys."""
 
 from typing import Final
 

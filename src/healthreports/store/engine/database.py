@@ -1,8 +1,8 @@
-"""Transactions, whatever the database: what the functions of the store run their statements in.
+"""What a transaction is, on either database.
 
-Reads see one snapshot. Writes are all or nothing and run one after another for each account: a
-rule that a write checks still holds when it is on disk. `sqlite` and `postgres` keep their promises
-each in its way. Knows no table.
+A read sees one snapshot. A write is all or nothing, and the writes of an account run one after
+another, so a rule that a write checks still holds at its commit. `sqlite` and `postgres` implement
+this, each in its way. Knows no table.
 """
 
 import asyncio

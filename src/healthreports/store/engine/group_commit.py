@@ -1,8 +1,8 @@
-"""The transaction that the writes of one commit share.
+"""The transaction that the writes of one commit share (group commit).
 
-What one of them has read, the next does not ask for again, until something is written to a table
-that it was read from. What each of them has to note, of what is counted and that something changed,
-is noted once for all, before the commit or before a statement that would see that it was not.
+What one write has read, the next does not read again, until something is written to a table that it
+was read from. What each has to note (counters, the account's version) is written once for all of
+them, before the commit or before a statement that would see that it is missing.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
-"""Statements, written once with SQLAlchemy and ready for either database's driver.
+"""Statements, written once with SQLAlchemy and compiled for both databases' drivers.
 
-What the two databases write differently stands here; what they do differently in `sqlite` and
+What the two databases write differently is here; what they do differently is in `sqlite` and
 `postgres`. Knows no table.
 """
 

@@ -1,12 +1,11 @@
-"""A thread that writes. What comes while it writes shares the next commit.
+"""A thread that writes, with group commit: writes that wait for it share the next commit.
 
-A commit waits for the disk. A write that waits for the thread is not begun and committed by itself
-but joins the transaction of those that wait with it under the same lock. Where one raises, it alone
-is undone, and nobody is told of anything before the commit.
+A commit waits for the disk. Writes that wait under the same lock join one transaction. Where one
+raises, it alone is undone; nobody is told of anything before the commit.
 
-A savepoint for each would cost as much as a short write does, and few raise once they have changed
-something. So all go without; where one then raises, the transaction is rolled back, and those that
-share it are run once more, each in a savepoint of its own.
+A savepoint costs as much as a short write, and few writes raise once they have changed something.
+So they run without savepoints; where one raises, the transaction is rolled back and all of its
+writes run once more, each in a savepoint of its own.
 """
 
 import asyncio

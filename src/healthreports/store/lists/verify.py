@@ -1,4 +1,4 @@
-"""Whether what `counters` and `current` keep is what is there, and making it anew."""
+"""Checking what `counters` and `current` keep against the reports, and rebuilding it."""
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
@@ -122,13 +122,13 @@ _SOME_TERMS: Final = Statement(
 
 
 def rebuild(tx: Transaction) -> None:
-    """Make all that is kept anew. While it does, nobody may write."""
+    """Rebuild everything that is kept. Nobody may write meanwhile."""
     recount(tx)
     current.rebuild(tx)
 
 
 def recount(tx: Transaction) -> None:
-    """Count everything anew. While it does, nobody may write."""
+    """Rebuild the counters. Nobody may write meanwhile."""
     for statement in (*_EMPTY, *_FILL):
         tx.rows(statement, {})
     for some in _true_terms(tx):
@@ -143,7 +143,7 @@ def recount(tx: Transaction) -> None:
 
 
 def differences(tx: Transaction) -> list[str]:
-    """Where what is counted is not what is there: a line for each, none if all is well."""
+    """What is kept wrongly, a line for each difference; an empty list if all is well."""
     return [
         *_wrong_counts(tx),
         *_wrong_blocks(tx),

@@ -1,7 +1,7 @@
-"""The session of a browser: a signed cookie with what it is signed in by and what its forms prove.
+"""The session of a browser: a signed cookie with the secret of a session and of its forms.
 
-The cookie is http-only and same-site, so no script reads it and no other site's form comes with
-it; every form proves besides that it is of a page that we made for this session.
+The cookie is http-only and same-site: no script can read it, and no other site's form is sent with
+it. Every form also carries the secret of this session's forms (a CSRF token).
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Share links: made and ended on a report's page, opened by who has no account.
+"""Share links: created and revoked on a report's page, opened by readers without an account.
 
-The secret stands in the query of the address, since no log of ours has that.
+The secret is in the query string, which our log never contains.
 """
 
 from typing import Final

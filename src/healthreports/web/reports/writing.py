@@ -1,6 +1,6 @@
-"""Writing a report: the form, its preview, and what was written meanwhile.
+"""Writing a report: the form, its preview, and conflicts with what a colleague wrote meanwhile.
 
-The form is one page without a script. With one, the preview follows what is typed.
+The form works without scripts. With them, the preview follows what is typed.
 """
 
 from typing import Final
