@@ -62,6 +62,7 @@ class Server:
                 # Counted like in any server, but no test is to meet a limit it does not ask for.
                 "HEALTHREPORTS_TOKEN_REQUESTS_PER_MINUTE": "1000000",
                 "HEALTHREPORTS_ADDRESS_REQUESTS_PER_MINUTE": "1000000",
+                "HEALTHREPORTS_DOCUMENT_REQUESTS_PER_MINUTE": "1000000",
                 **self.environment,
             },
             stderr=subprocess.PIPE,
@@ -209,7 +210,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     The mark nearest to the test counts: `one_store` of a module, `both_stores` of a test in it.
     """
-    if "address" in metafunc.fixturenames:
+    # A module may have an `address` of its own.
+    if "address" in metafunc.fixturenames and not hasattr(metafunc.module, "address"):
         marks = (one.name for one in metafunc.definition.iter_markers())
         nearest = next((name for name in marks if name in _ON), "both_stores")
         metafunc.parametrize("address", _ON[nearest], indirect=True, scope="session")

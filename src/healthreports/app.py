@@ -1,5 +1,8 @@
 """The composition root: builds the store and the services, and mounts the interfaces."""
 
+import multiprocessing
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,9 +33,10 @@ from healthreports.service.auth.tokens import authenticate as authenticate_token
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import BadStore, Limits
 from healthreports.settings import BadSetting, Settings
-from healthreports.store.engine.database import Database
+from healthreports.store.engine.database import Database, OnReplaced
 from healthreports.store.engine.sqlite import SqliteDatabase
 from healthreports.store.lists.selections import SELECTIONS
+from healthreports.store.schema.tables import SCHEMA_REVISION
 from healthreports.store.schema.upgrade import is_server
 from healthreports.web.auth.oidc import Provider
 from healthreports.web.kit.session import with_session
@@ -45,8 +49,11 @@ def now() -> Instant:
     return Instant(time.time_ns() // 1_000)
 
 
-def open_database(settings: Settings) -> Database:
-    """The database that the settings name: a SQLite file, or PostgreSQL at an address."""
+def open_database(settings: Settings, on_replaced: OnReplaced | None = None) -> Database:
+    """The database that the settings name: a SQLite file, or PostgreSQL at an address.
+
+    `on_replaced` is called when another version of the program has changed its schema.
+    """
     if is_server(settings.database):
         from healthreports.store.engine.postgres import (  # noqa: PLC0415  not read where there is none
             PostgresDatabase,
@@ -57,8 +64,11 @@ def open_database(settings: Settings) -> Database:
             settings.read_database,
             settings.busy_timeout_s,
             settings.time_limit_s,
+            SCHEMA_REVISION,
+            on_replaced,
         )
-    return SqliteDatabase(Path(settings.database), settings.busy_timeout_s)
+    path = Path(settings.database)
+    return SqliteDatabase(path, settings.busy_timeout_s, SCHEMA_REVISION, on_replaced)
 
 
 def build(settings: Settings, origin: str) -> ASGIApp:
@@ -67,7 +77,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
     Raises BadSetting.
     """
     check_declarations()
-    database = open_database(settings)
+    database = open_database(settings, _end_server)
     limits = _limits(settings)
     sign_in = SignIn(database, now, limits)
 
@@ -100,8 +110,16 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         limits,
         settings.time_limit_s,
         settings.body_limit_bytes,
+        settings.unsent_limit_bytes,
+        over_tls=origin.startswith("https:"),
         access_log=settings.access_log,
     )
+
+
+def _end_server(_says: str) -> None:
+    """End this process, or the one that started it with others, in order."""
+    parent = multiprocessing.parent_process()
+    os.kill(os.getpid() if parent is None or parent.pid is None else parent.pid, signal.SIGTERM)
 
 
 def refuse(scope: Scope, error: Exception) -> ASGIApp:
@@ -132,7 +150,7 @@ def _limits(settings: Settings) -> Limits:
             settings.limit_store,
             settings.token_requests_per_minute,
             settings.address_requests_per_minute,
-            now,
+            settings.document_requests_per_minute,
         )
     except BadStore as error:
         raise BadSetting(str(error)) from error

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from healthreports.core.vocabulary import DEFAULT_BODY_LIMIT_BYTES
+from healthreports.core.vocabulary import DEFAULT_BODY_LIMIT_BYTES, DEFAULT_UNSENT_LIMIT_BYTES
 
 PREFIX: Final = "HEALTHREPORTS_"
 
@@ -34,6 +34,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
     body_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_BODY_LIMIT_BYTES
     time_limit_s: Positive = 180.0
+    connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    connections_from_address: Annotated[int, Meta(ge=1, le=1_000_000)] = 200
+    head_limit_s: Positive = 10.0
+    body_limit_s: Positive = 60.0
+    unsent_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_UNSENT_LIMIT_BYTES
     busy_timeout_s: Positive = 5.0
     access_log: bool = False
     public_url: PublicUrl = ""
@@ -41,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limit_store: str = "memory"
     token_requests_per_minute: Annotated[int, Meta(ge=0)] = 3000
     address_requests_per_minute: Annotated[int, Meta(ge=0)] = 300
+    document_requests_per_minute: Annotated[int, Meta(ge=0)] = 30
     oidc_issuer: IssuerUrl = ""
     oidc_client_id: str = ""
     oidc_client_secret: str = ""  # has no flag: a command line is seen by every program

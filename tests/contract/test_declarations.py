@@ -36,6 +36,7 @@ ARGUMENTS = {
     errors.BodyTooLarge: (10,),
     errors.MethodNotAllowed: (("GET",),),
     errors.Forbidden: ("a permission",),
+    errors.StorageReplaced: ("the file was removed",),
     errors.NotFound: (Kind.USERS,),
     errors.BadConsentRequest: ("a reason",),
     errors.SignInRefused: ("a reason",),

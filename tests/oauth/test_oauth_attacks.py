@@ -45,6 +45,7 @@ from healthreports.core.vocabulary import Scope
 from healthreports.service.auth import sign_in
 from healthreports.service.auth.tokens import hash_of
 from healthreports.service.people import members
+from healthreports.web.kit.show import STATIC_FILES
 
 OTHER_PASSWORD = "another horse battery"
 CONFIDENTIAL = {"with a secret": True, "public": False}
@@ -937,7 +938,10 @@ def test_no_other_site_reads_the_question(site: Site) -> None:
 
 
 SCRIPT = re.compile(r"<script\b[^>]*>", re.IGNORECASE)
-OUR_SCRIPTS = [f'<script src="/static/{name}" defer>' for name in ("htmx.min.js", "pages.js")]
+OUR_SCRIPTS = [
+    f'<script src="/static/{name}?v={STATIC_FILES[name]}" defer>'
+    for name in ("htmx.min.js", "pages.js")
+]
 TAG = "<script>alert(1)</script>"
 WRITTEN: dict[str, Callable[[Site], httpx.Response]] = {
     "the name of an application": lambda site: site.person().get(site.app(name=TAG).address()),

@@ -546,7 +546,7 @@ def test_a_new_password_is_the_password_at_once_though_the_replica_is_behind(
 
     async def sign_in_with(password: str) -> str:
         with closing(open_database(pair.settings)) as database:
-            way_in = sign_in.SignIn(database, now, Limits(MEMORY, 0, 0, now))
+            way_in = sign_in.SignIn(database, now, Limits(MEMORY, 0, 0))
             with closing(way_in):
                 return await way_in.with_password(user.email_address, password, "127.0.0.1")
 

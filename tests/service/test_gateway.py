@@ -30,7 +30,7 @@ class Desk:
             self.looked_up += 1
             return tokens.authenticate(tx, secret, at)
 
-        self.gateway = Gateway(self.database, now, Limits(MEMORY, 0, 0, now), authenticate)
+        self.gateway = Gateway(self.database, now, Limits(MEMORY, 0, 0), authenticate)
 
     def token(self, *, read_only: bool = False) -> str:
         def work(tx: Transaction) -> str:

@@ -511,7 +511,7 @@ def overtaken(site: Server, members: Members, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(sign_in, "_is_right", check_and_change)
     with closing(open_database(Settings(database=str(site.database)))) as opened:
-        way_in = sign_in.SignIn(opened, now, Limits(MEMORY, 0, 0, now))
+        way_in = sign_in.SignIn(opened, now, Limits(MEMORY, 0, 0))
         with closing(way_in), suppress(SignInRefused):
             return asyncio.run(way_in.with_password(email, PASSWORD, "192.0.2.77"))
     return None

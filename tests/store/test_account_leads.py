@@ -433,6 +433,7 @@ ON_THE_FLY = {
     ("statement", "insertion"),
     ("statement", "replacement"),
     ("statement", "deletion"),
+    ("merge", "__init__"),  # of a part of a statement that a maker makes
     ("verify", "_wrong_counts"),  # of differences, which goes through everything
     ("verify", "_wrong_blocks"),  # as above
 }

@@ -16,7 +16,7 @@ from healthreports.core.vocabulary import AccountPermission
 from healthreports.service.auth import tokens
 from healthreports.service.people.members import create_user
 from healthreports.store.engine.database import Database, Transaction, Waiting
-from healthreports.store.engine.sqlite import SqliteDatabase
+from healthreports.store.engine.sqlite import SqliteConnection, SqliteDatabase
 from healthreports.store.engine.statement import Statement
 from healthreports.store.people.accounts import insert_account
 from healthreports.store.schema.tables import accounts
@@ -184,7 +184,7 @@ def test_an_error_at_the_start_of_a_snapshot_does_not_last(
     """The connection that saw the error is let go; the next read has a new one."""
     broken = [True]
 
-    class Broken(sqlite3.Connection):
+    class Broken(SqliteConnection):
         def execute(self, text: str, *values: object) -> sqlite3.Cursor:
             if "data_version" in text and broken:
                 error = sqlite3.OperationalError("disk I/O error")
@@ -193,7 +193,7 @@ def test_an_error_at_the_start_of_a_snapshot_does_not_last(
             return super().execute(text, *values)
 
     really = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: really(*a, **k, factory=Broken))
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: really(*a, **k | {"factory": Broken}))
 
     async def work() -> list[str]:
         for _ in range(2):

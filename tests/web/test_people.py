@@ -690,14 +690,30 @@ def test_clients_see_reports_where_that_is_set(site: Site) -> None:
 # Who participates.
 
 
-@pytest.mark.parametrize("role", ["administrator", "editor"])
-def test_a_person_is_added_by_its_address(site: Site, role: str) -> None:
+def test_a_person_is_added_by_its_address(site: Site) -> None:
     assert site.at("outsider").get(f"/workspaces/{first(site)}").status_code == 404
     address = f" {user(site, 'outsider').email_address.upper()} "
-    answer = join(site, address, by=role, side="client", permission="edit")
+    answer = join(site, address, by="administrator", side="client", permission="edit")
     assert answer.status_code == 303, says(answer)
     assert ["The outsider", "client", "edit"] in participants(settings_of(site))
     assert site.at("outsider").get(f"/workspaces/{first(site)}").status_code == 200
+
+
+def test_who_may_not_see_a_person_may_not_add_it(site: Site) -> None:
+    """As over the API: an admin of a workspace adds whom it sees somewhere."""
+    before = participants(settings_of(site))
+    address = user(site, "outsider").email_address
+    assert fault_at(join(site, address, by="editor"), "email_address") == (
+        "Email address is not known"
+    )
+    sent = {
+        "workspace_id": first(site),
+        "user_id": user(site, "outsider").id,
+        "permission": "view",
+    }
+    answer = site.account.clients["editor"].post("/participations", json={"participation": sent})
+    assert answer.status_code == 422
+    assert participants(settings_of(site)) == before
 
 
 def test_who_is_unknown_or_of_another_account_cannot_be_added(site: Site, other: Site) -> None:

@@ -86,7 +86,7 @@ class Form(NamedTuple):
 
     def all(self, api: httpx.Client, **params: object) -> list[Report]:
         """The reports of a whole stream."""
-        answer = api.get(self.path, params=params)
+        answer = api.get(self.path, params={"raw": "true", **params})
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"] == self.media_type
         assert answer.headers["cache-control"] == "no-store"

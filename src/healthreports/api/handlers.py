@@ -25,6 +25,7 @@ Create = Callable[[Transaction, Actor, Sent, Instant], Record]
 Change = Callable[[Transaction, Actor, int, Sent, Instant], Record]
 Delete = Callable[[Transaction, Actor, int], None]
 
+_TRUE: Final = ("true", "TRUE", "1")
 # Reports that a stream reads at once: a few hundred kB in memory.
 _PIECE: Final = 1_000
 
@@ -37,7 +38,8 @@ async def find(gateway: Gateway, resource: Resource, call: Call) -> Answer:
             lambda tx, actor: envelope(
                 lookup.find(tx, actor, list_query(resource.kind, call.query_string))
             ),
-        )
+        ),
+        is_read=True,
     )
 
 
@@ -51,10 +53,14 @@ async def show_me(gateway: Gateway, resource: Resource, call: Call) -> Answer:
     return await _show(gateway, resource, call, lambda actor: actor.user_id)
 
 
-def streams(line_format: LineFormat) -> Handler:
-    """The handler that answers with all that match, a record a line."""
+def streams(plain: LineFormat, raw: LineFormat, name: str) -> Handler:
+    """The handler that answers with all that match, a record a line, to be kept as `name`.
+
+    `raw` is the format for who sends `raw=true`.
+    """
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> ASGIApp:
+        line_format = raw if call.params.get("raw") in _TRUE else plain
         last_id: int | None = None
         renew = call.deadline_renewal()
 
@@ -73,7 +79,7 @@ def streams(line_format: LineFormat) -> Handler:
             renew()
             return piece, goes_on
 
-        return await streamed(line_format.media_type, next_piece, with_body=call.wants_body)
+        return await streamed(line_format.media_type, name, next_piece, with_body=call.wants_body)
 
     return answer
 
@@ -129,5 +135,6 @@ async def _show(
             lambda tx, actor: envelope(
                 lookup.get(tx, actor, show_query(resource, call.params, id_for(actor)))
             ),
-        )
+        ),
+        is_read=True,
     )

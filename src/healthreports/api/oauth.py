@@ -18,6 +18,7 @@ from healthreports.contract.bodies import form_pairs
 from healthreports.contract.operations import BASE
 from healthreports.core.errors import MalformedBody, MethodNotAllowed
 from healthreports.edge.answer import Answer, Static
+from healthreports.edge.bodies import stranger_body
 from healthreports.edge.middleware import address_of
 from healthreports.service.auth import oauth
 from healthreports.service.auth.oauth_objects import OAuthCall, Reply
@@ -33,15 +34,14 @@ def oauth_routes(gateway: Gateway, limits: Limits, issuer: str) -> list[BaseRout
 
     def calling(endpoint: oauth.Endpoint) -> Callable[[Request], Awaitable[Answer]]:
         async def answer(request: Request) -> Answer:
+            # Before anything is done for it: it could be a guess at a secret or a code.
+            await limits.admit_stranger(address_of(request.scope))
             asked = await _asked(request)
-            reply = _UNREADABLE
-            if asked is not None:
-                reply = await gateway.write_unnamed(
-                    lambda tx, now: endpoint(tx, issuer, asked, now)
-                )
-            if reply.status >= HTTPStatus.BAD_REQUEST:  # it could be a guess at a secret or a code
-                await limits.admit_stranger(address_of(request.scope))
-            return _answer(reply)
+            if asked is None:
+                return _answer(_UNREADABLE)
+            return _answer(
+                await gateway.write_unnamed(lambda tx, now: endpoint(tx, issuer, asked, now))
+            )
 
         return answer
 
@@ -78,7 +78,7 @@ async def _asked(request: Request) -> OAuthCall | None:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         return None
-    body = await request.body()
+    body = await stranger_body(request)
     try:
         pairs = form_pairs(body)
     except MalformedBody:

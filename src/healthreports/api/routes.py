@@ -17,7 +17,7 @@ from healthreports.api.handlers import (
     show_me,
     streams,
 )
-from healthreports.contract.lines import CSV, JSON_LINES
+from healthreports.contract.lines import CSV, JSON_LINES, RAW_CSV
 from healthreports.contract.operations import BASE, OPERATIONS
 from healthreports.contract.resources import Resource
 from healthreports.core.errors import MethodNotAllowed
@@ -33,8 +33,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "UpdateStatusReport": changes(reports.change),
     "PatchStatusReport": changes(reports.change),
     "DeleteStatusReport": deletes(reports.delete),
-    "StreamStatusReports": streams(JSON_LINES),
-    "StreamStatusReportsAsCsv": streams(CSV),
+    "StreamStatusReports": streams(JSON_LINES, JSON_LINES, "status_reports.ndjson"),
+    "StreamStatusReportsAsCsv": streams(CSV, RAW_CSV, "status_reports.csv"),
     "GetWorkspaces": find,
     "CreateWorkspace": creates(workspaces.create_workspace),
     "GetWorkspace": show,

@@ -13,9 +13,11 @@ Piece = tuple[bytes, bool]
 
 
 async def streamed(
-    media_type: str, next_piece: Callable[[], Awaitable[Piece]], *, with_body: bool
+    media_type: str, name: str, next_piece: Callable[[], Awaitable[Piece]], *, with_body: bool
 ) -> StreamingResponse:
-    """The response of the pieces that `next_piece` gives, each with whether there may be more.
+    """The response, to be kept as `name`, of the pieces that `next_piece` gives.
+
+    Each piece comes with whether there may be more.
 
     The first is asked for before the response begins: what it raises is an answer of its own.
     """
@@ -28,7 +30,10 @@ async def streamed(
             piece, goes_on = await next_piece()
             yield piece
 
-    headers = {"cache-control": "no-store"}
+    headers = {
+        "cache-control": "no-store",
+        "content-disposition": f'attachment; filename="{name}"',
+    }
     body = pieces() if with_body else _nothing()
     return StreamingResponse(body, media_type=media_type, headers=headers)
 

@@ -169,6 +169,17 @@ def _serving_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--read-database", help="a replica of the database, to read from")
     parser.add_argument("--body-limit-bytes", help="the largest body read (default: 1 MiB)")
     parser.add_argument("--time-limit-s", help="how long a request may take (default: 180)")
+    parser.add_argument("--connections", help="connections at once (default: 1000)")
+    parser.add_argument(
+        "--connections-from-address", help="connections at once from one address (default: 200)"
+    )
+    parser.add_argument(
+        "--head-limit-s", help="how long the head of a request may take (default: 10)"
+    )
+    parser.add_argument("--body-limit-s", help="how long a body may take (default: 60)")
+    parser.add_argument(
+        "--unsent-limit-bytes", help="answers that wait to be read, in all (default: 32 MiB)"
+    )
     parser.add_argument("--busy-timeout-s", help="how long to wait for the database (default: 5)")
     parser.add_argument("--public-url", help="the address that clients use, if a proxy has another")
     parser.add_argument(
@@ -181,6 +192,10 @@ def _serving_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--address-requests-per-minute",
         help="what an address may ask without a valid token (default: 300, 0: no limit)",
+    )
+    parser.add_argument(
+        "--document-requests-per-minute",
+        help="PDF documents that a session, or an address, may have made (default: 30)",
     )
     parser.add_argument("--oidc-issuer", help="the OpenID Connect provider that people sign in by")
     parser.add_argument("--oidc-client-id", help="what the provider calls this server")

@@ -3,30 +3,42 @@
 import gc
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from healthreports.app import build, check_settings
 from healthreports.cli.command import LOG_FORMAT
+from healthreports.edge.connections import ConnectionLimits
 from healthreports.edge.protocol import Protocol
 from healthreports.service.limits import MEMORY
 from healthreports.settings import PREFIX, BadSetting, Settings
-from healthreports.store.schema.upgrade import Unreachable, demand_current, is_server
+from healthreports.store.schema.upgrade import Unreachable, demand_current, demand_sound, is_server
 
 # How long requests under way may still take once the server is told to stop.
 _GRACE_S = 10
 _BACKLOG = 1024
 # How long a worker may take to start.
 _READY_IN_S = 60
+# How long one look whether a starting worker is ready may take.
+_LOOK_S = 0.1
+# How long a worker may go on once the process that started it has ended.
+_ORPHAN_S = 0.7
+
+log: Final = logging.getLogger("healthreports")
 
 
 def serve(settings: Settings) -> int:
@@ -35,6 +47,7 @@ def serve(settings: Settings) -> int:
     Raises WrongSchema when the database is not ready, OSError when the port cannot be had.
     """
     demand_current(settings.database)
+    demand_sound(settings.database)
     if settings.read_database:
         _demand_copy(settings)
     listening = listen(settings)
@@ -79,6 +92,42 @@ class _Workers(Multiprocess):
         super().init_processes()
         if all(one.wait_until_ready(_READY_IN_S, self.should_exit) for one in self.processes):
             self._tell()
+        self._starting: dict[Process, float] = {}
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace a worker that ended or hangs. One that starts has `_READY_IN_S` for it.
+
+        uvicorn's own would kill it, and every one after it, where it takes longer than a check.
+        """
+        for place, one in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            if self._is_well(one):
+                continue
+            one.kill()
+            one.join()
+            if one.exitcode == STARTUP_FAILURE:
+                log.error("worker %d could not start; the server ends", one.pid)
+                self.should_exit.set()
+                return
+            log.warning("worker %d ended (exit code %s) and is replaced", one.pid, one.exitcode)
+            self._starting.pop(one, None)
+            new = Process(self.config, self.sockets)
+            new.start()
+            self._starting[new] = time.monotonic()
+            self.processes[place] = new
+
+    def _is_well(self, one: Process) -> bool:
+        since = self._starting.get(one)
+        if since is None:
+            return one.is_alive(timeout=self.config.timeout_worker_healthcheck)
+        if not one.process.is_alive():
+            return False
+        if one.is_ready(timeout=_LOOK_S):
+            del self._starting[one]
+            log.warning("worker %d is ready", one.pid)
+            return True
+        return time.monotonic() - since < _READY_IN_S
 
 
 def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) -> int:
@@ -88,7 +137,7 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
         partial(_application, settings, origin),
         factory=True,
         workers=settings.workers,
-        http=Protocol,
+        http=partial(Protocol, limits=_connection_limits(settings)),  # type: ignore[arg-type]  # it calls it
         ws="none",
         log_level="warning",
         access_log=False,
@@ -108,6 +157,17 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
     return 0
 
 
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        most=settings.connections,
+        most_from_address=settings.connections_from_address,
+        head_s=settings.head_limit_s,
+        body_s=settings.body_limit_s,
+        unread_s=settings.time_limit_s,
+        trusted=tuple(one.strip() for one in settings.trusted_proxies.split(",") if one.strip()),
+    )
+
+
 def _application(settings: Settings, origin: str) -> ASGIApp:
     """The application of this process, which ends with the one that started it."""
     if (parent := multiprocessing.parent_process()) is not None:
@@ -117,6 +177,8 @@ def _application(settings: Settings, origin: str) -> ASGIApp:
         def follow() -> None:
             parent.join()
             signal.raise_signal(signal.SIGTERM)
+            time.sleep(_ORPHAN_S)
+            os._exit(1)  # nobody is left to wait for requests under way
 
         threading.Thread(target=follow, daemon=True, name="parent").start()
     application = build(settings, origin)

@@ -24,9 +24,13 @@ from healthreports.core.errors import (
     Problem,
     RootMissing,
     SignInRefused,
+    StaleForm,
     StorageBusy,
+    StorageFull,
+    StorageReplaced,
     StorageUnavailable,
     TooManyRequests,
+    TooMuchUnsent,
     Unauthenticated,
     UnsupportedMedia,
 )
@@ -186,6 +190,7 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
         _limited,
     ),
     Forbidden: (HTTPStatus.FORBIDDEN, lambda e: f"Not allowed: {e.needs}", _no_headers),
+    StaleForm: (HTTPStatus.FORBIDDEN, lambda e: f"Not allowed: {e.needs}", _no_headers),
     NotFound: (HTTPStatus.NOT_FOUND, lambda e: f"No such {_NAMES[e.kind]}", _no_headers),
     LinkEnded: (
         HTTPStatus.NOT_FOUND,
@@ -219,6 +224,17 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     StorageUnavailable: (
         HTTPStatus.SERVICE_UNAVAILABLE,
         lambda _: "The storage does not answer, try again",
+        _retry,
+    ),
+    StorageFull: (HTTPStatus.SERVICE_UNAVAILABLE, lambda _: "The disk is full", _retry),
+    StorageReplaced: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        lambda _: "The server's database was replaced; nothing is stored until it is restarted",
+        _retry,
+    ),
+    TooMuchUnsent: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        lambda _: "The server is sending too many large answers; try again",
         _retry,
     ),
     StorageBusy: (

@@ -7,7 +7,7 @@ for what comes after it. A file of such lines is read here as well, for `healthr
 import codecs
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
@@ -59,13 +59,40 @@ def _json_lines(reports: Sequence[Record], _first: bool) -> bytes:  # noqa: FBT0
     return _encode_lines([write_record(report) for report in reports])
 
 
+def _raw_csv(reports: Sequence[Record], first: bool) -> bytes:  # noqa: FBT001  as LineFormat has it
+    return _written(map(_row, reports), first=first)
+
+
 def _csv(reports: Sequence[Record], first: bool) -> bytes:  # noqa: FBT001  as LineFormat has it
+    rows = ({name: _escaped(cell) for name, cell in _row(one).items()} for one in reports)
+    return _written(rows, first=first)
+
+
+def _written(rows: Iterable[dict[str, Any]], *, first: bool) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS)
     if first:
         writer.writeheader()
-    writer.writerows(map(_row, reports))
+    writer.writerows(rows)
     return text.getvalue().encode()
+
+
+# A spreadsheet runs a cell that begins so (OWASP, CSV injection).
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_QUOTE: Final = "'"
+
+
+def _escaped(cell: Any) -> Any:  # noqa: ANN401  a cell of any type
+    """A cell that no spreadsheet takes for a formula; `_unescaped` gives what it was."""
+    if isinstance(cell, str) and cell.lstrip(_QUOTE).startswith(_FORMULA):
+        return _QUOTE + cell
+    return cell
+
+
+def _unescaped(cell: str) -> str:
+    if cell.startswith(_QUOTE) and cell.lstrip(_QUOTE).startswith(_FORMULA):
+        return cell.removeprefix(_QUOTE)
+    return cell
 
 
 def _row(report: Record) -> dict[str, Any]:
@@ -79,6 +106,8 @@ def _row(report: Record) -> dict[str, Any]:
 
 JSON_LINES: Final = LineFormat("application/x-ndjson; charset=utf-8", _json_lines)
 CSV: Final = LineFormat("text/csv; charset=utf-8; header=present", _csv)
+# For programs: cells as they are, also those that a spreadsheet would run.
+RAW_CSV: Final = CSV._replace(write=_raw_csv)
 
 
 def read_json_lines(file: BinaryIO, number: int) -> Iterator[ReportLine]:
@@ -132,7 +161,7 @@ def read_csv(file: BinaryIO, number: int) -> Iterator[ReportLine]:
         if len(cells) != len(names):
             yield _unread(lines.number, lines.end)
             continue
-        said = {name: cell for name, cell in zip(names, cells, strict=True) if cell}
+        said = {name: _unescaped(cell) for name, cell in zip(names, cells, strict=True) if cell}
         yield _line(lines.number, lines.end, _nested(said))
 
 

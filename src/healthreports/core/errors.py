@@ -15,11 +15,15 @@
     ├── SignInRefused               no such user, or not its password
     ├── LinkEnded                   a link that is unknown, expired, revoked or used
     ├── Forbidden                   visible, but this actor may not do that
+    │   └── StaleForm               a form that is not of a page of this session
     ├── NotFound                    not there, or not visible: the caller cannot tell
     ├── Overtaken                   somebody else wrote what this was to take the place of
     ├── TooManyRequests             more than the limit in its time
+    ├── TooMuchUnsent               large answers wait to be read, and there is no room for more
     ├── Invalid                     a body with faults, all of them
     └── StorageUnavailable          the database does not answer
+        ├── StorageFull             its disk is full
+        ├── StorageReplaced         it is not the one that the server was started on
         └── StorageBusy             another writer holds it for too long
 
 Each carries data; `contract/failure` is the only place that makes sentences and statuses of them.
@@ -183,12 +187,23 @@ class TooManyRequests(HealthReportsError):
         self.retry_after_s = retry_after_s
 
 
+class TooMuchUnsent(HealthReportsError):
+    """Large answers wait for their clients to read them, and there is no room for another."""
+
+
 class Forbidden(HealthReportsError):
     """The actor sees the object but may not do this. `needs` says what is missing."""
 
     def __init__(self, needs: str) -> None:
         super().__init__(needs)
         self.needs = needs
+
+
+class StaleForm(Forbidden):
+    """A form that does not prove to be of a page that we made for this session."""
+
+    def __init__(self) -> None:
+        super().__init__("this form is not of this session; go back, reload the page and try again")
 
 
 class NotFound(HealthReportsError):
@@ -217,6 +232,21 @@ class Invalid(HealthReportsError):
 
 class StorageUnavailable(HealthReportsError):
     """The database does not answer, or cannot write."""
+
+
+class StorageFull(StorageUnavailable):
+    """The disk of the database is full."""
+
+
+class StorageReplaced(StorageUnavailable):
+    """The database is not the one that the server was started on: another file, another schema.
+
+    `says` is a sentence for whoever runs the server.
+    """
+
+    def __init__(self, says: str) -> None:
+        super().__init__(says)
+        self.says = says
 
 
 class StorageBusy(StorageUnavailable):

@@ -25,6 +25,13 @@ from healthreports.core.vocabulary import (
 # A moment: microseconds since 1970-01-01T00:00:00Z. One integer means the same in both databases,
 # has no time zone to get wrong, and sorts. `contract/` turns it into text and back (3.4).
 Instant = NewType("Instant", int)
+
+
+def not_before(now: Instant, last: Instant) -> Instant:
+    """`now`, or the time of the last change where the clock was set back since (3.5)."""
+    return max(now, last)
+
+
 # What tells the present; only the composition root has the real one.
 Clock = Callable[[], Instant]
 

@@ -111,6 +111,10 @@ MAX_NAME: Final = 255
 MAX_LINK: Final = 2_000
 # 1.5 and our own choice of depth: no attribute of the contract nests deeper than 4.
 DEFAULT_BODY_LIMIT_BYTES: Final = 1024 * 1024
+# Answers that wait to be read, of all clients together.
+DEFAULT_UNSENT_LIMIT_BYTES: Final = 32 * 1024 * 1024
+# A form of somebody who is not signed in.
+STRANGER_BODY_LIMIT_BYTES: Final = 64 * 1024
 MAX_BODY_DEPTH: Final = 32
 MAX_FORM_FIELDS: Final = 1_000
 # The largest id either database can hold (a signed 64-bit integer).

@@ -13,18 +13,30 @@ _NO_CONTENT: Final = HTTPStatus.NO_CONTENT.value
 _JSON: Final = (b"content-type", b"application/json; charset=utf-8")
 
 
+# What was read with a token is for its bearer alone, and may have changed the next moment.
+_OF_READS: Final = (
+    (b"cache-control", b"private, no-cache"),
+    (b"vary", b"Authorization"),
+)
+
+
 class Answer:
-    """An ASGI response. Without a body it is a 204 with no content type."""
+    """An ASGI response. Without a body it is a 204 with no content type.
+
+    `is_read` says that it answers a GET of the API.
+    """
 
     def __init__(
         self,
         body: bytes | None,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
+        *,
+        is_read: bool = False,
     ) -> None:
         self._body = body or b""
         self._status = status
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers: list[tuple[bytes, bytes]] = [*_OF_READS] if is_read else []
         if headers:
             self._headers += [
                 (n.encode("latin-1"), v.encode("latin-1")) for n, v in headers.items()

@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final
 
@@ -24,6 +24,7 @@ from healthreports.core.errors import (
     Unauthenticated,
 )
 from healthreports.edge.deadlines import Deadlines
+from healthreports.edge.unsent import PIECE_BYTES, Unsent
 from healthreports.service.limits import Limits
 
 log: Final = logging.getLogger("healthreports")
@@ -36,6 +37,14 @@ _PROCESS: Final = secrets.token_hex(8).encode()
 _numbers: Final = count(1)
 
 
+# On every answer: nobody guesses its type, and no address leaks with a link.
+_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_OVER_TLS: Final = (b"strict-transport-security", b"max-age=31536000")
+
+Header = tuple[bytes, bytes]
 Refuse = Callable[[Scope, Exception], ASGIApp]
 
 
@@ -43,17 +52,21 @@ class Edge:
     """Wraps the router.
 
     `refuse` makes the answer that says why not. `time_limit_s` is how long a request may take
-    before it is a 504, `body_limit_bytes` how long its body may be before it is a 413.
+    before it is a 504, `body_limit_bytes` how long its body may be before it is a 413,
+    `unsent_limit_bytes` how much of all large answers may wait to be read. `over_tls` says that
+    clients reach the server by https.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  all that the edge knows
         self,
         app: ASGIApp,
         refuse: Refuse,
         limits: Limits,
         time_limit_s: float,
         body_limit_bytes: int,
+        unsent_limit_bytes: int,
         *,
+        over_tls: bool,
         access_log: bool,
     ) -> None:
         self._app = app
@@ -61,6 +74,8 @@ class Edge:
         self._limits = limits
         self._body_limit_bytes = body_limit_bytes
         self._deadlines = Deadlines(time_limit_s)
+        self._unsent = Unsent(unsent_limit_bytes)
+        self._headers = (*_HEADERS, *([_OVER_TLS] if over_tls else []))
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,48 +83,33 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
-        request_id = _request_id(scope)
-        status = 0
-
-        async def stamped(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                runtime = time.perf_counter() - started
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", request_id),
-                    (b"x-runtime", b"%.6f" % runtime),
-                ]
-            await send(message)
-
-        scope["request_id"] = request_id.decode()
-        scope["deadlines"] = self._deadlines  # for what may take longer, as long as it gets on
         path = scope["path"]
-        if path.endswith(SUFFIX) and path.startswith(BASE):
-            scope = {**scope, "path": path.removesuffix(SUFFIX)}
+        answer = _Answering(send, self._unsent, self._headers, _request_id(scope))
+        scope["request_id"] = answer.request_id
+        scope["deadlines"] = self._deadlines  # for what may take longer, as long as it gets on
         if scope["method"] not in _WITHOUT_BODY:
             receive = _limited(scope, receive, self._body_limit_bytes)
+        if path.endswith(SUFFIX) and path.startswith(BASE):
+            scope = {**scope, "path": path.removesuffix(SUFFIX)}
         try:
             with self._deadlines:
-                await self._app(scope, receive, stamped)
+                await self._app(scope, receive, answer.send)
         except Exception as error:  # noqa: BLE001  the edge: whatever it is, it ends here
-            _note(error, request_id)
-            if status:  # the answer is under way: it ends without its end
+            _note(error, answer.request_id)
+            if answer.status:  # it is under way: it ends without its end
                 scope["abort"]()
                 await asyncio.sleep(0)  # so that the server program has heard of it
                 return
             refusal = self._refuse(scope, await self._or_too_many(scope, error))
-            await refusal(scope, receive, stamped)
+            await refusal(scope, receive, answer.send)
         if self._access_log:
             log.info(
                 "%s %s %d %.1f ms id=%s",
                 scope["method"],
                 path.encode("unicode_escape").decode(),
-                status,
-                (time.perf_counter() - started) * 1000,
-                request_id.decode(),
+                answer.status,
+                (time.perf_counter() - answer.started) * 1000,
+                answer.request_id.decode(),
             )
 
     async def _or_too_many(self, scope: Scope, error: Exception) -> Exception:
@@ -120,6 +120,54 @@ class Edge:
             except TooManyRequests as too_many:
                 return too_many
         return error
+
+
+class _Answering:
+    """One answer on its way out: gives it the headers that every answer has.
+
+    The start of an answer is held until there is a body to go with it, and room for that.
+    `status` is 0 until then.
+    """
+
+    __slots__ = ("_headers", "_held", "_send", "_unsent", "request_id", "started", "status")
+
+    def __init__(
+        self, send: Send, unsent: Unsent, headers: Sequence[Header], request_id: bytes
+    ) -> None:
+        self._send = send
+        self._unsent = unsent
+        self._headers = headers
+        self._held: Message | None = None
+        self.request_id = request_id
+        self.started = time.perf_counter()
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer."""
+        if message["type"] == "http.response.start":
+            self._held = message
+            return
+        start, self._held = self._held, None
+        if start is not None:
+            runtime = time.perf_counter() - self.started
+            start["headers"] = [
+                *start["headers"],
+                *self._headers,
+                (b"x-request-id", self.request_id),
+                (b"x-runtime", b"%.6f" % runtime),
+            ]
+        if len(message.get("body", b"")) > PIECE_BYTES:
+            await self._unsent.send(self._send_part, start, message)
+            return
+        if start is not None:
+            self.status = start["status"]
+            await self._send(start)
+        await self._send(message)
+
+    async def _send_part(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
 
 
 def address_of(scope: Scope) -> str:
@@ -144,7 +192,11 @@ def _limited(scope: Scope, receive: Receive, limit: int) -> Receive:
             raise BodyTooLarge(limit)
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise MalformedBody("it ended too early")
+            # A request that came whole is carried out, though its client has left.
+            left: bytes | None = scope.get("body_at_end")
+            if left is None:
+                raise MalformedBody("it ended too early")
+            message = {"type": "http.request", "body": left, "more_body": False}
         size += len(message.get("body", b""))
         if size > limit:
             raise BodyTooLarge(limit)
@@ -168,7 +220,7 @@ def _request_id(scope: Scope) -> bytes:
 
 def _note(error: Exception, request_id: bytes) -> None:
     if isinstance(error, StorageUnavailable):
-        says = " ".join(str(error.__cause__).split())
+        says = " ".join(str(error.__cause__ or error).split())
         log.error("storage unavailable id=%s: %s", request_id.decode(), says)
     elif not is_expected(error):
         log.error("unexpected error id=%s", request_id.decode(), exc_info=error)

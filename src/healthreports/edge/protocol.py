@@ -5,12 +5,15 @@ The server program answers what it cannot parse before an application sees it. C
 
 import asyncio
 import secrets
+import time
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from healthreports.contract.failure import failure_of
 from healthreports.core.errors import MalformedHttp
+from healthreports.edge.connections import ConnectionLimits, Connections
 
 _FAILURE: Final = failure_of(MalformedHttp())
 
@@ -61,17 +64,35 @@ class _Gathering:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, with its own 400 in the contract's form, and a limit of headers.
+    """uvicorn's protocol, with its own 400 in the contract's form, and limits.
 
-    The parser collects what it gets for as long as headers come, and anybody can send them.
+    The parser collects what it gets for as long as a head comes, and anybody can send one; and
+    uvicorn waits for a first head for ever. `limits` are those of the process's connections.
     """
 
-    _bytes_of_nothing = 0
-    _got_body = False
+    def __init__(self, *, limits: ConnectionLimits, **given: Any) -> None:  # noqa: ANN401  uvicorn's own
+        super().__init__(**given)
+        self._connections = connections_of(self.server_state, limits)
+        self._bytes_of_nothing = 0
+        self._got_body = False
+        self.address = ""
+        self.head_since: float | None = None
+        self.body_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own
-        """Begin with a connection."""
+        """Begin with a connection, if there is room for it."""
         HttpToolsProtocol.connection_made(self, _Gathering(transport))  # type: ignore[arg-type]  # as good as one
+        self.address = str(self.client[0]) if self.client else ""
+        if not self._connections.admit(self):
+            self.close_now()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End with a connection; a request that came whole is still carried out."""
+        self._connections.leave(self)
+        cycle = self.cycle
+        if cycle is not None and not cycle.more_body and cycle.body and not cycle.response_complete:
+            cycle.scope["body_at_end"] = bytes(cycle.body)  # type: ignore[typeddict-unknown-key]  # of ours
+        HttpToolsProtocol.connection_lost(self, exc)
 
     def on_message_begin(self) -> None:
         """Begin with a request; whoever answers may break off."""
@@ -81,6 +102,8 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came; close where neither headers nor trailers end."""
         before, self._got_body = self.cycle, False
+        if self.head_since is None and self.body_since is None:
+            self.head_since = time.monotonic()
         HttpToolsProtocol.data_received(self, data)
         if self.cycle is not before or self._got_body:  # there is a new request, or more of one
             self._bytes_of_nothing = 0
@@ -89,10 +112,38 @@ class Protocol(HttpToolsProtocol):
         if self._bytes_of_nothing > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("")
 
+    def on_headers_complete(self) -> None:
+        """Begin to answer; from here on a body may come."""
+        self.head_since = None
+        self.body_since = time.monotonic()
+        self._connections.has_asked(self)
+        HttpToolsProtocol.on_headers_complete(self)
+
     def on_body(self, body: bytes) -> None:
         """Go on with the body."""
         self._got_body = True
         HttpToolsProtocol.on_body(self, body)
+
+    def on_message_complete(self) -> None:
+        """End with a request."""
+        self.body_since = None
+        HttpToolsProtocol.on_message_complete(self)
+
+    @property
+    def unread_bytes(self) -> int:
+        """How much of an answer that is over still waits to be sent."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            return 0
+        return int(self.transport.get_write_buffer_size())
+
+    @property
+    def is_read(self) -> bool:
+        """Whether what comes is taken: uvicorn stops reading where nobody asks for a body."""
+        return not self.flow.read_paused
+
+    def close_now(self) -> None:
+        """Close, whatever is under way."""
+        self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  the parser's words are its own
         """Answer what cannot be parsed, and close."""
@@ -106,3 +157,12 @@ class Protocol(HttpToolsProtocol):
             b"\r\n%b" % (len(_FAILURE.body), secrets.token_hex(16).encode(), _FAILURE.body)
         )
         self.transport.close()
+
+
+def connections_of(server_state: ServerState, limits: ConnectionLimits) -> Connections:
+    """The connections of the server that `server_state` belongs to: one for a process."""
+    found: Connections | None = server_state.__dict__.get("healthreports_connections")
+    if found is None:
+        found = Connections(limits)
+        server_state.__dict__["healthreports_connections"] = found
+    return found

@@ -88,7 +88,7 @@ class Gateway:
             nonlocal counted
             actor = self._authenticate(tx, secret, now)
             if not counted:  # what is begun on the event loop may be done again in a thread
-                self._limits.spend(actor.token_id, now)
+                self._limits.spend(actor.token_id)
                 counted = True
             accounts.version(tx, actor.account_id)  # or a replica could show what is no more
             return actor, work(tx, actor)

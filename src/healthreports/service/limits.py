@@ -6,21 +6,24 @@ several processes together never let through more than the limit.
 """
 
 import asyncio
+import hashlib
 import ipaddress
 import logging
+import math
 import re
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from limits import RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
 
 from healthreports.core.errors import StorageUnavailable, TooManyRequests
-from healthreports.core.model import Clock, Instant
-from healthreports.core.vocabulary import SECOND_US
 
 log: Final = logging.getLogger("healthreports")
 
@@ -43,7 +46,63 @@ _STORE_OPTIONS: Final[dict[str, Any]] = {
     "socket_timeout": 0.5,
     "socket_connect_timeout": 0.5,
 }
-_ASK_AGAIN_US: Final = 2 * SECOND_US
+_ASK_AGAIN_S: Final = 2.0
+# Windows that are kept in memory, of a few hundred bytes each.
+_MOST_WINDOWS: Final = 50_000
+
+
+class MonotonicMemory(MemoryStorage):
+    """The library's storage in memory, by a clock that is never set back, and bounded.
+
+    Where there are too many windows, those of addresses go first: what counts the guesses at a
+    user's password stays.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], most_windows: int = _MOST_WINDOWS) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        self._most_windows = most_windows
+        # The count of each window, and when it ends; in the order in which they began.
+        self._windows: dict[str, tuple[int, float]] = {}
+
+    async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        """Count `amount` more in the window of `key`, which lasts `expiry` seconds if it is new."""
+        count, ends = self._window(key)
+        if not count:
+            self._make_room()
+            ends = self._monotonic() + expiry
+        self._windows[key] = count + amount, ends
+        return count + amount
+
+    async def get(self, key: str) -> int:
+        """What was counted in the window of `key`."""
+        return self._window(key)[0]
+
+    async def get_expiry(self, key: str) -> float:
+        """When the window of `key` ends, by the wall clock as of now."""
+        return time.time() + max(self._window(key)[1] - self._monotonic(), 0)
+
+    async def clear(self, key: str) -> None:
+        """Forget the window of `key`."""
+        self._windows.pop(key, None)
+
+    def _window(self, key: str) -> tuple[int, float]:
+        count, ends = self._windows.get(key, (0, 0.0))
+        if count and ends <= self._monotonic():
+            del self._windows[key]
+            return 0, 0.0
+        return count, ends
+
+    def _make_room(self) -> None:
+        if len(self._windows) < self._most_windows:
+            return
+        now = self._monotonic()
+        self._windows = {key: one for key, one in self._windows.items() if one[1] > now}
+        addresses = [key for key in self._windows if key.startswith("address/")]
+        for key in [*addresses, *self._windows]:
+            if len(self._windows) < self._most_windows:
+                return
+            self._windows.pop(key, None)
 
 
 class BadStore(Exception):
@@ -71,7 +130,7 @@ class _Share(msgspec.Struct):
     """What a process may still let through of a token's limit, and until when."""
 
     left: int
-    until: Instant
+    until: float  # of the monotonic clock, in seconds
 
 
 class SpentShare(Exception):
@@ -86,7 +145,8 @@ class Limits:
     """Counts in `store`: `memory`, or the address of a Valkey or Redis server.
 
     A token may ask `per_token` times a minute, an address `per_address` times a minute without a
-    token that is valid; 0 is no limit. Raises BadStore.
+    token that is valid, a session or an address may have `per_document` documents made in a
+    minute; 0 is no limit. Raises BadStore.
     """
 
     def __init__(
@@ -94,14 +154,13 @@ class Limits:
         store: str,
         per_token: int,
         per_address: int,
-        clock: Clock,
+        per_document: int = 0,
         *,
+        monotonic: Callable[[], float] = time.monotonic,
         most_shares: int = _MOST_SHARES,
     ) -> None:
         try:
-            address = _address_of(store)
-            storage = storage_from_string(f"async+{address}", **_STORE_OPTIONS)
-            self._limiter = FixedWindowRateLimiter(storage)
+            self._limiter = FixedWindowRateLimiter(_storage_of(store, monotonic))
         except (ConfigurationError, ValueError) as error:
             # The address may hold a password.
             raise BadStore("the limit store is neither memory nor valkey://host:port") from error
@@ -111,13 +170,14 @@ class Limits:
         self._guesser = Policy(
             "sign-in-address", _SIGN_INS_FROM_ADDRESS, _QUARTER_HOUR_S, strict=True
         )
+        self._document = Policy("document", per_document, _MINUTE_S)
         self._shares: dict[int, _Share] = {}
         self._most_shares = most_shares
         self._taking = asyncio.Lock()
-        self._clock = clock
-        self._down_until = Instant(0)
+        self._monotonic = monotonic
+        self._down_until = 0.0
 
-    def spend(self, token_id: int | None, now: Instant) -> None:
+    def spend(self, token_id: int | None) -> None:
         """Count one request of a token, on the event loop. Raises SpentShare.
 
         What comes without a token is somebody signed in at a browser, and is not counted.
@@ -125,7 +185,7 @@ class Limits:
         if token_id is None or not self._token.amount:
             return
         share = self._shares.get(token_id)
-        if share is None or share.left <= 0 or share.until <= now:
+        if share is None or share.left <= 0 or share.until <= self._monotonic():
             raise SpentShare(token_id)
         share.left -= 1
 
@@ -133,7 +193,7 @@ class Limits:
         """Take another share of a token's limit, if it has none. Raises TooManyRequests."""
         async with self._taking:  # who waited finds what the first one took
             share = self._shares.get(token_id)
-            if share is not None and share.left > 0 and share.until > self._clock():
+            if share is not None and share.left > 0 and share.until > self._monotonic():
                 return
             if len(self._shares) >= self._most_shares:
                 self._shares.clear()
@@ -145,13 +205,27 @@ class Limits:
         if self._address.amount:
             await self._take(self._address, _network(address))
 
+    async def admit_document(self, key: str) -> None:
+        """Count a document that takes long to make, for a session or an address.
+
+        Raises TooManyRequests.
+        """
+        if not self._document.amount:
+            return
+        # What is counted is not kept as it is: it may be a secret.
+        await self._take(self._document, hashlib.sha256(key.encode()).hexdigest())
+
     async def admit_sign_in(self, address: str, user: str) -> None:
         """Count an attempt to sign in as `user`, whether there is one or not.
 
         Raises TooManyRequests, StorageUnavailable.
         """
-        await self._take(self._guesser, _network(address))
+        await self.admit_guesser(address)
         await self._take(self._user, user)
+
+    async def admit_guesser(self, address: str) -> None:
+        """Count an attempt to sign in from an address. Raises as `admit_sign_in`."""
+        await self._take(self._guesser, _network(address))
 
     async def forget_sign_ins(self, user: str) -> None:
         """Begin to count the attempts to sign in as `user` anew: it was the user."""
@@ -159,7 +233,7 @@ class Limits:
             await self._limiter.clear(self._user.item, user)
 
     async def _take(self, policy: Policy, key: str, wanted: int = 1) -> _Share:
-        if self._clock() < self._down_until:
+        if self._monotonic() < self._down_until:
             return self._without_store(policy, wanted)
         item = policy.item
         try:
@@ -169,13 +243,14 @@ class Limits:
             stats = await self._limiter.get_window_stats(item, key)
         except StorageError as error:
             log.error("the limit store does not answer: %s", error.__cause__ or error)  # noqa: TRY400  one line says all
-            self._down_until = Instant(self._clock() + _ASK_AGAIN_US)
+            self._down_until = self._monotonic() + _ASK_AGAIN_S
             return self._without_store(policy, wanted)
-        until = Instant(int(stats.reset_time * SECOND_US))
+        # The library tells the time by the wall clock, which may be set: only a difference counts.
+        left_s = min(stats.reset_time - time.time(), policy.window_s)
         if not admitted:
-            seconds_left = max(1, -(-(until - self._clock()) // SECOND_US))
-            raise TooManyRequests(policy.name, policy.amount, policy.window_s, seconds_left)
-        return _Share(wanted, until)
+            retry_after_s = max(1, math.ceil(left_s))
+            raise TooManyRequests(policy.name, policy.amount, policy.window_s, retry_after_s)
+        return _Share(wanted, self._monotonic() + left_s)
 
     def _without_store(self, policy: Policy, wanted: int) -> _Share:
         """Go on while the store does not answer, but where somebody could guess passwords."""
@@ -184,14 +259,17 @@ class Limits:
         return _Share(wanted, self._down_until)
 
 
-def _address_of(store: str) -> str:
-    """The store as the library names it. Raises ValueError."""
+def _storage_of(store: str, monotonic: Callable[[], float]) -> Storage:
+    """The store as the library has it. Raises ValueError, ConfigurationError."""
     if store == MEMORY:
-        return "memory://"
+        return MonotonicMemory(monotonic)
     match = _VALKEY.fullmatch(store)
     if match is None:
         raise ValueError
-    return f"valkey{match[1]}"  # one library speaks to both
+    # One library speaks to both.
+    storage = storage_from_string(f"async+valkey{match[1]}", **_STORE_OPTIONS)
+    assert isinstance(storage, Storage)  # since its name begins with async
+    return storage
 
 
 def _network(address: str) -> str:

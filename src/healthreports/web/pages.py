@@ -1,10 +1,7 @@
 """Every page and its address."""
 
 from collections.abc import Sequence
-from typing import Final
 
-from starlette.requests import Request
-from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from healthreports.core.model import Clock
@@ -28,7 +25,8 @@ from healthreports.web.kit.addresses import (
     WELCOME,
     WORKSPACES,
 )
-from healthreports.web.kit.show import FOLDER, Handler, Methods, shown
+from healthreports.web.kit.documents import Documents
+from healthreports.web.kit.show import STATIC_FILES, Handler, Methods, shown, static_file
 from healthreports.web.people.account_people import PeoplePages
 from healthreports.web.people.workspace_people import WorkspacePages
 from healthreports.web.reports.portfolio import PortfolioPage
@@ -49,9 +47,10 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     entrance = Entrance(gateway, sign_in, limits, provider, origin)
     consent = ConsentPage(gateway, clock, origin)
     account = AccountPages(gateway, sign_in)
-    records = RecordPages(gateway, clock)
+    documents = Documents(limits)
+    records = RecordPages(gateway, documents, clock)
     writing = WritingPages(gateway)
-    shares = SharingPages(gateway, limits, records, clock, origin)
+    shares = SharingPages(gateway, limits, documents, records, clock, origin)
     people = PeoplePages(gateway, sign_in, origin)
     workspaces = WorkspacePages(gateway)
     pages: list[tuple[str, str, Handler]] = [
@@ -102,22 +101,7 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     ]
     addresses: dict[str, dict[str, Handler]] = {}
     for method, path, handler in pages:
-        addresses.setdefault(path, {})[method] = shown(handler)
-    for name, media_type in _STATIC:
-        addresses[f"/static/{name}"] = {"GET": _static(name, media_type)}
+        addresses.setdefault(path, {})[method] = shown(handler, limits)
+    for name in STATIC_FILES:
+        addresses[f"/static/{name}"] = {"GET": static_file(name)}
     return [Route(path, Methods(handlers)) for path, handlers in addresses.items()]
-
-
-_STATIC: Final = (
-    ("style.css", "text/css"),
-    ("icon.svg", "image/svg+xml"),
-    ("pages.js", "text/javascript"),
-    ("htmx.min.js", "text/javascript"),
-)
-
-
-def _static(name: str, media_type: str) -> Handler:
-    async def answer(_request: Request) -> Response:
-        return FileResponse(FOLDER / "static" / name, media_type=media_type)
-
-    return answer

@@ -29,6 +29,7 @@ from healthreports.core.rules.people import check_password
 from healthreports.core.rules.reading import kept_address
 from healthreports.core.vocabulary import (
     INVITATION_LIFETIME_S,
+    MAX_NAME,
     MAX_PASSWORD,
     SECOND_US,
     SESSION_LIFETIME_S,
@@ -67,6 +68,9 @@ class SignIn:
 
     async def with_password(self, email_address: str, password: str, address: str) -> str:
         """Sign in who knows the password. Raises SignInRefused, TooManyRequests."""
+        if len(email_address) > MAX_NAME:
+            await self._limits.admit_guesser(address)
+            raise SignInRefused(_WRONG)
         email_address = kept_address(email_address)
         # What is counted is not kept as it is: the store of limits need not know who signs in.
         counted = hash_of(email_address)

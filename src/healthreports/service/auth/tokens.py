@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-from functools import lru_cache
 from typing import Final
 
 from healthreports.core.errors import Forbidden, Invalid, Unauthenticated
@@ -111,8 +110,8 @@ def new_secret(prefix: str) -> str:
     return prefix + secrets.token_urlsafe(32)
 
 
-@lru_cache(maxsize=4096)  # whoever calls once calls again
 def hash_of(secret: str) -> str:
     """What is kept of a secret that we made."""
-    # A plain hash is enough: a secret has 256 random bits, so there is nothing to guess.
+    # A plain hash is enough: a secret has 256 random bits, so there is nothing to guess. It is not
+    # remembered: no secret is a key of a cache.
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -3,12 +3,13 @@
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from healthreports.core.errors import Fault, Invalid, Problem
+from healthreports.core.errors import Fault, Invalid, NotFound, Problem
 from healthreports.core.model import (
     AccountMembership,
     Actor,
     Instant,
     User,
+    not_before,
 )
 from healthreports.core.rules.people import (
     check_membership,
@@ -86,7 +87,7 @@ def store_membership(
     if not administers and members.administrators(tx, changed.account_id) == {changed.user_id}:
         field = "permission" if changed.disabled_at is None else "disabled"
         raise Invalid([Problem(field, Fault.LAST_ADMINISTRATOR)])
-    stored = replace(changed, updated_at=now)
+    stored = replace(changed, updated_at=not_before(now, changed.updated_at))
     members.replace_membership(tx, stored)
     return stored
 
@@ -136,6 +137,17 @@ def user_of_account(tx: Transaction, account_id: int, email_address: str, field:
     if user is None or user.account_id != account_id:
         raise Invalid([Problem(field, Fault.UNKNOWN_OBJECT)])
     return user
+
+
+def visible_by_email(tx: Transaction, actor: Actor, email_address: str) -> int:
+    """The id of the user with that address, of those that `actor` sees; 0 where there is none."""
+    user = members.user_by_email(tx, kept_address(email_address))
+    if user is None or user.account_id != actor.account_id:
+        return 0
+    try:
+        return visible(tx, actor, User, user.id).id
+    except NotFound:
+        return 0
 
 
 def reader(tx: Transaction, user_id: int) -> Actor | None:

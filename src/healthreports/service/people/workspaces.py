@@ -15,6 +15,7 @@ from healthreports.core.model import (
     Participation,
     User,
     Workspace,
+    not_before,
 )
 from healthreports.core.rules.people import (
     check_participation,
@@ -73,7 +74,7 @@ def change_workspace(
         raise Invalid(problems)
     changed = replace(workspace, **values_sent(draft))
     if changed != workspace:
-        changed = replace(changed, updated_at=now)
+        changed = replace(changed, updated_at=not_before(now, workspace.updated_at))
         workspaces.replace_workspace(tx, changed)
     return changed
 
@@ -117,7 +118,7 @@ def change_participation(
         raise Invalid(problems)
     changed = replace(participation, **values_sent(draft))
     if changed != participation:
-        changed = replace(changed, updated_at=now)
+        changed = replace(changed, updated_at=not_before(now, participation.updated_at))
         workspaces.replace_participation(tx, changed)
     return changed
 
@@ -194,13 +195,15 @@ def join(
 def archive(tx: Transaction, workspace_id: int, now: Instant, *, archived: bool) -> None:
     """Archive a workspace, or bring it back. Raises Invalid."""
     workspace = _workspace(tx, workspace_id)
-    workspaces.replace_workspace(tx, replace(workspace, archived=archived, updated_at=now))
+    updated_at = not_before(now, workspace.updated_at)
+    workspaces.replace_workspace(tx, replace(workspace, archived=archived, updated_at=updated_at))
 
 
 def show_to_clients(tx: Transaction, workspace_id: int, now: Instant, *, shown: bool) -> None:
     """Let the client side of a workspace see its status reports, or not. Raises Invalid."""
     workspace = _workspace(tx, workspace_id)
-    changed = replace(workspace, clients_see_status_reports=shown, updated_at=now)
+    updated_at = not_before(now, workspace.updated_at)
+    changed = replace(workspace, clients_see_status_reports=shown, updated_at=updated_at)
     workspaces.replace_workspace(tx, changed)
 
 

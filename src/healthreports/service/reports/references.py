@@ -13,6 +13,7 @@ from healthreports.core.model import (
     Instant,
     StatusReport,
     Workspace,
+    not_before,
 )
 from healthreports.core.rules.reading import Sent, values_sent
 from healthreports.core.rules.reports import ReferenceDraft, check_reference
@@ -64,8 +65,9 @@ def attach(
     if known is None:
         return references.put(tx, having, _new_reference(subject, sent, now))
     changed = replace(known, **sent)
-    updated_at = known.updated_at if changed == known else now
-    changed = replace(changed, updated_at=updated_at, last_synced_at=now)
+    updated_at = known.updated_at if changed == known else not_before(now, known.updated_at)
+    synced_at = not_before(now, known.last_synced_at or now)
+    changed = replace(changed, updated_at=updated_at, last_synced_at=synced_at)
     return references.put(tx, having, changed)
 
 

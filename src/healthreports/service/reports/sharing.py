@@ -89,7 +89,12 @@ def revoke(tx: Transaction, actor: Actor, link_id: int, now: Instant) -> ShareLi
     if link is None:
         raise NotFound(Kind.STATUS_REPORTS)
     if link.creator_id != actor.user_id:
-        visible(tx, actor, Workspace, link.workspace_id)
+        workspace = visible(tx, actor, Workspace, link.workspace_id)
+        participation = workspaces.participation(
+            tx, actor.account_id, link.workspace_id, actor.user_id
+        )
+        if not may(actor, Action.SEE_REPORTS, workspace, participation):
+            raise NotFound(Kind.STATUS_REPORTS)  # as if there were no link
         if not _manages(tx, actor, link.workspace_id):
             raise Forbidden(_NOT_YOURS)
     if link.revoked_at is None:

@@ -7,19 +7,23 @@ this, each in its way. Knows no table.
 
 import asyncio
 import hashlib
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, TypeVar
 
+from healthreports.core.errors import StorageReplaced
+from healthreports.store.engine.memory import Memory
 from healthreports.store.engine.statement import Statement, Values
 from healthreports.store.engine.writer import Lock, Writer
 
+log: Final = logging.getLogger("healthreports")
+
 T = TypeVar("T")
 Row = tuple[Any, ...]
+OnReplaced = Callable[[str], None]
 
-# Counts, and look-ups, that are remembered before all are forgotten: a few hundred kB.
-REMEMBERED: Final = 4096
 # What is asked for with more than this is not worth the memory of its question.
 _SMALL: Final = 500
 
@@ -100,6 +104,9 @@ class Transaction(ABC):
     def finish(self) -> None:  # noqa: B027  most have nothing to do
         """Write down, before a commit, what was only kept in mind."""
 
+    def confirm(self) -> None:  # noqa: B027  most have nothing to do
+        """Raise StorageReplaced where what was just committed is not in the database."""
+
     def row(self, statement: Statement, values: Values) -> Row | None:
         """The first row that `statement` finds, or None."""
         return next(iter(self.rows(statement, values)), None)
@@ -131,15 +138,28 @@ class Waiting:
             raise Abandoned
 
 
+# How the schema of a database is asked.
+SCHEMA_QUESTION: Final = "SELECT version_num FROM alembic_version"
+
+
 class Database(ABC):
-    """One database. Raises StorageUnavailable where it cannot be reached, read or written."""
+    """One database. Raises StorageUnavailable where it cannot be reached, read or written.
+
+    With a `schema` it writes only while the database has that one. Once it was replaced (another
+    file, another schema) it writes nothing any more; `on_replaced` is told of another schema.
+    """
 
     # What the driver raises.
     _errors: type[Exception]
 
-    def __init__(self, reader_threads: int) -> None:
+    def __init__(
+        self, reader_threads: int, schema: str | None = None, on_replaced: OnReplaced | None = None
+    ) -> None:
+        self._schema = schema
+        self._on_replaced = on_replaced
+        self._replaced: StorageReplaced | None = None
         self._readers = ThreadPoolExecutor(reader_threads, thread_name_prefix="reader")
-        self._counts: dict[object, Any] = {}
+        self._counts = Memory()
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, from one snapshot. It may be called more than once."""
@@ -196,6 +216,29 @@ class Database(ABC):
             return future.result()
         except self._errors as error:
             raise self._translated(error) from error
+
+    def _demand_usable(self) -> None:
+        """Raise StorageReplaced once it was found that the database was replaced."""
+        if self._replaced is not None:
+            raise self._replaced
+
+    def _give_up(self, says: str, *, ends_server: bool) -> StorageReplaced:
+        """The error of a replaced database; from here on nothing is written."""
+        if self._replaced is None:
+            self._replaced = StorageReplaced(says)
+            log.critical("%s; nothing is stored any more until the server is restarted", says)
+            if self._on_replaced is not None and ends_server:
+                self._on_replaced(says)
+        return self._replaced
+
+    def _demand_schema(self, found: str) -> None:
+        """Raise StorageReplaced where the schema is not the one that the server was started on."""
+        if self._schema is not None and found != self._schema:
+            raise self._give_up(
+                f"the database has the schema {found}, and this version of healthreports needs "
+                f"{self._schema}: another version has upgraded it",
+                ends_server=True,
+            )
 
     @abstractmethod
     def close(self) -> None:

@@ -6,14 +6,16 @@ them, before the commit or before a statement that would see that it is missing.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from healthreports.store.engine.database import REMEMBERED, Later, Row, Transaction
+from healthreports.store.engine.database import Later, Row, Transaction
 from healthreports.store.engine.statement import Statement, Values
 from healthreports.store.engine.writer import Connection
 
 T = TypeVar("T")
 V = TypeVar("V")
+# Rows that one statement found, of what the writes of one commit read.
+_MOST_FOUND: Final = 256
 PutOff = tuple[tuple[Later, object], ...]
 
 
@@ -48,7 +50,7 @@ class SharedTransaction(Transaction):
         rows = found.get(key)
         if rows is None:
             rows = self._run(statement, self._tx.rows, values)
-            if len(rows) <= 1 and len(found) < REMEMBERED:
+            if len(rows) <= 1 and len(found) < _MOST_FOUND:
                 found[key] = rows
         return rows
 
@@ -97,6 +99,7 @@ class SharedTransaction(Transaction):
         self._note()
         self._tx.finish()
         self._connection.execute("COMMIT")
+        self._tx.confirm()
 
     def roll_back(self) -> None:
         """Keep nothing of it."""

@@ -20,6 +20,8 @@ from healthreports.store.engine.statement import Statement, Values
 
 _BINARY: Final = 1
 _FAILED: Final = (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED)
+# Statements that the server keeps for a connection before it forgets all of them.
+_MOST_PREPARED: Final = 256
 Question = tuple[Statement | str, Values]
 
 
@@ -37,6 +39,9 @@ class Pipeline:
 
         Raises psycopg.Error for the first that fails.
         """
+        if len(self._names) > _MOST_PREPARED:
+            self._link.pgconn.exec_(b"DEALLOCATE ALL")
+            self._names.clear()
         pgconn = self._link.pgconn
         pgconn.enter_pipeline_mode()
         answers: list[int] = []  # how many results come before that of each question

@@ -26,9 +26,17 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumper
 
-from healthreports.core.errors import StorageBusy, StorageUnavailable
-from healthreports.store.engine.database import REMEMBERED, Database, Row, Transaction, Waiting
+from healthreports.core.errors import StorageBusy, StorageFull, StorageReplaced, StorageUnavailable
+from healthreports.store.engine.database import (
+    SCHEMA_QUESTION,
+    Database,
+    OnReplaced,
+    Row,
+    Transaction,
+    Waiting,
+)
 from healthreports.store.engine.group_commit import SharedTransaction
+from healthreports.store.engine.memory import Memory
 from healthreports.store.engine.pipeline import Pipeline, Question, is_storable
 from healthreports.store.engine.statement import Statement, Values
 from healthreports.store.engine.writer import Lock, Writer
@@ -40,6 +48,7 @@ READER_THREADS: Final = 4
 # Accounts are written one beside the other; all writes of one account come to one of these.
 WRITERS: Final = 4
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# The number of the lock stands in `store/schema/upgrade` too.
 _ALONE: Final = 7_310_002
 # Who writes in one account shares this lock, who writes anywhere has it alone.
 _LOCK_ALL: Final = f"SELECT pg_advisory_xact_lock({_ALONE})"
@@ -175,9 +184,6 @@ def _rows(cursor: psycopg.Cursor[Row]) -> list[Row]:
     return cursor.fetchall() if cursor.description else []
 
 
-Remembered = dict[tuple[Any, ...], Row]
-
-
 class _Expected(NamedTuple):
     """What was remembered, and how it is asked."""
 
@@ -199,7 +205,7 @@ class _ReadTransaction(PostgresTransaction):
     """
 
     def __init__(
-        self, link: Link, counts: dict[object, Any], remembered: Remembered, primary: Link | None
+        self, link: Link, counts: dict[object, Any], remembered: Memory, primary: Link | None
     ) -> None:
         super().__init__(link, counts)
         self._remembered = remembered
@@ -292,7 +298,7 @@ class _ReadTransaction(PostgresTransaction):
 
     def _note(self, key: tuple[Any, ...], found: Row | None) -> None:
         if found is None:  # anybody can ask for what is not there
-            self._remembered.pop(key, None)
+            self._remembered.forget(key)
         else:
             self._remembered[key] = found
 
@@ -314,10 +320,16 @@ class PostgresDatabase(Database):
 
     _errors = psycopg.Error
 
-    def __init__(
-        self, address: str, replica: str, busy_timeout_s: float, time_limit_s: float
+    def __init__(  # noqa: PLR0917  an address, and how it is used
+        self,
+        address: str,
+        replica: str,
+        busy_timeout_s: float,
+        time_limit_s: float,
+        schema: str | None = None,
+        on_replaced: OnReplaced | None = None,
     ) -> None:
-        super().__init__(READER_THREADS)
+        super().__init__(READER_THREADS, schema, on_replaced)
         options = (
             f"-c lock_timeout={busy_timeout_s * 1000:.0f} "
             f"-c statement_timeout={time_limit_s * 1000:.0f} "
@@ -332,7 +344,7 @@ class PostgresDatabase(Database):
         self._copies_from = 0.0 if replica else math.inf
         self._here = threading.local()
         self._links: set[Link] = set()
-        self._remembered: Remembered = {}
+        self._remembered = Memory()
         self._writers = [Writer(self._begin) for _ in range(WRITERS)]
 
     def close(self) -> None:
@@ -366,9 +378,6 @@ class PostgresDatabase(Database):
         except psycopg.Error as error:
             raise self._translated(error) from error
         waiting.demand()
-        for memory in (self._counts, self._remembered):
-            if len(memory) > REMEMBERED:
-                memory.clear()
         return result
 
     def _read_on(self, link: Link, role: _Purpose, work: Callable[[Transaction], T]) -> T:
@@ -384,6 +393,7 @@ class PostgresDatabase(Database):
 
     def _begin(self, lock: Lock) -> SharedTransaction:
         """Begin to write under `lock`, on this thread's connection."""
+        self._demand_usable()
 
         def begin(link: Link) -> Link:
             try:
@@ -395,8 +405,13 @@ class PostgresDatabase(Database):
                         everybody, account = _LOCK_ONE
                         link.execute(everybody)
                         link.execute(account, (lock,))
-            except psycopg.Error:
-                if link.in_transaction:  # the lock was not had in time
+                    # Behind the lock, which an upgrade takes too: so it stays what it is.
+                    schema = link.execute(SCHEMA_QUESTION) if self._schema is not None else None
+                if schema is not None:
+                    found = schema.fetchone()
+                    self._demand_schema(found[0] if found else "")
+            except (psycopg.Error, StorageReplaced):
+                if link.in_transaction:  # the lock was not had in time, or it is another schema
                     link.execute("ROLLBACK")
                 raise
             return link
@@ -433,6 +448,8 @@ class PostgresDatabase(Database):
     def _translated(self, error: Exception) -> Exception:
         if isinstance(error, _BUSY):
             return StorageBusy()
+        if isinstance(error, errors.DiskFull):
+            return StorageFull()
         return StorageUnavailable() if isinstance(error, _UNAVAILABLE) else error
 
     def _link(self, role: _Purpose) -> Link:

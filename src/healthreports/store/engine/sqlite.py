@@ -13,13 +13,23 @@ import asyncio
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
-from healthreports.core.errors import StorageBusy, StorageUnavailable
-from healthreports.store.engine.database import REMEMBERED, Database, Row, Transaction, Waiting
+from healthreports.core.errors import StorageBusy, StorageFull, StorageUnavailable
+from healthreports.store.engine.database import (
+    SCHEMA_QUESTION,
+    Database,
+    OnReplaced,
+    Row,
+    Transaction,
+    Waiting,
+)
+from healthreports.store.engine.file_watch import FileWatch
 from healthreports.store.engine.group_commit import SharedTransaction
+from healthreports.store.engine.memory import Memory
 from healthreports.store.engine.statement import Statement, Values
 from healthreports.store.engine.writer import Lock, Writer
 
@@ -41,7 +51,6 @@ _BEGIN_IDS: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES (?, 0)"
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 # What the machine does to us. SQLITE_ERROR is left out: that is a defect of ours.
 _UNAVAILABLE: Final = (
-    sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
@@ -51,14 +60,45 @@ _UNAVAILABLE: Final = (
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_PROTOCOL,
 )
+# How often the file's header is marked while it is written to, and the largest mark it can have.
+_MARK_EVERY_S: Final = 1.0
+_MOST_MARK: Final = 2**31 - 1
+# Statements that a connection keeps prepared.
+_PREPARED: Final = 128
+# In characters: what is a long statement, and how much of them a connection keeps.
+_LONG_TEXT: Final = 32_000
+_MOST_LONG_TEXT: Final = 1_500_000
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit that returns is on disk
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
+    # What a long reader made the log grow to is given back at the next checkpoint.
+    "PRAGMA journal_size_limit = 16777216",
     # The upper levels of the indexes of ten million reports; SQLite's own 2 MB do not hold them.
     "PRAGMA cache_size = -8000",
 )
+
+
+class SqliteConnection(sqlite3.Connection):
+    """A connection that knows how much it keeps of long statements.
+
+    A statement that was run is kept prepared, and takes ten times its text: 1.3 MB for the merge of
+    256 workspaces. A connection that has run many of them is made anew.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  sqlite3's own
+        super().__init__(*arguments, **options)
+        self._long: dict[int, int] = {}
+
+    def note_long(self, text: str) -> None:
+        """Note that a long statement was run."""
+        self._long[hash(text)] = len(text)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it keeps so much that it should be made anew, between two transactions."""
+        return sum(self._long.values()) > _MOST_LONG_TEXT
 
 
 class SqliteTransaction(Transaction):
@@ -68,15 +108,20 @@ class SqliteTransaction(Transaction):
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: SqliteConnection,
         counts: dict[object, Any],
         unchanged: dict[object, Any] | None = None,
+        writing: "_Writing | None" = None,
     ) -> None:
-        """`unchanged` keeps what was read since the database last changed, where that is known."""
+        """`unchanged` keeps what was read since the database last changed, where that is known.
+
+        `writing` is what a transaction that writes is watched by.
+        """
         super().__init__(counts)
         self._connection = connection
         self._looks = 0
         self._unchanged = unchanged
+        self._writing = writing
         self._last_ids: dict[str, int] = {}
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
@@ -86,6 +131,8 @@ class SqliteTransaction(Transaction):
         bound = {**form.constants, **values}
         for name in form.lists:
             bound[name] = json.dumps(bound[name])
+        if len(form.text) > _LONG_TEXT:
+            self._connection.note_long(form.text)
         return self._connection.execute(form.text, bound).fetchall()
 
     def text_of(self, statement: Statement) -> str:
@@ -112,6 +159,13 @@ class SqliteTransaction(Transaction):
         """Mark the last ids that were given."""
         for table, last in self._last_ids.items():
             self._connection.execute(_SET_LAST_ID, (last, table))
+        if self._writing is not None:
+            self._writing.mark(self._connection)
+
+    def confirm(self) -> None:
+        """Raise StorageReplaced where the file that was written to is not the one at its path."""
+        if self._writing is not None:
+            self._writing.demand_same_file()
 
     def recall(self, statement: Statement, values: Values) -> Row | None:
         """The first row of what has not changed since it was read."""
@@ -130,6 +184,13 @@ class SqliteTransaction(Transaction):
         return self._looks > _LOOKS_ON_THE_LOOP
 
 
+class _Writing(NamedTuple):
+    """What a write looks at, so that an answer of 200 is true."""
+
+    mark: Callable[[SqliteConnection], None]
+    demand_same_file: Callable[[], None]
+
+
 class _Snapshots:
     """The snapshot that the short reads of one turn of the event loop share.
 
@@ -139,9 +200,9 @@ class _Snapshots:
     def __init__(self, path: Path, counts: dict[object, Any]) -> None:
         self._path = path
         self._counts = counts
-        self._unchanged: dict[object, Any] = {}
+        self._unchanged = Memory()
         self._data_version = 0
-        self._connection: sqlite3.Connection | None = None
+        self._connection: SqliteConnection | None = None
         self._current: SqliteTransaction | None = None
 
     def current(self) -> SqliteTransaction:
@@ -155,17 +216,17 @@ class _Snapshots:
             connection.close()
 
     def _begin(self) -> SqliteTransaction:
+        if self._connection is not None and self._connection.is_full:
+            self.drop()
         if self._connection is None:
             self._connection = connect(self._path, busy_timeout_s=0)
             self._unchanged.clear()
         self._connection.execute("BEGIN")
         # Differs from what it was where another connection has committed since.
         [[data_version]] = self._connection.execute("PRAGMA data_version").fetchall()
-        if data_version != self._data_version or len(self._unchanged) > REMEMBERED:
+        if data_version != self._data_version:
             self._unchanged.clear()
             self._data_version = data_version
-        if len(self._counts) > REMEMBERED:
-            self._counts.clear()
         self._current = SqliteTransaction(self._connection, self._counts, self._unchanged)
         self._connection.set_progress_handler(
             self._current.has_spent_its_time, _STEPS_BETWEEN_LOOKS
@@ -189,14 +250,22 @@ class SqliteDatabase(Database):
 
     _errors = sqlite3.DatabaseError
 
-    def __init__(self, path: Path, busy_timeout_s: float) -> None:
-        super().__init__(READER_THREADS)
+    def __init__(
+        self,
+        path: Path,
+        busy_timeout_s: float,
+        schema: str | None = None,
+        on_replaced: OnReplaced | None = None,
+    ) -> None:
+        super().__init__(READER_THREADS, schema, on_replaced)
         self._path = path
         self._busy_timeout_s = busy_timeout_s
         self._here = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: list[SqliteConnection] = []
         self._one_writer = Writer(self._begin)
         self._snapshots = _Snapshots(path, self._counts)
+        self._watch: FileWatch | None = None
+        self._marked_at = 0.0
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, from one snapshot: on the event loop if it is short, else off it."""
@@ -218,6 +287,8 @@ class SqliteDatabase(Database):
         self._readers.shutdown()
         while self._connections:
             self._connections.pop().close()
+        if self._watch is not None:
+            self._watch.close()
 
     def _read(self, work: Callable[[Transaction], T], waiting: Waiting) -> T:
         try:
@@ -234,8 +305,6 @@ class SqliteDatabase(Database):
                     connection.execute("ROLLBACK")  # there is nothing to keep
         except sqlite3.DatabaseError as error:
             raise self._translated(error) from error
-        if len(self._counts) > REMEMBERED:
-            self._counts.clear()
         return result
 
     def _turn(self, _lock: Lock) -> tuple[Writer, Lock]:
@@ -261,30 +330,61 @@ class SqliteDatabase(Database):
         code = _primary_code(error)
         if code in _BUSY:
             return StorageBusy()
+        if code == sqlite3.SQLITE_FULL:
+            return StorageFull()
         return StorageUnavailable() if code in _UNAVAILABLE else error
 
     def _begin(self, _lock: Lock) -> SharedTransaction:
+        self._demand_usable()
         connection = self._connection()
+        if self._watch is None:
+            self._watch = FileWatch(self._path)
+        self._demand_same_file()
         connection.execute("BEGIN IMMEDIATE")
-        return SharedTransaction(SqliteTransaction(connection, {}), connection)
-
-    def _connection(self) -> sqlite3.Connection:
         try:
-            return self._here.connection  # type: ignore[no-any-return]  # threading.local has no types
-        except AttributeError:
-            connection = self._here.connection = connect(self._path, self._busy_timeout_s)
-            self._connections.append(connection)
-            return connection
+            if self._schema is not None:
+                found = connection.execute(SCHEMA_QUESTION).fetchone()
+                self._demand_schema(found[0] if found else "")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        writing = _Writing(self._mark, self._demand_same_file)
+        return SharedTransaction(SqliteTransaction(connection, {}, writing=writing), connection)
+
+    def _mark(self, connection: SqliteConnection) -> None:
+        """Raise the number in the file's header, so that an older copy can be told from it."""
+        now = time.monotonic()
+        if now - self._marked_at >= _MARK_EVERY_S:
+            self._marked_at = now
+            [[version]] = connection.execute("PRAGMA user_version").fetchall()
+            connection.execute(f"PRAGMA user_version = {version % _MOST_MARK + 1}")
+
+    def _demand_same_file(self) -> None:
+        assert self._watch is not None  # made when the first write began
+        if says := self._watch.problem():
+            raise self._give_up(says, ends_server=False)
+
+    def _connection(self) -> SqliteConnection:
+        known: SqliteConnection | None = getattr(self._here, "connection", None)
+        if known is not None and not (known.is_full and not known.in_transaction):
+            return known
+        if known is not None:
+            self._connections.remove(known)
+            known.close()
+        connection = self._here.connection = connect(self._path, self._busy_timeout_s)
+        self._connections.append(connection)
+        return connection
 
 
-def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+def connect(path: Path, busy_timeout_s: float) -> SqliteConnection:
     """A connection to an existing file, in autocommit. Raises sqlite3.OperationalError."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         timeout=busy_timeout_s,
         isolation_level=None,
         check_same_thread=False,  # made in the thread that uses it, closed by `close`
-        cached_statements=512,
+        cached_statements=_PREPARED,
+        factory=SqliteConnection,
         uri=True,
     )
     for pragma in _PRAGMAS:

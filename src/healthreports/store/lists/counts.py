@@ -278,7 +278,7 @@ def _with_new(
     return found
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _since(names: tuple[str, ...], *, limited: bool, narrowed: bool) -> Statement:
     statement = select(func.count()).where(*_new(names, narrowed=narrowed))
     if limited:
@@ -287,7 +287,7 @@ def _since(names: tuple[str, ...], *, limited: bool, narrowed: bool) -> Statemen
     return Statement(statement)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _since_ids(names: tuple[str, ...]) -> Statement:
     report_id = status_reports.c.id
     found = select(report_id).where(*_new(names, narrowed=False))

@@ -204,7 +204,7 @@ def _seen(shape: Shape, kept: Kept) -> list[Condition]:
     ]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _totals_statement(shape: Shape) -> Statement:
     return Statement(_totals(shape, lateral=False), postgres=_totals(shape, lateral=True))
 
@@ -226,7 +226,7 @@ def _totals(shape: Shape, *, lateral: bool) -> Select[Any]:
     return select(func.count(), *numbers, newest).select_from(origin).where(*_seen(shape, kept))
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=128)
 def _page_statement(shape: Shape, order: Order, *, reverse: bool) -> Statement:
     return Statement(
         _page(shape, order, reverse=reverse, lateral=False),

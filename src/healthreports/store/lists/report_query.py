@@ -110,7 +110,8 @@ def report_query(
     values: dict[str, Any] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
     for one in query.filters:
         values[one.name] = one.value
-    names = tuple([_name(one) for one in query.filters if one.name != "workspace_id"])
+    # Sorted, so that the same filters in another order are the same statement.
+    names = tuple(sorted([_name(one) for one in query.filters if one.name != "workspace_id"]))
     workspaces = _workspaces(tx, values, reach, version, few)
     narrowed = workspaces is not None and len(workspaces) > few
     any_of: tuple[str, ...] | None = values.get(REFS)

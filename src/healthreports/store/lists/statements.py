@@ -46,7 +46,7 @@ def asked_by_id(ids: tuple[int, ...]) -> tuple[Rows, dict[str, Any]]:
     return (Rows.ONE, {"only": ids[0]}) if len(ids) == 1 else (Rows.SOME, {"only": ids})
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)
 def page_statement(
     kind: Kind, names: tuple[str, ...], sort: Sort, rows: Rows, *, narrowed: bool
 ) -> Statement:
@@ -73,7 +73,7 @@ def _order(
     return order if sort.name == "id" else [*order, record_id.asc()]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def rowid_statement(sort: Sort, rows: Rows, *, narrowed: bool) -> Statement:
     """The status reports with the ids `only`, of those whose rowid is their id.
 
@@ -99,7 +99,7 @@ def rowid_statement(sort: Sort, rows: Rows, *, narrowed: bool) -> Statement:
     return Statement(statement, postgres=plain.postgres)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)
 def count_statement(kind: Kind, names: tuple[str, ...], *, narrowed: bool) -> Statement:
     """How many records match. Parameters: as for `page_statement`, without the window."""
     selection = SELECTIONS[kind]

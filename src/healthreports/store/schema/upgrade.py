@@ -3,8 +3,11 @@
 Alembic is imported only where it migrates: a server that starts does not need it.
 """
 
+import os
 import re
+import secrets
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -23,6 +26,11 @@ _SERVER: Final = re.compile(r"postgres(ql)?://")
 _BEFORE_SERVERS: Final = "0004"
 # So that of two machines that start one waits for the other.
 _MIGRATING: Final = 7_310_001
+# What every write holds a share of (`store/engine/postgres`): none is under way meanwhile.
+_WRITING: Final = 7_310_002
+# How long `serve` may look for damage before it starts.
+_CHECK_S: Final = 0.2
+_STEPS_BETWEEN_LOOKS: Final = 1_000
 
 
 class WrongSchema(HealthReportsError):
@@ -67,6 +75,8 @@ def upgrade(address: str, revision: str = SCHEMA_REVISION) -> None:
     if not is_server(address) and not Path(address).absolute().parent.is_dir():
         raise WrongSchema(f"there is no folder {Path(address).absolute().parent}")
     was = _demand_known(address) if is_server(address) or Path(address).exists() else ""
+    if not is_server(address):
+        _make_private(Path(address))
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     with _changing(address) as connection:
@@ -74,6 +84,22 @@ def upgrade(address: str, revision: str = SCHEMA_REVISION) -> None:
         if is_server(address) and not was:
             command.stamp(config, _BEFORE_SERVERS)
         command.upgrade(config, revision)
+
+
+def _make_private(path: Path) -> None:
+    """Make the file where it is not there, for its owner's eyes only; its log is made like it."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE))
+        path.chmod(_PRIVATE)
+        with closing(sqlite3.connect(path)) as connection:
+            if connection.execute("PRAGMA application_id").fetchone() == (0,):
+                # What tells this database from any other that is copied over it.
+                connection.execute(f"PRAGMA application_id = {secrets.randbelow(2**31 - 1) + 1}")
+    except (OSError, sqlite3.Error) as error:
+        raise WrongSchema(f"{path}: {error}") from error
+
+
+_PRIVATE: Final = 0o600
 
 
 def demand_current(address: str) -> None:
@@ -90,12 +116,32 @@ def demand_current(address: str) -> None:
         )
 
 
+def demand_sound(address: str) -> None:
+    """Raise WrongSchema where a SQLite file is damaged, as far as a look of 0.2 s can tell."""
+    if is_server(address):
+        return
+    end = time.monotonic() + _CHECK_S
+    uri = f"{Path(address).absolute().as_uri()}?mode=rw"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
+            said = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:  # its time was over
+            return
+        raise WrongSchema(f"{address}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise WrongSchema(f"{address} is damaged ({error}); restore a backup") from error
+    if said != ("ok",):
+        raise WrongSchema(f"{address} is damaged ({said[0]}); restore a backup")
+
+
 @contextmanager
 def _changing(address: str) -> Iterator[Connection]:
     """A transaction to migrate in. Raises WrongSchema."""
     if is_server(address):
         engine = create_engine("postgresql+psycopg://", creator=lambda: _reach(address))
-        take = f"SELECT pg_advisory_xact_lock({_MIGRATING})"
+        take = f"SELECT pg_advisory_xact_lock({_MIGRATING}), pg_advisory_xact_lock({_WRITING})"
     else:
         engine = create_engine(URL.create("sqlite", database=address))
         take = "BEGIN IMMEDIATE"

@@ -52,7 +52,7 @@ class Entrance:
 
     async def take(self, request: Request) -> Response:
         """Sign in with e-mail address and password."""
-        fields = await session.read_form(request)
+        fields = await session.read_stranger_form(request)
         wanted = session.our_path(fields.get(_NEXT)) or _HOME
         email_address = fields.get("email_address", "")
         try:
@@ -66,7 +66,7 @@ class Entrance:
 
     async def leave(self, request: Request) -> Response:
         """Sign out."""
-        await session.read_form(request)
+        await session.read_stranger_form(request)
         await self._sign_in.out(session.secret_of(request))
         session.sign_out(request)
         return lead_to(SIGN_IN)

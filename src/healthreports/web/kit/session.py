@@ -4,8 +4,10 @@ The cookie is http-only and same-site: no script can read it, and no other site'
 it. Every form also carries the secret of this session's forms (a CSRF token).
 """
 
+import asyncio
 import re
 import secrets
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.middleware.sessions import SessionMiddleware
@@ -13,14 +15,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from healthreports.contract.bodies import form_pairs
-from healthreports.core.errors import Forbidden, Unauthenticated
-from healthreports.core.vocabulary import SESSION_LIFETIME_S
+from healthreports.core.errors import StaleForm, Unauthenticated
+from healthreports.core.vocabulary import SESSION_LIFETIME_S, STRANGER_BODY_LIMIT_BYTES
+from healthreports.edge.bodies import stranger_body
 
 _SECRET: Final = "secret"  # noqa: S105  a key, not a secret
 _FORM_PROOF: Final = "csrf"
-STALE_FORM: Final = (
-    "this form is not of this session any more; go back, load the page anew, try again"
-)
 # A path of ours: one that begins with // or /\ leads to another host.
 _OUR_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*", re.ASCII)
 
@@ -65,17 +65,30 @@ def form_proof(request: Request) -> str:
     return proof
 
 
+async def read_stranger_form(request: Request) -> dict[str, str]:
+    """`read_form` of somebody who is not signed in: a short one. Raises BodyTooLarge too."""
+    return _fields(request, form_pairs(await stranger_body(request)))
+
+
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form of ours. Raises Forbidden where it does not prove to be, MalformedBody.
+    """The fields of a form of ours. Raises StaleForm where it does not prove to be, MalformedBody.
 
     A field that stands more than once counts with its last value.
     """
-    fields = dict(form_pairs(await request.body()))
+    body = await request.body()
+    if len(body) <= STRANGER_BODY_LIMIT_BYTES:
+        return _fields(request, form_pairs(body))
+    # A long one is parsed off the event loop: others wait there.
+    return _fields(request, await asyncio.to_thread(form_pairs, body))
+
+
+def _fields(request: Request, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    fields = dict(pairs)
     proof = request.session.get(_FORM_PROOF)
     if not isinstance(proof, str) or not secrets.compare_digest(
         proof.encode(), fields.pop(_FORM_PROOF, "").encode()
     ):
-        raise Forbidden(STALE_FORM)
+        raise StaleForm
     return fields
 
 

@@ -1,5 +1,6 @@
 """Turns values into pages, and what a use case raises into a page that says so."""
 
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 from starlette.types import Receive, Scope, Send
 
@@ -18,6 +19,7 @@ from healthreports.core.access import MAY_MANAGE_PEOPLE
 from healthreports.core.errors import (
     HealthReportsError,
     MethodNotAllowed,
+    StaleForm,
     StorageUnavailable,
     Unauthenticated,
 )
@@ -25,6 +27,7 @@ from healthreports.core.model import Actor, Instant, StatusReport
 from healthreports.core.portfolio import State, state_of, trend
 from healthreports.core.vocabulary import DAY_US, Category
 from healthreports.service.gateway import Transaction
+from healthreports.service.limits import Limits
 from healthreports.service.people import accounts, members
 from healthreports.web.kit.addresses import SIGN_IN
 from healthreports.web.kit.session import form_proof
@@ -41,8 +44,6 @@ _POLICY: Final = (
 )
 _HEADERS: Final = {
     "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
     "x-robots-tag": "noindex, nofollow",
 }
 
@@ -90,6 +91,39 @@ _templates.env.filters["age"] = _age
 _templates.env.filters["length_class"] = _length_class
 _templates.env.filters["state"] = state_of
 _templates.env.filters["trend"] = trend
+
+
+def _static_files() -> dict[str, str]:
+    """The hash of each file that pages load, by its name."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        for path in (FOLDER / "static").iterdir()
+        if path.suffix in MEDIA_TYPES
+    }
+
+
+MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+STATIC_FILES: Final = _static_files()
+
+
+def static_file(name: str) -> Handler:
+    """The handler of a file that pages load: for ever the same at an address with its hash."""
+
+    async def answer(request: Request) -> Response:
+        is_named = request.query_params.get("v") == STATIC_FILES[name]
+        lasts = "public, max-age=31536000, immutable" if is_named else "no-cache"
+        path = FOLDER / "static" / name
+        media_type = MEDIA_TYPES[path.suffix]
+        return FileResponse(path, media_type=media_type, headers={"cache-control": lasts})
+
+    return answer
+
+
+def _static(name: str) -> str:
+    return f"/static/{name}?v={STATIC_FILES[name]}"
+
+
+_templates.env.globals |= {"static": _static}
 _templates.env.globals |= {"categories": tuple(Category), "states": tuple(State)}
 
 
@@ -157,7 +191,9 @@ def failed_page(request: Request, error: Exception) -> Response:
     status = failure_of(error).status
     values: dict[str, object] = {
         "heading": _HEADINGS.get(status, "That did not work"),
-        "request_id": request.scope.get("request_id", "") if status >= _SERVER_ERROR else "",
+        "request_id": request.scope.get("request_id", b"").decode()
+        if status >= _SERVER_ERROR
+        else "",
     }
     return page(request, "failed.html", values, error, has_forms=False)
 
@@ -192,12 +228,19 @@ class Methods:
         await answer(scope, receive, send)
 
 
-def shown(handler: Handler) -> Handler:
-    """`handler` with a page for what it raises; who is not signed in is asked to."""
+def shown(handler: Handler, limits: Limits) -> Handler:
+    """`handler` with a page for what it raises; who is not signed in is asked to.
+
+    A form that does not prove to be ours counts for its address: it could be a guess.
+    """
 
     async def answer(request: Request) -> Response:
         try:
-            return await handler(request)
+            try:
+                return await handler(request)
+            except StaleForm:
+                await limits.admit_stranger(address_of(request))
+                raise
         except Unauthenticated:
             if request.method != "GET":
                 return lead_to(SIGN_IN)

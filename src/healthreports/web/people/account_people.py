@@ -92,7 +92,7 @@ class PeoplePages:
 
     async def accept(self, request: Request) -> Response:
         """Keep the password of who was invited, and sign it in."""
-        fields = await session.read_form(request)
+        fields = await session.read_stranger_form(request)
         secret = request.query_params.get(_INVITATION, "")
         try:
             opened = await self._sign_in.accept(

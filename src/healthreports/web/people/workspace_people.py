@@ -25,7 +25,6 @@ from healthreports.web.kit import session
 from healthreports.web.kit.addresses import WORKSPACES
 from healthreports.web.kit.forms import (
     Fields,
-    demand_choice,
     faults_of,
     id_in_path,
     sent_form,
@@ -87,14 +86,16 @@ class WorkspacePages:
         def work(tx: Transaction, actor: Actor, workspace_id: int, now: Instant) -> None:
             demand(tx, actor, Action.CHANGE_WORKSPACE, workspace_id)
             address = fields.get("email_address", "")
-            user = members.user_of_account(tx, actor.account_id, address, "email_address")
-            side = demand_choice(Side, fields, "side")
-            permission = demand_choice(ParticipationPermission, fields, "permission")
+            sent = {
+                "workspace_id": workspace_id,
+                "user_id": members.visible_by_email(tx, actor, address),
+                "side": fields.get("side", ""),
+                "permission": fields.get("permission", ""),
+            }
             try:
-                workspaces.join(tx, workspace_id, user, permission, now, side=side)
+                workspaces.create_participation(tx, actor, sent, now)
             except Invalid as error:
-                taken = Problem("email_address", error.problems[0].fault)
-                raise Invalid([taken]) from error
+                raise Invalid([_of_form(one) for one in error.problems]) from error
 
         typed_address = {"email_address": fields.get("email_address", "")}
         return await self._change(request, writer, work, typed_address)
@@ -177,6 +178,12 @@ class WorkspacePages:
             "faults": faults_of(error),
         }
         return page(request, "workspace_settings.html", asker | values, error)
+
+
+def _of_form(problem: Problem) -> Problem:
+    """The problem at the field of the form where it is: a person is named by an address there."""
+    is_of_person = problem.field == "user_id"
+    return replace(problem, field="email_address") if is_of_person else problem
 
 
 def _workspace_of(fields: Fields) -> dict[str, object]:

@@ -1,8 +1,5 @@
 """Workspaces and reports as pages: one through time, one at a time, and as files."""
 
-import asyncio
-import functools
-from collections.abc import Callable
 from typing import Final
 
 from starlette.requests import Request
@@ -10,11 +7,12 @@ from starlette.responses import Response
 
 from healthreports.core.model import Actor, Clock, Instant
 from healthreports.core.vocabulary import DEFAULT_SHARE_DAYS, MAX_SHARE_DAYS, Kind
-from healthreports.exports import badge, markdown, pdf
+from healthreports.exports import badge, markdown
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.reports import portfolio, reports, sharing
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import WORKSPACES
+from healthreports.web.kit.documents import Documents
 from healthreports.web.kit.forms import id_in_path, page_number, sent_form
 from healthreports.web.kit.show import file_of, lead_to, page, who
 
@@ -26,8 +24,9 @@ _HEIGHT: Final = 88
 class RecordPages:
     """The pages below `/workspaces` and `/reports` that are only read, and the end of a report."""
 
-    def __init__(self, gateway: Gateway, clock: Clock) -> None:
+    def __init__(self, gateway: Gateway, documents: Documents, clock: Clock) -> None:
         self._gateway = gateway
+        self._documents = documents
         self._clock = clock
 
     async def show_workspace(self, request: Request) -> Response:
@@ -87,7 +86,9 @@ class RecordPages:
     async def download_pdf(self, request: Request) -> Response:
         """One report as PDF."""
         story = await self._story(request)
-        content = await in_thread(pdf.of_report, story.workspace, story.report, story.author)
+        content = await self._documents.of_report(
+            session.secret_of(request), story.workspace, story.report, story.author
+        )
         return file_of(content, "application/pdf", f"status-report-{story.report.id}.pdf")
 
     async def show_badge(self, request: Request) -> Response:
@@ -113,9 +114,3 @@ class RecordPages:
         return await self._gateway.read(
             session.secret_of(request), lambda tx, actor: portfolio.story(tx, actor, report_id)
         )
-
-
-async def in_thread(make: Callable[..., bytes], *given: object) -> bytes:
-    """What `make` makes, off the event loop: a document takes tens of milliseconds."""
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(None, functools.partial(make, *given))

@@ -12,14 +12,15 @@ from healthreports.contract.params import read_id
 from healthreports.core.errors import NotFound
 from healthreports.core.model import Actor, Clock, Instant
 from healthreports.core.vocabulary import Category, Kind
-from healthreports.exports import badge, pdf
+from healthreports.exports import badge
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.limits import Limits
 from healthreports.service.reports import sharing
 from healthreports.web.kit.addresses import REPORTS, SHARED
+from healthreports.web.kit.documents import Documents
 from healthreports.web.kit.forms import id_in_path, sent_form
 from healthreports.web.kit.show import address_of, file_of, lead_to, page
-from healthreports.web.reports.records import RecordPages, in_thread
+from healthreports.web.reports.records import RecordPages
 
 LINK: Final = "link"
 
@@ -27,11 +28,18 @@ LINK: Final = "link"
 class SharingPages:
     """Making and ending links, and what they lead to, on the server at `origin`."""
 
-    def __init__(
-        self, gateway: Gateway, limits: Limits, records: RecordPages, clock: Clock, origin: str
+    def __init__(  # noqa: PLR0917  all that a link can need
+        self,
+        gateway: Gateway,
+        limits: Limits,
+        documents: Documents,
+        records: RecordPages,
+        clock: Clock,
+        origin: str,
     ) -> None:
         self._gateway = gateway
         self._limits = limits
+        self._documents = documents
         self._records = records
         self._clock = clock
         self._origin = origin
@@ -95,8 +103,12 @@ class SharingPages:
     async def download_pdf(self, request: Request) -> Response:
         """The report that a link leads to, as PDF."""
         shared = await self._opened(request)
-        content = await in_thread(
-            pdf.of_report, shared.workspace, shared.report, shared.author, shared.link.hidden
+        content = await self._documents.of_report(
+            address_of(request),
+            shared.workspace,
+            shared.report,
+            shared.author,
+            shared.link.hidden,
         )
         return file_of(content, "application/pdf", f"status-report-{shared.report.id}.pdf")
 

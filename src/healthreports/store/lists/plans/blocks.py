@@ -43,7 +43,7 @@ class Blocks(OverAccount, frozen=True, kw_only=True):
         return statement, self.values
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def blocks_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
     """A page, block by block. Parameters: the filters', `limit`, `offset`."""
     small, large = BLOCK_SHIFTS

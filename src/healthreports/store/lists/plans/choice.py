@@ -140,8 +140,15 @@ def choose(
 ) -> Chosen:
     """The plan for the page that `query` asks for, of what a reader within `reach` sees.
 
-    `version` is that of the account in this snapshot; what was counted is remembered for it.
+    `version` is that of the account in this snapshot; what was counted and chosen is remembered.
     """
+    key = ("plan", query, reach, version, thresholds)
+    return tx.remembered(key, lambda: _choose(tx, query, reach, version, thresholds))
+
+
+def _choose(
+    tx: Transaction, query: Query, reach: Reach, version: Version, thresholds: Thresholds
+) -> Chosen:
     key = ("list", query.filters, reach, version, thresholds.few)
 
     def count() -> tuple[ReportQuery, Sizes]:
@@ -149,8 +156,7 @@ def choose(
         return asked, sizes(tx, asked, version, lambda by_time: _look(tx, asked, by_time))
 
     asked, found = tx.remembered(key, count)
-    facts = Facts(asked, query.sort, query.window, found, thresholds)
-    plan, why = _first(facts)
+    plan, why = _first(Facts(asked, query.sort, query.window, found, thresholds))
     return Chosen(plan, found, why)
 
 

@@ -56,7 +56,7 @@ class Gather(OverAccount, frozen=True, kw_only=True):
         return statement, self.values
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def gather_statement(
     names: tuple[str, ...], sort: Sort, *, narrowed: bool, by_time: bool
 ) -> Statement:
@@ -73,7 +73,7 @@ def gather_statement(
     return Statement(reports_with_ids(found, sort))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def gather_count_statement(names: tuple[str, ...], *, narrowed: bool, by_time: bool) -> Statement:
     """How many match."""
     return Statement(_gathering(counted(), names, narrowed=narrowed, by_time=by_time))

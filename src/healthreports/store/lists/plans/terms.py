@@ -96,7 +96,7 @@ class AnyTerm(Plan, frozen=True, kw_only=True):
         return any_term_count_statement(self.asked.names, narrowed=self.asked.narrowed), values
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
     """A page of the reports with `term`. Parameters: the filters', `limit`, `offset`."""
     statement = _with_term(select(*REPORTS.columns), names, narrowed=narrowed)
@@ -104,7 +104,7 @@ def term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Sta
     return Statement(windowed(statement.order_by(*ordered(sort, column, _t.report_id))))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def term_count_statement(names: tuple[str, ...], *, narrowed: bool) -> Statement:
     """How many reports with `term` match."""
     return Statement(_with_term(counted(), names, narrowed=narrowed))
@@ -121,7 +121,7 @@ def _with_term(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool
     )
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def any_term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
     """A page of the reports with one of `terms`. Parameters: the filters', `limit`, `offset`."""
     if names == (REFS,) and sort.name == "id" and not narrowed:
@@ -132,7 +132,7 @@ def any_term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) ->
     return Statement(windowed(statement.order_by(*ordered(sort, _s[sort.name], _s.id))))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def any_term_count_statement(names: tuple[str, ...], *, narrowed: bool) -> Statement:
     """How many reports with one of `terms` match."""
     if names == (REFS,) and not narrowed:

@@ -40,7 +40,7 @@ class Walk(OverAccount, frozen=True, kw_only=True):
         return walk_statement(self.asked.names, self.sort, narrowed=self.narrowed), self.values
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def walk_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
     """A page, in the order of an index. Parameters: the filters', `limit`, `offset`."""
     statement = select(*REPORTS.columns).where(*within(narrowed=narrowed), *along(names, sort))

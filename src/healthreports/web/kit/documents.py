@@ -1,0 +1,86 @@
+"""PDF documents, made once for what is in them: two at a time, and kept within a bound.
+
+A long report takes seconds of a processor to draw, and anybody with a share link may ask for it.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+
+from healthreports.core.model import StatusReport, User, Workspace
+from healthreports.core.vocabulary import Category
+from healthreports.exports import pdf
+from healthreports.service.limits import Limits
+
+_AT_ONCE: Final = 2
+_KEPT_BYTES: Final = 16 * 1024 * 1024
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Documents:
+    """The documents of a process. Who asks for one that has to be made is counted by `limits`."""
+
+    def __init__(self, limits: Limits, kept_bytes: int = _KEPT_BYTES) -> None:
+        self._limits = limits
+        self._kept: OrderedDict[bytes, bytes] = OrderedDict()
+        self._kept_bytes = kept_bytes
+        self._bytes = 0
+        self._drawing = asyncio.Semaphore(_AT_ONCE)
+        # What is being drawn: who asks for the same waits for it.
+        self._under_way: dict[bytes, asyncio.Future[bytes]] = {}
+
+    async def of_report(
+        self,
+        asker: str,
+        workspace: Workspace,
+        report: StatusReport,
+        author: User,
+        hidden: Collection[Category] = (),
+    ) -> bytes:
+        """The report as PDF, without its `hidden` categories, for a session or an address `asker`.
+
+        Raises TooManyRequests.
+        """
+        said = _encode((workspace.title, report, author.full_name, sorted(hidden)))
+        key = hashlib.sha256(said).digest()
+        known = self._kept.get(key)
+        if known is not None:
+            self._kept.move_to_end(key)
+            return known
+        drawing = self._under_way.get(key)
+        if drawing is None:
+            await self._limits.admit_document(asker)
+            drawing = self._under_way.get(key)  # somebody may have begun meanwhile
+        if drawing is None:
+            task = asyncio.ensure_future(self._draw(key, workspace, report, author, hidden))
+            drawing = self._under_way[key] = task
+        # Whoever goes away does not take it from the others.
+        return await asyncio.shield(drawing)
+
+    async def _draw(
+        self,
+        key: bytes,
+        workspace: Workspace,
+        report: StatusReport,
+        author: User,
+        hidden: Collection[Category],
+    ) -> bytes:
+        try:
+            async with self._drawing:
+                drawn = await asyncio.to_thread(pdf.of_report, workspace, report, author, hidden)
+        finally:
+            del self._under_way[key]
+        self._keep(key, drawn)
+        return drawn
+
+    def _keep(self, key: bytes, drawn: bytes) -> None:
+        self._kept[key] = drawn
+        self._bytes += len(drawn)
+        while self._bytes > self._kept_bytes:
+            _, oldest = self._kept.popitem(last=False)
+            self._bytes -= len(oldest)
