@@ -78,7 +78,7 @@ def measure(store: str) -> list[tuple[str, float, float, int]]:
             built = build(place(reports), reports)
             with closing(open_database(Settings(database=built.address))) as database:
                 database.write_here(
-                    lambda tx: set_password(tx, members.user_by_email(tx, EMAIL), PASSWORD, now())
+                    lambda tx: set_password(tx, members.named_user(tx, EMAIL), PASSWORD, now())
                 )
             visitors.append(Visitor(Server(built)))
         for name, path in PAGES.items():

@@ -210,8 +210,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     The mark nearest to the test counts: `one_store` of a module, `both_stores` of a test in it.
     """
-    # A module may have an `address` of its own.
-    if "address" in metafunc.fixturenames and not hasattr(metafunc.module, "address"):
+    # A module or a test may have an `address` of its own.
+    given = {
+        name for mark in metafunc.definition.iter_markers("parametrize") for name in mark.args[:1]
+    }
+    own = hasattr(metafunc.module, "address") or "address" in given
+    if "address" in metafunc.fixturenames and not own:
         marks = (one.name for one in metafunc.definition.iter_markers())
         nearest = next((name for name in marks if name in _ON), "both_stores")
         metafunc.parametrize("address", _ON[nearest], indirect=True, scope="session")

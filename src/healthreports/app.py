@@ -79,7 +79,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
     check_declarations()
     database = open_database(settings, _end_server)
     limits = _limits(settings)
-    sign_in = SignIn(database, now, limits)
+    sign_in = SignIn(database, now, limits, passwords=_passwords(settings))
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -111,9 +111,16 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         settings.time_limit_s,
         settings.body_limit_bytes,
         settings.unsent_limit_bytes,
-        over_tls=origin.startswith("https:"),
         access_log=settings.access_log,
     )
+
+
+def _passwords(settings: Settings) -> bool:
+    """Whether people may sign in with a password. Raises BadSetting where they could not at all."""
+    on = settings.passwords == "on"
+    if not on and not settings.oidc_issuer:
+        raise BadSetting("HEALTHREPORTS_PASSWORDS is off, and no HEALTHREPORTS_OIDC_ISSUER is set")
+    return on
 
 
 def _end_server(_says: str) -> None:

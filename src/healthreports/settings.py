@@ -5,7 +5,7 @@ The only reader of `os.environ`.
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -51,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     oidc_client_id: str = ""
     oidc_client_secret: str = ""  # has no flag: a command line is seen by every program
     oidc_name: str = "your organisation"
+    passwords: Literal["on", "off"] = "on"
 
 
 class BadSetting(Exception):

@@ -22,6 +22,7 @@ from healthreports.store.schema.upgrade import upgrade
 _LISTENS = re.compile(r"listens on http://127\.0\.0\.1:(\d+)")
 MOST_FILES = 256
 P99_S = 1.0
+ENOUGH = 20
 RESIDENT_BYTES = 150 * 10**6
 
 
@@ -119,12 +120,14 @@ class Bystander:
         thread.start()
         try:
             yield
+            # However slow the machine is, it has asked often enough to tell.
+            wait_until(lambda: len(self.times) > ENOUGH)
         finally:
             ends.set()
             thread.join()
 
     def assert_served(self) -> None:
-        assert len(self.times) > 10
+        assert len(self.times) > ENOUGH
         assert self.failures == []
         p99 = sorted(self.times)[int(len(self.times) * 0.99)]
         assert p99 < P99_S, p99

@@ -183,7 +183,7 @@ def running_site(database: Path, browser: Browser) -> Iterator[Site]:
 
 
 def _furnish(tx: Any, password: str) -> str:
-    administrator = members.user_by_email(tx, ADMINISTRATOR)
+    administrator = members.named_user(tx, ADMINISTRATOR)
     workspaces.make_workspace(tx, administrator, BARE_WORKSPACE, now())
     tokens.issue(tx, administrator, "a token that has its row", now())
     made, _ = applications.register(

@@ -40,6 +40,7 @@ ARGUMENTS = {
     errors.NotFound: (Kind.USERS,),
     errors.BadConsentRequest: ("a reason",),
     errors.SignInRefused: ("a reason",),
+    errors.SeveralAccounts: (("acme", "north"),),
     errors.TooManyRequests: ("token", 5, 60, 3),
     errors.Overtaken: (
         StatusReport(
@@ -69,7 +70,7 @@ def test_every_error_in_the_tree_has_an_answer_of_its_own() -> None:
         one for one in leaves(errors.HealthReportsError) if one.__module__ == errors.__name__
     ]
     assert len(in_tree) > 10
-    for kind in [*in_tree, errors.StorageUnavailable]:
+    for kind in [*in_tree, errors.StorageUnavailable, errors.SignInRefused]:
         error = kind(*ARGUMENTS.get(kind, ()))
         assert is_expected(error)
         failure = failure_of(error)

@@ -17,9 +17,10 @@ from msgspec.structs import replace
 from healthreports.app import now
 from healthreports.core import model
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Scope, Side
-from healthreports.service.auth import tokens
+from healthreports.service.auth import invitations, tokens
 from healthreports.service.people import accounts, members, workspaces
 from healthreports.service.reports import references, reports
+from healthreports.store.auth import credentials
 from healthreports.store.people.members import membership
 
 MARKER = re.compile(r"zq[0-9a-f]{16}")
@@ -92,6 +93,8 @@ class World:
         self.secrets: dict[int, str] = {}
         # Some services are known to several accounts, so that a filter by them finds both.
         self.services = [word(), word()]
+        # The first people of each account have the addresses of those of the others.
+        self.addresses = [f"{word()}@example.org" for _ in range(2)]
 
     def add(self, kind: str, thing_id: int, account: int, **links: Any) -> Thing:
         return self.things[kind].setdefault(thing_id, Thing(kind, thing_id, account, links))
@@ -265,7 +268,8 @@ class _Builder:
             self.world.things["users"][user.id].links["disabled"] = True
 
     def _hire(self, permission: str) -> None:
-        name, address = word(), f"{word()}@example.org"
+        shared = self.world.addresses[len(self.users) : len(self.users) + 1]
+        name, [address] = word(), shared or [f"{word()}@example.org"]
         user = members.create_user(
             self.tx,
             self.account,
@@ -274,6 +278,7 @@ class _Builder:
             permission=AccountPermission(permission),
             now=now(),
         )
+        self._prove(user)
         secret = tokens.issue(self.tx, user, word(), now())
         self.users.append(user)
         self.world.secrets[user.id] = secret
@@ -285,6 +290,16 @@ class _Builder:
         thing.texts = {"full_name": name, "email_address": address}
         membership_id = membership(self.tx, user.id).id
         self.world.add("account_memberships", membership_id, self.account, user=user.id)
+
+    def _prove(self, user: model.User) -> None:
+        """Give the people of each account the ways in of those of the others."""
+        if len(self.users) == 0:
+            credentials.store_password(self.tx, user.account_id, user.id, "a hash", now())
+        elif len(self.users) == 1:
+            issuer = "https://issuer.example"
+            credentials.insert_identity(self.tx, user.account_id, user.id, issuer, "subject", now())
+        else:
+            invitations.invite_as_operator(self.tx, user, now())
 
     def _build_space(self, plan: dict[str, Any]) -> None:
         creator, title, description = self._of(self.users, plan["creator"]), word(), word()

@@ -662,19 +662,23 @@ class Talk:
             self.world.remove(kind, one.id)
 
     def hire(self) -> None:
-        """An address is one user's in the whole database: an administrator may be told so."""
+        """An address is one user's in its account; that other accounts know it nobody learns."""
         is_taken = self.pick("is taken", [False, True])
         address = self.id("users")
         sent = {"full_name": word(), "email_address": f"{word()}@example.org"}
         if is_taken and address.id in self.world.things["users"]:
-            text = self.world.things["users"][address.id].texts["email_address"]
-            sent["email_address"] = text if self.is_administrator() else Text(text)
+            sent["email_address"] = self.world.things["users"][address.id].texts["email_address"]
+        is_ours = any(
+            one.texts["email_address"] == sent["email_address"] and one.account == self.user.account
+            for one in self.world.all("users")
+        )
         sent["permission"] = self.pick("permission", PERMISSIONS)
         path = ("account_memberships",)
         answer, include = self.write("POST", path, "account_membership", sent)
         if answer is None:
             return
         assert self.is_administrator()
+        assert not is_ours
         (record,) = answer.json()["account_memberships"].values()
         user = self.world.add("users", int(record["user_id"]), self.user.account)
         user.links = {"permission": sent["permission"], "disabled": False, "reads_only": False}

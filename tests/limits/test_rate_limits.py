@@ -386,7 +386,7 @@ async def ask(limits: Limits, token_id: int = 1) -> bool:
             limits.spend(token_id)
         except SpentShare as spent:
             try:
-                await limits.take_share(spent.token_id)
+                await limits.take_share(spent.of)
             except TooManyRequests:
                 return False
         else:

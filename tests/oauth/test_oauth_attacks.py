@@ -726,7 +726,7 @@ ENDINGS: dict[str, tuple[Callable[[Held], None], set[str]]] = {
     "the application is revoked": (revoke_application, APPLICATION),
     "the user takes it back": (take_back, {"access token", "introspection", "refresh token"}),
     "the user is disabled": (disable, set(WORKS)),
-    "the user gets a password": (set_password, {"session", "consent"}),
+    "the user gets another password": (set_password, set(WORKS) - {"client credentials"}),
     "the user signs out": (sign_out, {"session", "consent"}),
 }
 

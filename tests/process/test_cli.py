@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     run = runner(folder)
     run("db", "upgrade")
-    assert run("account", "create", "Acme") == "account 1\n"
+    assert run("account", "create", "Acme") == "account 1, named acme\n"
     ann = ("--name", "Ann", "--email", "Ann@Example.org", "--permission", "administrator")
     run("user", "create", "--account", "1", *ann)
     run("workspace", "create", "Bridge", "--creator", "ann@example.org")

@@ -24,7 +24,9 @@ from visitor import browser, form_on, who_is_at
 from conftest import Account, Server, make_account
 from healthreports.app import now, open_database
 from healthreports.core.vocabulary import AccountPermission
-from healthreports.service.people.members import create_user, disable
+from healthreports.service.auth.invitations import invite_as_operator
+from healthreports.service.people.accounts import account_name
+from healthreports.service.people.members import create_user, disable, named_user
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.schema.upgrade import upgrade
@@ -36,7 +38,6 @@ SECRET = "a-secret-of-the-client"
 NAME = "Example & Sons"
 LISTENS = "healthreports listens on http://"
 CALLBACK = "/sign-in/callback"
-KELVIN = "\N{KELVIN SIGN}"
 LONG_AGO = 1_000_000_000
 BUTTON = re.compile(r'<a class="button" href="(?P<address>[^"]+)">Sign in with (?P<name>[^<]+)</a>')
 OwnServer = Callable[..., Server]
@@ -129,10 +130,15 @@ class Site:
         """Go to the provider. Returns the page at which that ends."""
         return at.get("/sign-in/provider", params={"next": wanted})
 
-    def way_back(self, at: httpx.Client, subject: str, wanted: str = "/account") -> str:
+    def way_back(
+        self, at: httpx.Client, subject: str, wanted: str = "/account", **asked: str
+    ) -> str:
         """Where the provider sends the browser once `subject` has signed in and consented."""
-        asked = {"next": wanted}
+        asked["next"] = wanted
         page = at.get("/sign-in/provider", params=asked, follow_redirects=False)
+        return self._signed_in(at, subject, page)
+
+    def _signed_in(self, at: httpx.Client, subject: str, page: httpx.Response) -> str:
         page = self._walk(at, page)
         while page.next_request is None:
             assert not str(page.url).startswith(self.server.base), page.text
@@ -148,13 +154,60 @@ class Site:
             page = at.send(page.next_request, follow_redirects=False)
         return page
 
-    def sign_in(self, at: httpx.Client, subject: str, wanted: str = "/account") -> httpx.Response:
+    def sign_in(
+        self, at: httpx.Client, subject: str, wanted: str = "/account", **asked: str
+    ) -> httpx.Response:
         """Sign in. Returns the page at which that ends."""
-        return at.get(self.way_back(at, subject, wanted))
+        return at.get(self.way_back(at, subject, wanted, **asked))
+
+    def accept(
+        self, at: httpx.Client, email: str, subject: str, account: int | None = None
+    ) -> httpx.Response:
+        """Accept an invitation as `subject`. Returns the page at which that ends."""
+        return at.get(self.way_to_accept(at, email, subject, account))
+
+    def way_to_accept(
+        self, at: httpx.Client, email: str, subject: str, account: int | None = None
+    ) -> str:
+        with closing(open_database(Settings(database=str(self.server.database)))) as database:
+            secret = database.write_here(
+                lambda tx: invite_as_operator(tx, named_user(tx, email, account), now())
+            )
+        form = form_on(
+            at.get("/welcome", params={"invitation": secret}),
+            f"/welcome/provider?invitation={secret}",
+        )
+        page = at.post(form.action, data=form.fields, follow_redirects=False)
+        return self._signed_in(at, subject, page)
+
+    def joins(self, email: str, **lies: object) -> str:
+        """Know a person who has accepted an invitation, and lies from now on; its subject."""
+        return self.joins_in(email, None, **lies)
+
+    def joins_in(self, email: str, account: int | None, **lies: object) -> str:
+        """As above, where several accounts know the address."""
+        subject = self.provider.knows({})
+        with browser(self.server) as at:
+            self.accept(at, email, subject, account)
+            assert who_is_at(at) == email
+        if lies:
+            self.provider.knows({}, subject=subject, **lies)
+        return subject
 
 
 def vouched(email_address: str) -> dict[str, object]:
     return {"email": email_address, "email_verified": True}
+
+
+def name_of(database: Database, account: int) -> str:
+    return database.read_here(lambda tx: account_name(tx, account))
+
+
+def account_at(at: httpx.Client) -> str:
+    """The name of the account that a browser is signed in to."""
+    found = re.search(r"@\S+, Account (\d+)", at.get("/account").text)
+    assert found
+    return f"account-{found[1]}"
 
 
 def assert_refused(page: httpx.Response, at: httpx.Client, *says: str) -> None:
@@ -260,7 +313,7 @@ def test_a_server_with_a_provider_says_where_it_listens_and_nothing_else(
 def test_a_known_person_signs_in_and_lands_where_it_wanted(
     site: Site, at: httpx.Client, email: str
 ) -> None:
-    subject = site.provider.knows(vouched(email))
+    subject = site.joins(email)
     page = site.sign_in(at, subject, "/account?of=mine&n=1")
     assert page.status_code == 200
     assert str(page.url) == f"{site.server.base}/account?of=mine&n=1"
@@ -270,7 +323,7 @@ def test_a_known_person_signs_in_and_lands_where_it_wanted(
 def test_who_asks_for_a_page_gets_it_after_signing_in(
     site: Site, at: httpx.Client, email: str
 ) -> None:
-    subject = site.provider.knows(vouched(email))
+    subject = site.joins(email)
     asked = at.get("/account?tab=2")
     button = BUTTON.search(asked.text)
     assert button
@@ -288,7 +341,8 @@ def test_a_client_without_a_secret_is_enough(
     provider.serves(server, "public", "")
     email = own_account(server).users["viewer"].email_address
     with browser(server) as at:
-        Site(server, provider).sign_in(at, provider.knows(vouched(email)))
+        site = Site(server, provider)
+        site.sign_in(at, site.joins(email))
         assert who_is_at(at) == email
 
 
@@ -301,7 +355,8 @@ def test_a_secret_may_have_any_character(
     provider.serves(server, "odd", secret)
     email = own_account(server).users["viewer"].email_address
     with browser(server) as at:
-        Site(server, provider).sign_in(at, provider.knows(vouched(email)))
+        site = Site(server, provider)
+        site.sign_in(at, site.joins(email))
         assert who_is_at(at) == email
 
 
@@ -319,7 +374,7 @@ def test_the_provider_is_asked_with_a_state_a_nonce_and_a_challenge(
         "response_type": "code",
         "client_id": CLIENT,
         "redirect_uri": site.server.base + CALLBACK,
-        "scope": "openid email profile",
+        "scope": "openid",
         "code_challenge_method": "S256",
     }
 
@@ -333,113 +388,86 @@ def test_without_a_provider_there_is_no_button_and_nowhere_to_go(server: Server)
             assert len(page.history) == 1
 
 
-def test_claims_that_are_told_at_userinfo_only_are_asked_for(
+def test_an_equal_address_opens_nothing(site: Site, at: httpx.Client, email: str) -> None:
+    for claims in (vouched(email), vouched(email.upper()), {"email": email}):
+        assert_refused(site.sign_in(at, site.provider.knows(claims)), at, "No account here knows")
+
+
+def test_who_accepted_an_invitation_is_known_by_its_subject_whatever_it_is_called(
     site: Site, at: httpx.Client, email: str
 ) -> None:
-    site.sign_in(at, site.provider.knows(vouched(email), only_there=True))
-    assert who_is_at(at) == email
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [vouched("elsewhere@example.net"), {"email": "new@example.net"}, {}],
-    ids=["another address", "not verified", "no address"],
-)
-def test_later_a_person_is_known_by_its_subject_whatever_its_address(
-    site: Site, at: httpx.Client, email: str, changed: dict[str, object]
-) -> None:
-    subject = site.provider.knows(vouched(email))
-    with browser(site.server) as before:
-        site.sign_in(before, subject)
-    site.provider.knows(changed, subject=subject)
+    subject = site.joins(email)
+    site.provider.knows(vouched("elsewhere@example.net"), subject=subject)
     site.sign_in(at, subject)
     assert who_is_at(at) == email
 
 
-def test_the_case_of_an_address_does_not_matter(site: Site, at: httpx.Client, email: str) -> None:
-    site.sign_in(at, site.provider.knows(vouched(email.upper())))
+def test_the_way_to_a_sign_in_accepts_no_invitation_that_was_left(
+    site: Site, at: httpx.Client, email: str
+) -> None:
+    subject = site.provider.knows({})
+    site.way_to_accept(at, email, subject)  # and not gone
+    assert_refused(site.sign_in(at, subject), at, "No account here knows")
+
+
+def test_an_invitation_is_accepted_once(
+    site: Site, at: httpx.Client, other_browser: httpx.Client, email: str
+) -> None:
+    there = site.way_to_accept(at, email, site.provider.knows({}))
+    other_browser.cookies.update(at.cookies)
+    at.get(there)
     assert who_is_at(at) == email
+    assert_refused(other_browser.get(there), other_browser)
 
 
-@pytest.mark.parametrize(
-    ("verified", "only_there"),
-    [
-        ({"email_verified": False}, False),
-        ({"email_verified": False}, True),
-        ({}, False),
-        ({"email_verified": None}, False),
-        ({"email_verified": "true"}, False),
-    ],
-    ids=["no", "no at userinfo", "not said", "null", "text"],
-)
-def test_an_address_that_the_provider_does_not_vouch_for_is_refused(
-    site: Site, at: httpx.Client, email: str, verified: dict[str, object], only_there: bool
+def test_an_identity_is_one_person_s_in_an_account(
+    site: Site, at: httpx.Client, members: Account
 ) -> None:
-    subject = site.provider.knows({"email": email, **verified}, only_there=only_there)
-    assert_refused(site.sign_in(at, subject), at, "does not vouch")
+    subject = site.joins(members.users["editor"].email_address)
+    page = site.accept(at, members.users["viewer"].email_address, subject)
+    assert_refused(page, at, "Somebody else of this account")
 
 
-@pytest.mark.parametrize(
-    ("claims", "says"),
-    [
-        (vouched("nobody@example.net"), "Nobody here has this e-mail address"),
-        (vouched(""), "does not vouch"),
-        ({"email_verified": True}, "does not vouch"),
-        ({"email": ["a@example.net"], "email_verified": True}, "does not vouch"),
-        ({}, "does not vouch"),
-    ],
-    ids=["unknown", "blank", "verified nothing", "no text", "nothing"],
-)
-def test_a_person_that_nobody_here_is_is_refused(
-    site: Site, at: httpx.Client, claims: dict[str, object], says: str
+def test_an_identity_is_a_proof_in_each_account_that_it_accepted(
+    site: Site, site_database: Database, at: httpx.Client, members: Account, email: str
 ) -> None:
-    assert_refused(site.sign_in(at, site.provider.knows(claims)), at, says)
-
-
-def test_an_address_that_only_looks_like_one_of_ours_is_refused(
-    site: Site, at: httpx.Client, other_browser: httpx.Client, members: Account
-) -> None:
-    kept = f"kim{next(_numbers)}@example.org"
-    members.database.write_here(
+    other = make_account(site.server, site_database)
+    site_database.write_here(
         lambda tx: create_user(
             tx,
-            members.id,
-            full_name="Kim",
-            email_address=kept,
+            other.id,
+            full_name="The same person",
+            email_address=email,
             permission=AccountPermission.COLLABORATOR,
             now=now(),
         )
     )
-    alike = kept.replace("k", KELVIN)
-    assert alike.lower() == kept
-    assert_refused(site.sign_in(at, site.provider.knows(vouched(alike))), at)
-    site.sign_in(other_browser, site.provider.knows(vouched(kept)))
-    assert who_is_at(other_browser) == kept
+    subject = site.joins_in(email, members.id)
+    names = [name_of(site_database, one) for one in (members.id, other.id)]
+    for _ in range(2):
+        page = site.sign_in(at, subject, account=names[1])
+        assert_refused(page, at, "No account here knows")
+        site.sign_in(at, subject)
+        assert account_at(at) == names[0]
+        at.cookies.clear()
+    with browser(site.server) as accepting:
+        site.accept(accepting, email, subject, other.id)
+    page = site.sign_in(at, subject)
+    assert_refused(page, at, "Several accounts here know you", *names)
+    site.sign_in(at, subject, account=names[1])
+    assert account_at(at) == names[1]
+    other.close()
 
 
-@pytest.mark.parametrize("before", [False, True], ids=["first time", "later"])
 def test_a_disabled_user_is_refused(
-    site: Site, at: httpx.Client, members: Account, email: str, before: bool
+    site: Site, at: httpx.Client, members: Account, email: str
 ) -> None:
-    subject = site.provider.knows(vouched(email))
-    if before:
-        with browser(site.server) as earlier:
-            site.sign_in(earlier, subject)
-            assert who_is_at(earlier) == email
+    subject = site.joins(email)
     user = members.users["editor"]
     members.database.write_here(lambda tx: disable(tx, user, now(), disabled=True))
-    assert_refused(site.sign_in(at, subject), at, "Nobody here has this e-mail address")
+    assert_refused(site.sign_in(at, subject), at, "No account here knows")
     members.database.write_here(lambda tx: disable(tx, user, now(), disabled=False))
     site.sign_in(at, subject)
-    assert who_is_at(at) == email
-
-
-def test_another_subject_with_the_address_of_a_known_one_is_refused(
-    site: Site, at: httpx.Client, other_browser: httpx.Client, email: str
-) -> None:
-    site.sign_in(at, site.provider.knows(vouched(email)))
-    heir = site.provider.knows(vouched(email))
-    assert_refused(site.sign_in(other_browser, heir), other_browser, "by another name")
     assert who_is_at(at) == email
 
 
@@ -447,7 +475,7 @@ def test_another_subject_with_the_address_of_a_known_one_is_refused(
 def test_the_way_back_of_one_browser_leads_no_other_in(
     site: Site, at: httpx.Client, other_browser: httpx.Client, email: str, began: bool
 ) -> None:
-    way_back = site.way_back(at, site.provider.knows(vouched(email)))
+    way_back = site.way_back(at, site.joins(email))
     if began:
         site.begin(other_browser)
     assert_refused(other_browser.get(way_back), other_browser)
@@ -458,7 +486,7 @@ def test_the_way_back_of_one_browser_leads_no_other_in(
 def test_a_way_back_that_was_gone_is_not_gone_again(
     site: Site, at: httpx.Client, email: str
 ) -> None:
-    way_back = site.way_back(at, site.provider.knows(vouched(email)))
+    way_back = site.way_back(at, site.joins(email))
     at.get(way_back)
     assert at.get(way_back).status_code == 401
     assert who_is_at(at) == email
@@ -467,7 +495,7 @@ def test_a_way_back_that_was_gone_is_not_gone_again(
 def test_a_code_works_once_even_for_who_has_the_cookies_too(
     site: Site, at: httpx.Client, other_browser: httpx.Client, email: str
 ) -> None:
-    way_back = site.way_back(at, site.provider.knows(vouched(email)))
+    way_back = site.way_back(at, site.joins(email))
     other_browser.cookies.update(at.cookies)
     at.get(way_back)
     assert who_is_at(at) == email
@@ -490,7 +518,7 @@ def test_a_code_works_once_even_for_who_has_the_cookies_too(
 def test_a_code_or_state_that_is_not_right_is_refused(
     site: Site, at: httpx.Client, email: str, wrong: dict[str, str | None]
 ) -> None:
-    way_back = httpx.URL(site.way_back(at, site.provider.knows(vouched(email))))
+    way_back = httpx.URL(site.way_back(at, site.joins(email)))
     sent = {**way_back.params, **wrong}
     params = {name: value for name, value in sent.items() if value is not None}
     assert_refused(at.get(way_back.copy_with(params=params)), at, "did not confirm who you are")
@@ -530,7 +558,7 @@ def test_whatever_comes_back_is_answered_with_a_page(at: httpx.Client, query: st
 def test_nobody_is_led_to_another_host(
     site: Site, at: httpx.Client, email: str, elsewhere: str
 ) -> None:
-    page = site.sign_in(at, site.provider.knows(vouched(email)), elsewhere)
+    page = site.sign_in(at, site.joins(email), elsewhere)
     assert str(page.url) == f"{site.server.base}/"
 
 
@@ -539,7 +567,7 @@ def test_a_long_way_to_the_page_that_was_wanted_still_fits_a_cookie(
     site: Site, at: httpx.Client, email: str, length: int, kept: bool
 ) -> None:
     wanted = "/account?".ljust(length, "x")
-    page = site.sign_in(at, site.provider.knows(vouched(email)), wanted)
+    page = site.sign_in(at, site.joins(email), wanted)
     assert str(page.url) == site.server.base + (wanted if kept else "/")
     begun = at.get("/sign-in/provider", params={"next": wanted}, follow_redirects=False)
     cookie = begun.headers["set-cookie"].partition(";")[0]
@@ -572,14 +600,14 @@ def test_a_long_way_to_the_page_that_was_wanted_still_fits_a_cookie(
 def test_an_id_token_that_is_not_right_is_refused(
     site: Site, at: httpx.Client, email: str, lies: dict[str, object]
 ) -> None:
-    subject = site.provider.knows(vouched(email), **lies)
+    subject = site.joins(email, **lies)
     assert_refused(site.sign_in(at, subject), at, "did not confirm who you are")
 
 
 def test_an_id_token_that_the_test_signs_is_as_good_as_the_provider_s_own(
     site: Site, at: httpx.Client, email: str
 ) -> None:
-    site.sign_in(at, site.provider.knows(vouched(email), id_token={"name": "Ann"}))
+    site.sign_in(at, site.joins(email, id_token={"name": "Ann"}))
     assert who_is_at(at) == email
 
 
@@ -590,16 +618,9 @@ def test_an_issuer_by_another_name_than_the_configured_one_is_refused(
     provider.serves(server, "local")
     email = own_account(server).users["viewer"].email_address
     with browser(server) as at:
-        page = Site(server, provider).sign_in(at, provider.knows(vouched(email)))
-        assert_refused(page, at, "did not confirm who you are")
-
-
-def test_what_the_provider_tells_of_another_person_does_not_count(
-    site: Site, at: httpx.Client, email: str
-) -> None:
-    lies = {"userinfo": {"sub": "another", **vouched(email)}}
-    subject = site.provider.knows(vouched("stranger@example.net"), only_there=True, **lies)
-    assert_refused(site.sign_in(at, subject), at)
+        site = Site(server, provider)
+        there = site.way_to_accept(at, email, provider.knows({}))
+        assert_refused(at.get(there), at, "did not confirm who you are")
 
 
 def test_a_wrong_secret_of_the_client_is_answered_with_a_page_and_not_told(
@@ -610,7 +631,7 @@ def test_a_wrong_secret_of_the_client_is_answered_with_a_page_and_not_told(
     email = own_account(server).users["viewer"].email_address
     site = Site(server, provider)
     with browser(server) as at:
-        way_back = site.way_back(at, provider.knows(vouched(email)))
+        way_back = site.way_to_accept(at, email, provider.knows({}))
         assert_refused(at.get(way_back), at, "did not confirm who you are")
     log = server.stop()
     assert log.count("sign-in through the provider failed") == 1
@@ -652,13 +673,13 @@ def test_a_provider_may_come_and_go(
             assert_refused(site.begin(at), at, "did not confirm who you are")
             provider.start(port)
             provider.serves(server)
-            subject = provider.knows(vouched(email))
+            subject = site.joins(email)
             way_back = site.way_back(at, subject)
             provider.stop()
             assert_refused(at.get(way_back), at, "did not confirm who you are")
             provider.start(port)
             provider.serves(server)
-            provider.knows(vouched(email), subject=subject)
+            provider.knows({}, subject=subject)
             site.sign_in(at, subject)
             assert who_is_at(at) == email
     finally:

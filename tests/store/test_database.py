@@ -39,7 +39,7 @@ def titles(tx: Transaction) -> list[str]:
 
 
 def add(tx: Transaction, title: str) -> None:
-    insert_account(tx, title, Instant(0))
+    insert_account(tx, title, title, Instant(0))
 
 
 def test_a_write_that_raises_keeps_nothing(database: Database) -> None:
@@ -157,7 +157,7 @@ def test_what_is_remembered_as_unchanged_is_forgotten_when_anybody_writes(
 
 def test_a_remembered_token_still_expires(database: Database) -> None:
     def issue(tx: Transaction) -> str:
-        account_id = insert_account(tx, "A", Instant(0))
+        account_id = insert_account(tx, "A", "A", Instant(0))
         user = create_user(
             tx,
             account_id,

@@ -197,7 +197,7 @@ ATTRIBUTES: dict[str, tuple[str | None, ...]] = {
 
 
 def add_account(tx: Transaction, world: World) -> int:
-    account_id = accounts.insert_account(tx, "A", Instant(0))
+    account_id = accounts.insert_account(tx, "A", "A", Instant(0))
     world.accounts.append(account_id)
     return account_id
 

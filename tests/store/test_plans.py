@@ -47,7 +47,10 @@ GROWN = ("status_reports", "external_references", "report_terms")
 # Odd workspaces are the first account's, which so has half of all.
 ACCOUNT = "CASE WHEN {0} % 2 = 1 THEN 1 ELSE 2 + ({0} / 2) % 4 END"
 FILL = (
-    "INSERT INTO accounts (id, title, created_at) {numbers} SELECT i, 'A', 0 FROM n WHERE i < 6",
+    (
+        "INSERT INTO accounts (id, title, name, created_at) "
+        "{numbers} SELECT i, 'A', 'a' || i, 0 FROM n WHERE i < 6"
+    ),
     "INSERT INTO account_versions (account_id, version, reshaped) SELECT id, 0, 0 FROM accounts",
     """INSERT INTO users (id, account_id, full_name, email_address, created_at)
     {numbers} SELECT i, 1, 'U', 'u' || i, 0 FROM n WHERE i < 4""",

@@ -23,7 +23,7 @@ def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     upgrade(str(path))
     connection = connect(path, 1.0)
     connection.executescript(
-        "INSERT INTO accounts VALUES (1, 'A', 0);"
+        "INSERT INTO accounts VALUES (1, 'A', 'a', 0);"
         "INSERT INTO users VALUES (1, 1, 'U', 'u@x.org', NULL, NULL, 0);"
         "INSERT INTO workspaces VALUES (1, 1, 1, 'W', NULL, 0, 'invitation', 0, NULL, NULL, 0, 0);"
     )

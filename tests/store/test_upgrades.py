@@ -82,7 +82,9 @@ def reference(
 
 # What an earlier schema did not have is here as its migration makes it: a provider, no team lead.
 ROWS: dict[str, list[dict[str, Any]]] = {
-    "accounts": [{"id": i, "title": f"Account {i}", "created_at": T0} for i in (1, 2)],
+    "accounts": [
+        {"id": i, "title": f"Account {i}", "name": f"account-{i}", "created_at": T0} for i in (1, 2)
+    ],
     "account_versions": [{"account_id": i, "version": 7 * i, "reshaped": 0} for i in (1, 2)],
     "users": [
         {
@@ -252,11 +254,14 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "expires_at": T0,
         }
     ],
+    # Of somebody who cannot sign in yet: those of others end with schema 0008.
     "invitations": [
         {
             "id": 1,
-            "account_id": 1,
-            "user_id": 2,
+            "account_id": 2,
+            "user_id": 3,
+            "inviter_id": None,
+            "confirmer_id": None,
             "secret_hash": "i",
             "created_at": T0,
             "expires_at": T0,

@@ -323,7 +323,9 @@ def test_concurrent_writes_of_one_server_are_all_kept(tmp_path: Path) -> None:
     async def write_all() -> None:
         await asyncio.gather(
             *(
-                database.write(lambda tx, n=n: accounts.insert_account(tx, str(n), Instant(0)))
+                database.write(
+                    lambda tx, n=n: accounts.insert_account(tx, str(n), str(n), Instant(0))
+                )
                 for n in range(300)
             )
         )
@@ -358,5 +360,5 @@ def test_an_id_is_never_given_twice(tmp_path: Path) -> None:
 
 
 def fail_after(tx: Transaction) -> None:
-    accounts.insert_account(tx, "undone", Instant(0))
+    accounts.insert_account(tx, "undone", "undone", Instant(0))
     raise KeyError

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from healthreports.cli.command import command, fail, group_of, within, write
+from healthreports.cli.command import account_flag, command, fail, group_of, person, within, write
 from healthreports.contract.moments import as_datetime
 from healthreports.core.model import Application, Instant
 from healthreports.core.vocabulary import ACCESS_TOKEN_LIFETIME_S, DAY_US, HOUR_S, MAX_TOKEN_DAYS
@@ -23,6 +23,7 @@ def add_access_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
     made.add_argument(
         "--days", type=within(1, MAX_TOKEN_DAYS), help="how many days it works (default: for ever)"
     )
+    account_flag(made)
     command(group, "list", "list the tokens, without their secrets", _token_list)
     revoked = command(group, "revoke", "make a token useless at once", _token_revoke)
     revoked.add_argument("id", type=int)
@@ -48,6 +49,7 @@ def add_access_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
         help="how long an access token works (default: %(default)s)",
     )
     lifetime.add_argument("--for-ever", action="store_true", help="until it is revoked")
+    account_flag(made)
     command(group, "list", "list the applications, without their secrets", _application_list)
     revoked = command(
         group, "revoke", "revoke an application and all it was granted", _application_revoke
@@ -60,7 +62,7 @@ def _token_create(settings: Settings, options: argparse.Namespace) -> None:
         expires_at = None if options.days is None else Instant(now + options.days * DAY_US)
         return tokens.issue(
             tx,
-            members.user_by_email(tx, options.user),
+            person(tx, options, options.user),
             options.name,
             now,
             expires_at=expires_at,
@@ -90,15 +92,18 @@ def _token_revoke(settings: Settings, options: argparse.Namespace) -> int:
 
 def _application_create(settings: Settings, options: argparse.Namespace) -> None:
     def work(tx: Transaction, now: Instant) -> tuple[Application, str | None]:
+        by = person(tx, options, options.by)
         return applications.register(
             tx,
-            members.user_by_email(tx, options.by),
+            by,
             now,
             name=options.name,
             redirect_uris=tuple(options.redirect_uri),
             confidential=not options.public,
             scopes=tokens.scopes_for(read_only=options.read_only),
-            acts_as=members.user_by_email(tx, options.acts_as) if options.acts_as else None,
+            acts_as=members.user_of_account(tx, by.account_id, options.acts_as, "acts_as")
+            if options.acts_as
+            else None,
             token_lifetime_s=None if options.for_ever else options.hours * HOUR_S,
         )
 
@@ -114,7 +119,7 @@ def _application_list(settings: Settings, _options: argparse.Namespace) -> None:
         settings,
         lambda tx, _now: [
             one
-            for account, _ in accounts.all_accounts(tx)
+            for account, _, _ in accounts.all_accounts(tx)
             for one in applications.of_account(tx, account)
         ],
     )
@@ -128,7 +133,7 @@ def _application_revoke(settings: Settings, options: argparse.Namespace) -> int:
     def work(tx: Transaction, now: Instant) -> bool:
         return any(
             applications.revoke(tx, account, options.client_id, now)
-            for account, _ in accounts.all_accounts(tx)
+            for account, _, _ in accounts.all_accounts(tx)
         )
 
     if write(settings, work):

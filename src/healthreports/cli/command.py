@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Final, TypeVar
 
-from healthreports.core.model import Instant
+from healthreports.core.model import Instant, User
+from healthreports.service.people import accounts, members
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.schema.upgrade import demand_current
@@ -77,6 +78,21 @@ def permission_flag(parser: argparse.ArgumentParser, options: Any, default: str)
         default=default,
         help="(default: %(default)s)",
     )
+
+
+def account_flag(parser: argparse.ArgumentParser) -> None:
+    """`--account`, for a command that names a person by an e-mail address."""
+    parser.add_argument(
+        "--account",
+        metavar="NAME",
+        help="the account of the person, where several know the address",
+    )
+
+
+def person(tx: Transaction, options: argparse.Namespace, email_address: str) -> User:
+    """The user with that address, in the account that the command names. Raises Invalid."""
+    within = None if options.account is None else accounts.account_named(tx, options.account)
+    return members.named_user(tx, email_address, within)
 
 
 def within(least: int, most: int) -> Callable[[str], int]:

@@ -59,9 +59,9 @@ def _prepare(tx: Transaction) -> Secrets:
     password = secrets.token_urlsafe(12)
     made = {}
     for sample in portfolio.SAMPLE_USERS:
-        user = members.user_by_email(tx, sample.email_address)
+        user = members.named_user(tx, sample.email_address)
         made[sample.role] = tokens.issue(tx, user, _PURPOSE, now())
-        set_password(tx, user, password, now())
+        set_password(tx, user, password, now(), keep_tokens=True)
     return Secrets(made, password)
 
 

@@ -13,13 +13,12 @@ import msgspec
 from tqdm import tqdm
 
 from healthreports.app import now, open_database
-from healthreports.cli.command import fail
+from healthreports.cli.command import fail, person
 from healthreports.contract.failure import failure_of
 from healthreports.contract.lines import NoHead, read_csv, read_json_lines
 from healthreports.core.errors import Invalid
 from healthreports.core.model import User
 from healthreports.core.rules.reports import ReportLine
-from healthreports.service.people import members
 from healthreports.service.reports import importing
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
@@ -41,7 +40,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     demand_current(settings.database)
     name = options.name or options.file.name
     with closing(open_database(settings)) as database, options.file.open("rb") as file:
-        by = database.read_here(lambda tx: members.user_by_email(tx, options.by))
+        by = database.read_here(lambda tx: person(tx, options, options.by))
         done = database.read_here(lambda tx: importing.progress(tx, by, name))
         done = done or Progress(
             name=name, bytes_done=0, lines_done=0, reports=0, digest="", updated_at=now()

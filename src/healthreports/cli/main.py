@@ -11,14 +11,23 @@ import msgspec
 
 from healthreports import __version__
 from healthreports.cli.access import add_access_commands
-from healthreports.cli.command import LOG_FORMAT, command, fail, group_of, read, within, write
+from healthreports.cli.command import (
+    LOG_FORMAT,
+    account_flag,
+    command,
+    fail,
+    group_of,
+    person,
+    read,
+    within,
+    write,
+)
 from healthreports.cli.people import add_people_commands
 from healthreports.contract.failure import failure_of
 from healthreports.contract.openapi import document_bytes
 from healthreports.contract.params import list_query
 from healthreports.core.errors import HealthReportsError
 from healthreports.core.vocabulary import Kind
-from healthreports.service.people import members
 from healthreports.service.upkeep import count_anew, explain, wrong_counts
 from healthreports.settings import BadSetting, Settings, load
 from healthreports.store.schema.upgrade import WrongSchema, shown, upgrade
@@ -93,7 +102,7 @@ def _check(settings: Settings, options: argparse.Namespace) -> int:
 
 def _explain(settings: Settings, options: argparse.Namespace) -> None:
     query = list_query(Kind.STATUS_REPORTS, options.query)
-    found = read(settings, lambda tx: explain(tx, members.user_by_email(tx, options.reader), query))
+    found = read(settings, lambda tx: explain(tx, person(tx, options, options.reader), query))
     print(f"plan        {found.plan}: {found.why}")
     print(f"cost        {found.cost}")
     print(f"matching    {found.matching:,} reports, by {found.counted_by}")
@@ -137,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     explained.add_argument(
         "--as", dest="reader", required=True, metavar="EMAIL", help="the user who asks"
     )
+    account_flag(explained)
 
     imported = command(
         commands, "import", "load status reports from a file of JSON lines or CSV", _import
@@ -152,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     imported.add_argument(
         "--batch", type=within(1, 100_000), default=5_000, help="lines at once (default: 5000)"
     )
+    account_flag(imported)
     imported.add_argument("--check", action="store_true", help="only say which lines are bad")
 
     add_people_commands(commands)
@@ -200,6 +211,9 @@ def _serving_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--oidc-issuer", help="the OpenID Connect provider that people sign in by")
     parser.add_argument("--oidc-client-id", help="what the provider calls this server")
     parser.add_argument("--oidc-name", help="what people call the provider")
+    parser.add_argument(
+        "--passwords", help="on, or off where everybody signs in by the provider (default: on)"
+    )
     parser.add_argument(
         "--access-log", action="store_true", default=None, help="log a line for each request"
     )

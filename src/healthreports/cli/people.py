@@ -5,13 +5,22 @@ import getpass
 import sys
 from typing import Any
 
-from healthreports.cli.command import command, group_of, permission_flag, write
+from healthreports.cli.command import (
+    account_flag,
+    command,
+    group_of,
+    permission_flag,
+    person,
+    write,
+)
 from healthreports.core.model import Instant
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Side
+from healthreports.service.auth.invitations import invite_as_operator
 from healthreports.service.auth.sign_in import set_password
 from healthreports.service.people import accounts, members, workspaces
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
+from healthreports.web.kit.addresses import INVITATION, WELCOME
 
 
 def add_people_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own type is private
@@ -19,11 +28,17 @@ def add_people_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
     group = group_of(commands, "account", "accounts: each is a tenant of its own")
     made = command(group, "create", "create an account", _account_create)
     made.add_argument("title")
+    made.add_argument("--name", help="by what people sign in to it (default: one like the title)")
     command(group, "list", "list the accounts", _account_list)
+    renamed = command(
+        group, "rename", "give an account another name to sign in by", _account_rename
+    )
+    renamed.add_argument("account", metavar="NAME")
+    renamed.add_argument("new_name", metavar="NEW_NAME")
 
     group = group_of(commands, "user", "the people of an account")
     made = command(group, "create", "create a user", _user_create)
-    made.add_argument("--account", type=int, required=True, metavar="ID")
+    made.add_argument("--account", required=True, metavar="NAME", help="its name, or its id")
     made.add_argument("--name", required=True, help="the full name")
     made.add_argument("--email", required=True)
     made.add_argument("--headline", help="what the person does, in a few words")
@@ -36,9 +51,19 @@ def add_people_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
         group, "password", "set a user's password, from a prompt or standard input", _user_password
     )
     password.add_argument("user", metavar="EMAIL")
+    password.add_argument(
+        "--keep-tokens", action="store_true", help="let the user's tokens and applications work on"
+    )
+    invited = command(
+        group, "invite", "print the address at which a user chooses how to sign in", _user_invite
+    )
+    invited.add_argument("user", metavar="EMAIL")
+    invited.add_argument("--public-url", help="the address that browsers use")
     disabled = command(group, "disable", "stop a user's tokens at once", _user_disable)
     disabled.add_argument("user", metavar="EMAIL")
     disabled.add_argument("--undo", action="store_true", help="let them work again")
+    for one in (permitted, password, invited, disabled):
+        account_flag(one)
     _add_workspace_commands(commands)
 
 
@@ -61,6 +86,8 @@ def _add_workspace_commands(commands: Any) -> None:  # noqa: ANN401  argparse's 
         help="(default: %(default)s)",
     )
     joined.add_argument("--team-lead", action="store_true")
+    for one in (made, joined):
+        account_flag(one)
     clients = command(group, "clients", "say whether clients see the reports", _workspace_clients)
     clients.add_argument("workspace", type=int, metavar="ID")
     clients.add_argument("see", choices=("yes", "no"))
@@ -70,13 +97,27 @@ def _add_workspace_commands(commands: Any) -> None:  # noqa: ANN401  argparse's 
 
 
 def _account_create(settings: Settings, options: argparse.Namespace) -> None:
-    account_id = write(settings, lambda tx, now: accounts.create_account(tx, options.title, now))
-    print(f"account {account_id}")
+    def work(tx: Transaction, now: Instant) -> tuple[int, str]:
+        account_id = accounts.create_account(tx, options.title, now, options.name)
+        return account_id, accounts.account_name(tx, account_id)
+
+    account_id, name = write(settings, work)
+    print(f"account {account_id}, named {name}")
 
 
 def _account_list(settings: Settings, _options: argparse.Namespace) -> None:
-    for account_id, title in write(settings, lambda tx, _now: accounts.all_accounts(tx)):
-        print(f"{account_id}\t{title}")
+    for account_id, name, title in write(settings, lambda tx, _now: accounts.all_accounts(tx)):
+        print(f"{account_id}\t{name}\t{title}")
+
+
+def _account_rename(settings: Settings, options: argparse.Namespace) -> None:
+    write(
+        settings,
+        lambda tx, _now: accounts.rename_account(
+            tx, accounts.account_named(tx, options.account), options.new_name
+        ),
+    )
+    print(f"{options.account} is now named {options.new_name}")
 
 
 def _user_create(settings: Settings, options: argparse.Namespace) -> None:
@@ -85,7 +126,7 @@ def _user_create(settings: Settings, options: argparse.Namespace) -> None:
     def work(tx: Transaction, now: Instant) -> int:
         return members.create_user(
             tx,
-            options.account,
+            accounts.account_named(tx, options.account),
             full_name=options.name,
             email_address=options.email,
             permission=permission,
@@ -99,7 +140,7 @@ def _user_create(settings: Settings, options: argparse.Namespace) -> None:
 
 def _workspace_create(settings: Settings, options: argparse.Namespace) -> None:
     def work(tx: Transaction, now: Instant) -> int:
-        creator = members.user_by_email(tx, options.creator)
+        creator = person(tx, options, options.creator)
         workspace_id = workspaces.make_workspace(
             tx, creator, options.title, now, options.description
         )
@@ -115,7 +156,7 @@ def _user_permit(settings: Settings, options: argparse.Namespace) -> None:
     write(
         settings,
         lambda tx, now: members.change_permission(
-            tx, members.user_by_email(tx, options.user), permission, now
+            tx, person(tx, options, options.user), permission, now
         ),
     )
     print(f"{options.user} is {permission}")
@@ -125,7 +166,7 @@ def _user_disable(settings: Settings, options: argparse.Namespace) -> None:
     write(
         settings,
         lambda tx, now: members.disable(
-            tx, members.user_by_email(tx, options.user), now, disabled=not options.undo
+            tx, person(tx, options, options.user), now, disabled=not options.undo
         ),
     )
     print(f"{options.user} is {'back' if options.undo else 'disabled'}")
@@ -138,7 +179,7 @@ def _workspace_join(settings: Settings, options: argparse.Namespace) -> None:
         lambda tx, now: workspaces.join(
             tx,
             options.workspace,
-            members.user_by_email(tx, options.user),
+            person(tx, options, options.user),
             permission,
             now,
             side=side,
@@ -175,6 +216,21 @@ def _user_password(settings: Settings, options: argparse.Namespace) -> None:
         password = sys.stdin.readline().rstrip("\n")
     write(
         settings,
-        lambda tx, now: set_password(tx, members.user_by_email(tx, options.user), password, now),
+        lambda tx, now: set_password(
+            tx,
+            person(tx, options, options.user),
+            password,
+            now,
+            keep_tokens=options.keep_tokens,
+        ),
     )
     print(f"{options.user} has a new password")
+
+
+def _user_invite(settings: Settings, options: argparse.Namespace) -> None:
+    secret = write(
+        settings,
+        lambda tx, now: invite_as_operator(tx, person(tx, options, options.user), now),
+    )
+    origin = settings.public_url or f"http://{settings.host}:{settings.port}"
+    print(f"{origin}{WELCOME}?{INVITATION}={secret}")

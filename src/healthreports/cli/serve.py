@@ -23,7 +23,7 @@ from uvicorn.supervisors.multiprocess import Process
 from healthreports.app import build, check_settings
 from healthreports.cli.command import LOG_FORMAT
 from healthreports.edge.connections import ConnectionLimits
-from healthreports.edge.protocol import Protocol
+from healthreports.edge.protocol import Protocol, headers_of_all
 from healthreports.service.limits import MEMORY
 from healthreports.settings import PREFIX, BadSetting, Settings
 from healthreports.store.schema.upgrade import Unreachable, demand_current, demand_sound, is_server
@@ -142,6 +142,7 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
         log_level="warning",
         access_log=False,
         server_header=False,
+        headers=headers_of_all(over_tls=origin.startswith("https:")),
         # Whose word counts on what address a request came from.
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,

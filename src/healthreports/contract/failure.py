@@ -23,6 +23,7 @@ from healthreports.core.errors import (
     PathUnknown,
     Problem,
     RootMissing,
+    SeveralAccounts,
     SignInRefused,
     StaleForm,
     StorageBusy,
@@ -120,6 +121,17 @@ _SAYS: Final = {
     Fault.NOT_AN_ADMINISTRATOR: "{label} must be an administrator of the account",
     Fault.NOT_CONFIDENTIAL: "{label} needs an application that has a secret",
     Fault.WRONG: "{label} is not right",
+    Fault.EASY_TO_GUESS: (
+        "{label} is easy to guess: use none that many people have, and not your name or address"
+    ),
+    Fault.NOT_AN_ACCOUNT_NAME: (
+        "{label} must be small letters and digits, with single hyphens between, like acme-north"
+    ),
+    Fault.IN_SEVERAL_ACCOUNTS: "{label} is known in several accounts: say which, with --account",
+    Fault.NOBODY_CONFIRMS: (
+        "{label} can sign in already, so a second administrator has to confirm the invitation, and "
+        "there is none; on the server, healthreports user invite makes one"
+    ),
 }
 
 _NAMES: Final = {
@@ -181,6 +193,7 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     ),
     BadConsentRequest: (HTTPStatus.BAD_REQUEST, lambda e: e.reason, _no_headers),
     SignInRefused: (HTTPStatus.UNAUTHORIZED, lambda e: e.reason, _no_headers),
+    SeveralAccounts: (HTTPStatus.UNAUTHORIZED, lambda e: e.reason, _no_headers),
     TooManyRequests: (
         HTTPStatus.TOO_MANY_REQUESTS,
         lambda e: (

@@ -13,6 +13,7 @@
     ├── MethodNotAllowed            the path is there, the method is not
     ├── Unauthenticated             no token that stands for a user
     ├── SignInRefused               no such user, or not its password
+    │   └── SeveralAccounts         somebody who has to say in which account
     ├── LinkEnded                   a link that is unknown, expired, revoked or used
     ├── Forbidden                   visible, but this actor may not do that
     │   └── StaleForm               a form that is not of a page of this session
@@ -65,6 +66,10 @@ class Fault(StrEnum):
     NOT_AN_ADMINISTRATOR = "not_an_administrator"
     NOT_CONFIDENTIAL = "not_confidential"
     WRONG = "wrong"
+    EASY_TO_GUESS = "easy_to_guess"
+    NOT_AN_ACCOUNT_NAME = "not_an_account_name"
+    IN_SEVERAL_ACCOUNTS = "in_several_accounts"
+    NOBODY_CONFIRMS = "nobody_confirms"
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -167,6 +172,14 @@ class SignInRefused(HealthReportsError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class SeveralAccounts(SignInRefused):
+    """Who wants to sign in proved who it is, and is known in the accounts of these `names`."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__("Several accounts here know you. Choose the one to sign in to.")
+        self.names = names
 
 
 class LinkEnded(HealthReportsError):

@@ -108,6 +108,7 @@ MAX_LISTED: Final = 200
 MAX_DESCRIPTION: Final = 50_000
 MAX_DETAIL_DESCRIPTION: Final = 10_000
 MAX_NAME: Final = 255
+MAX_ACCOUNT_NAME: Final = 60
 MAX_LINK: Final = 2_000
 # 1.5 and our own choice of depth: no attribute of the contract nests deeper than 4.
 DEFAULT_BODY_LIMIT_BYTES: Final = 1024 * 1024

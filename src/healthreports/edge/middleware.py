@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
 from typing import Final
 
@@ -37,14 +37,6 @@ _PROCESS: Final = secrets.token_hex(8).encode()
 _numbers: Final = count(1)
 
 
-# On every answer: nobody guesses its type, and no address leaks with a link.
-_HEADERS: Final = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-)
-_OVER_TLS: Final = (b"strict-transport-security", b"max-age=31536000")
-
-Header = tuple[bytes, bytes]
 Refuse = Callable[[Scope, Exception], ASGIApp]
 
 
@@ -53,8 +45,7 @@ class Edge:
 
     `refuse` makes the answer that says why not. `time_limit_s` is how long a request may take
     before it is a 504, `body_limit_bytes` how long its body may be before it is a 413,
-    `unsent_limit_bytes` how much of all large answers may wait to be read. `over_tls` says that
-    clients reach the server by https.
+    `unsent_limit_bytes` how much of all large answers may wait to be read.
     """
 
     def __init__(  # noqa: PLR0917  all that the edge knows
@@ -66,7 +57,6 @@ class Edge:
         body_limit_bytes: int,
         unsent_limit_bytes: int,
         *,
-        over_tls: bool,
         access_log: bool,
     ) -> None:
         self._app = app
@@ -75,7 +65,6 @@ class Edge:
         self._body_limit_bytes = body_limit_bytes
         self._deadlines = Deadlines(time_limit_s)
         self._unsent = Unsent(unsent_limit_bytes)
-        self._headers = (*_HEADERS, *([_OVER_TLS] if over_tls else []))
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +73,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        answer = _Answering(send, self._unsent, self._headers, _request_id(scope))
+        answer = _Answering(send, self._unsent, _request_id(scope))
         scope["request_id"] = answer.request_id
         scope["deadlines"] = self._deadlines  # for what may take longer, as long as it gets on
         if scope["method"] not in _WITHOUT_BODY:
@@ -129,14 +118,11 @@ class _Answering:
     `status` is 0 until then.
     """
 
-    __slots__ = ("_headers", "_held", "_send", "_unsent", "request_id", "started", "status")
+    __slots__ = ("_held", "_send", "_unsent", "request_id", "started", "status")
 
-    def __init__(
-        self, send: Send, unsent: Unsent, headers: Sequence[Header], request_id: bytes
-    ) -> None:
+    def __init__(self, send: Send, unsent: Unsent, request_id: bytes) -> None:
         self._send = send
         self._unsent = unsent
-        self._headers = headers
         self._held: Message | None = None
         self.request_id = request_id
         self.started = time.perf_counter()
@@ -152,7 +138,6 @@ class _Answering:
             runtime = time.perf_counter() - self.started
             start["headers"] = [
                 *start["headers"],
-                *self._headers,
                 (b"x-request-id", self.request_id),
                 (b"x-runtime", b"%.6f" % runtime),
             ]

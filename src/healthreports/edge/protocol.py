@@ -63,6 +63,15 @@ class _Gathering:
         return getattr(self._transport, name)
 
 
+def headers_of_all(*, over_tls: bool) -> list[tuple[str, str]]:
+    """What every answer has: nobody guesses its type, and no address leaks with a link.
+
+    `over_tls` says that clients come over https, and are to go on so.
+    """
+    headers = [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")]
+    return [*headers, ("strict-transport-security", "max-age=31536000")] if over_tls else headers
+
+
 class Protocol(HttpToolsProtocol):
     """uvicorn's protocol, with its own 400 in the contract's form, and limits.
 
@@ -154,7 +163,13 @@ class Protocol(HttpToolsProtocol):
             b"connection: close\r\n"
             b"x-request-id: %b\r\n"
             b"x-runtime: 0.000000\r\n"
-            b"\r\n%b" % (len(_FAILURE.body), secrets.token_hex(16).encode(), _FAILURE.body)
+            b"%b\r\n%b"
+            % (
+                len(_FAILURE.body),
+                secrets.token_hex(16).encode(),
+                b"".join(b"%b: %b\r\n" % one for one in self.server_state.default_headers),
+                _FAILURE.body,
+            )
         )
         self.transport.close()
 

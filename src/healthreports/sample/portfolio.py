@@ -74,7 +74,7 @@ SAMPLE_USERS: Final = (
 
 def is_loaded(tx: Transaction) -> bool:
     """Whether there is an account already."""
-    return bool(accounts.all_accounts(tx))
+    return not accounts.is_empty(tx)
 
 
 def load(tx: Transaction) -> None:

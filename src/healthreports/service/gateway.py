@@ -88,7 +88,7 @@ class Gateway:
             nonlocal counted
             actor = self._authenticate(tx, secret, now)
             if not counted:  # what is begun on the event loop may be done again in a thread
-                self._limits.spend(actor.token_id)
+                self._limits.spend(_counted(actor))
                 counted = True
             accounts.version(tx, actor.account_id)  # or a replica could show what is no more
             return actor, work(tx, actor)
@@ -98,7 +98,7 @@ class Gateway:
                 actor, found = await self._read(as_actor)
                 break
             except SpentShare as spent:
-                await self._limits.take_share(spent.token_id)
+                await self._limits.take_share(spent.of)
         if tokens.last_used_is_stale(actor, now) and actor.token_id not in self._noting:
             self._noting[actor.token_id] = asyncio.create_task(self._note_use(actor, now))
         return found
@@ -144,3 +144,8 @@ class Gateway:
                 )
         finally:
             del self._noting[actor.token_id]
+
+
+def _counted(actor: Actor) -> int | str:
+    """Whose limit a request counts for: a token's, or that of a user at all its browsers."""
+    return actor.token_id if actor.token_id is not None else f"user {actor.user_id}"

@@ -134,11 +134,11 @@ class _Share(msgspec.Struct):
 
 
 class SpentShare(Exception):
-    """The share of the token's limit is spent: take another and come again."""
+    """The share of the limit of a token, or of a user at browsers, is spent: take another."""
 
-    def __init__(self, token_id: int) -> None:
-        super().__init__(token_id)
-        self.token_id = token_id
+    def __init__(self, of: int | str) -> None:
+        super().__init__(of)
+        self.of = of
 
 
 class Limits:
@@ -171,34 +171,34 @@ class Limits:
             "sign-in-address", _SIGN_INS_FROM_ADDRESS, _QUARTER_HOUR_S, strict=True
         )
         self._document = Policy("document", per_document, _MINUTE_S)
-        self._shares: dict[int, _Share] = {}
+        self._shares: dict[int | str, _Share] = {}
         self._most_shares = most_shares
         self._taking = asyncio.Lock()
         self._monotonic = monotonic
         self._down_until = 0.0
 
-    def spend(self, token_id: int | None) -> None:
-        """Count one request of a token, on the event loop. Raises SpentShare.
+    def spend(self, of: int | str) -> None:
+        """Count one request of a token, by its id, or of a user at browsers, on the event loop.
 
-        What comes without a token is somebody signed in at a browser, and is not counted.
+        Raises SpentShare.
         """
-        if token_id is None or not self._token.amount:
+        if not self._token.amount:
             return
-        share = self._shares.get(token_id)
+        share = self._shares.get(of)
         if share is None or share.left <= 0 or share.until <= self._monotonic():
-            raise SpentShare(token_id)
+            raise SpentShare(of)
         share.left -= 1
 
-    async def take_share(self, token_id: int) -> None:
-        """Take another share of a token's limit, if it has none. Raises TooManyRequests."""
+    async def take_share(self, of: int | str) -> None:
+        """Take another share of the limit, if there is none left. Raises TooManyRequests."""
         async with self._taking:  # who waited finds what the first one took
-            share = self._shares.get(token_id)
+            share = self._shares.get(of)
             if share is not None and share.left > 0 and share.until > self._monotonic():
                 return
             if len(self._shares) >= self._most_shares:
                 self._shares.clear()
             wanted = max(1, self._token.amount // _SHARE)
-            self._shares[token_id] = await self._take(self._token, str(token_id), wanted)
+            self._shares[of] = await self._take(self._token, str(of), wanted)
 
     async def admit_stranger(self, address: str) -> None:
         """Count a request that could be a guess. Raises TooManyRequests."""

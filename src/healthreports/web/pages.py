@@ -22,6 +22,7 @@ from healthreports.web.kit.addresses import (
     REPORTS,
     SHARED,
     SIGN_IN,
+    SWITCH,
     WELCOME,
     WORKSPACES,
 )
@@ -46,12 +47,12 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     """The pages. `gateway` knows people by their sessions; `origin` is our own address."""
     entrance = Entrance(gateway, sign_in, limits, provider, origin)
     consent = ConsentPage(gateway, clock, origin)
-    account = AccountPages(gateway, sign_in)
+    account = AccountPages(gateway, sign_in, clock)
     documents = Documents(limits)
     records = RecordPages(gateway, documents, clock)
     writing = WritingPages(gateway)
     shares = SharingPages(gateway, limits, documents, records, clock, origin)
-    people = PeoplePages(gateway, sign_in, origin)
+    people = PeoplePages(gateway, sign_in, provider.name if provider else None, clock, origin)
     workspaces = WorkspacePages(gateway)
     pages: list[tuple[str, str, Handler]] = [
         ("GET", HOME, PortfolioPage(gateway, clock).show),
@@ -79,14 +80,18 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("GET", PEOPLE, people.show),
         ("POST", PEOPLE, people.add),
         ("POST", f"{PEOPLE}/{{id}}/invite", people.invite),
+        ("POST", f"{PEOPLE}/{{id}}/confirm", people.confirm),
+        ("POST", f"{PEOPLE}/{{id}}/withdraw", people.withdraw),
         ("POST", f"{PEOPLE}/memberships/{{id}}", people.change),
         ("GET", WELCOME, people.welcome),
         ("POST", WELCOME, people.accept),
+        ("POST", f"{WELCOME}/provider", entrance.accept_by_provider),
         ("GET", SIGN_IN, entrance.ask),
         ("POST", SIGN_IN, entrance.take),
         ("GET", "/sign-in/provider", entrance.ask_provider),
         ("GET", CALLBACK, entrance.come_back),
         ("POST", "/sign-out", entrance.leave),
+        ("POST", SWITCH, entrance.switch),
         ("GET", oauth.AUTHORIZE, consent.ask),
         ("POST", oauth.AUTHORIZE, consent.decide),
         ("GET", ACCOUNT, account.show),
@@ -95,6 +100,7 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("POST", f"{ACCOUNT}/grants/{{id}}/revoke", account.revoke_grant),
         ("POST", f"{ACCOUNT}/profile", account.change_profile),
         ("POST", f"{ACCOUNT}/password", account.change_password),
+        ("POST", f"{ACCOUNT}/invitation/withdraw", account.withdraw_invitation),
         ("GET", APPLICATIONS, account.show_applications),
         ("POST", APPLICATIONS, account.register),
         ("POST", f"{APPLICATIONS}/{{client_id}}/revoke", account.revoke_application),

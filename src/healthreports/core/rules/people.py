@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from healthreports.core.errors import Fault, Problem
 from healthreports.core.rules.reading import BodyReader, Sent, is_storable
 from healthreports.core.vocabulary import (
+    MAX_ACCOUNT_NAME,
     MAX_DESCRIPTION,
     MAX_LINK,
     MAX_NAME,
@@ -27,6 +28,8 @@ from healthreports.core.vocabulary import (
 
 # A scheme of an application's own has a dot, as the names of its maker (RFC 8252, 7.1).
 _OWN_SCHEME: Final = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+", re.ASCII)
+# A name of an account stands in addresses, and is not taken for an id.
+_ACCOUNT_NAME: Final = re.compile("(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 _HOST_AND_PORT: Final = re.compile(r"([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?", re.ASCII)
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -122,8 +125,15 @@ def check_redirect_uris(uris: tuple[str, ...]) -> list[Problem]:
     return []
 
 
+def check_account_name(name: str) -> list[Problem]:
+    """The faults in the name of an account: small letters, digits, and single hyphens between."""
+    if len(name) > MAX_ACCOUNT_NAME:
+        return [Problem("name", Fault.TOO_LONG, limit=MAX_ACCOUNT_NAME)]
+    return [] if _ACCOUNT_NAME.fullmatch(name) else [Problem("name", Fault.NOT_AN_ACCOUNT_NAME)]
+
+
 def check_password(password: str) -> list[Problem]:
-    """The faults in a new password: its length, and nothing else (NIST SP 800-63B, 3.1.1.2)."""
+    """The faults in the length and the characters of a new password (NIST SP 800-63B, 3.1.1.2)."""
     if len(password) < MIN_PASSWORD:
         return [Problem("password", Fault.TOO_SHORT, limit=MIN_PASSWORD)]
     if len(password) > MAX_PASSWORD:

@@ -1,5 +1,8 @@
 """Signing people in: by password, or because an OpenID Connect provider says who it is; sessions.
 
+A proof is one user's, and signs in to that user's account alone: an equal address opens nothing. A
+provider's word becomes the proof of a user when that person accepts an invitation with it.
+
 A session's secret is kept as a hash, like a token's. Passwords are hashed by argon2id with the
 library's parameters (RFC 9106, the second recommended set), in threads of their own: one takes
 tens of milliseconds and 64 MiB on purpose.
@@ -10,7 +13,7 @@ import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -18,98 +21,124 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from healthreports.core.errors import (
     Fault,
     Invalid,
-    LinkEnded,
-    NotFound,
     Problem,
+    SeveralAccounts,
     SignInRefused,
     Unauthenticated,
 )
 from healthreports.core.model import Actor, Clock, Instant, User
-from healthreports.core.rules.people import check_password
 from healthreports.core.rules.reading import kept_address
 from healthreports.core.vocabulary import (
-    INVITATION_LIFETIME_S,
+    MAX_ACCOUNT_NAME,
     MAX_NAME,
     MAX_PASSWORD,
     SECOND_US,
     SESSION_LIFETIME_S,
-    Kind,
 )
+from healthreports.service.auth import invitations
+from healthreports.service.auth.new_passwords import check_new_password
 from healthreports.service.auth.tokens import hash_of, new_secret
 from healthreports.service.limits import Limits
-from healthreports.service.lookup import demand_administrator
 from healthreports.service.people.members import is_let_in
-from healthreports.store.auth import credentials
+from healthreports.store.auth import credentials, oauth, tokens
+from healthreports.store.auth import invitations as stored_invitations
 from healthreports.store.engine.database import Database, Transaction
-from healthreports.store.people import members
+from healthreports.store.people import accounts, members
 
 T = TypeVar("T")
 
 _SESSION_PREFIX: Final = "hrw_"
-_INVITATION_PREFIX: Final = "hri_"
 # Two at once: more would take more memory, and the processor from everybody else.
 _HASHING_THREADS: Final = 2
-_WRONG: Final = "E-mail address or password are not right."
-_UNKNOWN_PERSON: Final = "Nobody here has this e-mail address, or it is disabled."
-_UNVERIFIED: Final = "The provider does not vouch for the e-mail address."
-_OTHER_PERSON: Final = "This provider knows the user by another name."
+_WRONG: Final = (
+    "E-mail address or password are not right. If several accounts here know you, say which."
+)
+_NO_PASSWORDS: Final = "Nobody signs in with a password here."
+_UNKNOWN_PERSON: Final = (
+    "No account here knows you by this provider. Open your invitation, and sign in from there."
+)
+_TAKEN_IDENTITY: Final = "Somebody else of this account signs in with this identity already."
 
 _hasher: Final = PasswordHasher()
 
 
-class SignIn:
-    """The way in for people. What it returns is the secret of a new session."""
+class Opened(NamedTuple):
+    """A session that was opened: its secret, and the name of the account it is in."""
 
-    def __init__(self, database: Database, clock: Clock, limits: Limits) -> None:
+    secret: str
+    account: str
+
+
+class SignIn:
+    """The way in for people; with a password only where there are `passwords`."""
+
+    def __init__(
+        self, database: Database, clock: Clock, limits: Limits, *, passwords: bool = True
+    ) -> None:
         self._database = database
         self._clock = clock
         self._limits = limits
+        self.passwords = passwords
         self._hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="password")
 
-    async def with_password(self, email_address: str, password: str, address: str) -> str:
-        """Sign in who knows the password. Raises SignInRefused, TooManyRequests."""
-        if len(email_address) > MAX_NAME:
+    async def with_password(
+        self, email_address: str, password: str, address: str, account: str = ""
+    ) -> Opened:
+        """Sign in who knows the password, in the account of that name.
+
+        Without a name it is the only account that knows the e-mail address. Where several do, it is
+        none, which takes as long and says the same as a wrong password. Raises SignInRefused,
+        TooManyRequests.
+        """
+        if not self.passwords:
+            await self._limits.admit_guesser(address)
+            raise SignInRefused(_NO_PASSWORDS)
+        account = account.strip().lower()
+        if len(email_address) > MAX_NAME or len(account) > MAX_ACCOUNT_NAME:
             await self._limits.admit_guesser(address)
             raise SignInRefused(_WRONG)
         email_address = kept_address(email_address)
-        # What is counted is not kept as it is: the store of limits need not know who signs in.
-        counted = hash_of(email_address)
+        # What is counted is not kept as it is: the store of limits need not know who signs in. It
+        # is what was asked, found or not; and a success in one account forgets no guess at another.
+        counted = hash_of(f"{account} {email_address}")
         await self._limits.admit_sign_in(address, counted)
-        user, hashed = await self._database.read_latest(lambda tx: _known(tx, email_address))
+        user, hashed = await self._database.read_latest(
+            lambda tx: _known(tx, email_address, account)
+        )
         if not await self._run(_is_right, hashed, password) or user is None:
             raise SignInRefused(_WRONG)
         assert hashed is not None  # it is the password's
-        session = await self._open(user, hashed, await self._renewed(hashed, password))
+        opened = await self._open(user, hashed, await self._renewed(hashed, password))
         await self._limits.forget_sign_ins(counted)
-        return session
+        return opened
 
-    async def with_identity(
-        self, issuer: str, subject: str, email_address: str | None, *, verified: bool
-    ) -> str:
-        """Sign in whom `issuer` calls `subject`. Raises SignInRefused.
+    async def with_identity(self, issuer: str, subject: str, account: str = "") -> Opened:
+        """Sign in whom `issuer` calls `subject`, in the account of that name.
 
-        The first time it is found by its e-mail address, which the issuer has to vouch for.
+        Without a name it is the only account that knows the person so. Raises SignInRefused, and
+        SeveralAccounts with their names.
         """
         now = self._clock()
+        account = account.strip().lower()
 
-        def work(tx: Transaction) -> str:
-            user = _whom(tx, issuer, subject, email_address, verified, now)
-            return open_session(tx, user, now)
+        def work(tx: Transaction) -> Opened:
+            return _opened(tx, _whom(tx, issuer, subject, account), now)
 
         return await self._database.write(work)
 
-    async def change_password(self, secret: str, old: str, new: str, address: str) -> None:
+    async def change_password(
+        self, secret: str, old: str, new: str, address: str, *, keep_tokens: bool = False
+    ) -> None:
         """Give who is signed in another password; its other sessions end.
 
+        So do its tokens, and all that it let applications do, unless it is to `keep_tokens`.
         Raises Unauthenticated, Invalid, TooManyRequests.
         """
-        actor, hashed = await self._database.read_latest(lambda tx: self._of_session(tx, secret))
-        await self._limits.admit_sign_in(address, f"user {actor.user_id}")
-        if not await self._run(_is_right, hashed, old):
+        user, hashed = await self._database.read_latest(lambda tx: self._of_session(tx, secret))
+        await self._limits.admit_sign_in(address, f"user {user.id}")
+        if not self.passwords or not await self._run(_is_right, hashed, old):
             raise Invalid([Problem("old_password", Fault.WRONG)])
-        if problems := check_password(new):
-            raise Invalid(problems)
-        replaced = await self._run(_hasher.hash, new)
+        replaced = await self._hashed(new, user)
         now = self._clock()
 
         def work(tx: Transaction) -> None:
@@ -118,33 +147,58 @@ class SignIn:
                 raise Invalid([Problem("old_password", Fault.WRONG)])
             credentials.store_password(tx, again.account_id, again.user_id, replaced, now)
             credentials.delete_sessions(tx, again.user_id, kept=hash_of(secret))
+            if not keep_tokens:
+                _end_access(tx, again.user_id, now)
 
         await self._database.write(work)
 
-    async def invited(self, secret: str, address: str) -> User:
-        """Whom an invitation is for. Raises LinkEnded, TooManyRequests."""
-        await self._limits.admit_stranger(address)
-        return await self._database.read_latest(lambda tx: _invited(tx, secret, self._clock()))
+    async def invited(self, secret: str, address: str) -> tuple[User, str]:
+        """Whom an invitation is for, and the title of its account.
 
-    async def accept(self, secret: str, password: str, address: str) -> str:
+        Raises LinkEnded, TooManyRequests.
+        """
+        await self._limits.admit_stranger(address)
+
+        def work(tx: Transaction) -> tuple[User, str]:
+            user = invitations.invited(tx, secret, self._clock())
+            return user, accounts.account_title(tx, user.account_id)
+
+        return await self._database.read_latest(work)
+
+    async def accept(self, secret: str, password: str, address: str) -> Opened:
         """Give who was invited its password, and sign it in; its other sessions end.
 
-        Raises LinkEnded, Invalid, TooManyRequests.
+        Raises LinkEnded, Invalid, TooManyRequests, and SignInRefused where there are no passwords.
         """
-        await self.invited(secret, address)
-        if problems := check_password(password):
-            raise Invalid(problems)
-        hashed = await self._run(_hasher.hash, password)
+        user, _ = await self.invited(secret, address)
+        if not self.passwords:
+            raise SignInRefused(_NO_PASSWORDS)
+        hashed = await self._hashed(password, user)
         now = self._clock()
 
-        def work(tx: Transaction) -> str:
-            user = _invited(tx, secret, now)
-            credentials.delete_invitation(tx, user.id)
+        def prove(tx: Transaction, user: User) -> None:
             credentials.store_password(tx, user.account_id, user.id, hashed, now)
-            credentials.delete_sessions(tx, user.id)
-            return open_session(tx, user, now)
 
-        return await self._database.write(work)
+        return await self._database.write(lambda tx: _accepted(tx, secret, now, prove))
+
+    async def accept_by_identity(
+        self, secret: str, issuer: str, subject: str, address: str
+    ) -> Opened:
+        """Let who was invited sign in from now on as whom `issuer` calls `subject`.
+
+        Raises LinkEnded, TooManyRequests, and SignInRefused where somebody else of the account
+        signs in so.
+        """
+        await self._limits.admit_stranger(address)
+        now = self._clock()
+
+        def prove(tx: Transaction, user: User) -> None:
+            known = credentials.users_of_identity(tx, issuer, subject)
+            if known.get(user.account_id, user.id) != user.id:
+                raise SignInRefused(_TAKEN_IDENTITY)
+            credentials.insert_identity(tx, user.account_id, user.id, issuer, subject, now)
+
+        return await self._database.write(lambda tx: _accepted(tx, secret, now, prove))
 
     async def out(self, secret: str) -> None:
         """End a session."""
@@ -154,14 +208,16 @@ class SignIn:
         """Wait for the passwords being checked."""
         self._hashing.shutdown()
 
-    def _of_session(self, tx: Transaction, secret: str) -> tuple[Actor, str | None]:
+    def _of_session(self, tx: Transaction, secret: str) -> tuple[User, str | None]:
         actor = actor_of_session(tx, secret, self._clock())
-        return actor, credentials.password_hash(tx, actor.user_id)
+        user = members.user(tx, actor.user_id)
+        assert user is not None  # it is signed in
+        return user, credentials.password_hash(tx, actor.user_id)
 
-    async def _open(self, user: User, hashed: str, renewed: str | None) -> str:
+    async def _open(self, user: User, hashed: str, renewed: str | None) -> Opened:
         now = self._clock()
 
-        def work(tx: Transaction) -> str:
+        def work(tx: Transaction) -> Opened:
             # Neither disabled nor given another password while this one was checked.
             if not is_let_in(tx, user.id):
                 raise SignInRefused(_WRONG)
@@ -169,9 +225,15 @@ class SignIn:
                 raise SignInRefused(_WRONG)
             if renewed is not None:
                 credentials.store_password(tx, user.account_id, user.id, renewed, now)
-            return open_session(tx, user, now)
+            return _opened(tx, user, now)
 
         return await self._database.write(work)
+
+    async def _hashed(self, password: str, user: User) -> str:
+        """The hash of a new password. Raises Invalid."""
+        if problems := await self._run(check_new_password, password, user):
+            raise Invalid(problems)
+        return await self._run(_hasher.hash, password)
 
     async def _renewed(self, hashed: str, password: str) -> str | None:
         """The password's hash as the library makes them by now, where it once made another."""
@@ -184,37 +246,19 @@ class SignIn:
         return await loop.run_in_executor(self._hashing, work, *arguments)
 
 
-def set_password(tx: Transaction, user: User, password: str, now: Instant) -> None:
-    """Give `user` a password, as the command line does; all its sessions end. Raises Invalid."""
-    if problems := check_password(password):
+def set_password(
+    tx: Transaction, user: User, password: str, now: Instant, *, keep_tokens: bool = False
+) -> None:
+    """Give `user` a password, as the command line does; all its sessions end. Raises Invalid.
+
+    Where it takes the place of another one its tokens end too, unless it is to `keep_tokens`.
+    """
+    if problems := check_new_password(password, user):
         raise Invalid(problems)
+    if not keep_tokens and has_password(tx, user.id):
+        _end_access(tx, user.id, now)
     credentials.store_password(tx, user.account_id, user.id, _hasher.hash(password), now)
     credentials.delete_sessions(tx, user.id)
-
-
-def invite(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str:
-    """Invite a user of one's account to choose a password. Returns the secret of the invitation.
-
-    Raises Forbidden, NotFound, and Invalid for who is disabled.
-    """
-    demand_administrator(actor)
-    user = members.user(tx, user_id)
-    if user is None or user.account_id != actor.account_id:
-        raise NotFound(Kind.USERS)
-    if not is_let_in(tx, user_id):
-        raise Invalid([Problem("user_id", Fault.UNKNOWN_OBJECT)])
-    secret = new_secret(_INVITATION_PREFIX)
-    expires_at = Instant(now + INVITATION_LIFETIME_S * SECOND_US)
-    credentials.insert_invitation(tx, actor.account_id, user_id, hash_of(secret), now, expires_at)
-    return secret
-
-
-def _invited(tx: Transaction, secret: str, now: Instant) -> User:
-    user_id = credentials.invited(tx, hash_of(secret), now)
-    user = None if user_id is None else members.user(tx, user_id)
-    if user is None or not is_let_in(tx, user.id):
-        raise LinkEnded
-    return user
 
 
 def has_password(tx: Transaction, user_id: int) -> bool:
@@ -252,9 +296,15 @@ def signing_key(tx: Transaction, purpose: str, now: Instant) -> str:
     return key
 
 
-def _known(tx: Transaction, email_address: str) -> tuple[User | None, str | None]:
-    user = members.user_by_email(tx, email_address)
-    return user, None if user is None else credentials.password_hash(tx, user.id)
+def _known(tx: Transaction, email_address: str, account: str) -> tuple[User | None, str | None]:
+    """The one user who may be meant, and the hash of its password."""
+    if account:
+        account_id = accounts.account_by_name(tx, account)
+        user = members.user_by_email(tx, account_id or 0, email_address)
+    else:
+        found = members.users_by_email(tx, email_address)
+        user = found[0] if len(found) == 1 else None
+    return user, credentials.password_hash(tx, 0 if user is None else user.id)
 
 
 def _is_right(hashed: str | None, password: str) -> bool:
@@ -273,27 +323,42 @@ def _nobodys_hash() -> str:
     return _hasher.hash(secrets.token_urlsafe(32))
 
 
-def _whom(  # noqa: PLR0917  what a provider says of somebody
-    tx: Transaction,
-    issuer: str,
-    subject: str,
-    email_address: str | None,
-    verified: bool,  # noqa: FBT001  as above
-    now: Instant,
-) -> User:
-    user_id = credentials.user_of_identity(tx, issuer, subject)
-    if user_id is not None:
-        user = members.user(tx, user_id)
-    else:
-        # Outside ASCII, letters that look or lower alike are not the same address.
-        if not verified or not email_address or not email_address.isascii():
-            raise SignInRefused(_UNVERIFIED)
-        user = members.user_by_email(tx, kept_address(email_address))
-    if user is None or not is_let_in(tx, user.id):
+def _whom(tx: Transaction, issuer: str, subject: str, account: str) -> User:
+    """The one user whose proof this is, of those who are let in."""
+    users = [
+        user
+        for user_id in credentials.users_of_identity(tx, issuer, subject).values()
+        if (user := members.user(tx, user_id)) is not None and is_let_in(tx, user_id)
+    ]
+    names = {accounts.account_name(tx, user.account_id): user for user in users}
+    if account in names:
+        return names[account]
+    if not names or account:
         raise SignInRefused(_UNKNOWN_PERSON)
-    if user_id is None:
-        # Whoever gets a leaver's e-mail address does not get the leaver's place.
-        if issuer in credentials.issuers(tx, user.id):
-            raise SignInRefused(_OTHER_PERSON)
-        credentials.insert_identity(tx, user.account_id, user.id, issuer, subject, now)
-    return user
+    if len(names) > 1:
+        raise SeveralAccounts(tuple(names))
+    return users[0]
+
+
+def _accepted(
+    tx: Transaction, secret: str, now: Instant, prove: Callable[[Transaction, User], None]
+) -> Opened:
+    """Use an invitation up: `prove` stores how the person proves who it is from now on."""
+    user = invitations.invited(tx, secret, now)
+    stored_invitations.remove(tx, user.id)
+    if invitations.has_signed_in(tx, user.id):
+        # It lost what it signed in with, perhaps to somebody else: nothing of that opens any more.
+        _end_access(tx, user.id, now)
+        credentials.delete_proofs(tx, user.id)
+    prove(tx, user)
+    return _opened(tx, user, now)
+
+
+def _opened(tx: Transaction, user: User, now: Instant) -> Opened:
+    return Opened(open_session(tx, user, now), accounts.account_name(tx, user.account_id))
+
+
+def _end_access(tx: Transaction, user_id: int, now: Instant) -> None:
+    """End the tokens of a user, and all that it let applications do."""
+    tokens.revoke_all(tx, user_id, now)
+    oauth.revoke_grants(tx, user_id, now)

@@ -1,25 +1,89 @@
-"""Accounts."""
+"""Accounts. Each has a name, by which its people say where they sign in."""
 
+import re
+import unicodedata
+from typing import Final
+
+from healthreports.core.errors import Fault, Invalid, Problem
 from healthreports.core.model import (
     Actor,
     Instant,
 )
+from healthreports.core.rules.people import check_account_name
+from healthreports.core.vocabulary import MAX_ACCOUNT_NAME
 from healthreports.service.people.members import demand_names
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import accounts
 
+_NOT_IN_NAMES: Final = re.compile("[^a-z0-9]+")
 
-def create_account(tx: Transaction, title: str, now: Instant) -> int:
-    """Store a new account. Returns its id. Raises Invalid."""
+
+def create_account(tx: Transaction, title: str, now: Instant, name: str | None = None) -> int:
+    """Store a new account; without a `name` it gets one that is like its title.
+
+    Returns its id. Raises Invalid.
+    """
     demand_names(title=title)
-    return accounts.insert_account(tx, title, now)
+    if name is None:
+        name = _free_name(tx, title)
+    else:
+        _demand_name(tx, name)
+    return accounts.insert_account(tx, title, name, now)
 
 
-def all_accounts(tx: Transaction) -> list[tuple[int, str]]:
-    """The id and title of every account."""
+def rename_account(tx: Transaction, account_id: int, name: str) -> None:
+    """Give an account another name. Raises Invalid."""
+    _demand_name(tx, name)
+    accounts.rename_account(tx, account_id, name)
+
+
+def all_accounts(tx: Transaction) -> list[tuple[int, str, str]]:
+    """The id, name and title of every account."""
     return accounts.accounts_by_id(tx)
+
+
+def is_empty(tx: Transaction) -> bool:
+    """Whether nobody has made an account yet."""
+    return not accounts.has_accounts(tx)
 
 
 def account_title(tx: Transaction, actor: Actor) -> str:
     """What the account of `actor` is called."""
     return accounts.account_title(tx, actor.account_id)
+
+
+def account_name(tx: Transaction, account_id: int) -> str:
+    """By what name people sign in to an account."""
+    return accounts.account_name(tx, account_id)
+
+
+def account_named(tx: Transaction, text: str) -> int:
+    """The id of the account with that name, or with that id in digits. Raises Invalid."""
+    if text.isascii() and text.isdigit():
+        found = next((one for one, _, _ in accounts.accounts_by_id(tx) if str(one) == text), None)
+    else:
+        found = accounts.account_by_name(tx, text)
+    if found is None:
+        raise Invalid([Problem("account", Fault.UNKNOWN_OBJECT)])
+    return found
+
+
+def _demand_name(tx: Transaction, name: str) -> None:
+    problems = check_account_name(name)
+    if not problems and accounts.account_by_name(tx, name) is not None:
+        problems = [Problem("name", Fault.TAKEN)]
+    if problems:
+        raise Invalid(problems)
+
+
+def _free_name(tx: Transaction, title: str) -> str:
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    name = _NOT_IN_NAMES.sub("-", plain).strip("-")
+    if check_account_name(name[:MAX_ACCOUNT_NAME].rstrip("-")):
+        name = f"account-{name}".rstrip("-")
+    first, number = name[: MAX_ACCOUNT_NAME - 8].rstrip("-"), 1
+    free = first
+    while accounts.account_by_name(tx, free) is not None:
+        number += 1
+        free = f"{first}-{number}"
+    return free

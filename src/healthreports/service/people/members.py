@@ -22,7 +22,7 @@ from healthreports.core.vocabulary import (
 )
 from healthreports.service.lookup import demand_administrator, visible
 from healthreports.store.engine.database import Transaction
-from healthreports.store.people import accounts, members
+from healthreports.store.people import members
 
 
 def create_membership(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> AccountMembership:
@@ -103,14 +103,15 @@ def create_user(
     headline: str | None = None,
     photo_path: str | None = None,
 ) -> User:
-    """Store a new user of an account. Addresses are kept in lower case. Raises Invalid."""
+    """Store a new user of an account. Addresses are kept in lower case.
+
+    Another account may have a user with the same address: neither learns of it. Raises Invalid.
+    """
     demand_names(full_name=full_name, email_address=email_address)
     email_address = kept_address(email_address)
     if not is_address(email_address):
         raise Invalid([Problem("email_address", Fault.NOT_AN_ADDRESS)])
-    if account_id not in dict(accounts.accounts_by_id(tx)):
-        raise Invalid([Problem("account_id", Fault.UNKNOWN_OBJECT)])
-    if members.user_by_email(tx, email_address) is not None:
+    if members.user_by_email(tx, account_id, email_address) is not None:
         raise Invalid([Problem("email_address", Fault.TAKEN)])
     user = User(
         id=0,
@@ -123,26 +124,32 @@ def create_user(
     return replace(user, id=members.insert_user(tx, user, permission, now))
 
 
-def user_by_email(tx: Transaction, email_address: str) -> User:
-    """The user with that address. Raises Invalid."""
-    user = members.user_by_email(tx, kept_address(email_address))
-    if user is None:
-        raise Invalid([Problem("user_id", Fault.UNKNOWN_OBJECT)])
-    return user
+def named_user(tx: Transaction, email_address: str, account_id: int | None = None) -> User:
+    """The user with that address in an account; without one, the only one with it.
+
+    Raises Invalid.
+    """
+    if account_id is not None:
+        return user_of_account(tx, account_id, email_address, "user_id")
+    found = members.users_by_email(tx, kept_address(email_address))
+    if len(found) != 1:
+        fault = Fault.IN_SEVERAL_ACCOUNTS if found else Fault.UNKNOWN_OBJECT
+        raise Invalid([Problem("user_id", fault)])
+    return found[0]
 
 
 def user_of_account(tx: Transaction, account_id: int, email_address: str, field: str) -> User:
-    """The user of an account with that address. Raises Invalid at `field`, of any other too."""
-    user = members.user_by_email(tx, kept_address(email_address))
-    if user is None or user.account_id != account_id:
+    """The user of an account with that address. Raises Invalid at `field`."""
+    user = members.user_by_email(tx, account_id, kept_address(email_address))
+    if user is None:
         raise Invalid([Problem(field, Fault.UNKNOWN_OBJECT)])
     return user
 
 
 def visible_by_email(tx: Transaction, actor: Actor, email_address: str) -> int:
     """The id of the user with that address, of those that `actor` sees; 0 where there is none."""
-    user = members.user_by_email(tx, kept_address(email_address))
-    if user is None or user.account_id != actor.account_id:
+    user = members.user_by_email(tx, actor.account_id, kept_address(email_address))
+    if user is None:
         return 0
     try:
         return visible(tx, actor, User, user.id).id

@@ -12,7 +12,6 @@ from healthreports.store.lists.selections import PERMISSIONS
 from healthreports.store.people.members import actor_by
 from healthreports.store.schema.tables import (
     identities,
-    invitations,
     passwords,
     sessions,
     signing_keys,
@@ -27,13 +26,18 @@ _REPLACE_PASSWORD: Final = Statement(
     .where(passwords.c.user_id == bindparam("of_user"))
     .values(hash=bindparam("new_hash"), changed_at=bindparam("now"))
 )
-_IDENTITY: Final = Statement(
-    select(identities.c.user_id).where(
-        identities.c.issuer == bindparam("issuer"), identities.c.subject == bindparam("subject")
-    )
+# Those of a person, who may be a user of several accounts.
+_IDENTITIES: Final = Statement(
+    select(identities.c.user_id, identities.c.account_id)
+    .where(identities.c.issuer == bindparam("issuer"), identities.c.subject == bindparam("subject"))
+    .order_by(identities.c.account_id)
 )
-_ISSUERS: Final = Statement(
-    select(identities.c.issuer).where(identities.c.user_id == bindparam("of_user"))
+_IS_KNOWN: Final = Statement(
+    select(identities.c.id).where(identities.c.user_id == bindparam("of_user")).limit(1)
+)
+_DELETE_PROOFS: Final = tuple(
+    Statement(delete(table).where(table.c.user_id == bindparam("of_user")))
+    for table in (passwords, identities, sessions)
 )
 _INSERT_IDENTITY: Final = insertion(identities)
 _ACTOR: Final = Statement(actor_by(sessions, sessions.c.expires_at))
@@ -50,16 +54,6 @@ _FORGET_SESSIONS: Final = Statement(
     delete(sessions).where(
         sessions.c.user_id == bindparam("of_user"), sessions.c.expires_at <= bindparam("now")
     )
-)
-_INVITED: Final = Statement(
-    select(invitations.c.user_id).where(
-        invitations.c.secret_hash == bindparam("secret_hash"),
-        invitations.c.expires_at > bindparam("now"),
-    )
-)
-_INSERT_INVITATION: Final = insertion(invitations)
-_DELETE_INVITATION: Final = Statement(
-    delete(invitations).where(invitations.c.user_id == bindparam("of_user"))
 )
 _SIGNING_KEY: Final = Statement(
     select(signing_keys.c.secret).where(signing_keys.c.purpose == bindparam("purpose"))
@@ -85,40 +79,15 @@ def store_password(
     tx.rows(_INSERT_PASSWORD, values)
 
 
-def invited(tx: Transaction, secret_hash: str, now: Instant) -> int | None:
-    """The id of the user who was sent an invitation that still holds."""
-    row = tx.row(_INVITED, {"secret_hash": secret_hash, "now": now})
-    return None if row is None else int(row[0])
+def users_of_identity(tx: Transaction, issuer: str, subject: str) -> dict[int, int]:
+    """The ids of the users that an issuer calls `subject`, by their accounts."""
+    rows = tx.rows(_IDENTITIES, {"issuer": issuer, "subject": subject})
+    return {account_id: user_id for user_id, account_id in rows}
 
 
-def insert_invitation(  # noqa: PLR0917  a row
-    tx: Transaction,
-    account_id: int,
-    user_id: int,
-    secret_hash: str,
-    now: Instant,
-    expires_at: Instant,
-) -> None:
-    """Store an invitation in place of the user's last one."""
-    delete_invitation(tx, user_id)
-    values = {"account_id": account_id, "user_id": user_id, "secret_hash": secret_hash}
-    tx.rows(_INSERT_INVITATION, {**values, "created_at": now, "expires_at": expires_at})
-
-
-def delete_invitation(tx: Transaction, user_id: int) -> None:
-    """End a user's invitation, if it has one."""
-    tx.rows(_DELETE_INVITATION, {"of_user": user_id})
-
-
-def user_of_identity(tx: Transaction, issuer: str, subject: str) -> int | None:
-    """The id of the user that an issuer calls `subject`, once that is known."""
-    row = tx.row(_IDENTITY, {"issuer": issuer, "subject": subject})
-    return None if row is None else int(row[0])
-
-
-def issuers(tx: Transaction, user_id: int) -> set[str]:
-    """The issuers that have a name for a user."""
-    return {issuer for (issuer,) in tx.rows(_ISSUERS, {"of_user": user_id})}
+def has_identity(tx: Transaction, user_id: int) -> bool:
+    """Whether some issuer has a name for a user."""
+    return tx.row(_IS_KNOWN, {"of_user": user_id}) is not None
 
 
 def insert_identity(  # noqa: PLR0917  one row
@@ -166,6 +135,12 @@ def delete_session(tx: Transaction, secret_hash: str) -> None:
 def delete_sessions(tx: Transaction, user_id: int, kept: str = "") -> None:
     """End the sessions of a user, but for the one whose hash is `kept`."""
     tx.rows(_DELETE_SESSIONS, {"of_user": user_id, "kept": kept})
+
+
+def delete_proofs(tx: Transaction, user_id: int) -> None:
+    """Forget all by which a user can prove who it is, and end its sessions."""
+    for statement in _DELETE_PROOFS:
+        tx.rows(statement, {"of_user": user_id})
 
 
 def signing_key(tx: Transaction, purpose: str) -> str | None:

@@ -86,6 +86,16 @@ _REVOKE_GRANT: Final = Statement(
     .where(oauth_grants.c.id == bindparam("row_id"), oauth_grants.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
+# What an application may do by itself was not given by the user, and stays.
+_REVOKE_GRANTS: Final = Statement(
+    update(oauth_grants)
+    .where(
+        oauth_grants.c.user_id == bindparam("of_user"),
+        oauth_grants.c.code_expires_at.is_not(None),
+        oauth_grants.c.revoked_at.is_(None),
+    )
+    .values(revoked_at=bindparam("now"))
+)
 _REVOKE_TOKENS: Final = Statement(
     update(tokens)
     .where(tokens.c.grant_id == bindparam("of_grant"), tokens.c.revoked_at.is_(None))
@@ -187,6 +197,11 @@ def revoke_grant(tx: Transaction, grant_id: int, now: Instant) -> None:
     """Revoke a grant and every access token that it gave; its refresh tokens end with it."""
     tx.rows(_REVOKE_GRANT, {"row_id": grant_id, "now": now})
     tx.rows(_REVOKE_TOKENS, {"of_grant": grant_id, "now": now})
+
+
+def revoke_grants(tx: Transaction, user_id: int, now: Instant) -> None:
+    """Revoke all that a user let applications do, codes that wait to be exchanged too."""
+    tx.rows(_REVOKE_GRANTS, {"of_user": user_id, "now": now})
 
 
 def insert_refresh_token(tx: Transaction, new: RefreshToken, secret_hash: str) -> None:

@@ -43,6 +43,11 @@ _REVOKE: Final = Statement(
     .values(revoked_at=bindparam("now"))
     .returning(tokens.c.id)
 )
+_REVOKE_ALL: Final = Statement(
+    update(tokens)
+    .where(tokens.c.user_id == bindparam("of_user"), tokens.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"))
+)
 _NOTE_USE: Final = replacement(tokens, ("last_used_at",))
 
 
@@ -105,6 +110,11 @@ def by_secret(tx: Transaction, secret_hash: str) -> Token | None:
 def revoke(tx: Transaction, token_id: int, now: Instant) -> bool:
     """Revoke a token. False when there is none with that id that is not revoked yet."""
     return tx.row(_REVOKE, {"row_id": token_id, "now": now}) is not None
+
+
+def revoke_all(tx: Transaction, user_id: int, now: Instant) -> None:
+    """Revoke every token of a user, those of applications too."""
+    tx.rows(_REVOKE_ALL, {"of_user": user_id, "now": now})
 
 
 def note_use(tx: Transaction, token_id: int, now: Instant) -> None:

@@ -11,6 +11,7 @@ from healthreports.store.engine.database import Later, Row, Transaction, Version
 from healthreports.store.engine.statement import (
     Statement,
     insertion,
+    replacement,
 )
 from healthreports.store.schema.tables import (
     account_versions,
@@ -32,7 +33,15 @@ _VERSION: Final = Statement(
         account_versions.c.account_id == bindparam("of_account")
     )
 )
-_ACCOUNTS: Final = Statement(select(accounts.c.id, accounts.c.title).order_by(accounts.c.id))
+_ACCOUNTS: Final = Statement(
+    select(accounts.c.id, accounts.c.name, accounts.c.title).order_by(accounts.c.id)
+)
+_BY_NAME: Final = Statement(select(accounts.c.id).where(accounts.c.name == bindparam("name")))
+_RENAME: Final = replacement(accounts, ("name",))
+_ANY_ACCOUNT: Final = Statement(select(accounts.c.id).limit(1))
+_ACCOUNT_NAME: Final = Statement(
+    select(accounts.c.name).where(accounts.c.id == bindparam("row_id"))
+)
 _ACCOUNT_TITLE: Final = Statement(
     select(accounts.c.title).where(accounts.c.id == bindparam("row_id"))
 )
@@ -63,9 +72,10 @@ def version(tx: Transaction, account_id: int) -> Version:
     return Version(*row)
 
 
-def insert_account(tx: Transaction, title: str, now: Instant) -> int:
+def insert_account(tx: Transaction, title: str, name: str, now: Instant) -> int:
     """Store a new account. Returns its id."""
-    account_id = inserted_id(tx.rows(_INSERT_ACCOUNT, {"title": title, "created_at": now}))
+    values = {"title": title, "name": name, "created_at": now}
+    account_id = inserted_id(tx.rows(_INSERT_ACCOUNT, values))
     tx.rows(_INSERT_VERSION, {"account_id": account_id, "version": 0, "reshaped": 0})
     return account_id
 
@@ -76,9 +86,31 @@ def account_title(tx: Transaction, account_id: int) -> str:
     return str(title)
 
 
-def accounts_by_id(tx: Transaction) -> list[tuple[int, str]]:
-    """The id and title of every account."""
-    return [(row[0], row[1]) for row in tx.rows(_ACCOUNTS, {})]
+def account_name(tx: Transaction, account_id: int) -> str:
+    """By what name people sign in to an account."""
+    [[name]] = tx.rows(_ACCOUNT_NAME, {"row_id": account_id})
+    return str(name)
+
+
+def rename_account(tx: Transaction, account_id: int, name: str) -> None:
+    """Store another name of an account."""
+    tx.rows(_RENAME, {"row_id": account_id, "name": name})
+
+
+def account_by_name(tx: Transaction, name: str) -> int | None:
+    """The id of the account with that name."""
+    row = tx.row(_BY_NAME, {"name": name})
+    return None if row is None else int(row[0])
+
+
+def accounts_by_id(tx: Transaction) -> list[tuple[int, str, str]]:
+    """The id, name and title of every account."""
+    return [(row[0], row[1], row[2]) for row in tx.rows(_ACCOUNTS, {})]
+
+
+def has_accounts(tx: Transaction) -> bool:
+    """Whether there is any account."""
+    return tx.row(_ANY_ACCOUNT, {}) is not None
 
 
 def inserted_id(rows: list[Row]) -> int:

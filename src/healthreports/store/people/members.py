@@ -41,7 +41,17 @@ _ADMINISTRATORS: Final = Statement(
     )
 )
 _USER_BY_EMAIL: Final = Statement(
-    select(*USERS.columns).where(users.c.email_address == bindparam("email_address"))
+    select(*USERS.columns).where(
+        users.c.email_address == bindparam("email_address"),
+        users.c.account_id == bindparam("account_id"),
+    )
+)
+# Of two nobody asks which.
+_USERS_BY_EMAIL: Final = Statement(
+    select(*USERS.columns)
+    .where(users.c.email_address == bindparam("email_address"))
+    .order_by(users.c.account_id)
+    .limit(2)
 )
 _USER: Final = Statement(select(*USERS.columns).where(users.c.id == bindparam("row_id")))
 
@@ -96,10 +106,15 @@ def replace_membership(tx: Transaction, changed: AccountMembership) -> None:
     touch(tx, changed.account_id)
 
 
-def user_by_email(tx: Transaction, email_address: str) -> User | None:
-    """The user with that address, in lower case."""
-    row = tx.row(_USER_BY_EMAIL, {"email_address": email_address})
+def user_by_email(tx: Transaction, account_id: int, email_address: str) -> User | None:
+    """The user of an account with that address, in lower case."""
+    row = tx.row(_USER_BY_EMAIL, {"account_id": account_id, "email_address": email_address})
     return None if row is None else USERS.read(row)
+
+
+def users_by_email(tx: Transaction, email_address: str) -> list[User]:
+    """The users with that address, in lower case, whatever their account: two where more are."""
+    return [USERS.read(row) for row in tx.rows(_USERS_BY_EMAIL, {"email_address": email_address})]
 
 
 def user(tx: Transaction, user_id: int) -> User | None:

@@ -37,7 +37,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0007"
+SCHEMA_REVISION: Final = "0008"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -110,7 +110,9 @@ accounts: Final = Table(
     metadata,
     _key(),
     Column("title", Text, nullable=False),
+    Column("name", Text, nullable=False),  # what its people call it to sign in
     _instant("created_at"),
+    UniqueConstraint("name"),
     sqlite_autoincrement=_NO_REUSE,
 )
 
@@ -135,7 +137,7 @@ users: Final = Table(
     Column("headline", Text),  # null when none was given
     Column("photo_path", Text),  # null when none was given
     _instant("created_at"),
-    UniqueConstraint("email_address"),
+    UniqueConstraint("email_address", "account_id"),  # several accounts may know a person
     Index("ix_users_account", "account_id", "id"),  # the list of an account's users
     sqlite_autoincrement=_NO_REUSE,
 )
@@ -440,7 +442,7 @@ passwords: Final = Table(
     UniqueConstraint("user_id"),
 )
 
-# Whom an OpenID Connect provider knows by what name.
+# Whom an OpenID Connect provider knows by what name. A person may be a user of several accounts.
 identities: Final = Table(
     "identities",
     metadata,
@@ -450,7 +452,7 @@ identities: Final = Table(
     Column("issuer", Text, nullable=False),
     Column("subject", Text, nullable=False),
     _instant("created_at"),
-    UniqueConstraint("issuer", "subject"),
+    UniqueConstraint("issuer", "subject", "account_id"),
     UniqueConstraint("user_id", "issuer"),  # an issuer has one name for a user
 )
 
@@ -468,18 +470,21 @@ sessions: Final = Table(
     Index("ix_sessions_user", "user_id"),  # what ends with a password
 )
 
-# The first password of who was invited, or another one of who forgot it.
+# The first proof of who was invited, or another one of who lost it.
 invitations: Final = Table(
     "invitations",
     metadata,
     _key(),
     _reference("account_id", "accounts"),
     _reference("user_id", "users"),
-    Column("secret_hash", Text, nullable=False),
+    _reference("inviter_id", "users", nullable=True),  # null: the command line
+    _reference("confirmer_id", "users", nullable=True),  # null: nobody confirmed it
+    Column("secret_hash", Text),  # null until it is confirmed, where it has to be
     _instant("created_at"),
     _instant("expires_at"),
     UniqueConstraint("secret_hash"),
     UniqueConstraint("user_id"),  # the last one counts
+    Index("ix_invitations_account", "account_id", "id"),  # those that wait to be confirmed
 )
 
 # Links by which who has no account reads one report, or the current one of a workspace. Like all

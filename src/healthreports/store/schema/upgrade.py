@@ -208,6 +208,8 @@ def _revision_in_file(path: str) -> str:
                 else []
             )
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CORRUPT:
+            raise WrongSchema(f"{path} is damaged ({error}); restore a backup") from error
         raise WrongSchema(f"{path}: {error}") from error
     return _the_one(rows, tables, path)
 

@@ -7,14 +7,14 @@ from starlette.responses import Response
 
 from healthreports.contract.params import read_id
 from healthreports.core.errors import Fault, Invalid, Problem
-from healthreports.core.model import Actor, Instant
+from healthreports.core.model import Actor, Clock, Instant
 from healthreports.core.vocabulary import (
     ACCESS_TOKEN_LIFETIME_S,
     DAY_US,
     HOUR_S,
     MAX_TOKEN_DAYS,
 )
-from healthreports.service.auth import applications, tokens
+from healthreports.service.auth import applications, invitations, tokens
 from healthreports.service.auth.sign_in import SignIn, has_password
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.lookup import demand_administrator
@@ -28,9 +28,10 @@ from healthreports.web.kit.show import address_of, lead_to, page, who
 class AccountPages:
     """The pages below `/account`."""
 
-    def __init__(self, gateway: Gateway, sign_in: SignIn) -> None:
+    def __init__(self, gateway: Gateway, sign_in: SignIn, clock: Clock) -> None:
         self._gateway = gateway
         self._sign_in = sign_in
+        self._clock = clock
 
     async def show(self, request: Request) -> Response:
         """One's own page."""
@@ -88,10 +89,19 @@ class AccountPages:
                 fields.get("old_password", ""),
                 fields.get("password", ""),
                 address_of(request),
+                keep_tokens="end_tokens" not in fields,
             )
         except Invalid as error:
             return await self._own_page(request, error=error)
         return await self._own_page(request, done="The password is changed.")
+
+    async def withdraw_invitation(self, request: Request) -> Response:
+        """End the invitation by which somebody could take one's place."""
+        writer, _ = await sent_form(self._gateway, request)
+        await self._gateway.write(
+            writer, lambda tx, actor, _now: invitations.withdraw(tx, actor, actor.user_id)
+        )
+        return lead_to(ACCOUNT)
 
     async def show_applications(self, request: Request) -> Response:
         """The applications of the account, for its administrators."""
@@ -163,7 +173,8 @@ class AccountPages:
             return who(tx, actor) | {
                 "tokens": living,
                 "grants": applications.grants_of(tx, actor.user_id),
-                "has_password": has_password(tx, actor.user_id),
+                "has_password": self._sign_in.passwords and has_password(tx, actor.user_id),
+                "invitation": invitations.own(tx, actor, self._clock()),
             }
 
         values = await self._gateway.read(session.secret_of(request), work)

@@ -1,26 +1,38 @@
 """Signing in and out."""
 
+import logging
+from collections.abc import Sequence
 from typing import Final
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from healthreports.core.errors import (
     HealthReportsError,
+    SeveralAccounts,
     SignInRefused,
     TooManyRequests,
     Unauthenticated,
 )
-from healthreports.service.auth.sign_in import SignIn
+from healthreports.core.vocabulary import MAX_ACCOUNT_NAME
+from healthreports.service.auth.sign_in import Opened, SignIn
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
 from healthreports.service.people import accounts
 from healthreports.web.auth.oidc import Provider
 from healthreports.web.kit import session
-from healthreports.web.kit.addresses import CALLBACK, SIGN_IN
+from healthreports.web.kit.addresses import CALLBACK, INVITATION, SIGN_IN
 from healthreports.web.kit.show import address_of, lead_to, page
 
+log: Final = logging.getLogger("healthreports")
+
 _NEXT: Final = "next"
+_ACCOUNT: Final = "account"
+_ANOTHER: Final = "another"
+# What is kept while the browser is at the provider; none of it is left from another way there.
+_NAMED: Final = "account_named"
+_ON_THE_WAY: Final = (_NEXT, _NAMED, INVITATION)
 _HOME: Final = "/"
 _MAX_NEXT: Final = 1_500
 
@@ -41,60 +53,115 @@ class Entrance:
         self._limits = limits
         self._provider = provider
         self._origin = origin
+        self._warned = False
 
     async def ask(self, request: Request) -> Response:
-        """Ask for e-mail address and password."""
+        """Ask for e-mail address and password; who is signed in there already is led on."""
+        self._warn_of_plain_cookies(request)
         wanted = session.our_path(request.query_params.get(_NEXT)) or _HOME
-        if await self._is_signed_in(request):
-            return lead_to(wanted)
-        found = await self._gateway.read_unnamed(lambda tx, _now: accounts.all_accounts(tx))
-        return self._form(request, wanted, is_new=not found)
+        account = _account_in(request)
+        if _ANOTHER not in request.query_params:
+            if account and session.switch(request, account):
+                return lead_to(wanted)
+            here = account in ("", session.account_of(request))
+            if here and await self._is_signed_in(request):
+                return lead_to(wanted)
+        is_new = await self._gateway.read_unnamed(lambda tx, _now: accounts.is_empty(tx))
+        return self._form(request, wanted, account=account, is_new=is_new)
 
     async def take(self, request: Request) -> Response:
         """Sign in with e-mail address and password."""
         fields = await session.read_stranger_form(request)
         wanted = session.our_path(fields.get(_NEXT)) or _HOME
         email_address = fields.get("email_address", "")
+        account = fields.get(_ACCOUNT, _account_in(request) or session.account_of(request))
         try:
-            secret = await self._sign_in.with_password(
-                email_address, fields.get("password", ""), address_of(request)
+            opened = await self._sign_in.with_password(
+                email_address, fields.get("password", ""), address_of(request), account
             )
         except (SignInRefused, TooManyRequests) as error:
-            return self._form(request, wanted, email_address, error)
-        session.sign_in(request, secret)
-        return lead_to(wanted)
+            return self._form(request, wanted, email_address, error, account=account)
+        return await self._enter(request, opened, wanted)
+
+    async def switch(self, request: Request) -> Response:
+        """Show another account that the browser is signed in to."""
+        fields = await session.read_stranger_form(request)
+        account = fields.get(_ACCOUNT, "")
+        if session.switch(request, account):
+            return lead_to(_HOME)
+        return lead_to(f"{SIGN_IN}?{_ACCOUNT}={quote(account, safe='')}")
 
     async def leave(self, request: Request) -> Response:
-        """Sign out."""
+        """Sign out, of every account."""
         await session.read_stranger_form(request)
-        await self._sign_in.out(session.secret_of(request))
-        session.sign_out(request)
+        session.secret_of(request)  # who is not signed in is asked to
+        for secret in session.sign_out(request):
+            await self._sign_in.out(secret)
         return lead_to(SIGN_IN)
 
     async def ask_provider(self, request: Request) -> Response:
-        """Send the browser to the provider."""
-        if self._provider is None:
-            return lead_to(SIGN_IN)
+        """Send the browser to the provider, to sign in."""
         wanted = session.our_path(request.query_params.get(_NEXT)) or _HOME
         # A cookie holds 4,096 bytes, and what the provider is to send back needs its part of them.
-        request.session[_NEXT] = wanted if len(wanted) <= _MAX_NEXT else _HOME
-        await self._limits.admit_stranger(address_of(request))
-        return await self._provider.begin(request, self._origin + CALLBACK)
+        kept = {_NEXT: wanted if len(wanted) <= _MAX_NEXT else _HOME, _NAMED: _account_in(request)}
+        return await self._to_provider(request, kept)
+
+    async def accept_by_provider(self, request: Request) -> Response:
+        """Send the browser to the provider, to accept an invitation as whom it names."""
+        await session.read_stranger_form(request)
+        secret = request.query_params.get(INVITATION, "")
+        await self._sign_in.invited(secret, address_of(request))
+        return await self._to_provider(request, {INVITATION: secret})
 
     async def come_back(self, request: Request) -> Response:
-        """Sign in whom the provider names."""
+        """Sign in whom the provider names, or accept the invitation that led there."""
         if self._provider is None:
             return lead_to(SIGN_IN)
-        await self._limits.admit_stranger(address_of(request))
-        wanted = session.our_path(request.session.get(_NEXT)) or _HOME
+        address = address_of(request)
+        await self._limits.admit_stranger(address)
+        kept = {name: request.session.get(name) for name in _ON_THE_WAY}
+        wanted = session.our_path(kept[_NEXT]) or _HOME
+        named = kept[_NAMED] or ""
         try:
-            one = await self._provider.end(request)
-            secret = await self._sign_in.with_identity(
-                self._provider.issuer, one.subject, one.email_address, verified=one.verified
-            )
+            subject = await self._provider.end(request)
+            issuer = self._provider.issuer
+            if invitation := kept[INVITATION]:
+                opened = await self._sign_in.accept_by_identity(
+                    invitation, issuer, subject, address
+                )
+            else:
+                opened = await self._sign_in.with_identity(issuer, subject, named)
+        except SeveralAccounts as error:
+            return self._form(request, wanted, error=error, choices=error.names)
         except SignInRefused as error:
-            return self._form(request, wanted, error=error)
-        session.sign_in(request, secret)
+            return self._form(request, wanted, error=error, account=named)
+        return await self._enter(request, opened, wanted)
+
+    def _warn_of_plain_cookies(self, request: Request) -> None:
+        """Say once that a proxy speaks TLS, and that we have not been told."""
+        said = request.headers.get("x-forwarded-proto", request.url.scheme)
+        if said == "https" and not self._warned and not self._origin.startswith("https:"):
+            self._warned = True
+            log.warning(
+                "browsers come over https, and HEALTHREPORTS_PUBLIC_URL does not say so: "
+                "the cookie of a session is not Secure"
+            )
+
+    async def _to_provider(self, request: Request, kept: dict[str, str]) -> Response:
+        if self._provider is None:
+            return lead_to(SIGN_IN)
+        for name in _ON_THE_WAY:
+            request.session.pop(name, None)
+        request.session.update(kept)
+        await self._limits.admit_stranger(address_of(request))
+        try:
+            return await self._provider.begin(request, self._origin + CALLBACK)
+        except SignInRefused as error:
+            return self._form(request, kept.get(_NEXT, _HOME), error=error)
+
+    async def _enter(self, request: Request, opened: Opened, wanted: str) -> Response:
+        for secret in session.sign_in(request, opened.secret, opened.account):
+            await self._sign_in.out(secret)
         return lead_to(wanted)
 
     async def _is_signed_in(self, request: Request) -> bool:
@@ -111,12 +178,22 @@ class Entrance:
         email_address: str = "",
         error: HealthReportsError | None = None,
         *,
+        account: str = "",
+        choices: Sequence[str] = (),
         is_new: bool = False,
     ) -> Response:
         values = {
             "is_new": is_new,
             "next": wanted,
             "email_address": email_address,
+            "account_name": account or session.account_of(request),
+            "choices": choices,
+            "passwords": self._sign_in.passwords,
             "provider": self._provider and self._provider.name,
         }
         return page(request, "sign_in.html", values, error)
+
+
+def _account_in(request: Request) -> str:
+    """The name of the account that the address names."""
+    return request.query_params.get(_ACCOUNT, "")[:MAX_ACCOUNT_NAME]

@@ -1,7 +1,7 @@
 """Signing in through an OpenID Connect provider, by Authlib's client: code flow, PKCE, nonce."""
 
 import logging
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote_plus
 
 from starlette.requests import Request
@@ -13,14 +13,6 @@ log: Final = logging.getLogger("healthreports")
 
 _NAME: Final = "provider"
 _FAILED: Final = "The provider did not confirm who you are. Try again."
-
-
-class Identity(NamedTuple):
-    """What the provider says of who sits at the browser."""
-
-    subject: str
-    email_address: str | None
-    verified: bool
 
 
 class Provider:
@@ -40,7 +32,7 @@ class Provider:
             client_secret=quote_plus(client_secret) or None,
             server_metadata_url=f"{issuer.rstrip('/')}/.well-known/openid-configuration",
             client_kwargs={
-                "scope": "openid email profile",
+                "scope": "openid",
                 "code_challenge_method": "S256",
                 **({} if client_secret else {"token_endpoint_auth_method": "none"}),
             },
@@ -55,25 +47,15 @@ class Provider:
         response: Response = await self._try(self._client.authorize_redirect(request, callback))
         return response
 
-    async def end(self, request: Request) -> Identity:
-        """Who the provider says it is. Raises SignInRefused."""
-        return await self._try(self._identity(request))  # type: ignore[no-any-return]  # as it says
+    async def end(self, request: Request) -> str:
+        """What the provider calls who sits at the browser (`sub`). Raises SignInRefused."""
+        return await self._try(self._subject(request))  # type: ignore[no-any-return]  # as it says
 
-    async def _identity(self, request: Request) -> Identity:
+    async def _subject(self, request: Request) -> str:
         # The issuer is the one that was configured, whatever its own document says.
         claims_options = {"iss": {"essential": True, "values": [self.issuer]}}
         token = await self._client.authorize_access_token(request, claims_options=claims_options)
-        claims = dict(token["userinfo"])
-        if "email" not in claims:
-            told = await self._client.userinfo(token=token)
-            if told["sub"] == claims["sub"]:  # OpenID Connect Core, 5.3.2
-                claims = dict(told)
-        email_address = claims.get("email")
-        return Identity(
-            str(claims["sub"]),
-            email_address if isinstance(email_address, str) else None,
-            verified=claims.get("email_verified") is True,
-        )
+        return str(token["userinfo"]["sub"])
 
     async def _try(self, asking: Any) -> Any:  # noqa: ANN401  what it asks for
         from authlib.common.errors import AuthlibBaseError  # noqa: PLC0415  as above

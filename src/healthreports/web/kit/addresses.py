@@ -11,4 +11,7 @@ WELCOME: Final = "/welcome"
 ACCOUNT: Final = "/account"
 APPLICATIONS: Final = "/account/applications"
 SIGN_IN: Final = "/sign-in"
+# The parameter with the secret of an invitation.
+INVITATION: Final = "invitation"
+SWITCH: Final = "/sign-in/switch"
 CALLBACK: Final = "/sign-in/callback"

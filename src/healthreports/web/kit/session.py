@@ -1,5 +1,7 @@
 """The session of a browser: a signed cookie with the secret of a session and of its forms.
 
+A browser may be signed in to several accounts, each by its own session, and shows one of them.
+
 The cookie is http-only and same-site: no script can read it, and no other site's form is sent with
 it. Every form also carries the secret of this session's forms (a CSRF token).
 """
@@ -20,7 +22,11 @@ from healthreports.core.vocabulary import SESSION_LIFETIME_S, STRANGER_BODY_LIMI
 from healthreports.edge.bodies import stranger_body
 
 _SECRET: Final = "secret"  # noqa: S105  a key, not a secret
+_ACCOUNT: Final = "account"
+_OTHERS: Final = "others"
 _FORM_PROOF: Final = "csrf"
+# A cookie holds 4,096 bytes, and a secret with the name of its account up to some 150.
+_MOST_ACCOUNTS: Final = 8
 # A path of ours: one that begins with // or /\ leads to another host.
 _OUR_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*", re.ASCII)
 
@@ -46,15 +52,66 @@ def secret_of(request: Request) -> str:
     return secret
 
 
-def sign_in(request: Request, secret: str) -> None:
-    """Keep what the browser is signed in by, and nothing of before."""
+def sign_in(request: Request, secret: str, account: str) -> list[str]:
+    """Keep what the browser is signed in by in the account of that name, and show that account.
+
+    What it is signed in by in others is kept beside it. Returns the secrets that are not kept any
+    more: that of another session in this account, and of the accounts that are too many.
+    """
+    others = others_of(request)
+    ended = []
+    shown, before = request.session.get(_ACCOUNT), request.session.get(_SECRET)
+    if isinstance(before, str):
+        if isinstance(shown, str):
+            others[shown] = before
+        else:
+            ended.append(before)
+    if account in others:
+        ended.append(others.pop(account))
+    while len(others) >= _MOST_ACCOUNTS:
+        ended.append(others.pop(next(iter(others))))
+    # Nothing else of before: neither the proof of forms nor what was on its way.
     request.session.clear()
-    request.session[_SECRET] = secret
+    request.session.update({_SECRET: secret, _ACCOUNT: account, _OTHERS: others})
+    return ended
 
 
-def sign_out(request: Request) -> None:
-    """Keep nothing."""
+def switch(request: Request, account: str) -> bool:
+    """Show another account that the browser is signed in to. False where it is not."""
+    others = others_of(request)
+    if account not in others:
+        return False
+    secret = others.pop(account)
+    shown, before = request.session.get(_ACCOUNT), request.session.get(_SECRET)
+    if isinstance(shown, str) and isinstance(before, str):
+        others[shown] = before
     request.session.clear()
+    request.session.update({_SECRET: secret, _ACCOUNT: account, _OTHERS: others})
+    return True
+
+
+def sign_out(request: Request) -> list[str]:
+    """Keep nothing but the name of the account. Returns the secrets of all its sessions."""
+    ended = list(others_of(request).values())
+    if isinstance(secret := request.session.get(_SECRET), str):
+        ended.append(secret)
+    account = account_of(request)
+    request.session.clear()
+    if account:
+        request.session[_ACCOUNT] = account
+    return ended
+
+
+def account_of(request: Request) -> str:
+    """The name of the account that the browser is signed in to, or was; "" for none."""
+    account = request.session.get(_ACCOUNT)
+    return account if isinstance(account, str) else ""
+
+
+def others_of(request: Request) -> dict[str, str]:
+    """What the browser is signed in by in other accounts, by their names."""
+    others = request.session.get(_OTHERS)
+    return dict(others) if isinstance(others, dict) else {}
 
 
 def form_proof(request: Request) -> str:

@@ -30,7 +30,7 @@ from healthreports.service.gateway import Transaction
 from healthreports.service.limits import Limits
 from healthreports.service.people import accounts, members
 from healthreports.web.kit.addresses import SIGN_IN
-from healthreports.web.kit.session import form_proof
+from healthreports.web.kit.session import form_proof, others_of
 
 log: Final = logging.getLogger("healthreports")
 
@@ -149,7 +149,8 @@ def page(
         status, headers = failure.status, {**_HEADERS, **failure.headers}
     headers["content-security-policy"] = f"{_POLICY} {forms_lead_to}".rstrip()
     proof = form_proof(request) if has_forms else ""
-    values = {"csrf": proof, "wrong": said, **values}
+    others = sorted(others_of(request)) if has_forms else []
+    values = {"csrf": proof, "wrong": said, "other_accounts": others, **values}
     return _templates.TemplateResponse(request, template, values, status, headers)
 
 

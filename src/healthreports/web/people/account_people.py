@@ -6,20 +6,21 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from healthreports.core.errors import Invalid
-from healthreports.core.model import Actor, Instant
+from healthreports.core.errors import HealthReportsError, Invalid, SignInRefused
+from healthreports.core.model import Actor, Clock, Instant
 from healthreports.core.query import Page, Query, Window
 from healthreports.core.vocabulary import (
     INVITATION_LIFETIME_S,
     AccountPermission,
     Kind,
 )
-from healthreports.service.auth.sign_in import SignIn, invite
+from healthreports.service.auth import invitations
+from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.lookup import demand_administrator, find
 from healthreports.service.people import members
 from healthreports.web.kit import session
-from healthreports.web.kit.addresses import HOME, PEOPLE, WELCOME
+from healthreports.web.kit.addresses import HOME, INVITATION, PEOPLE, WELCOME
 from healthreports.web.kit.forms import (
     Fields,
     SentForm,
@@ -30,18 +31,29 @@ from healthreports.web.kit.forms import (
 )
 from healthreports.web.kit.show import address_of, lead_to, page, who
 
-_INVITATION: Final = "invitation"
 _SHOWN: Final = 100
 _DAY_S: Final = 86_400
 _OF_PERSON: Final = ("full_name", "email_address", "permission")
 
 
 class PeoplePages:
-    """The pages of an account's people, on the server at `origin`."""
+    """The pages of an account's people, on the server at `origin`.
 
-    def __init__(self, gateway: Gateway, sign_in: SignIn, origin: str) -> None:
+    `provider` is what people call the one that they may sign in by.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        sign_in: SignIn,
+        provider: str | None,
+        clock: Clock,
+        origin: str,
+    ) -> None:
         self._gateway = gateway
         self._sign_in = sign_in
+        self._clock = clock
+        self._provider = provider
         self._origin = origin
 
     async def show(self, request: Request) -> Response:
@@ -52,20 +64,37 @@ class PeoplePages:
         """Add a person, and show its invitation this once."""
         form = await sent_form(self._gateway, request)
 
-        def work(tx: Transaction, actor: Actor, now: Instant) -> str:
+        def work(tx: Transaction, actor: Actor, now: Instant) -> str | None:
             sent = {name: form.fields.get(name, "") for name in _OF_PERSON}
             membership = members.create_membership(tx, actor, sent, now)
-            return invite(tx, actor, membership.user_id, now)
+            return invitations.invite(tx, actor, membership.user_id, now)
 
         return await self._invited(request, form, work, form.fields)
 
     async def invite(self, request: Request) -> Response:
-        """Invite a person anew: to choose a first password, or another one."""
+        """Invite a person anew, alone or, if it has signed in before, with somebody's consent."""
         form = await sent_form(self._gateway, request)
         user_id = id_in_path(request, Kind.USERS)
         return await self._invited(
-            request, form, lambda tx, actor, now: invite(tx, actor, user_id, now)
+            request, form, lambda tx, actor, now: invitations.invite(tx, actor, user_id, now)
         )
+
+    async def confirm(self, request: Request) -> Response:
+        """Confirm an invitation that another administrator sends, and show it this once."""
+        form = await sent_form(self._gateway, request)
+        user_id = id_in_path(request, Kind.USERS)
+        return await self._invited(
+            request, form, lambda tx, actor, now: invitations.confirm(tx, actor, user_id, now)
+        )
+
+    async def withdraw(self, request: Request) -> Response:
+        """End an invitation, as an administrator."""
+        writer, _ = await sent_form(self._gateway, request)
+        user_id = id_in_path(request, Kind.USERS)
+        await self._gateway.write(
+            writer, lambda tx, actor, _now: invitations.withdraw(tx, actor, user_id)
+        )
+        return lead_to(PEOPLE)
 
     async def change(self, request: Request) -> Response:
         """Change what a person may do in the account, or whether it may come in."""
@@ -93,34 +122,38 @@ class PeoplePages:
     async def accept(self, request: Request) -> Response:
         """Keep the password of who was invited, and sign it in."""
         fields = await session.read_stranger_form(request)
-        secret = request.query_params.get(_INVITATION, "")
+        secret = request.query_params.get(INVITATION, "")
         try:
             opened = await self._sign_in.accept(
                 secret, fields.get("password", ""), address_of(request)
             )
-        except Invalid as error:
+        except (Invalid, SignInRefused) as error:
             return await self._welcome(request, error)
-        session.sign_in(request, opened)
+        for secret in session.sign_in(request, opened.secret, opened.account):
+            await self._sign_in.out(secret)
         return lead_to(HOME)
 
     async def _invited(
         self,
         request: Request,
         form: SentForm,
-        work: Callable[[Transaction, Actor, Instant], str],
+        work: Callable[[Transaction, Actor, Instant], str | None],
         fields: Fields | None = None,
     ) -> Response:
         try:
             secret = await self._gateway.write(form.writer, work)
         except Invalid as error:
             return await self._people(request, error=error, fields=fields)
-        return await self._people(request, made=f"{self._origin}{WELCOME}?{_INVITATION}={secret}")
+        if secret is None:
+            return await self._people(request, waits=True)
+        return await self._people(request, made=f"{self._origin}{WELCOME}?{INVITATION}={secret}")
 
     async def _people(
         self,
         request: Request,
         *,
         made: str = "",
+        waits: bool = False,
         error: Invalid | None = None,
         fields: Fields | None = None,
     ) -> Response:
@@ -130,7 +163,8 @@ class PeoplePages:
 
         def work(tx: Transaction, actor: Actor) -> tuple[Page, dict[str, object]]:
             demand_administrator(actor)
-            return find(tx, actor, query), who(tx, actor)
+            shown = {"waiting": invitations.waiting(tx, actor, self._clock())}
+            return find(tx, actor, query), who(tx, actor) | shown
 
         found, asker = await self._gateway.read(session.secret_of(request), work)
         values = {
@@ -141,15 +175,24 @@ class PeoplePages:
             "pages": -(-found.count // _SHOWN),
             "permissions": tuple(AccountPermission),
             "made": made,
+            "waits": waits,
+            "provider": self._provider,
+            "passwords": self._sign_in.passwords,
             "days": INVITATION_LIFETIME_S // _DAY_S,
             "fields": fields or {},
             "faults": faults_of(error),
         }
         return page(request, "people.html", asker | values, error)
 
-    async def _welcome(self, request: Request, error: Invalid | None = None) -> Response:
-        secret = request.query_params.get(_INVITATION, "")
-        invited = await self._sign_in.invited(secret, address_of(request))
-        return page(
-            request, "welcome.html", {"invited": invited, "faults": faults_of(error)}, error
-        )
+    async def _welcome(self, request: Request, error: HealthReportsError | None = None) -> Response:
+        secret = request.query_params.get(INVITATION, "")
+        invited, account = await self._sign_in.invited(secret, address_of(request))
+        values = {
+            "invited": invited,
+            "of_account": account,
+            "secret": secret,
+            "passwords": self._sign_in.passwords,
+            "provider": self._provider,
+            "faults": faults_of(error if isinstance(error, Invalid) else None),
+        }
+        return page(request, "welcome.html", values, error)

@@ -1,0 +1,173 @@
+"""Invitations: who sends one, who has to confirm it, and to whom it gives a proof of who it is.
+
+Who has signed in before is never given another proof by one administrator alone: the sender of such
+an invitation could use it itself. A second administrator confirms it and gets its secret, and until
+it is used it stands on the page of the person it is for, who can end it.
+"""
+
+from typing import Final, NamedTuple
+
+from healthreports.core.errors import Fault, Invalid, LinkEnded, NotFound, Problem
+from healthreports.core.model import Actor, Instant, User
+from healthreports.core.vocabulary import INVITATION_LIFETIME_S, SECOND_US, Kind
+from healthreports.service.auth.tokens import hash_of, new_secret
+from healthreports.service.lookup import demand_administrator
+from healthreports.service.people.members import is_let_in
+from healthreports.store.auth import credentials, invitations
+from healthreports.store.auth.invitations import Invitation
+from healthreports.store.engine.database import Transaction
+from healthreports.store.people import members
+
+_PREFIX: Final = "hri_"
+_LIFETIME_US: Final = INVITATION_LIFETIME_S * SECOND_US
+# Of more nobody could keep an eye on a page.
+_MOST_WAITING: Final = 100
+
+
+class Shown(NamedTuple):
+    """An invitation as people see it: for whom, by whom, confirmed by whom."""
+
+    user: User
+    inviter: User | None  # None: the command line
+    confirmer: User | None
+    created_at: Instant
+    expires_at: Instant
+    waits: bool  # to be confirmed
+    confirmable: bool  # by who looks at it
+
+
+def invite(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str | None:
+    """Invite a user of one's account to prove who it is from now on.
+
+    Returns the secret of the invitation; None where a second administrator has to confirm it.
+    Raises Forbidden, NotFound, and Invalid for who is disabled, or where nobody can confirm.
+    """
+    demand_administrator(actor)
+    user = _of_account(tx, actor, user_id)
+    if not is_let_in(tx, user_id):
+        raise Invalid([Problem("user_id", Fault.UNKNOWN_OBJECT)])
+    if not has_signed_in(tx, user_id):
+        return _send(tx, user, actor.user_id, now)
+    if not members.administrators(tx, actor.account_id) - {actor.user_id, user_id}:
+        raise Invalid([Problem("user_id", Fault.NOBODY_CONFIRMS)])
+    invitations.insert(
+        tx, user.account_id, user_id, actor.user_id, None, now, Instant(now + _LIFETIME_US)
+    )
+    return None
+
+
+def invite_as_operator(tx: Transaction, user: User, now: Instant) -> str:
+    """Invite a user from the command line, which needs nobody's word. Returns the secret.
+
+    Raises Invalid for who is disabled.
+    """
+    if not is_let_in(tx, user.id):
+        raise Invalid([Problem("user_id", Fault.UNKNOWN_OBJECT)])
+    return _send(tx, user, None, now)
+
+
+def confirm(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str:
+    """Confirm the invitation that another administrator sends. Returns its secret.
+
+    Raises Forbidden, NotFound.
+    """
+    demand_administrator(actor)
+    user = _of_account(tx, actor, user_id)
+    invitation = invitations.of_user(tx, user_id)
+    if invitation is None or not _may_confirm(tx, actor, invitation, now):
+        raise NotFound(Kind.USERS)
+    secret = new_secret(_PREFIX)
+    expires_at = Instant(now + _LIFETIME_US)
+    invitations.confirm(tx, user.id, actor.user_id, hash_of(secret), expires_at)
+    return secret
+
+
+def withdraw(tx: Transaction, actor: Actor, user_id: int) -> None:
+    """End the invitation of a user, as an administrator or as that user.
+
+    Raises Forbidden, NotFound.
+    """
+    if user_id != actor.user_id:
+        demand_administrator(actor)
+        _of_account(tx, actor, user_id)
+    invitations.remove(tx, user_id)
+
+
+def waiting(tx: Transaction, actor: Actor, now: Instant) -> list[Shown]:
+    """The invitations of the account that wait to be confirmed. Raises Forbidden."""
+    demand_administrator(actor)
+    found = invitations.waiting(tx, actor.account_id, now, _MOST_WAITING)
+    return [_shown(tx, actor, one, now) for one in found]
+
+
+def own(tx: Transaction, actor: Actor, now: Instant) -> Shown | None:
+    """The invitation by which somebody could take one's own place, if there is one."""
+    invitation = invitations.of_user(tx, actor.user_id)
+    if invitation is None or invitation.expires_at <= now:
+        return None
+    return _shown(tx, actor, invitation, now)
+
+
+def invited(tx: Transaction, secret: str, now: Instant) -> User:
+    """Whom the invitation with that secret is for. Raises LinkEnded."""
+    invitation = invitations.by_secret(tx, hash_of(secret))
+    if invitation is None or invitation.expires_at <= now:
+        raise LinkEnded
+    # It was sent to somebody who could not sign in, and now can.
+    alone = invitation.inviter_id is not None and invitation.confirmer_id is None
+    if alone and has_signed_in(tx, invitation.user_id):
+        raise LinkEnded
+    user = members.user(tx, invitation.user_id)
+    if user is None or not is_let_in(tx, user.id):
+        raise LinkEnded
+    return user
+
+
+def has_signed_in(tx: Transaction, user_id: int) -> bool:
+    """Whether a user has a proof of who it is: a password, or a provider's word."""
+    return credentials.password_hash(tx, user_id) is not None or credentials.has_identity(
+        tx, user_id
+    )
+
+
+def _send(tx: Transaction, user: User, inviter_id: int | None, now: Instant) -> str:
+    secret = new_secret(_PREFIX)
+    expires_at = Instant(now + _LIFETIME_US)
+    invitations.insert(tx, user.account_id, user.id, inviter_id, hash_of(secret), now, expires_at)
+    return secret
+
+
+def _may_confirm(tx: Transaction, actor: Actor, invitation: Invitation, now: Instant) -> bool:
+    """Whether `actor` is the second administrator: neither the sender nor whom it is for."""
+    administrators = members.administrators(tx, actor.account_id)
+    return (
+        invitation.waits
+        and invitation.expires_at > now
+        and invitation.inviter_id in administrators
+        and actor.user_id in administrators - {invitation.inviter_id, invitation.user_id}
+    )
+
+
+def _shown(tx: Transaction, actor: Actor, invitation: Invitation, now: Instant) -> Shown:
+    user = members.user(tx, invitation.user_id)
+    assert user is not None  # the row refers to it
+    inviter, confirmer = (
+        None if user_id is None else members.user(tx, user_id)
+        for user_id in (invitation.inviter_id, invitation.confirmer_id)
+    )
+    return Shown(
+        user,
+        inviter,
+        confirmer,
+        invitation.created_at,
+        invitation.expires_at,
+        invitation.waits,
+        _may_confirm(tx, actor, invitation, now),
+    )
+
+
+def _of_account(tx: Transaction, actor: Actor, user_id: int) -> User:
+    user = members.user(tx, user_id)
+    if user is None or user.account_id != actor.account_id:
+        raise NotFound(Kind.USERS)
+    return user

@@ -1,0 +1,90 @@
+"""Whatever a request can fill has a bound: every cache there is, found by looking for them."""
+
+import asyncio
+import functools
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import healthreports
+from healthreports.service.limits import MonotonicMemory
+from healthreports.store.engine.memory import Memory, weight_of
+
+# What these are asked for is declared in the code, and not sent.
+OF_DECLARATIONS = {"_by_value"}
+
+
+def caches() -> Iterator[tuple[str, Any]]:
+    for found in pkgutil.walk_packages(healthreports.__path__, "healthreports."):
+        if "migrations" in found.name or found.name.endswith("__main__"):
+            continue
+        module = importlib.import_module(found.name)
+        for name, value in vars(module).items():
+            if isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001  its only name
+                yield f"{module.__name__}.{name}", value
+
+
+CACHES = dict(caches())
+
+
+def test_there_are_caches_to_look_at() -> None:
+    assert len(CACHES) > 20
+
+
+@pytest.mark.parametrize("name", CACHES)
+def test_a_cache_has_a_bound(name: str) -> None:
+    most = CACHES[name].cache_parameters()["maxsize"]
+    takes = CACHES[name].__wrapped__.__code__.co_argcount
+    if not takes:
+        return  # it has one value
+    if most is None:
+        assert name.rpartition(".")[2] in OF_DECLARATIONS
+        return
+    assert most <= 4096
+
+
+@pytest.mark.parametrize("name", CACHES)
+def test_no_secret_is_the_key_of_a_cache(name: str) -> None:
+    takes = CACHES[name].__wrapped__.__code__.co_varnames
+    assert not {"secret", "password", "email_address", "token"} & set(takes)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("k" * 1_000, "v"), ("k", "v" * 50_000), ("k", ("v" * 300,) * 7), ("k", {"a": ["b" * 999]})],
+    ids=["long keys", "long values", "tuples", "nested"],
+)
+def test_a_memory_forgets_before_it_is_too_large(key: str, value: object) -> None:
+    memory = Memory(most_bytes=1_000_000)
+    for number in range(20_000):
+        memory[f"{number}{key}", number] = value
+        if number % 500 == 0:
+            assert sum(weight_of(one) for one in memory.items()) < 1_100_000
+    assert len(memory) < 10_000
+
+
+def test_a_memory_weighs_what_is_replaced_and_forgotten_once() -> None:
+    memory = Memory(most_bytes=10_000)
+    for _ in range(1_000):
+        memory["a"] = "x" * 1_000
+        memory.forget("a")
+        memory["b"] = "y"
+    assert memory["b"] == "y"
+
+
+def test_the_limits_of_addresses_make_room_for_those_of_passwords() -> None:
+    async def run() -> None:
+        clock = [0.0]
+        windows = MonotonicMemory(lambda: clock[0], most_windows=100)
+        await windows.incr("user/somebody/10/900", 900, 10)
+        for number in range(10_000):
+            await windows.incr(f"address/{number}/300/60", 60)
+        assert len(windows._windows) <= 100  # noqa: SLF001  what is bounded
+        assert await windows.get("user/somebody/10/900") == 10
+        clock[0] = 901.0
+        assert await windows.get("user/somebody/10/900") == 0
+
+    asyncio.run(run())
