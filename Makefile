@@ -63,6 +63,9 @@ lock: .venv/uv ## write the lock files anew from pyproject.toml
 fuzz: .venv/dev ## thousands of generated requests and sequences, fifty servers killed on each store (long)
 	HEALTHREPORTS_FUZZ=1 $(BIN)/pytest tests/process/test_crash.py tests/generated tests/store
 
+proxies: .venv/dev ## try the configurations of docs/proxies (needs nginx and Caddy)
+	$(BIN)/pytest tests/proxies/try_proxies.py
+
 .venv/bench: .venv/run requirements-bench.lock
 	$(INSTALL) requirements-bench.lock
 	touch $@
@@ -79,4 +82,4 @@ bench-pages: .venv/bench ## measure the portfolio at 10,000 workspaces against 1
 screenshots: .venv/dev .venv/browser ## take a picture of every page, to be looked at (docs/screens)
 	PYTHONPATH=tests $(BIN)/python tests/browser/screenshots.py
 
-.PHONY: help install demo test check lock fuzz bench bench-scale bench-pages screenshots
+.PHONY: help install demo test check lock fuzz proxies bench bench-scale bench-pages screenshots

@@ -21,6 +21,7 @@ from sharing import open_account
 from conftest import Account, Server, make_account
 from expect import assert_envelope, assert_failure, assert_stamped
 from healthreports.app import now
+from healthreports.contract import lines
 from healthreports.core.model import Detail, Instant, StatusReport
 from healthreports.core.vocabulary import Category, Color, ParticipationPermission, Side
 from healthreports.service.auth import tokens
@@ -509,6 +510,33 @@ def test_any_text_survives(account: Account, form: Form) -> None:
     assert [one["description"] for one in found] == list(TEXTS)
     assert [one["details"][0]["description"] for one in found] == list(TEXTS)
     assert {one["details"][1]["description"] for one in found} == {None}
+
+
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''+1")
+
+
+def test_no_cell_is_a_formula_unless_a_program_asks_for_cells_as_they_are(
+    account: Account,
+) -> None:
+    for text in (*FORMULAS, "'quoted'", "fine = fine"):
+        details = [{"category": "Budget", "color": "red", "description": text}]
+        account.report(description=f"{text} and more", details=details)
+    plain, raw = (
+        account.api.get("/status_reports.csv", params=params) for params in ({}, {"raw": "true"})
+    )
+    for answer in (plain, raw):
+        named = answer.headers["content-disposition"]
+        assert named == 'attachment; filename="status_reports.csv"'
+    cells = [cell for row in csv.reader(io.StringIO(plain.text, newline="")) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert "'quoted'" in cells
+    as_they_are = read_csv(raw.text, resumed=False)
+    assert [one["details"][0]["description"] for one in as_they_are[:8]] == list(FORMULAS)
+    # What was escaped is imported as it was.
+    imported = [one.sent for one in lines.read_csv(io.BytesIO(plain.content), 0)]
+    assert [one["description"] for one in imported[:8]] == [
+        f"{one} and more".strip() for one in FORMULAS
+    ]
 
 
 @dataclass

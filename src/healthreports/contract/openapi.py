@@ -272,6 +272,9 @@ def _parameters(operation: Operation) -> list[Json]:
     elif operation.gives is Gives.STREAM:
         parameters += [_filter(one) for one in resource.filters]
         parameters.append(_query("after_id", _TEXT, "go on after the line with this id"))
+        if operation.path.endswith(".csv"):
+            says = "true: leave cells as they are that a spreadsheet would take for formulas"
+            parameters.append(_query("raw", {"type": "boolean", "default": False}, says))
         return parameters
     elif operation.method == "GET" and "{id}" in operation.path:
         parameters += [_filter(one) for one in resource.filters if one.default is not None]
