@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from effort import RACES
 from healthreports.app import now, open_database
 from healthreports.core.model import User
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission
@@ -210,6 +211,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     The mark nearest to the test counts: `one_store` of a module, `both_stores` of a test in it.
     """
+    if metafunc.definition.get_closest_marker("race"):
+        metafunc.fixturenames.append("race")
+        metafunc.parametrize("race", range(RACES))
     # A module or a test may have an `address` of its own.
     given = {
         name for mark in metafunc.definition.iter_markers("parametrize") for name in mark.args[:1]

@@ -28,3 +28,7 @@ def effort(bounded: int, fuzz: int, **more: int) -> settings:
     """The settings for a test: this many examples in a bounded run, that many when fuzzing."""
     profile = settings.get_profile("fuzz" if _FUZZ else "bounded")
     return settings(profile, max_examples=fuzz if _FUZZ else bounded, **more)
+
+
+# How often a test with the mark `race` is run.
+RACES = 30 if _FUZZ else 1

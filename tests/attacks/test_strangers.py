@@ -11,6 +11,7 @@ from threading import Thread
 import httpx
 import pytest
 from attack_kit import (
+    ENOUGH,
     RESIDENT_BYTES,
     Bystander,
     Target,
@@ -255,7 +256,7 @@ def test_many_connections_are_within_the_files_of_the_process(attack) -> None:
     with ExitStack() as stack:
         for source in ("127.0.0.4", "127.0.0.5", "127.0.0.6"):
             stack.enter_context(many(target, 200, b"GET / HTTP/1.1\r\n", source))
-        for _ in range(20):
+        for _ in range(ENOUGH + 1):
             bystander.ask()
     bystander.assert_served()
     assert "Too many open files" not in target.log

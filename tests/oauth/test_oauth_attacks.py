@@ -318,6 +318,7 @@ def test_a_code_works_once(site: Site, *, confidential: bool) -> None:
     assert_refused(app.refresh(second["refresh_token"]), "invalid_grant")
 
 
+@pytest.mark.race
 def test_of_many_who_come_with_a_code_at_once_one_gets_a_token(site: Site) -> None:
     app = site.app()
     code = app.code(site.person())
@@ -448,6 +449,7 @@ def test_one_grant_ended_leaves_another(site: Site) -> None:
     assert site.works(app.refresh(other["refresh_token"]).json()["access_token"])
 
 
+@pytest.mark.race
 def test_of_many_who_refresh_at_once_one_gets_a_token(site: Site) -> None:
     app = site.app()
     token = app.granted(site.person())["refresh_token"]

@@ -116,7 +116,7 @@ def serve(path: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=6,
     )
 
 

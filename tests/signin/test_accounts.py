@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from healthreports.store.schema.upgrade import upgrade
 
 MINE = "the horse of my own account"
 YOURS = "quite another horse, elsewhere"
+_addresses = count(1)
 WRONG = "E-mail address or password are not right"
 
 
@@ -56,7 +58,7 @@ class Tenant:
         """A browser at which somebody of the account is signed in."""
         user = self.account.users[role]
         give(self.account.database, user, password)
-        with browser(site) as opened:
+        with elsewhere(site) as opened:
             enter(opened, user.email_address, password, self.name)
             assert who_is_at(opened) == user.email_address
             yield opened
@@ -96,9 +98,14 @@ def theirs(site: Server, database: Database) -> Iterator[Tenant]:
     made.account.close()
 
 
+def elsewhere(site: Server) -> httpx.Client:
+    """A browser at an address of its own: a limit of one test is not to be met by another."""
+    return browser(site, f"198.18.{next(_addresses)}.1")
+
+
 @pytest.fixture
 def at(site: Server) -> Iterator[httpx.Client]:
-    with browser(site) as opened:
+    with elsewhere(site) as opened:
         yield opened
 
 
@@ -150,7 +157,7 @@ def test_each_password_opens_its_own_account(
     site: Server, ours: Tenant, theirs: Tenant, kim: tuple[User, User]
 ) -> None:
     for tenant, right, wrong in ((ours, MINE, YOURS), (theirs, YOURS, MINE)):
-        with browser(site) as at:
+        with elsewhere(site) as at:
             page = enter(at, kim[0].email_address, wrong, tenant.name)
             assert (page.status_code, who_is_at(at)) == (401, None)
             assert WRONG in page.text
@@ -162,7 +169,7 @@ def test_an_address_of_several_accounts_opens_none_by_itself(
     site: Server, kim: tuple[User, User]
 ) -> None:
     unknown = "nobody@example.org"
-    with browser(site) as at:
+    with elsewhere(site) as at:
         pages = [
             enter(at, email, password, "").text.replace(email, "").replace(unknown, "")
             for email in (kim[0].email_address, unknown)
@@ -200,7 +207,7 @@ def test_the_address_names_the_account_and_the_browser_remembers_it(
     assert who_is_at(at) is None
     enter(at, kim[1].email_address, YOURS)
     assert account_at(at) == number(theirs)
-    with browser(site) as fresh:
+    with elsewhere(site) as fresh:
         enter(fresh, kim[0].email_address, MINE, named=ours.name)
         assert account_at(fresh) == number(ours)
 
@@ -320,7 +327,11 @@ def test_one_administrator_alone_gives_nobody_another_password(
     target = ours.account.users["editor"]
     give(ours.account.database, target, YOURS)
     give(ours.account.database, second, MINE)
-    with ours.at(site, "administrator") as sender, browser(site) as other, browser(site) as victim:
+    with (
+        ours.at(site, "administrator") as sender,
+        elsewhere(site) as other,
+        elsewhere(site) as victim,
+    ):
         enter(other, second.email_address, MINE)
         enter(victim, target.email_address, YOURS)
         page = press(sender, f"/people/{target.id}/invite")
@@ -334,7 +345,7 @@ def test_one_administrator_alone_gives_nobody_another_password(
         assert "The administrator made an invitation for you" in victim.get("/account").text
         address = confirmed(press(other, f"/people/{target.id}/confirm"))
         assert f"{second.full_name} confirmed it" in victim.get("/account").text
-        with browser(site) as anew:
+        with elsewhere(site) as anew:
             send_form(anew, anew.get(address), password=MINE)
             assert who_is_at(anew) == target.email_address
         assert who_is_at(victim) is None
@@ -348,12 +359,12 @@ def test_who_an_invitation_is_for_ends_it(site: Server, ours: Tenant, second: Us
     give(ours.account.database, second, YOURS)
     with ours.at(site, "editor") as victim, ours.at(site, "administrator") as sender:
         press(sender, f"/people/{target.id}/invite")
-        with browser(site) as other:
+        with elsewhere(site) as other:
             enter(other, second.email_address, YOURS)
             address = confirmed(press(other, f"/people/{target.id}/confirm"))
         press(victim, "/account/invitation/withdraw", "/account")
         assert "another way" not in victim.get("/account").text
-        with browser(site) as anew:
+        with elsewhere(site) as anew:
             assert anew.get(address).status_code == 404
 
 
@@ -365,7 +376,7 @@ def test_where_nobody_can_confirm_only_the_operator_invites(site: Server, ours: 
         assert page.status_code == 422
         assert "healthreports user invite" in page.text
     said = command(site, "user", "invite", target.email_address, "--public-url", site.base)
-    with browser(site) as anew:
+    with elsewhere(site) as anew:
         send_form(anew, anew.get(said.stdout.strip()), password=MINE)
         assert who_is_at(anew) == target.email_address
 
@@ -377,7 +388,7 @@ def test_the_word_of_who_left_is_not_confirmed(
     target, database = ours.account.users["editor"], ours.account.database
     give(database, target, YOURS)
     give(database, second, YOURS)
-    with ours.at(site, "administrator") as other, browser(site) as sender:
+    with ours.at(site, "administrator") as other, elsewhere(site) as sender:
         enter(sender, second.email_address, YOURS)
         press(sender, f"/people/{target.id}/invite")
         if left == "disabled":
@@ -397,7 +408,7 @@ def test_an_invitation_of_before_does_not_outlive_the_first_sign_in(
         address = confirmed(press(sender, f"/people/{target.id}/invite"))
         assert address
         give(ours.account.database, target, YOURS)
-        with browser(site) as anew:
+        with elsewhere(site) as anew:
             assert anew.get(address).status_code == 404
 
 

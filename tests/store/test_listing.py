@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from operator import attrgetter
 from pathlib import Path
 from random import Random
@@ -196,8 +197,11 @@ ATTRIBUTES: dict[str, tuple[str | None, ...]] = {
 }
 
 
+_names = count()
+
+
 def add_account(tx: Transaction, world: World) -> int:
-    account_id = accounts.insert_account(tx, "A", "A", Instant(0))
+    account_id = accounts.insert_account(tx, "A", f"a{next(_names)}", Instant(0))
     world.accounts.append(account_id)
     return account_id
 

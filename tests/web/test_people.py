@@ -288,6 +288,7 @@ def test_an_invitation_works_once(site: Site) -> None:
     assert by_password(site, f"ada{site.account.id}@example.org")
 
 
+@pytest.mark.race
 def test_two_who_accept_at_once_are_one(site: Site) -> None:
     address = invitation_on(add(site))
     with ThreadPoolExecutor() as pool:

@@ -143,10 +143,10 @@ def _beside(target: Kind, rows: list[Row]) -> Related:
     read = SELECTIONS[target].read
     links: dict[int, list[tuple[Kind, int]]] = {}
     objects: dict[int, Record] = {}
-    for row in rows:
-        record = read(row[1:])
+    beside = [(read(row[1:]), row[0]) for row in rows]
+    for record, owner in sorted(beside, key=lambda one: one[0].id):
         objects[record.id] = record
-        links.setdefault(row[0], []).append((target, record.id))
+        links.setdefault(owner, []).append((target, record.id))
     return Related(links, {target: objects})
 
 

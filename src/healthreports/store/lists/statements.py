@@ -122,6 +122,8 @@ def by_ids_statement(kind: Kind) -> Statement:
 def beside_statement(kind: Kind, name: str, *, narrowed: bool) -> Statement:
     """The owner's id and the record, for each record that stands beside one of the `owners`.
 
+    In no order: asked for one, a planner reads the whole account in that order to find them.
+
     `narrowed` to what the user `reach_user` sees, but for people: who takes part in something that
     is seen is seen there.
     """
@@ -132,7 +134,6 @@ def beside_statement(kind: Kind, name: str, *, narrowed: bool) -> Statement:
         select(beside.owner, *target.columns)
         .select_from(beside.origin)
         .where(in_account(beside.owner.table), beside.condition, among(beside.owner, "owners"))
-        .order_by(target.table.c.id)
     )
     if narrowed and beside.kind is not Kind.USERS:
         statement = statement.where(target.within_reach)
