@@ -22,6 +22,8 @@ from healthreports.store.schema.upgrade import upgrade
 _LISTENS = re.compile(r"listens on http://127\.0\.0\.1:(\d+)")
 MOST_FILES = 256
 P99_S = 1.0
+# Not 127.0.0.1: other tests look for free ports there.
+ATTACKER = "127.0.0.9"
 ENOUGH = 20
 RESIDENT_BYTES = 150 * 10**6
 
@@ -76,7 +78,7 @@ class Target:
         fields = Path(f"/proc/{self.process.pid}/statm").read_text().split()
         return int(fields[1]) * resource.getpagesize()
 
-    def connect(self, source: str = "127.0.0.1") -> socket.socket:
+    def connect(self, source: str = ATTACKER) -> socket.socket:
         made = socket.socket()
         made.bind((source, 0))
         made.settimeout(5)
@@ -156,7 +158,7 @@ def is_closed(one: socket.socket) -> bool:
 
 
 @contextmanager
-def many(target: Target, number: int, what: bytes, source: str = "127.0.0.1") -> Iterator[list]:
+def many(target: Target, number: int, what: bytes, source: str = ATTACKER) -> Iterator[list]:
     """So many connections that each send `what`, and then nothing."""
     with ExitStack() as stack:
         made = []

@@ -11,6 +11,7 @@ from threading import Thread
 import httpx
 import pytest
 from attack_kit import (
+    ATTACKER,
     ENOUGH,
     RESIDENT_BYTES,
     Bystander,
@@ -95,7 +96,7 @@ def test_connections_that_say_nothing_keep_nobody_out(attack, what: bytes) -> No
 
 def test_who_sends_its_request_at_once_gets_in_from_the_same_address_too(attack) -> None:
     target, bystander = attack()
-    bystander.source = "127.0.0.1"
+    bystander.source = ATTACKER
     with bystander.asking(), many(target, 600, b"GET"):
         time.sleep(1)
     bystander.assert_served()

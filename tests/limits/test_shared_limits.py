@@ -1,11 +1,12 @@
 """Rate limits that several servers share, in a real Valkey; and a Valkey that does not answer."""
 
+import random
 import re
 import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
@@ -33,8 +34,12 @@ OwnAccount = Callable[[Server], Account]
 
 
 def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        return listening.getsockname()[1]
+    """A port that nobody is given who asks for any: it is to be free when Valkey comes back."""
+    while True:
+        with suppress(OSError):
+            port = random.randrange(20_000, 32_000)
+            with closing(socket.create_server(("127.0.0.1", port))):
+                return port
 
 
 class Valkey(ValkeyServer):
