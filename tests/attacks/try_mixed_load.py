@@ -6,6 +6,7 @@
 import os
 import random
 import string
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,13 +14,17 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import httpx
-from attack_kit import RESIDENT_BYTES, Bystander, Target, new_target, open_target
+import pytest
+from attack_kit import Bystander, Target, new_target, open_target
 from test_strangers import an_account
 
 SECONDS = float(os.environ.pop("HEALTHREPORTS_MIXED_LOAD_S", "900"))
 SEED = 20_261_126
 # Strangers of each kind, each from an address of its own.
 OF_EACH = 2
+# People with tokens ask for answers of 10 MB here, several at once, and each takes some 40 MB while
+# it is made. What strangers alone take is bounded in `test_strangers`.
+MOST_RESIDENT_BYTES = 350 * 10**6
 # What the heap keeps of pages that it may use again: the last third against the first one.
 MOST_GROWTH = 1.10
 
@@ -116,7 +121,7 @@ def stranger(target: Target, source: str) -> httpx.Client:
 
 
 def test_memory_is_flat_and_others_are_served(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = new_target(
         tmp_path,
@@ -165,9 +170,10 @@ def test_memory_is_flat_and_others_are_served(
         target.stop()
     bystander.assert_served()
     assert "Traceback" not in target.log
-    assert max(resident) < RESIDENT_BYTES
+    assert max(resident) < MOST_RESIDENT_BYTES
     third = len(resident) // 3
     first, last = max(resident[:third]), max(resident[-third:])
     grown = f"{first / 1e6:.0f} MB at first, {last / 1e6:.0f} MB in the end"
-    record_property("resident", grown)
+    with capsys.disabled():
+        sys.stdout.write(f"\nresident memory: {grown}\n")
     assert last < first * MOST_GROWTH, grown
