@@ -16,6 +16,8 @@ _LIST_PATH = "/api/v1/status_reports"
 def _answer(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     body = (_FOLDER / name).read_bytes()
     headers = [
+        (b"cache-control", b"private, no-cache"),
+        (b"vary", b"Authorization"),
         (b"content-type", b"application/json; charset=utf-8"),
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", b"0" * 32),

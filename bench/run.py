@@ -56,6 +56,7 @@ STARTS = 7
 UVICORN = (
     *("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header"),
     *("--log-level", "warning"),
+    *("--header", "x-content-type-options:nosniff", "--header", "referrer-policy:no-referrer"),
 )
 
 
