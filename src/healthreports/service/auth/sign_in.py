@@ -10,7 +10,7 @@ tens of milliseconds and 64 MiB on purpose.
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Final, NamedTuple, TypeVar
@@ -200,9 +200,15 @@ class SignIn:
 
         return await self._database.write(lambda tx: _accepted(tx, secret, now, prove))
 
-    async def out(self, secret: str) -> None:
-        """End a session."""
-        await self._database.write(lambda tx: credentials.delete_session(tx, hash_of(secret)))
+    async def out(self, ended: Sequence[str]) -> None:
+        """End sessions, all of them or none."""
+
+        def work(tx: Transaction) -> None:
+            for secret in ended:
+                credentials.delete_session(tx, hash_of(secret))
+
+        if ended:
+            await self._database.write(work)
 
     def close(self) -> None:
         """Wait for the passwords being checked."""

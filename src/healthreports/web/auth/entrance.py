@@ -95,8 +95,7 @@ class Entrance:
         """Sign out, of every account."""
         await session.read_stranger_form(request)
         session.secret_of(request)  # who is not signed in is asked to
-        for secret in session.sign_out(request):
-            await self._sign_in.out(secret)
+        await self._sign_in.out(session.sign_out(request))
         return lead_to(SIGN_IN)
 
     async def ask_provider(self, request: Request) -> Response:
@@ -160,8 +159,7 @@ class Entrance:
             return self._form(request, kept.get(_NEXT, _HOME), error=error)
 
     async def _enter(self, request: Request, opened: Opened, wanted: str) -> Response:
-        for secret in session.sign_in(request, opened.secret, opened.account):
-            await self._sign_in.out(secret)
+        await self._sign_in.out(session.sign_in(request, opened.secret, opened.account))
         return lead_to(wanted)
 
     async def _is_signed_in(self, request: Request) -> bool:

@@ -58,36 +58,38 @@ def sign_in(request: Request, secret: str, account: str) -> list[str]:
     What it is signed in by in others is kept beside it. Returns the secrets that are not kept any
     more: that of another session in this account, and of the accounts that are too many.
     """
-    others = others_of(request)
-    ended = []
-    shown, before = request.session.get(_ACCOUNT), request.session.get(_SECRET)
-    if isinstance(before, str):
-        if isinstance(shown, str):
-            others[shown] = before
-        else:
-            ended.append(before)
-    if account in others:
-        ended.append(others.pop(account))
-    while len(others) >= _MOST_ACCOUNTS:
-        ended.append(others.pop(next(iter(others))))
-    # Nothing else of before: neither the proof of forms nor what was on its way.
-    request.session.clear()
-    request.session.update({_SECRET: secret, _ACCOUNT: account, _OTHERS: others})
+    kept = _sessions_of(request)
+    ended = [kept.pop(account)] if account in kept else []
+    if not account_of(request) and isinstance(before := request.session.get(_SECRET), str):
+        ended.append(before)  # a cookie of a version that did not name the account
+    while len(kept) >= _MOST_ACCOUNTS:
+        ended.append(kept.pop(next(iter(kept))))
+    _show(request, secret, account, kept)
     return ended
 
 
 def switch(request: Request, account: str) -> bool:
     """Show another account that the browser is signed in to. False where it is not."""
-    others = others_of(request)
-    if account not in others:
+    if account not in others_of(request):
         return False
-    secret = others.pop(account)
-    shown, before = request.session.get(_ACCOUNT), request.session.get(_SECRET)
-    if isinstance(shown, str) and isinstance(before, str):
-        others[shown] = before
+    kept = _sessions_of(request)
+    _show(request, kept.pop(account), account, kept)
+    return True
+
+
+def _sessions_of(request: Request) -> dict[str, str]:
+    """What the browser is signed in by in each account, by its name; the one shown is the last."""
+    kept = others_of(request)
+    shown, secret = account_of(request), request.session.get(_SECRET)
+    if shown and isinstance(secret, str):
+        kept[shown] = secret
+    return kept
+
+
+def _show(request: Request, secret: str, account: str, others: dict[str, str]) -> None:
+    # Nothing else of before is kept: neither the proof of forms nor what was on its way.
     request.session.clear()
     request.session.update({_SECRET: secret, _ACCOUNT: account, _OTHERS: others})
-    return True
 
 
 def sign_out(request: Request) -> list[str]:

@@ -116,7 +116,7 @@ class PeoplePages:
         return lead_to(PEOPLE)
 
     async def welcome(self, request: Request) -> Response:
-        """Ask who was invited for a password."""
+        """Ask who was invited how it wants to sign in."""
         return await self._welcome(request)
 
     async def accept(self, request: Request) -> Response:
@@ -129,8 +129,7 @@ class PeoplePages:
             )
         except (Invalid, SignInRefused) as error:
             return await self._welcome(request, error)
-        for secret in session.sign_in(request, opened.secret, opened.account):
-            await self._sign_in.out(secret)
+        await self._sign_in.out(session.sign_in(request, opened.secret, opened.account))
         return lead_to(HOME)
 
     async def _invited(
