@@ -18,6 +18,7 @@ from healthreports.core.model import (
     StatusReport,
     User,
     Workspace,
+    WorkspaceGroup,
 )
 from healthreports.core.vocabulary import Color, Kind
 
@@ -28,12 +29,15 @@ MODELS = {
     Kind.EXTERNAL_REFERENCES: ExternalReference,
     Kind.PARTICIPATIONS: Participation,
     Kind.ACCOUNT_MEMBERSHIPS: AccountMembership,
+    Kind.WORKSPACE_GROUPS: WorkspaceGroup,
 }
 ARGUMENTS = {
     errors.MalformedBody: ("why",),
     errors.RootMissing: ("status_report", "application/json"),
     errors.BadParameter: ("page", "a number"),
     errors.BodyTooLarge: (10,),
+    errors.FilterNotServed: ("stage",),
+    errors.TooManyIncluded: ("participants", Kind.USERS, 20_000),
     errors.MethodNotAllowed: (("GET",),),
     errors.Forbidden: ("a permission",),
     errors.StorageReplaced: ("the file was removed",),
@@ -109,14 +113,24 @@ def test_the_example_sentence_of_the_contract() -> None:
 def test_every_declared_attribute_is_one_of_the_model(kind: Kind) -> None:
     resource, model = RESOURCES[kind], MODELS[kind]
     names = set(model.__struct_fields__)
-    assert {field.name for field in resource.fields} <= names
+    of_record = [one for one in resource.fields if one.made_by is None and not one.of_caller]
+    assert {field.name for field in of_record} <= names
     for association in resource.associations:
         assert association.column == (association.link in names)
 
 
 def test_every_type_has_a_reader_and_a_schema() -> None:
     assert set(openapi._FIELD_SCHEMAS) == set(FieldType)  # noqa: SLF001  the tables are private, their rows are the point
-    assert set(params._READERS) == set(FilterType) == set(openapi._FILTER_SCHEMAS)  # noqa: SLF001  as above
+    assert set(params._READERS) == set(openapi._FILTER_SCHEMAS)  # noqa: SLF001  as above
+    assert set(params._READERS) | params.CHOOSING == set(FilterType)  # noqa: SLF001  as above
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_filter_with_choices_is_of_a_type_that_chooses(kind: Kind) -> None:
+    for one in RESOURCES[kind].filters:
+        assert bool(one.choices) == (one.type in params.CHOOSING), one.name
+        assert {*one.replaced_by} <= {other.name for other in RESOURCES[kind].filters}
+    assert not RESOURCES[kind].not_served.keys() & {one.name for one in RESOURCES[kind].filters}
 
 
 def test_the_server_refuses_to_start_when_wire_and_store_differ(

@@ -7,7 +7,7 @@ import pytest
 
 from healthreports.contract.openapi import document
 from healthreports.core.errors import Fault, Problem
-from healthreports.core.rules import people, reports
+from healthreports.core.rules import people, references, reports
 
 WHOLE = {
     "workspace_id": "1",
@@ -27,21 +27,23 @@ WHOLE = {
     "service_model": "m",
     "service_model_ref": "r",
     "title": "T",
-    "side": "client",
     "permission": "view",
     "full_name": "N",
+    "name": "G",
     "email_address": "n@example.org",
 }
 Check = Callable[[dict[str, Any]], list[Problem]]
 CHECKS: dict[str, Check] = {
     "CreateStatusReport": lambda sent: reports.check_new_report(sent)[1],
     "UpdateStatusReport": lambda sent: reports.check_report_change(sent)[1],
-    "CreateOrUpdateExternalReference": lambda sent: reports.check_reference(sent)[2],
-    "CreateWorkspace": lambda sent: people.check_workspace(sent, new=True)[1],
-    "UpdateWorkspace": lambda sent: people.check_workspace(sent, new=False)[1],
+    "CreateOrUpdateExternalReference": lambda sent: references.check_reference(sent)[2],
+    "CreateWorkspace": lambda sent: people.check_workspace(sent, new=True)[2],
+    "UpdateWorkspace": lambda sent: people.check_workspace(sent, new=False)[2],
     "CreateParticipation": lambda sent: people.check_participation(sent, new=True)[1],
     "UpdateParticipation": lambda sent: people.check_participation(sent, new=False)[1],
     "CreateAccountMembership": lambda sent: people.check_membership(sent, new=True)[1],
+    "CreateWorkspaceGroup": lambda sent: people.check_group(sent, new=True)[2],
+    "UpdateWorkspaceGroup": lambda sent: people.check_group(sent, new=False)[2],
     "UpdateAccountMembership": lambda sent: people.check_membership(sent, new=False)[1],
 }
 
@@ -52,7 +54,7 @@ def bodies() -> Iterator[tuple[str, dict[str, Any]]]:
         for operation in methods.values():
             if "requestBody" in operation and operation["operationId"] != "PatchStatusReport":
                 schema = operation["requestBody"]["content"]["application/json"]["schema"]
-                [attributes] = schema["properties"].values()
+                [attributes] = schema.get("anyOf", [schema])[0]["properties"].values()
                 yield operation["operationId"], attributes
 
 

@@ -136,7 +136,11 @@ class Model:
         refused = bad_parameter(sent)
         if refused:
             return Refused(refused)
-        rows = [one for one in self.visible(role) if fits(one, sent)]
+        rows = [
+            one
+            for one in self.visible(role)
+            if fits(one, sent) and self.fits_current(one, sent.get("current", ""))
+        ]
         rows = ordered(rows, sent.get("order", ""))
         if "only" in sent:
             wanted = {int(part) for part in plain_ids(sent["only"])}
@@ -160,6 +164,13 @@ class Model:
             start = (max(number, 1) - 1) * size
             shown = rows[start : start + size]
         return Page(shown, meta, included(pairs))
+
+    def fits_current(self, report: Report, sent: str) -> bool:
+        """It is the newest of its workspace, or not, as asked; ids ascend as reports come."""
+        newest = max(
+            one.id for one in self.reports.values() if one.workspace_id == report.workspace_id
+        )
+        return boolean(sent) is None or boolean(sent) == (report.id == newest)
 
     # -- validation
 
@@ -194,8 +205,19 @@ def bad_parameter(sent: dict[str, str]) -> str | None:
         return "has_external_references"
     if len(sent.get("external_reference_service_model_refs", "").split(",")) > 200:
         return "external_reference_service_model_refs"
-    if len(plain_ids(sent.get("only", ""))) > 200:
-        return "only"
+    return bad_extension(sent)
+
+
+def bad_extension(sent: dict[str, str]) -> str | None:
+    if not set(sent.get("color", "red").split(",")) <= set(COLORS):
+        return "color"
+    if not re.fullmatch("[0-9]+(,[0-9]+)*", sent.get("creator_id", "1")):
+        return "creator_id"
+    category, _, color = sent.get("category_color", "Budget:red").partition(":")
+    if category not in CATEGORIES or color not in COLORS:
+        return "category_color"
+    if boolean(sent.get("current", "true")) is None:
+        return "current"
     return None
 
 
@@ -220,7 +242,27 @@ def fits(report: Report, sent: dict[str, str]) -> bool:
         return False
     if sent.get("without_external_reference_service_name") in report.references:
         return False
-    return fits_reference(report.references.values(), sent)
+    return fits_extension(report, sent) and fits_reference(report.references.values(), sent)
+
+
+def fits_extension(report: Report, sent: dict[str, str]) -> bool:
+    details = {f"{one['category']}:{one['color']}" for one in report.details}
+    return (
+        ("color" not in sent or report.color in sent["color"].split(","))
+        and ("creator_id" not in sent or report.creator_id in sent["creator_id"].split(","))
+        and ("category_color" not in sent or sent["category_color"] in details)
+        and ("text" not in sent or has_words(report, sent["text"]))
+    )
+
+
+def has_words(report: Report, asked: str) -> bool:
+    """Each word that is asked for, in plain letters, begins one of the report's texts."""
+    texts = [report.description, *(one["description"] or "" for one in report.details)]
+    plain = re.sub(r"[^\w\s]|_", " ", " ".join(texts).casefold())
+    wanted = re.findall("[a-z0-9]+", asked.lower())
+    return bool(wanted) and all(
+        any(word.startswith(one) for word in plain.split()) for one in wanted
+    )
 
 
 def fits_reference(references: Iterable[dict[str, Any]], sent: dict[str, str]) -> bool:

@@ -7,7 +7,7 @@ marker: a word that nobody can guess and that stands nowhere else.
 
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from healthreports.app import now
+from healthreports.contract.resources import RESOURCES
 from healthreports.core import model
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Scope, Side
 from healthreports.service.auth import invitations, tokens
-from healthreports.service.people import accounts, members, workspaces
+from healthreports.service.people import accounts, groups, members, workspaces
 from healthreports.service.reports import references, reports
 from healthreports.store.auth import credentials
 from healthreports.store.people.members import membership
@@ -33,31 +34,13 @@ PLACES = tuple(map(str, ParticipationPermission))
 COLORS = ("green", "yellow", "red")
 SUBJECTS = {"StatusReport": "status_reports", "Workspace": "workspaces"}
 TYPES = {kind: name for name, kind in SUBJECTS.items()}
-KINDS = (
-    "status_reports",
-    "workspaces",
-    "users",
-    "participations",
-    "account_memberships",
-    "external_references",
-)
+KINDS = tuple(map(str, RESOURCES))
+# What each include brings; "" where that differs from record to record.
 INCLUDES = {
-    "status_reports": {
-        "creator": "users",
-        "updater": "users",
-        "workspace": "workspaces",
-        "external_references": "external_references",
-    },
-    "workspaces": {
-        "creator": "users",
-        "participants": "users",
-        "status_reports": "status_reports",
-        "current_status_report": "status_reports",
-    },
-    "users": {},
-    "participations": {"user": "users", "workspace": "workspaces"},
-    "account_memberships": {"user": "users"},
-    "external_references": {"subject": ""},
+    str(kind): {
+        one.name: "" if one.is_polymorphic else str(one.kinds[0]) for one in resource.associations
+    }
+    for kind, resource in RESOURCES.items()
 }
 
 
@@ -83,6 +66,7 @@ class Sight:
     must: dict[str, set[int]]
     may: dict[str, set[int]]
     words: set[str]
+    user: int
 
 
 class World:
@@ -111,6 +95,8 @@ class World:
         thing = self.things[kind].pop(thing_id)
         for one in self.all("external_references", subject=(thing.kind, thing.id)):
             del self.things[one.kind][one.id]
+        if kind == "participations":
+            self.things["workspaces"][thing.links["workspace"]].links["leads"].discard(thing_id)
 
     def place(self, user: int, space: int) -> Thing | None:
         return next(iter(self.all("participations", workspace=space, user=user)), None)
@@ -141,7 +127,7 @@ class World:
             must = {**seen, "users": self._shares(user)}
             may = {**seen, "users": must["users"] | self._took_part(seen)}
         things = [self.things[kind][one] for kind in KINDS for one in may[kind]]
-        return Sight(must, may, set(markers(things)))
+        return Sight(must, may, set(markers(things)), user.id)
 
     def _seen_with_workspaces(self, user: Thing) -> dict[str, set[int]]:
         spaces = {one.id for one in self.all("workspaces") if self.sees_space(user, one)}
@@ -155,6 +141,9 @@ class World:
                 p.id for p in self.all("participations") if p.links["workspace"] in spaces
             },
             "account_memberships": {m.id for m in self.all("account_memberships", user=user.id)},
+        }
+        seen["workspace_groups"] = {
+            one.id for one in self.all("workspace_groups") if one.links["workspaces"] & spaces
         }
         seen["external_references"] = {
             one.id
@@ -184,18 +173,49 @@ class World:
 
     def linked(self, thing: Thing, include: str, sight: Sight) -> set[int]:
         """The ids that an include brings with a record, for one who sees the record."""
-        if include == "external_references":
-            found = self.all("external_references", subject=(thing.kind, thing.id))
-            return {one.id for one in found}
-        if include == "participants":
-            return {p.links["user"] for p in self.all("participations", workspace=thing.id)}
-        if include in {"status_reports", "current_status_report"}:
-            found = self.all("status_reports", space=thing.id)
-            return {one.id for one in found} & sight.may["status_reports"]
-        if include == "subject":
-            return {thing.links["subject"][1]}
+        if include in BESIDE:
+            return BESIDE[include](self, thing, sight)
         name = "space" if thing.kind == "status_reports" and include == "workspace" else include
         return {thing.links[name]} - {None}
+
+    def leader(self, space: Thing, side: str) -> set[int]:
+        leads = [self.things["participations"][one] for one in space.links["leads"]]
+        return {one.links["user"] for one in leads if one.links["side"] == side}
+
+    def places(self, space: Thing, **links: Any) -> list[Thing]:
+        return self.all("participations", workspace=space.id, **links)
+
+    def seen(self, kind: str, sight: Sight, **links: Any) -> set[int]:
+        return {one.id for one in self.all(kind, **links)} & sight.may[kind]
+
+
+# What stands beside a record by another way than a link of its own.
+BESIDE: dict[str, Callable[[World, Thing, Sight], set[int]]] = {
+    "external_references": lambda world, thing, sight: world.seen(
+        "external_references", sight, subject=(thing.kind, thing.id)
+    ),
+    "participants": lambda world, thing, _: {one.links["user"] for one in world.places(thing)},
+    "participations": lambda world, thing, _: {one.id for one in world.places(thing)},
+    "current_user_participation": lambda world, thing, sight: {
+        one.id for one in world.places(thing, user=sight.user)
+    },
+    "primary_maven": lambda world, thing, _: world.leader(thing, "provider"),
+    "primary_counterpart": lambda world, thing, _: world.leader(thing, "client"),
+    "workspace_groups": lambda world, thing, _: {
+        one.id for one in world.all("workspace_groups") if thing.id in one.links["workspaces"]
+    },
+    "workspaces": lambda _, thing, sight: thing.links["workspaces"] & sight.may["workspaces"],
+    "account_membership": lambda world, thing, sight: world.seen(
+        "account_memberships", sight, user=thing.id
+    ),
+    "status_reports": lambda world, thing, sight: world.seen(
+        "status_reports", sight, space=thing.id
+    ),
+    "current_status_report": lambda world, thing, sight: world.seen(
+        "status_reports", sight, space=thing.id
+    ),
+    "subject": lambda _, thing, __: {thing.links["subject"][1]},
+}
 
 
 def markers(things: Iterable[Thing]) -> Iterator[str]:
@@ -220,6 +240,7 @@ space_plans = st.fixed_dictionaries(
             index, st.tuples(st.sampled_from(SIDES), st.sampled_from(PLACES)), max_size=5
         ),
         "reports": st.lists(report_plans, max_size=3),
+        "grouped": st.booleans(),
         "references": reference_plans,
     }
 )
@@ -305,7 +326,7 @@ class _Builder:
         creator, title, description = self._of(self.users, plan["creator"]), word(), word()
         space = workspaces.make_workspace(self.tx, creator, title, now(), description)
         thing = self.world.add("workspaces", space, self.account, creator=creator.id)
-        thing.links |= {"archived": plan["archived"], "shown": plan["shown"]}
+        thing.links |= {"archived": plan["archived"], "shown": plan["shown"], "leads": set()}
         thing.texts = {"title": title, "description": description}
         workspaces.show_to_clients(self.tx, space, now(), shown=plan["shown"])
         for number, (side, permission) in plan["people"].items():
@@ -313,12 +334,29 @@ class _Builder:
         for one in plan["reports"]:
             self._build_report(space, one)
         self._refer(thing, plan["references"])
+        if plan["grouped"]:
+            self._group()
         workspaces.archive(self.tx, space, now(), archived=plan["archived"])
+
+    def _group(self) -> None:
+        """A group of this workspace, and of the one before it where there is one."""
+        name, notes = word(), word()
+        ours = [one for one in self.world.all("workspaces") if one.account == self.account][-2:]
+        sent = {"name": name, "notes": notes, "add_workspace_ids": [one.id for one in ours]}
+        made = groups.create_group(self.tx, self.actors[0], sent, now())
+        thing = self.world.add("workspace_groups", made.id, self.account)
+        thing.links = {"workspaces": {one.id for one in ours}}
+        thing.texts = {"name": name, "notes": notes}
 
     def _join(self, space: int, user: model.User, side: str, permission: str) -> None:
         if self.world.place(user.id, space) is None:
             rights = ParticipationPermission(permission)
-            place = workspaces.join(self.tx, space, user, rights, now(), side=Side(side))
+            leads = not self.world.things["workspaces"][space].links["leads"]
+            place = workspaces.join(
+                self.tx, space, user, rights, now(), side=Side(side), team_lead=leads
+            )
+            if leads:
+                self.world.things["workspaces"][space].links["leads"].add(place.id)
             thing = self.world.add("participations", place.id, self.account, workspace=space)
             thing.links |= {"user": user.id, "side": side}
 
@@ -332,12 +370,12 @@ class _Builder:
         }
         report = reports.create(self.tx, creator, sent, now()).id
         thing = self.world.add("status_reports", report, self.account, space=space)
-        thing.links |= {"creator": creator.user_id, "updater": None}
+        thing.links |= {"creator": creator.user_id, "updater": None, "color": "green"}
         thing.texts = {"description": description, "detail": detail}
         if plan["updater"] is not None:
             updater = self._of(self.actors, plan["updater"])
             reports.change(self.tx, updater, report, {"color": "red"}, now())
-            thing.links["updater"] = updater.user_id
+            thing.links |= {"updater": updater.user_id, "color": "red"}
         self._refer(thing, plan["references"])
 
     def _refer(self, subject: Thing, plan: list[int | None]) -> None:

@@ -1,5 +1,6 @@
 """Generated calls, right and wrong, get only answers that the documents describe."""
 
+import itertools
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,9 @@ CHECKS = [
 ]
 
 
+_numbers = itertools.count()
+
+
 class Aim:
     """Leads two of three generated calls to objects that are there."""
 
@@ -53,6 +57,7 @@ class Aim:
             "participations": [self.participation()],
             # Only the outsider's: the callers' own are needed as they are.
             "account_memberships": self.found("account_memberships", user_id=self.outsider),
+            "workspace_groups": [self.group()],
         }
 
     def report(self) -> str:
@@ -88,6 +93,15 @@ class Aim:
         )
         return found
 
+    def group(self) -> str:
+        """A group with one workspace, so that who sees that sees it."""
+        sent = {
+            "name": f"Group {next(_numbers)}",
+            "add_workspace_ids": self.account.workspaces[:1],
+        }
+        made = self.account.api.post("/workspace_groups", json={"workspace_group": sent}).json()
+        return str(made["results"][0]["id"])
+
     def found(self, collection: str, **params: str) -> list[str]:
         shown = self.account.api.get(f"/{collection}", params=params).json()
         return [one["id"] for one in shown["results"]]
@@ -118,6 +132,8 @@ class Aim:
         """Put something there again for what was deleted."""
         if status == 204 and case.path.startswith("/participations"):
             self.ids["participations"][:] = [self.participation()]
+        elif status == 204 and case.path.startswith("/workspace_groups"):
+            self.ids["workspace_groups"][:] = [self.group()]
         elif status == 204:
             gone = str(case.path_parameters["id"])
             self.reports[:] = [one for one in self.reports if one != gone] + [self.report()]

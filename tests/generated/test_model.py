@@ -37,6 +37,7 @@ from reference_model import (
 from conftest import Account, Server, make_account
 from effort import effort
 from expect import assert_envelope, assert_failure
+from healthreports.contract.resources import STATUS_REPORTS
 from healthreports.store.engine.database import Database
 
 ROLES = ("administrator", "editor", "viewer", "outsider")
@@ -407,7 +408,7 @@ class Machine(RuleBasedStateMachine):
             empty = {"external_status": None, "external_message": None, "external_link": None}
             stored = {**empty, "locked": None, "status": "successful"}
             stored |= report.references.get(sent["service_name"], {})
-            known = (*REFERENCE_NAMES, *empty, "locked")
+            known = (*REFERENCE_NAMES, *empty, "locked", "status")
             stored |= {name: sent[name] for name in known if name in sent}
             report.references[sent["service_name"]] = stored
 
@@ -547,6 +548,8 @@ class Machine(RuleBasedStateMachine):
         return pairs
 
     def _filter_value(self, data: st.DataObject, name: str) -> str:
+        if name == "creator_id":
+            return data.draw(st.sampled_from([*self.user_ids.values(), "0"]), "creator")
         if name in INSTANTS:
             moment = self.moments[data.draw(st.integers(0, len(self.moments) - 1))]
             shapes = [
@@ -683,6 +686,11 @@ FILTERS = (
     *REFERENCE_FILTERS,
     "external_reference_service_model_refs",
     "without_external_reference_service_name",
+    "color",
+    "creator_id",
+    "category_color",
+    "current",
+    "text",
 )
 FILTER_VALUES = {
     "has_external_references": st.sampled_from(["true", "false", "TRUE", "FALSE", ""]),
@@ -698,14 +706,28 @@ FILTER_VALUES = {
         st.just(""),
     ),
     "without_external_reference_service_name": service_names | st.just(""),
+    "color": st.lists(colors, max_size=2).map(",".join),
+    "category_color": st.builds("{}:{}".format, st.sampled_from(CATEGORIES), colors),
+    "current": st.sampled_from(["true", "false", "TRUE", ""]),
+    "text": st.sampled_from(["report", "Report 1", "REP", "eport", "padd", "Padded padded", "?"]),
 }
+
+
+def test_every_filter_is_asked_for() -> None:
+    assert set(FILTERS) == {one.name for one in STATUS_REPORTS.filters}
+
+
 FAULTS = (
     *((name, value) for name in INSTANTS for value in ("yesterday", "2026-13-01", "0")),
     ("workspace_id", "abc"),
     ("workspace_id", "1,x"),
     ("has_external_references", "maybe"),
     ("external_reference_service_model_refs", ",".join(map(str, range(201)))),
-    ("only", ",".join(map(str, range(201)))),
+    ("color", "red,purple"),
+    ("creator_id", "me"),
+    ("category_color", "Budget"),
+    ("category_color", "Risk:red"),
+    ("current", "newest"),
 )
 
 

@@ -6,9 +6,9 @@ sent once more with an id or a text that surely nobody has: both answers must be
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -37,6 +37,8 @@ from sight import (
 from conftest import Server
 from effort import effort
 from expect import assert_failure
+from healthreports.contract.resources import RESOURCES, FilterSpec, FilterType
+from healthreports.core.vocabulary import Kind
 from healthreports.store.engine.database import Database
 
 UNAUTHENTICATED = {"errors": [{"type": "oauth", "message": "Invalid OAuth 2 Request"}]}
@@ -122,6 +124,13 @@ LINKS = {
     "status_report_ids": "status_reports",
     "current_status_report_id": "status_reports",
     "external_reference_ids": "external_references",
+    "participation_ids": "participations",
+    "current_user_participation_id": "participations",
+    "primary_maven_id": "users",
+    "primary_counterpart_id": "users",
+    "workspace_group_ids": "workspace_groups",
+    "workspace_ids": "workspaces",
+    "account_membership_id": "account_memberships",
 }
 
 
@@ -204,26 +213,20 @@ def assert_beside(
 # -- lists
 
 EVER = {"after": ["2001-01-01", "2200-01-01"], "before": ["2001-01-01", "2200-01-01"]}
-MOMENTS = {
-    "status_reports": ("created", "updated"),
-    "workspaces": ("created", "updated"),
-    "external_references": ("created", "last_synced"),
-}
-TEXTS = ("service_name", "service_model", "service_model_ref", "external_status")
-REFERENCE_FILTERS = (*TEXTS, "external_message", "status")
+# Every filter there is, but for what the list demands.
 FILTERS = {
-    "status_reports": (
-        "workspace_id",
-        "has_external_references",
-        *(f"external_reference_{name}" for name in REFERENCE_FILTERS),
-        "external_reference_service_model_refs",
-        "without_external_reference_service_name",
+    str(kind): {one.name: one for one in resource.filters if not one.required}
+    for kind, resource in RESOURCES.items()
+}
+# The kind of record that the ids of a filter are of.
+OF_KIND = {
+    **dict.fromkeys(
+        ("workspace_id", "except", "participant_in", "not_participant_in"), "workspaces"
     ),
-    "workspaces": ("include_archived", "include_archived"),
-    "users": (),
-    "participations": ("workspace_id", "user_id"),
-    "account_memberships": ("user_id",),
-    "external_references": REFERENCE_FILTERS,
+    **dict.fromkeys(("has_participant", "user_not_participating", "creator"), "users"),
+    **dict.fromkeys(("provider_lead", "with_users", "without_users", "by_user"), "users"),
+    **dict.fromkeys(("by_user_id", "user_id", "creator_id"), "users"),
+    "workspace_groups": "workspace_groups",
 }
 WINDOWS = (
     {},
@@ -234,19 +237,121 @@ WINDOWS = (
     {"limit": 200, "offset": 0},
     {"limit": 1, "offset": 1},
 )
-ORDERS = ("id:desc", "created_at:desc", "updated_at:asc", "title:desc", "full_name:desc", "nobody")
+WAYS = ("asc", "desc")
 OPTIONAL = "account_id,email_address,creator, clients_see_status_reports,description,disabled_at"
 
 
-def is_kept(world: World, thing: Thing, name: str, value: Any) -> bool:
+def has_words(texts: Iterable[str], value: Any) -> bool:
+    """Each word begins one of the texts' words: a marker is one word, an address two or three."""
+    there = [word for text in texts for word in re.findall("[a-z0-9]+", text.lower())]
+    wanted = re.findall("[a-z0-9]+", plain(value).lower())
+    return bool(wanted) and all(any(one.startswith(w) for one in there) for w in wanted)
+
+
+def users_of(world: World, space: int) -> set[int]:
+    return {one.links["user"] for one in world.all("participations", workspace=space)}
+
+
+def name_of(world: World, thing: Thing) -> str:
+    user = thing if thing.kind == "users" else world.things["users"][thing.links["user"]]
+    return user.texts["full_name"]
+
+
+def newest(world: World, space: int) -> int:
+    return max(one.id for one in world.all("status_reports", space=space))
+
+
+def ids_in(value: Any) -> set[int]:
+    return {one.id for one in (value if isinstance(value, list) else [value])}
+
+
+class Asked(NamedTuple):
+    """Whether a record passes a filter of this value, for who sees so much."""
+
+    world: World
+    thing: Thing
+    sight: Sight
+    value: Any
+
+
+def takes_part(asked: Asked) -> bool:
+    """The user is in one of these workspaces, of those that the caller sees."""
+    seen = ids_in(asked.value) & asked.sight.may["workspaces"]
+    return any(asked.thing.id in users_of(asked.world, space) for space in seen)
+
+
+# How the model reads each filter, by name or by kind and name.
+READINGS: dict[Any, Callable[["Asked"], bool]] = {
+    "include_archived": lambda _: True,  # seen to with what is left out by default
+    "archived": lambda a: a.value == "include" or a.thing.links["archived"] == (a.value == "only"),
+    "on_my_account": lambda _: True,
+    "show_disabled": lambda _: True,
+    "only_active": lambda _: True,
+    "only_inactive": lambda a: (
+        a.value == "false" or a.world.things["users"][a.thing.links["user"]].links["disabled"]
+    ),
+    "has_participant": lambda a: bool(users_of(a.world, a.thing.id) & ids_in(a.value)),
+    "user_not_participating": lambda a: not users_of(a.world, a.thing.id) & ids_in(a.value),
+    "has_participation": lambda a: (
+        (a.sight.user in users_of(a.world, a.thing.id)) == (a.value == "true")
+    ),
+    "except": lambda a: a.thing.id not in ids_in(a.value),
+    "creator": lambda a: a.thing.links["creator"] in ids_in(a.value),
+    "creator_id": lambda a: a.thing.links["creator"] in ids_in(a.value),
+    "provider_lead": lambda a: bool(
+        a.world.linked(a.thing, "primary_maven", a.sight) & ids_in(a.value)
+    ),
+    "workspace_groups": lambda a: bool(
+        a.world.linked(a.thing, "workspace_groups", a.sight) & ids_in(a.value)
+    ),
+    ("workspaces", "matching"): lambda a: has_words([a.thing.texts["title"]], a.value),
+    ("workspaces", "search"): lambda a: has_words(
+        [*a.thing.texts.values(), str(a.thing.id)], a.value
+    ),
+    ("users", "matching"): lambda a: has_parts(a.thing.texts.values(), a.value),
+    ("users", "search"): lambda a: has_parts(a.thing.texts.values(), a.value),
+    ("workspace_groups", "matching"): lambda a: has_words([a.thing.texts["name"]], a.value),
+    "by_email_address": lambda a: a.thing.texts["email_address"] == plain(a.value),
+    "by_email_addresses": lambda a: a.thing.texts["email_address"] in map(plain, a.value),
+    "by_full_name": lambda a: plain(a.value) in name_of(a.world, a.thing),
+    "participant_in": takes_part,
+    "not_participant_in": lambda a: not takes_part(a),
+    "with_users": lambda a: a.thing.id in ids_in(a.value),
+    "without_users": lambda a: a.thing.id not in ids_in(a.value),
+    "by_user": lambda a: a.thing.links["user"] in ids_in(a.value),
+    "by_user_id": lambda a: a.thing.links["user"] in ids_in(a.value),
+    "user_id": lambda a: a.thing.links["user"] in ids_in(a.value),
+    "workspace_id": lambda a: (
+        a.thing.links["space" if a.thing.kind == "status_reports" else "workspace"]
+        in ids_in(a.value)
+    ),
+    "mavens_only": lambda a: a.value == "false" or a.thing.links["side"] == "provider",
+    "companies_only": lambda a: a.value == "false",
+    "subject_id": lambda a: a.thing.links["subject"][1] in ids_in(a.value),
+    "color": lambda a: a.thing.links["color"] in a.value.split(","),
+    "category_color": lambda a: a.value == "Budget:red" and "detail" in a.thing.texts,
+    "current": lambda a: (
+        (newest(a.world, a.thing.links["space"]) == a.thing.id) == (a.value == "true")
+    ),
+    "text": lambda a: has_words(a.thing.texts.values(), a.value),
+}
+
+
+def has_parts(texts: Iterable[str], value: Any) -> bool:
+    """Each word is a part of one of the texts' words."""
+    wanted = re.findall("[a-z0-9]+", plain(value).lower())
+    return bool(wanted) and all(any(w in text for text in texts) for w in wanted)
+
+
+def is_kept(world: World, thing: Thing, name: str, value: Any, sight: Sight) -> bool:
     """The model's reading of one filter."""
+    if name.endswith(("_date_after", "_date_before")):
+        return False  # no workspace here has a date
     if name.endswith(("_after", "_before")):
         return name.endswith("_after") == (value < "2100")
-    if name == "include_archived":
-        return True
-    if name in {"workspace_id", "user_id"}:
-        link = "space" if thing.kind == "status_reports" else name.removesuffix("_id")
-        return thing.links[link] in {one.id for one in value}
+    reading = READINGS.get((thing.kind, name)) or READINGS.get(name)
+    if reading is not None:
+        return reading(Asked(world, thing, sight, value))
     if thing.kind == "external_references":
         return reads(thing, name) == plain(value)
     own = world.all("external_references", subject=(thing.kind, thing.id))
@@ -279,7 +384,9 @@ def has_reference(world: World, thing: Thing, params: dict[str, Any]) -> bool:
     )
 
 
-def matching(world: World, kind: str, params: dict[str, Any], ids: set[int]) -> set[int]:
+def matching(
+    world: World, kind: str, params: dict[str, Any], ids: set[int], sight: Sight
+) -> set[int]:
     read = {
         name: value
         for name, value in params.items()
@@ -291,9 +398,9 @@ def matching(world: World, kind: str, params: dict[str, Any], ids: set[int]) -> 
     return {
         thing.id
         for thing in (world.things[kind][one] for one in ids)
-        if all(is_kept(world, thing, name, value) for name, value in read.items())
+        if all(is_kept(world, thing, name, value, sight) for name, value in read.items())
         and has_reference(world, thing, beside)
-        and (kind != "workspaces" or shows_archived(params) or not thing.links["archived"])
+        and not is_left_out(world, thing, params)
         and (
             kind != "external_references"
             or thing.links["subject"][0] == SUBJECTS[params["subject_type"]]
@@ -301,8 +408,20 @@ def matching(world: World, kind: str, params: dict[str, Any], ids: set[int]) -> 
     }
 
 
-def shows_archived(params: dict[str, Any]) -> bool:
-    return params.get("include_archived") == "true"
+def is_left_out(world: World, thing: Thing, params: dict[str, Any]) -> bool:
+    """A default filter leaves the record out."""
+    if thing.kind == "workspaces":
+        sent = params.get("include_archived") == "true" or "archived" in params
+        return thing.links["archived"] and not sent
+    if thing.kind == "users":
+        return thing.links["disabled"] and params.get("show_disabled") != "true"
+    if thing.kind == "account_memberships":
+        sent = params.get("only_active") == "false" or "only_inactive" in params
+        disabled = world.things["users"][thing.links["user"]].links["disabled"]
+        if params.get("only_active") == "true":
+            return disabled
+        return disabled and not sent
+    return False
 
 
 def rows(params: dict[str, Any], count: int) -> tuple[int, int]:
@@ -320,7 +439,9 @@ def assert_list(
 ) -> None:
     assert response.status_code == 200, response.text
     body = response.json()
-    least, most = (matching(world, kind, params, one[kind]) for one in (sight.must, sight.may))
+    least, most = (
+        matching(world, kind, params, one[kind], sight) for one in (sight.must, sight.may)
+    )
     count, size = body["count"], rows(params, 0)[1]
     assert len(least) <= count <= len(most), (count, least, most)
     assert body["meta"]["count"] == count
@@ -334,6 +455,10 @@ def assert_list(
 
 
 # -- one example: a world, somebody, and what is asked
+
+
+# The texts that a filter by words is asked with, more often than with others.
+WORDS_OF = {"by_full_name": "full_name", "search": "email_address", "text": "description"}
 
 
 class Talk:
@@ -371,7 +496,8 @@ class Talk:
 
     def text(self, name: str) -> Text:
         """A text of that name, or any other that somebody stored."""
-        fitting = [one for one in self.world.all("external_references") if name in one.texts]
+        every = [one for kind in KINDS for one in self.world.all(kind)]
+        fitting = [one for one in every if name in one.texts]
         own = [one for one in fitting if one.account == self.user.account]
         others = [
             text for kind in KINDS for one in self.world.all(kind) for text in one.texts.values()
@@ -415,53 +541,47 @@ class Talk:
         params: dict[str, Any] = {**self.pick("window", WINDOWS)}
         if kind == "external_references":
             params["subject_type"] = self.pick("subject type", [*SUBJECTS])
-        for name in self.some("filters", FILTERS[kind] and sorted({*FILTERS[kind]}), most=2):
-            params[name] = self.filter_value(name)
-        if kind in MOMENTS and self.pick("moment", [False] * 4 + [True]):
-            name = self.pick("which", MOMENTS[kind])
-            way = self.pick("way", [*EVER])
-            params[f"{name}_{way}"] = self.pick("when", EVER[way])
-        more = self.some("more", ["only", "include", "order", "optional_fields", "search"])
+        for name in self.some("filters", [*FILTERS[kind]], most=2):
+            params[name] = self.filter_value(FILTERS[kind][name])
+        more = self.some("more", ["only", "include", "order", "optional_fields"])
         if "only" in more:
             params["only"] = self.some("ids", self.ids(kind)) or [Id(kind, NOBODY)]
         if "include" in more:
             params["include"] = self.include(kind)
         if "order" in more:
-            params["order"] = self.pick("order", ORDERS)
+            sorts = RESOURCES[Kind(kind)].sorts
+            params["order"] = f"{self.pick('order', [*sorts, 'nobody'])}:{self.pick('way', WAYS)}"
         if "optional_fields" in more:
             params["optional_fields"] = OPTIONAL
-        if "search" in more:
-            params["search"] = self.text("title")
         return params
 
-    def filter_value(self, name: str) -> Any:
-        if name in {"has_external_references", "include_archived"}:
-            return self.pick(name, ["true", "false"])
-        if name in {"workspace_id", "user_id"}:
-            kind = "users" if name == "user_id" else "workspaces"
-            return self.some(name, self.ids(kind)) or [self.id(kind)]
-        if name.endswith("status") and not name.endswith("external_status"):
-            return self.pick(name, ["successful", "failed"])
-        if name.endswith("refs"):
-            return [self.text("service_model_ref"), self.text("service_model_ref")]
-        return self.text(name.partition("external_reference_")[2] or name)
+    def filter_value(self, one: FilterSpec) -> Any:
+        """A value of the filter's type: of what is stored, more often of the caller's account."""
+        if one.choices:
+            return self.pick(one.name, one.choices)
+        draw = VALUES.get(one.type)
+        if draw is None:
+            return self.text(one.name.partition("external_reference_")[2] or one.name)
+        return draw(self, one)
+
+    def some_of_kind(self, one: FilterSpec) -> Any:
+        kind = OF_KIND.get(one.name) or self.pick("kind", [*SUBJECTS.values()])
+        return self.some(one.name, self.ids(kind)) or [self.id(kind)]
 
     def show(self) -> None:
-        kind = self.pick("kind", KINDS[:-1])
+        kind = self.pick("kind", [kind for kind in KINDS if kind != "external_references"])
         one, include = self.id(kind), self.include(kind)
-        archived = self.pick("include archived", ["true", "true", "false"])
-        params = {"include": include, "include_archived": archived, "optional_fields": OPTIONAL}
+        params = {"include": include, "optional_fields": OPTIONAL}
+        for name, value in (("include_archived", "true"), ("show_disabled", "true")):
+            params[name] = self.pick(name, [value, value, "false"])
+        params["only_active"] = self.pick("only active", ["false", "false", "true"])
         response = self.ask(Request("GET", self.path(kind, one), params))
         if response is None:
             return
         sight = self.world.sight(self.user)
-        is_left_out = (
-            kind == "workspaces"
-            and not shows_archived(params)
-            and one.id in sight.may[kind]
-            and self.world.things[kind][one.id].links["archived"]
-        )
-        if one.id not in sight.may[kind] or is_left_out:
+        if one.id not in sight.may[kind] or is_left_out(
+            self.world, self.world.things[kind][one.id], params
+        ):
             assert_failure(response, 404)
         elif response.status_code == 404:
             assert one.id not in sight.must[kind]
@@ -534,6 +654,7 @@ class Talk:
             "participation": {"permission": "boss"},
             "account_membership": {"permission": "boss"},
             "external_reference": {"service_name": ""},
+            "workspace_group": {"name": ""},
         }
         if self.pick("without root", [False, True]):
             del body[root]
@@ -560,7 +681,7 @@ class Talk:
         if answer is None:
             return
         thing = self.made(answer, "status_reports", space=space.id, creator=self.user.id)
-        thing.links["updater"] = None
+        thing.links |= {"updater": None, "color": color}
         thing.texts["description"] = description
         if refers:
             self.adopt_reference(thing, texts)
@@ -606,6 +727,7 @@ class Talk:
             assert record["user_id"] == str(self.user.id)
             place = self.world.add("participations", int(one), self.user.account)
             place.links = {"workspace": thing.id, "user": self.user.id, "side": record["side"]}
+            thing.links["leads"] = {place.id}
         self.done(answer, thing, include)
 
     def change_space(self) -> None:
@@ -654,7 +776,8 @@ class Talk:
             self.done(answer, thing, include)
 
     def delete(self) -> None:
-        kind = self.pick("kind", ["status_reports", "participations", "external_references"])
+        kinds = ["status_reports", "participations", "external_references", "workspace_groups"]
+        kind = self.pick("kind", kinds)
         one = self.id(kind)
         answer, _ = self.write("DELETE", (kind, one), kind.removesuffix("s"))
         if answer is not None:
@@ -715,7 +838,41 @@ class Talk:
             thing.texts = texts
             self.done(answer, thing, include)
 
+    def create_group(self) -> None:
+        space, texts = self.id("workspaces"), {"name": word(), "notes": word()}
+        sent = {**texts, "add_workspace_ids": [space]}
+        answer, include = self.write("POST", ("workspace_groups",), "workspace_group", sent)
+        if answer is not None:
+            thing = self.made(answer, "workspace_groups", workspaces={space.id})
+            thing.texts = texts
+            self.done(answer, thing, include)
 
+    def change_group(self) -> None:
+        one, space = self.id("workspace_groups"), self.id("workspaces")
+        name = self.pick("way", ["add_workspace_ids", "remove_workspace_ids"])
+        path = ("workspace_groups", one)
+        before = self.world.sight(self.user)
+        answer, _ = self.write("PUT", path, "workspace_group", {name: [space]})
+        if answer is not None:
+            assert one.id in before.may[one.kind]
+            there = self.world.things[one.kind][one.id].links["workspaces"]
+            (there.add if name.startswith("add") else there.discard)(space.id)
+
+
+# A value of each type of filter but plain text.
+VALUES: dict[FilterType, Callable[[Talk, FilterSpec], Any]] = {
+    FilterType.TIME: lambda talk, one: talk.pick("when", EVER[one.name.rpartition("_")[2]]),
+    FilterType.DATE: lambda talk, one: talk.pick("when", EVER[one.name.rpartition("_")[2]]),
+    FilterType.FLAG: lambda talk, one: talk.pick(one.name, ["true", "false"]),
+    FilterType.ONLY: lambda talk, one: talk.pick(one.name, ["true", "false"]),
+    FilterType.SYNC_STATUS: lambda talk, one: talk.pick(one.name, ["successful", "failed"]),
+    FilterType.ID: lambda talk, one: talk.id(OF_KIND[one.name]),
+    FilterType.IDS: Talk.some_of_kind,
+    FilterType.ADDRESS: lambda talk, _: talk.text("email_address"),
+    FilterType.ADDRESSES: lambda talk, _: [talk.text("email_address") for _ in range(2)],
+    FilterType.TEXTS: lambda talk, _: [talk.text("service_model_ref") for _ in range(2)],
+    FilterType.WORDS: lambda talk, one: talk.text(WORDS_OF.get(one.name, "title")),
+}
 WRITES = (
     Talk.create_report,
     Talk.change_report,
@@ -727,6 +884,8 @@ WRITES = (
     Talk.hire,
     Talk.change_membership,
     Talk.refer,
+    Talk.create_group,
+    Talk.change_group,
 )
 ASKED = (*[Talk.list] * 9, *[Talk.show] * 5, Talk.show_me, Talk.stray, *WRITES, *WRITES)
 

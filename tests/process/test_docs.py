@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from healthreports.cli.main import _parser
-from healthreports.contract.resources import RESOURCES
 from healthreports.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -72,13 +71,29 @@ def test_the_readme_lists_make_targets_that_exist() -> None:
     assert listed == targets - {"help"}
 
 
-def test_the_readme_names_each_include_of_status_reports() -> None:
-    [line] = [line for line in README.splitlines() if line.startswith("| `include`:")]
-    for association in RESOURCES["status_reports"].associations:
-        assert association.name in line
+CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/architecture.md", "docs/security.md"])
+def test_the_conformance_page_speaks_of_each_rule_of_the_contract() -> None:
+    protocol = (ROOT / "docs" / "contract" / "protocol.md").read_text("utf-8")
+    rules = set(re.findall(r"^(\d\.\d) ", protocol, re.MULTILINE))
+    spoken_of: set[str] = set()
+    for named in re.findall(r"^\| (\d[^|]*) \|", CONFORMANCE, re.MULTILINE):
+        for part in re.findall(r"\d\.\d to \d\.\d|\d\.\d|\d", named):
+            first, _, last = part.partition(" to ")
+            spoken_of |= {one for one in rules if first <= one <= (last or first) or one[0] == part}
+    assert rules == spoken_of
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "README.md",
+        "docs/architecture.md",
+        "docs/conformance.md",
+        "docs/security.md",
+    ],
+)
 def test_links_between_documents_lead_somewhere(path: str) -> None:
     text = (ROOT / path).read_text("utf-8")
     for target in re.findall(r"\]\(([^)#]+)", text):

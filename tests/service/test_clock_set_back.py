@@ -13,7 +13,7 @@ import pytest
 from healthreports.core.model import KIND_OF, Actor, Instant
 from healthreports.core.vocabulary import AccountPermission, Kind
 from healthreports.service.auth import tokens
-from healthreports.service.people import accounts, members, workspaces
+from healthreports.service.people import accounts, groups, members, workspaces
 from healthreports.service.reports import references, reports
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.sqlite import SqliteDatabase
@@ -96,12 +96,18 @@ def change_reference(tx: Transaction, actor: Actor, now: Instant) -> tuple[Any, 
     return made, references.create_or_update(tx, actor, sent | {"external_status": "late"}, now)
 
 
+def change_group(tx: Transaction, actor: Actor, now: Instant) -> tuple[Any, Any]:
+    made = groups.create_group(tx, actor, {"name": "G"}, THEN)
+    return made, groups.change_group(tx, actor, made.id, {"company": True}, now)
+
+
 CHANGES: dict[Kind, Callable[[Transaction, Actor, Instant], tuple[Any, Any]]] = {
     Kind.STATUS_REPORTS: change_report,
     Kind.WORKSPACES: change_workspace,
     Kind.PARTICIPATIONS: change_participation,
     Kind.ACCOUNT_MEMBERSHIPS: change_membership,
     Kind.EXTERNAL_REFERENCES: change_reference,
+    Kind.WORKSPACE_GROUPS: change_group,
 }
 
 

@@ -563,6 +563,7 @@ def with_referenced_reports(tx: Transaction) -> Place:
             "workspace_id": place.workspaces[number % 2],
             "color": "green",
             "description": f"{number}",
+            "details": [{"category": "Budget", "color": "red"}],
             "external_reference": link(f"service {number % 3}"),
         }
         report = reports.create(tx, place.actor, sent, Instant((number - 2) << 43))

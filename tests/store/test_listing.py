@@ -20,8 +20,10 @@ from sqlalchemy import func, select, text
 from conftest import new_address
 from effort import effort
 from healthreports.app import open_database
+from healthreports.contract.resources import STATUS_REPORTS
 from healthreports.core.access import Reach
 from healthreports.core.model import (
+    Detail,
     ExternalReference,
     Instant,
     Participation,
@@ -33,6 +35,7 @@ from healthreports.core.query import Filter, Query, Sort, Window
 from healthreports.core.vocabulary import (
     MAX_LISTED,
     AccountPermission,
+    Category,
     Color,
     Kind,
     ParticipationPermission,
@@ -158,6 +161,8 @@ class World:
                 holds = bool(having) == value
             elif name == "without_external_reference_service_name":
                 holds = all(each.service_name != value for each in having)
+            elif one.name in LOOKS_AT:
+                holds = LOOKS_AT[one.name](self, report, value)
             elif name == "service_model_refs":
                 on_one.append(lambda each, among=value: each.service_model_ref in among)
                 continue
@@ -168,6 +173,11 @@ class World:
             if not holds:
                 return False
         return not on_one or any(all(holds(each) for holds in on_one) for each in having)
+
+    def newest(self, workspace_id: int) -> int:
+        """The id of the newest report of a workspace."""
+        there = [one for one in self.reports.values() if one.workspace_id == workspace_id]
+        return max(there, key=lambda one: (one.created_at, one.id)).id
 
     def all_that_match(self, query: Query, reach: Reach) -> list[StatusReport]:
         found = [
@@ -180,6 +190,28 @@ class World:
         return found
 
 
+def has_words(report: StatusReport, asked: str) -> bool:
+    """Each word that is asked for begins one of the report's."""
+    texts = [report.description, *(one.description or "" for one in report.details)]
+    there = [word for text in texts for word in text.lower().replace("é", "e").split()]
+    wanted = asked.lower().replace("é", "e").split()
+    return bool(wanted) and all(any(one.startswith(w) for one in there) for w in wanted)
+
+
+def has_category(report: StatusReport, asked: str) -> bool:
+    return any(f"{one.category}:{one.color}" == asked for one in report.details)
+
+
+LOOKS_AT: dict[str, Callable[[World, StatusReport, Any], bool]] = {
+    "color": lambda _, report, wanted: report.color in wanted,
+    "creator_id": lambda _, report, wanted: report.creator_id in wanted,
+    "category_color": lambda _, report, wanted: has_category(report, wanted),
+    "current": lambda world, report, wanted: (
+        (world.newest(report.workspace_id) == report.id) == wanted
+    ),
+    "text": lambda _, report, wanted: has_words(report, wanted),
+}
+TEXTS = ("all is well", "late again", "Très tard", "allright")
 TIMES = ("created_after", "created_before", "updated_after", "updated_before")
 SORTS = tuple(
     Sort(name, descending=descending)
@@ -253,24 +285,37 @@ def join(tx: Transaction, world: World, workspace_id: int, user_id: int, side: S
         created_at=Instant(0),
         updated_at=Instant(0),
     )
-    workspaces.insert_participation(tx, new)
+    workspaces.insert_participation(tx, new, "u")
     world.sides[workspace_id, user_id] = side
 
 
 def a_report(
     world: World, workspace_id: int, user_id: int, created: int, updated: int
 ) -> StatusReport:
+    chance = Random(f"{workspace_id} {created} {updated}")
     return StatusReport(
         id=0,
         account_id=world.workspaces[workspace_id].account_id,
         workspace_id=workspace_id,
         creator_id=user_id,
         updater_id=None,
-        color=Color.GREEN,
-        description=f"{created} {updated}",
-        details=(),
+        color=a_color(chance),
+        description=chance.choice(TEXTS),
+        details=some_details(chance),
         created_at=Instant(created),
         updated_at=Instant(updated),
+    )
+
+
+def a_color(chance: Random) -> Color:
+    return chance.choices(tuple(Color), (20, 5, 1))[0]
+
+
+def some_details(chance: Random) -> tuple[Detail, ...]:
+    return tuple(
+        Detail(category, a_color(chance), chance.choice((None, *TEXTS)))
+        for category in Category
+        if chance.random() < 0.3
     )
 
 
@@ -357,13 +402,14 @@ def fill(tx: Transaction, world: World) -> None:
     number = 0
     for batch in range(60):
         account = small if batch % 4 == 3 else large
-        _, author = next(each for each in world.users if each[0] == account)
+        authors = [user for of, user in world.users if of == account]
         # Some workspaces get most, and the last of each account none.
         mine = spaces[account][:-1]
         new = []
         for _ in range(chance.randint(1, 9)):
             number += 1
             space = mine[int(len(mine) * chance.random() ** 2)]
+            author = authors[int(len(authors) * chance.random() ** 2)]
             new.append(a_report(world, space, author, *moments_of(chance, number)))
         for stored in reports.insert(tx, account, new):
             world.reports[stored.id] = stored
@@ -388,7 +434,14 @@ def change_some(tx: Transaction, world: World, chance: Random) -> None:
 
 def change(tx: Transaction, world: World, report_id: int, now: int) -> None:
     old = world.reports[report_id]
-    new = replace(old, description="changed", updated_at=Instant(now))
+    chance = Random(now)
+    new = replace(
+        old,
+        color=a_color(chance),
+        description=chance.choice(TEXTS),
+        details=some_details(chance),
+        updated_at=Instant(now),
+    )
     reports.replace(tx, old, new)
     world.reports[report_id] = new
 
@@ -459,7 +512,18 @@ def filter_values(world: World, workspaces: int) -> dict[str, st.SearchStrategy[
         **exact,
         "external_reference_service_model_refs": st.lists(refs, unique=True, max_size=4).map(tuple),
         "without_external_reference_service_name": exact["external_reference_service_name"],
+        "color": st.lists(st.sampled_from(tuple(Color)), unique=True, min_size=1).map(tuple),
+        "creator_id": st.lists(
+            st.sampled_from([*(user for _, user in world.users), 0, LAST_ID]), max_size=3
+        ).map(tuple),
+        "category_color": st.sampled_from([f"{a}:{b}" for a in Category for b in Color]),
+        "current": st.booleans(),
+        "text": st.sampled_from(["al", "ALL is", "late", "tres t", "très", "none", "!", "well w"]),
     }
+
+
+def test_every_filter_is_asked_for(world: World) -> None:
+    assert filter_values(world, 3).keys() == {one.name for one in STATUS_REPORTS.filters}
 
 
 def queries(world: World, workspaces: int) -> st.SearchStrategy[Query]:
@@ -481,6 +545,8 @@ def queries(world: World, workspaces: int) -> st.SearchStrategy[Query]:
         st.just(any_ref),
         st.just(["has_external_references", "without_external_reference_service_name"]),
         some(TIMES, 1, 1).map(any_ref.__add__),
+        some(sorted(LOOKS_AT), 1, 1),
+        some(TIMES, 0, 1).map(["current"].__add__),
         some(sorted(values), 1, 4),
     )
 
@@ -501,6 +567,12 @@ def asking(
 def far(world: World) -> st.SearchStrategy[Query]:
     """Anywhere in all that there is."""
     return asking(st.just(()), st.integers(6, len(world.reports)))
+
+
+def broad(_: World) -> st.SearchStrategy[Query]:
+    """A time that leaves out nobody."""
+    early = st.builds(Filter, st.sampled_from(TIMES[::2]), st.just(FAR_PAST))
+    return asking(st.tuples(early), st.integers(0, 5))
 
 
 def in_one_workspace(world: World) -> st.SearchStrategy[Query]:
@@ -583,9 +655,10 @@ def test_a_page_is_what_a_look_at_every_report_gives(world: World, thresholds: T
 
         a_page_agrees()
 
-    run(queries(world, min(thresholds.few, 30)), 250, 10_000)
+    run(queries(world, min(thresholds.few, 30)), 300, 10_000)
     run(far(world), 50, 1_000)
     run(in_one_workspace(world), 30, 1_000)
+    run(broad(world), 100, 1_000)
     if thresholds is SMALL:  # with the real ones nobody sees many workspaces, and nothing is far
         assert {plan for plan, _ in taken.plans} == set(PLANS)
         assert {plan for plan, narrowed in taken.plans if narrowed} >= {Walk, Gather, Blocks, Term}
@@ -676,7 +749,7 @@ def take(tx: Transaction, world: World, step: Step) -> None:
     elif step.what == "show":
         shown = world.workspaces[chance.choice(sorted(world.workspaces))]
         other = replace(shown, clients_see_status_reports=not shown.clients_see_status_reports)
-        workspaces.replace_workspace(tx, other)
+        workspaces.replace_workspace(tx, shown, other)
         world.workspaces[shown.id] = other
     accounts.touch(tx, account, only_reports=step.what in {"add", "change"})
 

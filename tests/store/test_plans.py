@@ -66,9 +66,11 @@ FILL = (
         for user, number in PLACES.items()
     ),
     f"""INSERT INTO status_reports (account_id, id, workspace_id, creator_id, color, description,
-      created_at, updated_at)
+      budget_color, created_at, updated_at)
     {{numbers}}, w(i, workspace_id) AS (SELECT i, 1 + i % {{full}} FROM n)
-    SELECT {ACCOUNT.format("workspace_id")}, i, workspace_id, 1, 'green', 'All is well.',
+    SELECT {ACCOUNT.format("workspace_id")}, i, workspace_id, 1,
+      CASE WHEN i % 200 = 1 THEN 'red' WHEN i % 20 = 1 THEN 'yellow' ELSE 'green' END,
+      'All is well.', CASE WHEN i % 400 = 1 THEN 'red' ELSE 'green' END,
       {FIRST_AT} + i * {{step}}, {FIRST_AT} + i * {{step}} +
       CASE WHEN i % 7 = 3 THEN (i % 365) * 86400000000 ELSE 0 END FROM w""",
     """INSERT INTO external_references (account_id, id, workspace_id, subject_type, subject_id,
@@ -369,6 +371,7 @@ WHO = {
 }
 MIDDLE, EARLY, LATE = (FIRST_AT + SPAN_US * part // 1000 for part in (500, 5, 990))
 PREFIX = "external_reference_"
+NOBODY = 2**62
 NAMED: dict[str, dict[str, FilterValue]] = {
     "all": {},
     **{
@@ -396,8 +399,25 @@ NAMED: dict[str, dict[str, FilterValue]] = {
     "two of references": {PREFIX + "service_name": "ledger", PREFIX + "external_status": "open"},
     "service, late": {PREFIX + "service_name": "ledger", "created_after": LATE},
     "without references, late": {"has_external_references": False, "created_after": LATE},
+    "green": {"color": ("green",)},
+    "red": {"color": ("red",)},
+    "red or yellow": {"color": ("red", "yellow")},
+    "by one": {"creator_id": (1,)},
+    "by nobody": {"creator_id": (NOBODY,)},
+    "budget red": {"category_color": "Budget:red"},
+    "current": {"current": True},
+    "not current": {"current": False},
+    "current and red": {"current": True, "color": ("red",)},
 }
-ORDERED = ("all", "created_after late", "created_before middle", "updated_after middle", "service")
+ORDERED = (
+    "all",
+    "created_after late",
+    "created_before middle",
+    "updated_after middle",
+    "service",
+    "red",
+    "current",
+)
 SORTS = tuple(
     Sort(name, descending=descending)
     for name in ("id", "created_at", "updated_at")

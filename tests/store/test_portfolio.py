@@ -1,7 +1,7 @@
 """The portfolio against what a few lines of Python make of the same reports, on both databases."""
 
 import random
-import string
+import re
 from typing import Any
 
 import msgspec
@@ -78,7 +78,7 @@ def build(tx: Transaction) -> World:
             due_date=dice.choice([None, "2026-01-31", "2027-05-01"]),
             clients_see_status_reports=dice.random() < 0.5,
         )
-        stored_workspaces.replace_workspace(tx, changed)
+        stored_workspaces.replace_workspace(tx, kept, changed)
         world.workspaces[workspace_id] = changed
         if dice.random() < 0.6:
             side = dice.choice(list(Side))
@@ -93,7 +93,7 @@ def build(tx: Transaction) -> World:
         reports.create(tx, actor, sent, when)
     for workspace_id in ids[:3]:
         archived = msgspec.structs.replace(world.workspaces[workspace_id], archived=True)
-        stored_workspaces.replace_workspace(tx, archived)
+        stored_workspaces.replace_workspace(tx, world.workspaces[workspace_id], archived)
         world.workspaces[workspace_id] = archived
     return world
 
@@ -143,12 +143,18 @@ def newest(world: World, workspace_id: int, at: int) -> list[StatusReport]:
     return sorted(own, key=lambda r: (r.created_at, r.id), reverse=True)[:2]
 
 
-def is_in(part: str, text: str) -> bool:
-    """As it is written, or but for upper and lower case, which the databases know of ASCII only."""
-    return part in text or part.lower() in text.translate(LOWER)
+def plain_words(text: str) -> list[str]:
+    return re.findall("[a-z0-9]+", text.lower().replace("é", "e"))
 
 
-LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+def has_words(asked: str, text: str) -> bool:
+    """Each word that is asked for begins one of the text's."""
+    wanted, there = plain_words(asked), plain_words(text)
+    return bool(wanted) and all(any(word.startswith(one) for word in there) for one in wanted)
+
+
+def all_of(report: StatusReport) -> str:
+    return " ".join([report.description, *(one.description or "" for one in report.details)])
 
 
 def matches(query: PortfolioQuery, workspace: Workspace, two: list[StatusReport], at: int) -> bool:
@@ -167,8 +173,8 @@ def matches(query: PortfolioQuery, workspace: Workspace, two: list[StatusReport]
     elif query.change is not None:
         found.append(moved == query.change.value)
     if query.text:
-        texts = [workspace.title, report.description if report else ""]
-        found.append(any(is_in(query.text, text) for text in texts))
+        texts = [workspace.title, *(all_of(one) for one in two[:1])]
+        found.append(any(has_words(query.text, text) for text in texts))
     return all(found)
 
 
@@ -179,7 +185,10 @@ QUERIES = [
     *(PortfolioQuery(category=Category.BUDGET, category_status=state) for state in State),
     PortfolioQuery(stale=True),
     *(PortfolioQuery(change=change) for change in Change),
-    *(PortfolioQuery(text=text) for text in ("A ", "100%", "under_", "é", "Number 1", "nothing")),
+    *(
+        PortfolioQuery(text=text)
+        for text in ("A ", "100%", "under_", "é", "Number 1", "nothing", "%", "'\"")
+    ),
     PortfolioQuery(status=State.RED, stale=True, change=Change.WORSE, text="is"),
 ]
 

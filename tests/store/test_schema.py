@@ -1,5 +1,6 @@
 """The schema: what migrations make is what the tables say, and the database is the last guard."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +25,11 @@ def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     connection = connect(path, 1.0)
     connection.executescript(
         "INSERT INTO accounts VALUES (1, 'A', 'a', 0);"
-        "INSERT INTO users VALUES (1, 1, 'U', 'u@x.org', NULL, NULL, 0);"
-        "INSERT INTO workspaces VALUES (1, 1, 1, 'W', NULL, 0, 'invitation', 0, NULL, NULL, 0, 0);"
+        "INSERT INTO users (id, account_id, full_name, email_address, created_at) "
+        "VALUES (1, 1, 'U', 'u@x.org', 0);"
+        "INSERT INTO workspaces (account_id, id, title, archived, access_level, "
+        "clients_see_status_reports, created_at, updated_at) "
+        "VALUES (1, 1, 'W', 0, 'invitation', 0, 0, 0);"
     )
     yield connection
     connection.close()
@@ -36,7 +40,9 @@ def test_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
     upgrade(str(path))
     engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "include_object": is_ours}
+        )
         assert compare_metadata(context, metadata) == []
         migrated = dict(
             connection.exec_driver_sql(
@@ -58,9 +64,14 @@ def test_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
         assert parts(migrated[name]) == parts(wanted[name]), name
 
 
+def is_ours(_one: object, name: str, kind: str, *_more: object) -> bool:
+    """Whether an object is made from a declaration: the index of words keeps tables of its own."""
+    return kind != "table" or not name.startswith("search_words")
+
+
 def parts(sql: str) -> set[str]:
-    # A renamed table has its name in quotes.
-    return {line.strip().rstrip(",") for line in sql.replace('"', "").splitlines()}
+    # A renamed table has its name in quotes, and a column that was added has no line of its own.
+    return {part.strip().rstrip(") ") for part in re.split(r"[,\n]", sql.replace('"', ""))}
 
 
 def test_the_newest_migration_is_the_one_the_server_asks_for() -> None:

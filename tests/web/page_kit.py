@@ -212,7 +212,7 @@ class Site:
     def _change(self, tx: Any, workspace_id: int, changed: dict[str, Any]) -> None:
         there = stored_workspaces.workspace(tx, self.account.id, workspace_id)
         assert there is not None
-        stored_workspaces.replace_workspace(tx, replace(there, **changed))
+        stored_workspaces.replace_workspace(tx, there, replace(there, **changed))
         accounts.touch(tx, self.account.id)
 
     def join(
@@ -270,4 +270,12 @@ class Site:
     def stored(self) -> list[str]:
         """All that the database holds (SQLite)."""
         with closing(sqlite3.connect(f"file:{self.server.database}?mode=ro", uri=True)) as opened:
-            return sorted(opened.iterdump())
+            # The index of words keeps no texts; its own tables are among the others.
+            tables = opened.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'search_words'"
+            )
+            return [
+                f"{name} {row}"
+                for (name,) in sorted(tables)
+                for row in sorted(map(repr, opened.execute(f"SELECT * FROM {name}")))
+            ]

@@ -756,7 +756,7 @@ def test_head_is_get_without_the_body(account: Account) -> None:
 
 UNKNOWN_PARAMETERS = [
     "nobody=1",
-    "color=red",
+    "updater_id=1",
     "description=x",
     "status_report[color]=red",
     "filters[]=x",
@@ -766,7 +766,7 @@ UNKNOWN_PARAMETERS = [
     "%00=%00",
     "updated_since=nonsense",
     "PAGE=9",
-    "only[]=0",
+    "page[]=0",
 ]
 
 

@@ -105,10 +105,11 @@ def changed_membership(account: Account) -> tuple[str, str, dict[str, Any]]:
 INCLUDES = {
     "status_reports": "workspace,creator,updater,external_references",
     "external_references": "subject",
-    "workspaces": "",
+    "workspaces": "creator,participants,participations,current_user_participation,primary_maven",
     "participations": "user,workspace",
     "account_memberships": "user",
 }
+EVERY = {"apply_default_filters": "false"}
 
 
 @pytest.mark.parametrize("includes", [False, True], ids=["alone", "with all that it may include"])
@@ -139,6 +140,8 @@ def test_a_write_answers_what_a_read_says(
     include = {"include": INCLUDES[collection]} if includes else {}
     answer = account.api.request(method, path, json=body, params=include)
     written = answer.json()
-    read = account.api.get(f"/{collection}", params={"only": first(answer), **include}).json()
+    read = account.api.get(
+        f"/{collection}", params={"only": first(answer), **EVERY, **include}
+    ).json()
     assert written["results"] == read["results"]
     assert written == read

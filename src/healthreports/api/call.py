@@ -54,9 +54,10 @@ class Call:
             raise NotFound(resource.kind)
         return record_id
 
-    async def body(self, resource: Resource) -> Body:
+    async def body(self, resource: Resource, many_root: str | None = None) -> Body:
         """The attributes of a record of the resource in the body. Contract: 1.3 to 1.5.
 
+        With a `many_root`, or those of many under that.
         Raises UnsupportedMedia, MalformedBody, RootMissing; `edge/middleware` limits its size.
         """
         chunks: list[bytes] = []
@@ -71,5 +72,5 @@ class Call:
             raise UnsupportedMedia
         content_type = self._headers.get(b"content-type", b"").decode("latin-1")
         if len(body) <= _SHORT_BODY_BYTES:
-            return read_body(body, content_type, resource.root)
-        return await asyncio.to_thread(read_body, body, content_type, resource.root)
+            return read_body(body, content_type, resource.root, many_root)
+        return await asyncio.to_thread(read_body, body, content_type, resource.root, many_root)

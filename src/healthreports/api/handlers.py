@@ -3,8 +3,8 @@
 Every handler runs its use case in one transaction, through the gateway.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
 
 from starlette.types import ASGIApp
 
@@ -22,6 +22,8 @@ from healthreports.service.gateway import Gateway, Transaction
 
 Handler = Callable[[Gateway, Resource, Call], Awaitable[ASGIApp]]
 Create = Callable[[Transaction, Actor, Sent, Instant], Record]
+CreateMany = Callable[[Transaction, Actor, Sequence[object], Instant], list[Any]]
+Act = Callable[[Transaction, Actor, int, Instant], Record]
 Change = Callable[[Transaction, Actor, int, Sent, Instant], Record]
 Delete = Callable[[Transaction, Actor, int], None]
 
@@ -84,17 +86,39 @@ def streams(plain: LineFormat, raw: LineFormat, name: str) -> Handler:
     return answer
 
 
-def creates(use_case: Create) -> Handler:
-    """The handler that creates a record from the body, then shows it. Contract: 2.5."""
+def creates(use_case: Create, many: CreateMany | None = None) -> Handler:
+    """The handler that creates a record from the body, then shows it. Contract: 2.5.
+
+    With `many`, a body may also have an array of them, under the name of their kind.
+    """
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
         writer = await gateway.admit_writer(call.secret)
-        body = await call.body(resource)
+        body = await call.body(resource, resource.kind.value if many is not None else None)
         params = {**call.params, **body.params}
 
         def work(tx: Transaction, actor: Actor, now: Instant) -> bytes:
-            record = use_case(tx, actor, body.attributes, now)
-            return envelope(lookup.written(tx, actor, written_query(resource, params), record))
+            if many is not None and body.many is not None:
+                records = many(tx, actor, body.many, now)
+            else:
+                records = [use_case(tx, actor, body.attributes, now)]
+            return envelope(lookup.written(tx, actor, written_query(resource, params), records))
+
+        return Answer(await gateway.write(writer, work))
+
+    return answer
+
+
+def acts(use_case: Act) -> Handler:
+    """The handler that does to the record that the path names what needs no body, then shows it."""
+
+    async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
+        writer = await gateway.admit_writer(call.secret)
+
+        def work(tx: Transaction, actor: Actor, now: Instant) -> bytes:
+            record = use_case(tx, actor, call.record_id(resource), now)
+            query = written_query(resource, call.params)
+            return envelope(lookup.written(tx, actor, query, [record]))
 
         return Answer(await gateway.write(writer, work))
 

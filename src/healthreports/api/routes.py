@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from healthreports.api.call import Call
 from healthreports.api.handlers import (
     Handler,
+    acts,
     changes,
     creates,
     deletes,
@@ -22,7 +23,7 @@ from healthreports.contract.operations import BASE, OPERATIONS
 from healthreports.contract.resources import Resource
 from healthreports.core.errors import MethodNotAllowed
 from healthreports.service.gateway import Gateway
-from healthreports.service.people import members, workspaces
+from healthreports.service.people import groups, members, workspaces
 from healthreports.service.reports import references, reports
 
 # What answers each operation, by its OpenAPI name.
@@ -43,7 +44,9 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "GetMe": show_me,
     "GetUser": show,
     "GetParticipations": find,
-    "CreateParticipation": creates(workspaces.create_participation),
+    "CreateParticipation": creates(
+        workspaces.create_participation, workspaces.create_participations
+    ),
     "GetParticipation": show,
     "UpdateParticipation": changes(workspaces.change_participation),
     "DeleteParticipation": deletes(workspaces.delete_participation),
@@ -51,6 +54,13 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "CreateAccountMembership": creates(members.create_membership),
     "GetAccountMembership": show,
     "UpdateAccountMembership": changes(members.change_membership),
+    "DisableAccountMembership": acts(members.disable_membership),
+    "EnableAccountMembership": acts(members.enable_membership),
+    "GetWorkspaceGroups": find,
+    "CreateWorkspaceGroup": creates(groups.create_group),
+    "GetWorkspaceGroup": show,
+    "UpdateWorkspaceGroup": changes(groups.change_group),
+    "DeleteWorkspaceGroup": deletes(groups.delete_group),
     "GetExternalReferences": find,
     "CreateOrUpdateExternalReference": creates(references.create_or_update),
     "DeleteExternalReference": deletes(references.delete),
@@ -79,15 +89,19 @@ class Endpoint:
 
 
 class Paths:
-    """The paths of the API: exact ones, and those that end in an id; `other` gets all else.
+    """The paths of the API: exact ones, and those with an id; `other` gets all else.
 
     A look into two dicts: Starlette's router tries one pattern after the other.
     """
 
     def __init__(self, endpoints: Mapping[str, Endpoint], other: ASGIApp) -> None:
-        self._exact = {path: one for path, one in endpoints.items() if not path.endswith(_ID)}
-        self._above_id = {
-            path.removesuffix(_ID): one for path, one in endpoints.items() if path.endswith(_ID)
+        self._exact = {path: one for path, one in endpoints.items() if _ID not in path}
+        # By what stands before the id and behind it.
+        self._around_id = {
+            (before, behind): one
+            for path, one in endpoints.items()
+            for before, found, behind in (path.partition(_ID),)
+            if found
         }
         self._other = other
 
@@ -99,9 +113,14 @@ class Paths:
             above, _, last = path.rpartition("/")
             if path in self._exact:
                 app = self._exact[path]
-            elif last and above in self._above_id:
-                app = self._above_id[above]
+            elif last and (above, "") in self._around_id:
+                app = self._around_id[above, ""]
                 scope["path_params"] = {"id": last}
+            else:
+                above, _, middle = above.rpartition("/")
+                if middle and (above, f"/{last}") in self._around_id:
+                    app = self._around_id[above, f"/{last}"]
+                    scope["path_params"] = {"id": middle}
         await app(scope, receive, send)
 
 

@@ -6,7 +6,7 @@
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
@@ -25,24 +25,38 @@ _KEYS: Final = re.compile(r"\[([^\[\]]*)\]")
 
 
 class Body(NamedTuple):
-    """What a body says: the attributes under the root key, and the parameters beside it."""
+    """What a body says: the attributes under the root key, and the parameters beside it.
+
+    `many` are those of several records, where the body has an array of them instead.
+    """
 
     attributes: Mapping[str, Any]
     params: Mapping[str, str]
+    many: Sequence[Any] | None = None
 
 
-def read_body(body: bytes, content_type: str, root: str) -> Body:
+def read_body(body: bytes, content_type: str, root: str, many_root: str | None = None) -> Body:
     """What a body of `content_type` says under `root` and beside it.
 
-    Text beside the root key counts as a parameter: Rails reads body and query string as one, and
-    brainstem-js sends its `include` there. Raises UnsupportedMedia, MalformedBody, RootMissing.
+    A text, or an array of texts, beside the root key counts as a parameter: Rails reads body and
+    query string as one, and brainstem-js sends its `include` there. With a `many_root` an array
+    under that will do. Raises UnsupportedMedia, MalformedBody, RootMissing.
     Contract: 1.3, 1.4, 1.5.
     """
     read = _read(body, content_type) if body else {}
     found = read.get(root) if isinstance(read, dict) else None
-    if not isinstance(found, dict):
+    many = read.get(many_root) if isinstance(read, dict) and many_root and not found else None
+    if not isinstance(found, dict) and not isinstance(many, list):
         raise RootMissing(root, _media_of(content_type)[0])
-    return Body(found, {name: value for name, value in read.items() if isinstance(value, str)})
+    beside = {name: _as_param(one) for name, one in read.items() if name not in (root, many_root)}
+    params = {name: value for name, value in beside.items() if value is not None}
+    return Body(found if isinstance(found, dict) else {}, params, many)
+
+
+def _as_param(value: object) -> str | None:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ",".join(value)
+    return value if isinstance(value, str) else None
 
 
 @lru_cache(maxsize=64)  # whoever sends once sends again

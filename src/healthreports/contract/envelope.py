@@ -36,6 +36,8 @@ def envelope(page: Page) -> bytes:
             for record in page.records:
                 links = related.links.get(record.id, [])
                 records[str(record.id)][association.link] = _links(association, links)
+    for workspace_id, written in answer.get(Kind.WORKSPACES.value, {}).items():
+        written["permissions"] = page.permissions[int(workspace_id)]
     answer["meta"] = _meta(page)
     return _encode(answer)
 
@@ -80,16 +82,18 @@ def _writer(resource: Resource) -> Callable[[Record], dict[str, Any]]:
     times as long (`bench/writers.py`), and a page writes up to 200 records. Field names
     are identifiers of ours, never input.
     """
-    items = ", ".join(
-        f"{field.name!r}: {_expression(field)}" for field in resource.fields if not field.optional
-    )
+    fields = [one for one in resource.fields if not one.optional and not one.of_caller]
+    items = ", ".join(f"{field.name!r}: {_expression(field)}" for field in fields)
+    made_by = {f"make_{one.name}": one.made_by for one in fields if one.made_by is not None}
     write: Callable[[Record], dict[str, Any]] = eval(  # noqa: S307  see above
-        f"lambda record: {{{items}}}", {"str": str, "as_datetime": as_datetime}
+        f"lambda record: {{{items}}}", {"str": str, "as_datetime": as_datetime, **made_by}
     )
     return write
 
 
 def _expression(field: Field) -> str:
+    if field.made_by is not None:
+        return f"make_{field.name}(record)"
     value = f"record.{field.name}"
     written = _EXPRESSIONS.get(field.type, "{}").format(value)
     return f"None if {value} is None else {written}" if field.nullable else written

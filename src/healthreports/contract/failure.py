@@ -11,6 +11,7 @@ from healthreports.core.errors import (
     BadParameter,
     BodyTooLarge,
     Fault,
+    FilterNotServed,
     Forbidden,
     HealthReportsError,
     Invalid,
@@ -30,6 +31,7 @@ from healthreports.core.errors import (
     StorageFull,
     StorageReplaced,
     StorageUnavailable,
+    TooManyIncluded,
     TooManyRequests,
     TooMuchUnsent,
     Unauthenticated,
@@ -128,6 +130,8 @@ _SAYS: Final = {
         "{label} must be small letters and digits, with single hyphens between, like acme-north"
     ),
     Fault.IN_SEVERAL_ACCOUNTS: "{label} is known in several accounts: say which, with --account",
+    Fault.NOT_SERVED: "{label} is not served here: it would say who may do what",
+    Fault.CONTRADICTS: "{label} says something else than {options}",
     Fault.NOBODY_CONFIRMS: (
         "{label} can sign in already, so a second administrator has to confirm the invitation, and "
         "there is none; on the server, healthreports user invite makes one"
@@ -141,6 +145,7 @@ _NAMES: Final = {
     Kind.EXTERNAL_REFERENCES: "external reference",
     Kind.PARTICIPATIONS: "participation",
     Kind.ACCOUNT_MEMBERSHIPS: "account membership",
+    Kind.WORKSPACE_GROUPS: "workspace group",
 }
 
 
@@ -189,6 +194,19 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     BadParameter: (
         HTTPStatus.BAD_REQUEST,
         lambda e: f"The parameter {e.name} must be {e.expected}",
+        _no_headers,
+    ),
+    FilterNotServed: (
+        HTTPStatus.BAD_REQUEST,
+        lambda e: f"The filter {e.name} is not served here; without it the list would be too long",
+        _no_headers,
+    ),
+    TooManyIncluded: (
+        HTTPStatus.BAD_REQUEST,
+        lambda e: (
+            f"The association {e.name} has more than {e.limit:,} objects on this page; ask for a "
+            f"smaller page, or page through the list of {e.kind.value}"
+        ),
         _no_headers,
     ),
     BadConsentRequest: (HTTPStatus.BAD_REQUEST, lambda e: e.reason, _no_headers),

@@ -14,11 +14,11 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 # with a space, so it can be read back.
 _ISO: Final = re.compile(
     r"""
-    (?P<date>\d{4}-\d{2}-\d{2})
+    (?P<year>\d{4}) (?:-(?P<month>\d{2}) (?:-(?P<day>\d{2})
     (?:
         [Tt\ ](?P<time>\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)
         (?P<offset>[Zz]|[\ +-]\d{2}(?::?\d{2})?)?
-    )?
+    )? )? )?
     """,
     re.ASCII | re.VERBOSE,
 )
@@ -33,12 +33,14 @@ def as_datetime(instant: Instant) -> datetime:
 def read_instant(text: str) -> Instant:
     """The instant that an ISO 8601 date or date-time names; without an offset it is UTC.
 
-    Raises ValueError when it names none. Contract: 4.6.
+    A year, or a year and a month, is the start of that period. Raises ValueError when it names
+    none. Contract: 4.6.
     """
     match = _ISO.fullmatch(text.strip())
     if match is None:
         raise ValueError(text)
-    date, time, offset = match["date"], match["time"] or "00:00", match["offset"] or "Z"
+    date = f"{match['year']}-{match['month'] or '01'}-{match['day'] or '01'}"
+    time, offset = match["time"] or "00:00", match["offset"] or "Z"
     moment = datetime.fromisoformat(f"{date}T{time}{offset.upper().replace(' ', '+')}")
     try:
         return of_datetime(moment)

@@ -10,6 +10,7 @@ import msgspec
 from healthreports import __version__
 from healthreports.contract.lines import CSV, JSON_LINES
 from healthreports.contract.operations import BASE, OPERATIONS, Gives, Operation
+from healthreports.contract.params import shown_by
 from healthreports.contract.resources import (
     CHOICES,
     RESOURCES,
@@ -18,20 +19,24 @@ from healthreports.contract.resources import (
     FilterType,
     Resource,
 )
+from healthreports.core.model import WorkspacePermissions
 from healthreports.core.vocabulary import (
     DEFAULT_PAGE_SIZE,
+    MAX_BULK,
     MAX_DESCRIPTION,
     MAX_DETAIL_DESCRIPTION,
     MAX_LINK,
     MAX_LISTED,
     MAX_NAME,
     MAX_PAGE_SIZE,
+    AccessLevel,
     AccountPermission,
     Category,
     Color,
     Kind,
     ParticipationPermission,
     Side,
+    SideRole,
     SubjectType,
     SyncStatus,
 )
@@ -47,6 +52,7 @@ _SCHEMA_NAMES: Final = {
     Kind.EXTERNAL_REFERENCES: "ExternalReference",
     Kind.PARTICIPATIONS: "Participation",
     Kind.ACCOUNT_MEMBERSHIPS: "AccountMembership",
+    Kind.WORKSPACE_GROUPS: "WorkspaceGroup",
 }
 _TEXT: Final[Json] = {"type": "string"}
 _LONG_TEXT: Final[Json] = {"type": ["string", "null"], "maxLength": MAX_LINK}
@@ -71,6 +77,13 @@ _FIELD_SCHEMAS: Final[dict[FieldType, Json]] = {
     FieldType.DATE: {"type": "string", "format": "date"},
     FieldType.TIME: _TIME,
     FieldType.DETAILS: {"type": "array", "items": _DETAIL, "maxItems": len(Category)},
+    FieldType.PERMISSIONS: {
+        "type": "object",
+        "properties": {
+            name: {"type": "boolean"} for name in WorkspacePermissions.__struct_fields__
+        },
+        "required": list(WorkspacePermissions.__struct_fields__),
+    },
     **{
         field_type: {"type": "string", "enum": list(choices)}
         for field_type, choices in CHOICES.items()
@@ -78,10 +91,17 @@ _FIELD_SCHEMAS: Final[dict[FieldType, Json]] = {
 }
 _FILTER_SCHEMAS: Final[dict[FilterType, Json]] = {
     FilterType.TIME: _TIME,
+    FilterType.DATE: {"type": "string", "format": "date"},
     FilterType.FLAG: {"type": "boolean"},
+    FilterType.ONLY: {"type": "boolean"},
+    FilterType.ID: {"type": "integer"},
     FilterType.IDS: {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"},
     FilterType.TEXT: _TEXT,
     FilterType.TEXTS: _TEXT,
+    FilterType.ADDRESS: _TEXT,
+    FilterType.ADDRESSES: _TEXT,
+    FilterType.WORDS: _TEXT,
+    FilterType.SYNC_STATUS: _TEXT,
 }
 
 
@@ -99,6 +119,7 @@ _REFERENCE_BODY: Final[Json] = {
         "external_message": _LONG_TEXT,
         "external_link": {**_LONG_TEXT, "format": "uri"},
         "locked": {"type": ["boolean", "null"]},
+        "status": {"type": "string", "enum": list(SyncStatus)},
     },
     "required": ["service_name", "service_model", "service_model_ref"],
 }
@@ -109,6 +130,7 @@ _REPORT_PROPERTIES: Final[Json] = {
     "external_reference": _REFERENCE_BODY,
 }
 _ANY_ID: Final[Json] = {"type": ["string", "integer"], "examples": ["1"]}
+_IDS: Final[Json] = {"type": "array", "items": _ANY_ID, "maxItems": MAX_LISTED}
 _FLAG: Final[Json] = {"type": "boolean"}
 _DATE: Final[Json] = {"type": ["string", "null"], "format": "date"}
 _WORKSPACE_PROPERTIES: Final[Json] = {
@@ -118,15 +140,42 @@ _WORKSPACE_PROPERTIES: Final[Json] = {
     "clients_see_status_reports": _FLAG,
     "start_date": _DATE,
     "due_date": _DATE,
+    "access_level": {"type": "string", "enum": list(AccessLevel)},
+    "primary_maven_id": _ANY_ID,
+    "workspace_group_ids": _IDS,
+    "external_reference": _REFERENCE_BODY,
 }
 _PARTICIPATION_PROPERTIES: Final[Json] = {
+    "role": {"type": "string", "enum": list(SideRole), "default": SideRole.MAVEN},
     "side": {"type": "string", "enum": list(Side), "default": Side.PROVIDER},
-    "permission": {"type": "string", "enum": list(ParticipationPermission)},
+    "permission": {
+        "type": "string",
+        "enum": list(ParticipationPermission),
+        "default": ParticipationPermission.VIEW,
+    },
     "team_lead": _FLAG,
 }
 _MEMBERSHIP_PROPERTIES: Final[Json] = {
     "permission": {"type": "string", "enum": list(AccountPermission)},
     "disabled": _FLAG,
+}
+_GROUP_PROPERTIES: Final[Json] = {
+    "name": _NAME,
+    "company": _FLAG,
+    "notes": {"type": ["string", "null"], "maxLength": MAX_DESCRIPTION},
+    "contact_name": {"type": ["string", "null"], "maxLength": MAX_NAME},
+    "email": {"type": ["string", "null"], "maxLength": MAX_NAME},
+    "website": _LONG_TEXT,
+    "add_workspace_ids": _IDS,
+}
+_NEW_PARTICIPATION: Final = _object(
+    {"workspace_id": _ANY_ID, "user_id": _ANY_ID, **_PARTICIPATION_PROPERTIES},
+    "workspace_id",
+    "user_id",
+)
+# What may stand instead of the root key, for several records at once.
+_MANY: Final[dict[str, Json]] = {
+    "CreateParticipation": {"type": "array", "items": _NEW_PARTICIPATION, "maxItems": MAX_BULK},
 }
 _REPORT_CHANGE: Final = _object(_REPORT_PROPERTIES)
 # The schema of what stands under the root key, by the name of the operation.
@@ -136,14 +185,12 @@ _BODIES: Final[dict[str, Json]] = {
     ),
     "UpdateStatusReport": _REPORT_CHANGE,
     "PatchStatusReport": _REPORT_CHANGE,
-    "CreateWorkspace": _object(_WORKSPACE_PROPERTIES, "title"),
-    "UpdateWorkspace": _object(_WORKSPACE_PROPERTIES),
-    "CreateParticipation": _object(
-        {"workspace_id": _ANY_ID, "user_id": _ANY_ID, **_PARTICIPATION_PROPERTIES},
-        "workspace_id",
-        "user_id",
-        "permission",
+    "CreateWorkspace": _object(
+        {**_WORKSPACE_PROPERTIES, "creator_role": {"type": "string", "enum": list(SideRole)}},
+        "title",
     ),
+    "UpdateWorkspace": _object(_WORKSPACE_PROPERTIES),
+    "CreateParticipation": _NEW_PARTICIPATION,
     "UpdateParticipation": _object(_PARTICIPATION_PROPERTIES),
     "CreateAccountMembership": _object(
         {"full_name": _NAME, "email_address": _NAME, **_MEMBERSHIP_PROPERTIES},
@@ -152,12 +199,13 @@ _BODIES: Final[dict[str, Json]] = {
         "permission",
     ),
     "UpdateAccountMembership": _object(_MEMBERSHIP_PROPERTIES),
+    "CreateWorkspaceGroup": _object(_GROUP_PROPERTIES, "name"),
+    "UpdateWorkspaceGroup": _object({**_GROUP_PROPERTIES, "remove_workspace_ids": _IDS}),
     "CreateOrUpdateExternalReference": _object(
         {
             "subject_type": {"type": "string", "enum": list(SubjectType)},
             "subject_id": _ANY_ID,
             **_REFERENCE_BODY["properties"],
-            "status": {"type": "string", "enum": list(SyncStatus)},
         },
         "subject_type",
         "subject_id",
@@ -229,6 +277,9 @@ def _operation(operation: Operation) -> Json:
     if operation.name in _BODIES:
         root = operation.resource.root
         body = _object({root: _BODIES[operation.name]}, root)
+        if operation.name in _MANY:
+            many = operation.resource.kind.value
+            body = {"anyOf": [body, _object({many: _MANY[operation.name]}, many)]}
         described["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": body}},
@@ -277,7 +328,7 @@ def _parameters(operation: Operation) -> list[Json]:
             parameters.append(_query("raw", {"type": "boolean", "default": False}, says))
         return parameters
     elif operation.method == "GET" and "{id}" in operation.path:
-        parameters += [_filter(one) for one in resource.filters if one.default is not None]
+        parameters += [_filter(one) for one in shown_by(resource)]
     if operation.gives is not Gives.NOTHING and resource.associations:
         names = ", ".join(one.name for one in resource.associations)
         parameters.append(_query("include", _TEXT, f"comma-separated: {names}"))
@@ -285,7 +336,12 @@ def _parameters(operation: Operation) -> list[Json]:
 
 
 def _filter(spec: FilterSpec) -> Json:
-    schema = _FILTER_SCHEMAS[spec.type]
+    if spec.type is FilterType.CHOICES:
+        schema: Json = {**_TEXT, "examples": [",".join(spec.choices[:2])]}
+    elif spec.choices:
+        schema = {**_TEXT, "enum": list(spec.choices)}
+    else:
+        schema = _FILTER_SCHEMAS[spec.type]
     if spec.default is not None:
         schema = {**schema, "default": spec.default}
     return _query(spec.name, schema, spec.says, required=spec.required)
@@ -297,7 +353,7 @@ def _paging(resource: Resource) -> list[Json]:
     optional = ", ".join(field.name for field in resource.fields if field.optional)
     size = {**integer, "default": DEFAULT_PAGE_SIZE, "maximum": MAX_PAGE_SIZE}
     return [
-        _query("only", _TEXT, f"these ids, comma-separated, at most {MAX_LISTED}; no paging"),
+        _query("only", _TEXT, "these ids, comma-separated; no paging"),
         _query("page", {**integer, "default": 1}, "which page"),
         _query("per_page", size, "rows on a page"),
         _query("limit", integer, "with offset: how many rows, instead of page and per_page"),

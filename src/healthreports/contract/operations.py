@@ -9,6 +9,7 @@ from healthreports.contract.resources import (
     PARTICIPATIONS,
     STATUS_REPORTS,
     USERS,
+    WORKSPACE_GROUPS,
     WORKSPACES,
     Resource,
 )
@@ -198,6 +199,57 @@ OPERATIONS: Final = (
         Gives.RECORD,
         "UpdateAccountMembership",
         "Change a user's permission, disable the user or let it back",
+    ),
+    *(
+        Operation(
+            "PUT",
+            f"/account_memberships/{{id}}/{verb}",
+            ACCOUNT_MEMBERSHIPS,
+            Gives.RECORD,
+            f"{verb.capitalize()}AccountMembership",
+            says,
+        )
+        for verb, says in (("disable", "Disable a user"), ("enable", "Let a user back in"))
+    ),
+    Operation(
+        "GET",
+        "/workspace_groups",
+        WORKSPACE_GROUPS,
+        Gives.LIST,
+        "GetWorkspaceGroups",
+        "List groups of workspaces; a company is a client",
+    ),
+    Operation(
+        "POST",
+        "/workspace_groups",
+        WORKSPACE_GROUPS,
+        Gives.RECORD,
+        "CreateWorkspaceGroup",
+        "Create a group of workspaces",
+    ),
+    Operation(
+        "GET",
+        "/workspace_groups/{id}",
+        WORKSPACE_GROUPS,
+        Gives.RECORD,
+        "GetWorkspaceGroup",
+        "Show a group of workspaces",
+    ),
+    Operation(
+        "PUT",
+        "/workspace_groups/{id}",
+        WORKSPACE_GROUPS,
+        Gives.RECORD,
+        "UpdateWorkspaceGroup",
+        "Change a group, and which workspaces are in it",
+    ),
+    Operation(
+        "DELETE",
+        "/workspace_groups/{id}",
+        WORKSPACE_GROUPS,
+        Gives.NOTHING,
+        "DeleteWorkspaceGroup",
+        "Delete a group; its workspaces stay",
     ),
     Operation(
         "GET",

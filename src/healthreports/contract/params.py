@@ -10,11 +10,19 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
-from healthreports.contract.moments import read_instant
+from healthreports.contract.moments import as_datetime, read_instant
 from healthreports.contract.resources import RESOURCES, FilterSpec, FilterType, Resource
-from healthreports.core.errors import BadParameter
+from healthreports.core.errors import BadParameter, FilterNotServed
 from healthreports.core.query import Filter, FilterValue, Query, Sort, Window
-from healthreports.core.vocabulary import DEFAULT_PAGE_SIZE, MAX_ID, MAX_LISTED, MAX_PAGE_SIZE, Kind
+from healthreports.core.rules.reading import kept_address
+from healthreports.core.vocabulary import (
+    ALSO_FAILED,
+    DEFAULT_PAGE_SIZE,
+    MAX_ID,
+    MAX_LISTED,
+    MAX_PAGE_SIZE,
+    Kind,
+)
 
 Params = Mapping[str, str]
 
@@ -26,14 +34,22 @@ _NOT_OF_STREAMS: Final = {
     ),
 }
 
+_ARRAY: Final = "[]"
+# Documented as arrays (`neighbours.md`, 0): a generated client repeats them.
+_ADDING_UP: Final = frozenset({"optional_fields", "with_users", "without_users"})
 _LEADING_INTEGER: Final = re.compile(r"\s*([+-]?[0-9]+(?:_[0-9]+)*)", re.ASCII)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 # Python reads no more digits than 4,300 without being told to.
 _MOST_DIGITS: Final = 4_000
-_DEFAULTS: Final = {
-    kind: tuple(spec for spec in resource.filters if spec.default is not None)
-    for kind, resource in RESOURCES.items()
-}
+
+
+def shown_by(resource: Resource) -> tuple[FilterSpec, ...]:
+    """The filters that hold on show too, and those that stand in for one of them (7)."""
+    others = {name for one in resource.filters for name in one.replaced_by}
+    return tuple(one for one in resource.filters if one.default is not None or one.name in others)
+
+
+_DEFAULTS: Final = {kind: shown_by(resource) for kind, resource in RESOURCES.items()}
 _DEFAULT_FILTERS: Final = {
     kind: tuple(Filter(spec.name, spec.default) for spec in specs if spec.default is not None)
     for kind, specs in _DEFAULTS.items()
@@ -44,8 +60,19 @@ _FLAGS: Final = {"true": True, "TRUE": True, "false": False, "FALSE": False}
 
 
 def read_params(query_string: str) -> Params:
-    """The parameters of a query string; of a repeated one the last counts. Contract: 1.6."""
-    return dict(parse_qsl(query_string, keep_blank_values=True)) if query_string else {}
+    """The parameters of a query string. Contract: 1.6.
+
+    Of a repeated one the last counts, but those that are documented as arrays add up, and so does
+    what ends in `[]`: the values of such a one are separated by commas here.
+    """
+    if not query_string:
+        return {}
+    pairs = parse_qsl(query_string, keep_blank_values=True)
+    params = dict(pairs)
+    for name in params:
+        if name.endswith(_ARRAY) or name in _ADDING_UP:
+            params[name] = ",".join(value for key, value in pairs if key == name)
+    return params
 
 
 def list_query(kind: Kind, query_string: str) -> Query:
@@ -133,26 +160,32 @@ def _window(params: Params) -> Window:
 
 
 def _only(params: Params) -> tuple[int, ...] | None:
-    only = params.get("only", "")
+    only = _listed(params, "only")
     if not only.strip():
         return None
-    ids = {ruby_integer(part) for part in only.split(",") if part.isascii() and part.isdigit()}
-    if len(ids) > MAX_LISTED:
-        raise BadParameter("only", f"at most {MAX_LISTED} ids")
-    return _possible(ids)
+    return _possible(
+        {ruby_integer(part) for part in only.split(",") if part.isascii() and part.isdigit()}
+    )
+
+
+def _listed(params: Params, name: str) -> str:
+    """The value of a parameter that is a list, in either of its forms (1.6)."""
+    return params.get(name) or params.get(name + _ARRAY, "")
 
 
 def _includes(resource: Resource, params: Params) -> tuple[str, ...]:
-    if "include" not in params:
+    include = _listed(params, "include")
+    if not include:
         return ()
-    names = dict.fromkeys(params["include"].split(","))
+    names = dict.fromkeys(include.split(","))
     return tuple(name for name in names if resource.association(name))
 
 
 def _optional_fields(resource: Resource, params: Params) -> tuple[str, ...]:
-    if "optional_fields" not in params:
+    names = _listed(params, "optional_fields")
+    if not names:
         return ()
-    asked = {name.strip() for name in params["optional_fields"].split(",")}
+    asked = {name.strip() for name in names.split(",")}
     return tuple(one.name for one in resource.fields if one.optional and one.name in asked)
 
 
@@ -168,24 +201,47 @@ def _filters(
 ) -> tuple[Filter, ...]:
     apply_defaults = params.get("apply_default_filters", "true") in _APPLY_DEFAULTS
     found = []
+    if not defaults_only:
+        _demand_served(resource, params)
     for spec in _DEFAULTS[resource.kind] if defaults_only else resource.filters:
-        text = params.get(spec.name, "")
+        text = _listed(params, spec.name)
         if text.strip():
             found.append(Filter(spec.name, _value(spec, text)))
         elif spec.default is not None and apply_defaults:
-            found.append(Filter(spec.name, spec.default))
-        elif spec.required and not params.get("only", "").strip():
+            if not any(_listed(params, other).strip() for other in spec.replaced_by):
+                found.append(Filter(spec.name, spec.default))
+        elif spec.required and not _listed(params, "only").strip():
             # brainstem-js follows an association with `only` and nothing else.
             raise BadParameter(spec.name, "given")
     return tuple(found)
 
 
+def _demand_served(resource: Resource, params: Params) -> None:
+    """Raise FilterNotServed for a filter that would be ignored, though the original has it."""
+    for name in params:
+        plain = name.removesuffix(_ARRAY)
+        default = resource.not_served.get(plain)
+        if default is not None and params[name].strip() not in ("", default):
+            raise FilterNotServed(plain)
+
+
 def _value(spec: FilterSpec, text: str) -> FilterValue:
+    if spec.choices:
+        return _chosen(spec, text)
     read, expected = _READERS[spec.type]
     try:
         return read(text)
     except ValueError as error:
         raise BadParameter(spec.name, expected) from error
+
+
+def _chosen(spec: FilterSpec, text: str) -> FilterValue:
+    several = spec.type is FilterType.CHOICES
+    parts = [part.strip() for part in text.split(",")] if several else [text.strip()]
+    if not all(part in spec.choices for part in parts):
+        expected = ", ".join(spec.choices)
+        raise BadParameter(spec.name, f"{'among' if several else 'one of'} {expected}")
+    return tuple(sorted(set(parts))) if several else parts[0]
 
 
 def read_id(text: str) -> int | None:
@@ -211,9 +267,27 @@ def _ids(text: str) -> tuple[int, ...]:
     return _possible({ruby_integer(part) for part in parts})
 
 
+def _one_id(text: str) -> tuple[int, ...]:
+    if not _INTEGER.fullmatch(text.strip()):
+        raise ValueError(text)
+    return _possible({ruby_integer(text)})
+
+
 def _possible(ids: set[int]) -> tuple[int, ...]:
     """Those of `ids` that a record can have; nothing has the others."""
     return tuple(sorted(one for one in ids if 0 <= one <= MAX_ID))
+
+
+def _date(text: str) -> str:
+    return as_datetime(read_instant(text)).date().isoformat()
+
+
+def _sync_status(text: str) -> str:
+    return ALSO_FAILED.get(text, text)
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    return _texts(kept_address(text).replace(", ", ","))
 
 
 def _texts(text: str) -> tuple[str, ...]:
@@ -225,8 +299,17 @@ def _texts(text: str) -> tuple[str, ...]:
 
 _READERS: Final[dict[FilterType, tuple[Callable[[str], FilterValue], str]]] = {
     FilterType.TIME: (read_instant, "an ISO 8601 date or date-time"),
+    FilterType.DATE: (_date, "an ISO 8601 date"),
     FilterType.FLAG: (_flag, "true or false"),
+    FilterType.ONLY: (_flag, "true or false"),
+    FilterType.ID: (_one_id, "an integer"),
     FilterType.IDS: (_ids, f"an integer, or at most {MAX_LISTED} of them separated by commas"),
     FilterType.TEXT: (str, "text"),
     FilterType.TEXTS: (_texts, f"at most {MAX_LISTED} values separated by commas"),
+    FilterType.ADDRESS: (kept_address, "an e-mail address"),
+    FilterType.ADDRESSES: (_addresses, f"at most {MAX_LISTED} addresses separated by commas"),
+    FilterType.WORDS: (str, "text"),
+    FilterType.SYNC_STATUS: (_sync_status, "text"),
 }
+# Whose values are those of the filter's `choices`.
+CHOOSING: Final = frozenset({FilterType.CHOICE, FilterType.CHOICES, FilterType.CATEGORY_COLOR})

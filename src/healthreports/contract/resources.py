@@ -6,20 +6,26 @@ that both name the same. A new resource is a new declaration here and one there.
 3, 4 and 7.
 """
 
+from collections.abc import Callable, Mapping
 from enum import StrEnum, auto
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from healthreports.core import access
+from healthreports.core.model import Participation
 from healthreports.core.query import Sort
 from healthreports.core.vocabulary import (
     REFERENCE_ATTRIBUTES,
+    ROLE_OF,
     SUBJECT_KINDS,
     AccountPermission,
+    Category,
     Color,
     Kind,
     ParticipationPermission,
     Side,
+    SideRole,
     SyncStatus,
 )
 
@@ -33,34 +39,51 @@ class FieldType(StrEnum):
     COLOR = auto()
     SYNC_STATUS = auto()
     SIDE = auto()
+    ROLE = auto()
     PARTICIPATION_PERMISSION = auto()
     ACCOUNT_PERMISSION = auto()
     FLAG = auto()
     DATE = auto()
     TIME = auto()
     DETAILS = auto()
+    PERMISSIONS = auto()
 
 
 class FilterType(StrEnum):
     """How the value of a filter is read; `params` and `openapi` have a row for each."""
 
     TIME = auto()
+    DATE = auto()
     FLAG = auto()
+    # True narrows the list, false is as if it was not sent.
+    ONLY = auto()
+    ID = auto()
     IDS = auto()
     TEXT = auto()
     TEXTS = auto()
+    ADDRESS = auto()
+    ADDRESSES = auto()
+    WORDS = auto()
+    # One of the filter's `choices`, or several.
+    CHOICE = auto()
+    CHOICES = auto()
+    SYNC_STATUS = auto()
+    CATEGORY_COLOR = auto()
 
 
 class Field(msgspec.Struct, frozen=True):
     """An attribute that every answer has, or where it is `optional` those that ask for it (4.4).
 
-    It has the same name in the model.
+    It has the same name in the model, or is made of the record by `made_by`. One `of_caller` says
+    something of who asks, and is not in the record at all.
     """
 
     name: str
     type: FieldType
     nullable: bool = False
     optional: bool = False
+    made_by: Callable[[Any], Any] | None = None
+    of_caller: bool = False
 
 
 class Association(msgspec.Struct, frozen=True):
@@ -84,17 +107,26 @@ class Association(msgspec.Struct, frozen=True):
 
 
 class FilterSpec(msgspec.Struct, frozen=True):
-    """What a list can be narrowed by. One with a `default` applies unless sent, on show too."""
+    """What a list can be narrowed by.
+
+    One with a `default` applies unless it, or one that it is `replaced_by`, is sent; on show too.
+    """
 
     name: str
     type: FilterType
     says: str
     required: bool = False
     default: bool | None = None
+    replaced_by: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
-    """The declaration of one kind. `root` is the key around the attributes of a body (1.4)."""
+    """The declaration of one kind. `root` is the key around the attributes of a body (1.4).
+
+    `not_served` are the filters that the original has and we do not, with the value that it gives
+    as their default, or a blank (1.6).
+    """
 
     kind: Kind
     root: str
@@ -103,6 +135,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     filters: tuple[FilterSpec, ...] = ()
     sorts: tuple[str, ...] = ("id",)
     default_sort: Sort = Sort()
+    not_served: Mapping[str, str] = {}
 
     def association(self, name: str) -> Association | None:
         """The association of that name, or None."""
@@ -118,6 +151,41 @@ def _dates(*columns: str) -> tuple[FilterSpec, ...]:
 
 
 _REFERENCE: Final = "one external reference has this {} (exact match)"
+_BY_REFERENCE: Final = (
+    FilterSpec("has_external_references", FilterType.FLAG, "with, or without, any reference"),
+    *(
+        FilterSpec(
+            f"external_reference_{name}",
+            FilterType.SYNC_STATUS if name == "status" else FilterType.TEXT,
+            _REFERENCE.format(name),
+        )
+        for name in REFERENCE_ATTRIBUTES
+    ),
+    FilterSpec(
+        "external_reference_service_model_refs",
+        FilterType.TEXTS,
+        "any of these refs, comma-separated, at most 200",
+    ),
+    FilterSpec(
+        "without_external_reference_service_name",
+        FilterType.TEXT,
+        "no external reference has this service_name",
+    ),
+)
+
+
+def _not_served(*names: str, **defaults: str) -> Mapping[str, str]:
+    return dict.fromkeys(names, "") | defaults
+
+
+_BY_CUSTOM_FIELD: Final = (
+    "by_custom_choice_value",
+    "by_custom_currency_value",
+    "by_custom_date_value",
+    "by_custom_number_value",
+    "by_custom_text_value",
+    "has_value_for_custom_field_ids",
+)
 
 STATUS_REPORTS: Final = Resource(
     kind=Kind.STATUS_REPORTS,
@@ -144,20 +212,29 @@ STATUS_REPORTS: Final = Resource(
     filters=(
         *_dates("created", "updated"),
         FilterSpec("workspace_id", FilterType.IDS, "reports of these workspaces, comma-separated"),
-        FilterSpec("has_external_references", FilterType.FLAG, "with, or without, any reference"),
-        *(
-            FilterSpec(f"external_reference_{name}", FilterType.TEXT, _REFERENCE.format(name))
-            for name in REFERENCE_ATTRIBUTES
+        *_BY_REFERENCE,
+        FilterSpec(
+            "color",
+            FilterType.CHOICES,
+            "extension: of these colors, comma-separated",
+            choices=tuple(Color),
+        ),
+        FilterSpec("creator_id", FilterType.IDS, "extension: by these users, comma-separated"),
+        FilterSpec(
+            "category_color",
+            FilterType.CATEGORY_COLOR,
+            "extension: a detail has this color, like Budget:red",
+            choices=tuple(f"{category}:{color}" for category in Category for color in Color),
         ),
         FilterSpec(
-            "external_reference_service_model_refs",
-            FilterType.TEXTS,
-            "any of these refs, comma-separated, at most 200",
+            "current",
+            FilterType.FLAG,
+            "extension: the newest report of its workspace, or another one",
         ),
         FilterSpec(
-            "without_external_reference_service_name",
-            FilterType.TEXT,
-            "no external reference has this service_name",
+            "text",
+            FilterType.WORDS,
+            "extension: each of these words begins a word of the report's texts",
         ),
     ),
     sorts=("id", "created_at", "updated_at"),
@@ -178,13 +255,24 @@ WORKSPACES: Final = Resource(
         Field("creator_id", FieldType.ID, nullable=True),
         Field("created_at", FieldType.TIME),
         Field("updated_at", FieldType.TIME),
+        Field("permissions", FieldType.PERMISSIONS, of_caller=True),
         Field("clients_see_status_reports", FieldType.FLAG, optional=True),
     ),
     associations=(
         Association("creator", (Kind.USERS,), "creator_id", column=True),
         Association("participants", (Kind.USERS,), "participant_ids", many=True),
+        Association("participations", (Kind.PARTICIPATIONS,), "participation_ids", many=True),
+        Association(
+            "current_user_participation", (Kind.PARTICIPATIONS,), "current_user_participation_id"
+        ),
+        Association("primary_maven", (Kind.USERS,), "primary_maven_id"),
+        Association("primary_counterpart", (Kind.USERS,), "primary_counterpart_id"),
         Association("status_reports", (Kind.STATUS_REPORTS,), "status_report_ids", many=True),
         Association("current_status_report", (Kind.STATUS_REPORTS,), "current_status_report_id"),
+        Association(
+            "external_references", (Kind.EXTERNAL_REFERENCES,), "external_reference_ids", many=True
+        ),
+        Association("workspace_groups", (Kind.WORKSPACE_GROUPS,), "workspace_group_ids", many=True),
     ),
     filters=(
         FilterSpec(
@@ -192,10 +280,65 @@ WORKSPACES: Final = Resource(
             FilterType.FLAG,
             "archived workspaces are left out unless this is true",
             default=False,
+            replaced_by=("archived",),
+        ),
+        FilterSpec(
+            "archived",
+            FilterType.CHOICE,
+            "archived workspaces: only, exclude or include",
+            choices=("only", "exclude", "include"),
+        ),
+        FilterSpec("matching", FilterType.WORDS, "each of these words begins a word of the title"),
+        FilterSpec(
+            "search",
+            FilterType.WORDS,
+            "each of these words begins a word of title or description, or the id",
+        ),
+        FilterSpec("has_participant", FilterType.ID, "this user participates"),
+        FilterSpec("has_participation", FilterType.FLAG, "the caller participates, or does not"),
+        FilterSpec("user_not_participating", FilterType.ID, "this user does not participate"),
+        FilterSpec("except", FilterType.IDS, "not these workspaces, comma-separated"),
+        FilterSpec("creator", FilterType.IDS, "created by these users, comma-separated"),
+        FilterSpec("provider_lead", FilterType.IDS, "led by these users, comma-separated"),
+        FilterSpec("on_my_account", FilterType.ONLY, "of the caller's account, as all are"),
+        FilterSpec("workspace_groups", FilterType.IDS, "in these groups, comma-separated"),
+        *(
+            FilterSpec(f"{name}_date_{side}", FilterType.DATE, f"{name}_date strictly {side} it")
+            for name in ("start", "due")
+            for side in ("after", "before")
         ),
         *_dates("created", "updated"),
+        *_BY_REFERENCE,
     ),
-    sorts=("id", "created_at", "updated_at", "title"),
+    sorts=("id", "created_at", "updated_at", "title", "start_date", "due_date"),
+    default_sort=Sort("updated_at", descending=True),
+    not_served=_not_served(
+        "has_maven_participant",
+        "current_user_is_maven_participant",
+        "created_at",
+        "stage",
+        "budgeted",
+        "has_approvers",
+        "require_time_approvals",
+        "requiring_expense_approval",
+        "can_create_line_items",
+        "with_organizations",
+        "only_joinable",
+        "only_participating_or_joinable",
+        "only_project_manager_in",
+        "on_account_by_orgs",
+        "participant_or_org_member_in",
+        "viewable_for_time_administration",
+        "for_approver",
+        "account_color_ids",
+        "milestone_weight_percentage_complete",
+        "pending_timesheet_submissions",
+        "custom_date_range",
+        "custom_integer_ranges",
+        "selected_choices",
+        *_BY_CUSTOM_FIELD,
+        financials_viewable_by_user="false",
+    ),
 )
 
 USERS: Final = Resource(
@@ -208,7 +351,66 @@ USERS: Final = Resource(
         Field("headline", FieldType.TEXT, nullable=True),
         Field("photo_path", FieldType.TEXT, nullable=True),
     ),
-    sorts=("id", "full_name"),
+    associations=(
+        Association("account_membership", (Kind.ACCOUNT_MEMBERSHIPS,), "account_membership_id"),
+    ),
+    filters=(
+        FilterSpec(
+            "show_disabled",
+            FilterType.FLAG,
+            "disabled users are left out unless this is true",
+            default=False,
+        ),
+        FilterSpec("by_email_address", FilterType.ADDRESS, "with this e-mail address"),
+        FilterSpec(
+            "by_email_addresses",
+            FilterType.ADDRESSES,
+            "with one of these addresses, comma-separated, at most 200",
+        ),
+        FilterSpec("by_full_name", FilterType.WORDS, "this is a part of the name"),
+        FilterSpec("search", FilterType.WORDS, "each word is a part of the name or the address"),
+        FilterSpec("matching", FilterType.WORDS, "each word is a part of the name or the address"),
+        FilterSpec("participant_in", FilterType.ID, "participates in this workspace"),
+        FilterSpec("not_participant_in", FilterType.ID, "does not participate in this workspace"),
+        FilterSpec("on_my_account", FilterType.ONLY, "of the caller's account, as all are"),
+        FilterSpec("with_users", FilterType.IDS, "these users, comma-separated"),
+        FilterSpec("without_users", FilterType.IDS, "not these users, comma-separated"),
+        *_dates("created", "updated"),
+    ),
+    sorts=("id", "alphabetical", "full_name"),
+    default_sort=Sort("alphabetical"),
+    not_served=_not_served(
+        "by_full_name_or_account_role",
+        "account_id",
+        "on_my_account_or_participant_in_workspace",
+        "all_contacts",
+        "contacts_on_different_account",
+        "write_access_in",
+        "clients_only",
+        "consultants_only",
+        "provider_leads_on_account_projects",
+        "is_project_lead",
+        "can_view_reports",
+        "account_role_ids",
+        "belonging_to_orgs",
+        "with_organizations",
+        "assignable_to_resource",
+        "can_be_approver_in_workspace",
+        "not_assigned_to",
+        "not_following",
+        "potential_followers_for_story",
+        "not_on_calendars",
+        "only_possible_managees",
+        "only_possible_managers",
+        "show_users_in_insights_groups",
+        "with_skills",
+        "without_skills",
+        "without_timesheet_submission",
+        *(one.name for one in _BY_REFERENCE),
+        *_BY_CUSTOM_FIELD,
+        managers="false",
+        with_created_estimates="false",
+    ),
 )
 
 EXTERNAL_REFERENCES: Final = Resource(
@@ -234,16 +436,31 @@ EXTERNAL_REFERENCES: Final = Resource(
     filters=(
         FilterSpec(
             "subject_type",
-            FilterType.TEXT,
-            "what the reference belongs to: StatusReport or Workspace",
+            FilterType.CHOICE,
+            "what the reference belongs to",
             required=True,
+            # Users have none here, which a client that asks may learn.
+            choices=(*SUBJECT_KINDS, "User"),
         ),
-        *_dates("created", "last_synced"),
-        *(FilterSpec(name, FilterType.TEXT, "exact match") for name in REFERENCE_ATTRIBUTES),
+        FilterSpec("subject_id", FilterType.IDS, "of the subjects with these ids"),
+        *_dates("created", "updated", "last_synced"),
+        *(
+            FilterSpec(
+                name,
+                FilterType.SYNC_STATUS if name == "status" else FilterType.TEXT,
+                "exact match",
+            )
+            for name in REFERENCE_ATTRIBUTES
+        ),
     ),
     sorts=("id", "created_at", "last_synced_at"),
     default_sort=Sort("last_synced_at", descending=True),
 )
+
+
+def _role(participation: Participation) -> SideRole:
+    return ROLE_OF[participation.side]
+
 
 PARTICIPATIONS: Final = Resource(
     kind=Kind.PARTICIPATIONS,
@@ -252,9 +469,12 @@ PARTICIPATIONS: Final = Resource(
         Field("id", FieldType.ID),
         Field("workspace_id", FieldType.ID),
         Field("user_id", FieldType.ID),
+        Field("role", FieldType.ROLE, made_by=_role),
         Field("side", FieldType.SIDE),
         Field("permission", FieldType.PARTICIPATION_PERMISSION),
+        Field("is_team_lead", FieldType.FLAG, made_by=lambda one: one.team_lead),
         Field("team_lead", FieldType.FLAG),
+        Field("can_edit", FieldType.FLAG, made_by=access.can_edit),
         Field("created_at", FieldType.TIME),
         Field("updated_at", FieldType.TIME),
     ),
@@ -264,9 +484,19 @@ PARTICIPATIONS: Final = Resource(
     ),
     filters=(
         FilterSpec("workspace_id", FilterType.IDS, "in these workspaces, comma-separated"),
-        FilterSpec("user_id", FilterType.IDS, "of these users, comma-separated"),
+        FilterSpec("by_user", FilterType.IDS, "of these users, comma-separated"),
+        FilterSpec("user_id", FilterType.IDS, "extension: the same as by_user"),
+        FilterSpec("mavens_only", FilterType.ONLY, "only of the provider side"),
+        *_dates("created", "updated"),
     ),
-    sorts=("id", "created_at", "updated_at"),
+    sorts=("id", "created_at", "updated_at", "user_name"),
+    default_sort=Sort("updated_at", descending=True),
+    not_served=_not_served(
+        "by_user_full_name",
+        "not_assigned_to_story",
+        "not_following_story",
+        *(one.name for one in _BY_REFERENCE),
+    ),
 )
 
 ACCOUNT_MEMBERSHIPS: Final = Resource(
@@ -276,13 +506,62 @@ ACCOUNT_MEMBERSHIPS: Final = Resource(
         Field("id", FieldType.ID),
         Field("user_id", FieldType.ID),
         Field("permission", FieldType.ACCOUNT_PERMISSION),
+        *(
+            Field(made_by.__name__, FieldType.FLAG, made_by=made_by)
+            for made_by in (
+                access.is_administrator,
+                access.is_project_lead,
+                access.can_view_reports,
+                access.can_create_workspace,
+            )
+        ),
         Field("disabled_at", FieldType.TIME, nullable=True),
         Field("created_at", FieldType.TIME),
         Field("updated_at", FieldType.TIME),
     ),
     associations=(Association("user", (Kind.USERS,), "user_id", column=True),),
-    filters=(FilterSpec("user_id", FilterType.IDS, "of these users, comma-separated"),),
+    filters=(
+        FilterSpec(
+            "only_active",
+            FilterType.ONLY,
+            "disabled users are left out unless this is false",
+            default=True,
+            replaced_by=("only_inactive",),
+        ),
+        FilterSpec("only_inactive", FilterType.ONLY, "only disabled users"),
+        FilterSpec("by_user_id", FilterType.IDS, "of these users, comma-separated"),
+        FilterSpec("user_id", FilterType.IDS, "extension: the same as by_user_id"),
+        FilterSpec("by_full_name", FilterType.WORDS, "this is a part of the user's name"),
+        *_dates("created", "updated"),
+    ),
     sorts=("id", "created_at", "updated_at"),
+    default_sort=Sort("created_at", descending=True),
+    not_served=_not_served("with_user_ids", "can_log_in", "search", "with_skills"),
+)
+
+WORKSPACE_GROUPS: Final = Resource(
+    kind=Kind.WORKSPACE_GROUPS,
+    root="workspace_group",
+    fields=(
+        Field("id", FieldType.ID),
+        Field("name", FieldType.TEXT),
+        Field("company", FieldType.FLAG),
+        *(
+            Field(name, FieldType.TEXT, nullable=True)
+            for name in ("notes", "contact_name", "email", "website")
+        ),
+        Field("created_at", FieldType.TIME),
+        Field("updated_at", FieldType.TIME),
+    ),
+    associations=(Association("workspaces", (Kind.WORKSPACES,), "workspace_ids", many=True),),
+    filters=(
+        FilterSpec("companies_only", FilterType.ONLY, "only companies"),
+        FilterSpec("matching", FilterType.WORDS, "each of these words begins a word of the name"),
+        *_dates("created", "updated"),
+    ),
+    sorts=("id", "name", "created_at", "updated_at"),
+    default_sort=Sort("name"),
+    not_served=_not_served(*(one.name for one in _BY_REFERENCE), *_BY_CUSTOM_FIELD),
 )
 
 RESOURCES: Final = {
@@ -294,6 +573,7 @@ RESOURCES: Final = {
         EXTERNAL_REFERENCES,
         PARTICIPATIONS,
         ACCOUNT_MEMBERSHIPS,
+        WORKSPACE_GROUPS,
     )
 }
 
@@ -301,6 +581,7 @@ CHOICES: Final = {
     FieldType.COLOR: tuple(Color),
     FieldType.SYNC_STATUS: tuple(SyncStatus),
     FieldType.SIDE: tuple(Side),
+    FieldType.ROLE: tuple(SideRole),
     FieldType.PARTICIPATION_PERMISSION: tuple(ParticipationPermission),
     FieldType.ACCOUNT_PERMISSION: tuple(AccountPermission),
 }

@@ -11,7 +11,14 @@ from typing import Final
 
 import msgspec
 
-from healthreports.core.model import Actor, Participation, StatusReport, Workspace
+from healthreports.core.model import (
+    AccountMembership,
+    Actor,
+    Participation,
+    StatusReport,
+    Workspace,
+    WorkspacePermissions,
+)
 from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Side
 
 
@@ -64,6 +71,7 @@ NEEDS: Final = {
 }
 IN_ARCHIVE: Final = "the workspace is archived, and can only be read"
 NEEDS_ADMINISTRATOR: Final = "this needs an administrator of the account"
+NEEDS_GROUP_MANAGER: Final = "this needs a project lead or an administrator of the account"
 NEEDS_CREATOR: Final = "creating a workspace needs a project creator or lead, or an administrator"
 
 # Who may do what in the account as a whole.
@@ -75,6 +83,17 @@ MAY_CREATE_WORKSPACES: Final = frozenset(
     }
 )
 MAY_MANAGE_PEOPLE: Final = frozenset({AccountPermission.ADMINISTRATOR})
+MAY_MANAGE_GROUPS: Final = frozenset(
+    {AccountPermission.ADMINISTRATOR, AccountPermission.PROJECT_LEAD}
+)
+# Who is at least a project lead, in the order of permissions that the reference has.
+IS_PROJECT_LEAD: Final = frozenset(
+    {
+        AccountPermission.ADMINISTRATOR,
+        AccountPermission.REPORTS_VIEWER,
+        AccountPermission.PROJECT_LEAD,
+    }
+)
 # Whom nothing of the account is hidden from.
 SEES_ACCOUNT: Final = frozenset({AccountPermission.ADMINISTRATOR, AccountPermission.REPORTS_VIEWER})
 
@@ -137,6 +156,44 @@ def may(
     """Whether `actor` may do `action` in `workspace`, with `report` if it is about one."""
     found = roles_of(actor, workspace, participation, report)
     return action in allowed(found, archived=workspace.archived)
+
+
+def permissions_in(
+    actor: Actor, workspace: Workspace, participation: Participation | None
+) -> WorkspacePermissions:
+    """What `actor`, who has `participation` in the workspace, is and may there (7.1)."""
+    return WorkspacePermissions(
+        is_participant=participation is not None,
+        team_lead=participation is not None and participation.team_lead,
+        user_is_client=participation is not None and participation.side is Side.CLIENT,
+        can_edit=may(actor, Action.CHANGE_WORKSPACE, workspace, participation),
+    )
+
+
+def can_edit(participation: Participation) -> bool:
+    """Whether a participant may write reports in its workspace (7.3)."""
+    role = _OF_PROVIDER[participation.permission]
+    return participation.side is Side.PROVIDER and Action.CREATE_REPORT in ALLOWED[role]
+
+
+def is_administrator(membership: AccountMembership) -> bool:
+    """Whether who has this membership administers the account (7.4)."""
+    return membership.permission in MAY_MANAGE_PEOPLE
+
+
+def is_project_lead(membership: AccountMembership) -> bool:
+    """Whether who has this membership is at least a project lead (7.4)."""
+    return membership.permission in IS_PROJECT_LEAD
+
+
+def can_view_reports(membership: AccountMembership) -> bool:
+    """Whether who has this membership sees all reports of the account (7.4)."""
+    return membership.permission in SEES_ACCOUNT
+
+
+def can_create_workspace(membership: AccountMembership) -> bool:
+    """Whether who has this membership may create workspaces (7.4)."""
+    return membership.permission in MAY_CREATE_WORKSPACES
 
 
 def reach(actor: Actor) -> Reach:

@@ -70,6 +70,8 @@ class Fault(StrEnum):
     NOT_AN_ACCOUNT_NAME = "not_an_account_name"
     IN_SEVERAL_ACCOUNTS = "in_several_accounts"
     NOBODY_CONFIRMS = "nobody_confirms"
+    NOT_SERVED = "not_served"
+    CONTRADICTS = "contradicts"
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -122,6 +124,24 @@ class BadParameter(MalformedRequest):
         super().__init__(name, expected)
         self.name = name
         self.expected = expected
+
+
+class FilterNotServed(MalformedRequest):
+    """The original has this filter, and we do not: to ignore it would hand out too much (1.6)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class TooManyIncluded(MalformedRequest):
+    """An association has more objects than an answer may hold (2.8)."""
+
+    def __init__(self, name: str, kind: Kind, limit: int) -> None:
+        super().__init__(name)
+        self.name = name
+        self.kind = kind
+        self.limit = limit
 
 
 class BadConsentRequest(MalformedRequest):

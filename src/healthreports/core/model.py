@@ -241,7 +241,39 @@ class Participation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     updated_at: Instant
 
 
-Record = StatusReport | Workspace | User | ExternalReference | Participation | AccountMembership
+class WorkspaceGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Workspaces that belong together (7.6). A `company` is a client."""
+
+    id: int
+    account_id: int
+    name: str
+    company: bool
+    notes: str | None
+    contact_name: str | None
+    email: str | None
+    website: str | None
+    created_at: Instant
+    updated_at: Instant
+
+
+class WorkspacePermissions(msgspec.Struct, frozen=True, gc=False):
+    """What the caller is and may in a workspace (7.1)."""
+
+    is_participant: bool
+    team_lead: bool
+    user_is_client: bool
+    can_edit: bool
+
+
+Record = (
+    StatusReport
+    | Workspace
+    | User
+    | ExternalReference
+    | Participation
+    | AccountMembership
+    | WorkspaceGroup
+)
 # One of the kinds of record: for what is asked for by its class.
 R = TypeVar("R", bound=Record)
 
@@ -252,4 +284,5 @@ KIND_OF: Final[Mapping[type, Kind]] = {
     ExternalReference: Kind.EXTERNAL_REFERENCES,
     Participation: Kind.PARTICIPATIONS,
     AccountMembership: Kind.ACCOUNT_MEMBERSHIPS,
+    WorkspaceGroup: Kind.WORKSPACE_GROUPS,
 }

@@ -3,10 +3,13 @@
 Nothing here knows how a question is written on the wire or how it is asked in SQL.
 """
 
+from collections.abc import Mapping
+from typing import Final
+
 import msgspec
 
-from healthreports.core.model import Instant, R, Record
-from healthreports.core.vocabulary import DEFAULT_PAGE_SIZE, Kind
+from healthreports.core.model import Instant, R, Record, WorkspacePermissions
+from healthreports.core.vocabulary import DEFAULT_INCLUDE_LIMIT, DEFAULT_PAGE_SIZE, Kind
 
 FilterValue = Instant | bool | str | tuple[int, ...] | tuple[str, ...]
 
@@ -44,6 +47,13 @@ class Query(msgspec.Struct, frozen=True):
     only: tuple[int, ...] | None = None
     includes: tuple[str, ...] = ()
     optional_fields: tuple[str, ...] = ()
+    # The user who asks, where what is asked for depends on it: see OF_CALLER.
+    caller: int | None = None
+    include_limit: int = DEFAULT_INCLUDE_LIMIT
+
+
+# The filters and associations that say something of who asks.
+OF_CALLER: Final = frozenset({"has_participation", "current_user_participation"})
 
 
 class Related(msgspec.Struct, frozen=True):
@@ -66,6 +76,8 @@ class Page(msgspec.Struct, frozen=True):
     window: Window
     related: dict[str, Related]
     optional_fields: tuple[str, ...] = ()
+    # What the caller is and may in each workspace that is on the page or beside it (7.1).
+    permissions: Mapping[int, WorkspacePermissions] = {}
 
     def records_of(self, model: type[R]) -> tuple[R, ...]:
         """The records, which are all of the class `model`."""

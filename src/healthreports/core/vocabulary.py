@@ -42,6 +42,7 @@ class Kind(StrEnum):
     EXTERNAL_REFERENCES = "external_references"
     PARTICIPATIONS = "participations"
     ACCOUNT_MEMBERSHIPS = "account_memberships"
+    WORKSPACE_GROUPS = "workspace_groups"
 
 
 class SubjectType(StrEnum):
@@ -50,6 +51,9 @@ class SubjectType(StrEnum):
     STATUS_REPORT = "StatusReport"
     WORKSPACE = "Workspace"
 
+
+# The reference's own word for it where it lists the values of a filter (4.6).
+ALSO_FAILED: Final = {"fail": SyncStatus.FAILED.value}
 
 # The attributes of an external reference that lists are filtered by (4.6, 7).
 REFERENCE_ATTRIBUTES: Final = (
@@ -91,6 +95,23 @@ class Side(StrEnum):
     CLIENT = "client"
 
 
+class AccessLevel(StrEnum):
+    """Whom a workspace is open to: who was let in (7.1). Others would let people in unasked."""
+
+    INVITATION = "invitation"
+
+
+class SideRole(StrEnum):
+    """The reference's own words for the two sides (7.3)."""
+
+    MAVEN = "maven"
+    BUYER = "buyer"
+
+
+SIDE_OF: Final = {SideRole.MAVEN: Side.PROVIDER, SideRole.BUYER: Side.CLIENT}
+ROLE_OF: Final = {side: role for role, side in SIDE_OF.items()}
+
+
 class ParticipationPermission(StrEnum):
     """What a participant may do in one workspace."""
 
@@ -102,8 +123,12 @@ class ParticipationPermission(StrEnum):
 # 2.4, 4.1: paging.
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_PAGE_SIZE: Final = 200
-# 4.3, 4.6: how many ids or references one query may name.
+# 4.6: how many ids, addresses or references one filter may name.
 MAX_LISTED: Final = 200
+# 2.8: side-loaded objects of one answer.
+DEFAULT_INCLUDE_LIMIT: Final = 20_000
+# 7.3: records that one body may create.
+MAX_BULK: Final = 100
 # 5.7: lengths in characters.
 MAX_DESCRIPTION: Final = 50_000
 MAX_DETAIL_DESCRIPTION: Final = 10_000

@@ -78,8 +78,8 @@ class Edge:
         scope["deadlines"] = self._deadlines  # for what may take longer, as long as it gets on
         if scope["method"] not in _WITHOUT_BODY:
             receive = _limited(scope, receive, self._body_limit_bytes)
-        if path.endswith(SUFFIX) and path.startswith(BASE):
-            scope = {**scope, "path": path.removesuffix(SUFFIX)}
+        if path.startswith(BASE) and path.endswith((SUFFIX, "/")):
+            scope = {**scope, "path": path.removesuffix("/").removesuffix(SUFFIX)}
         try:
             with self._deadlines:
                 await self._app(scope, receive, answer.send)

@@ -1,9 +1,10 @@
 """Finding and showing records of any kind, within what the actor may see."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from healthreports.core.access import (
     IN_ARCHIVE,
@@ -12,11 +13,12 @@ from healthreports.core.access import (
     NEEDS_ADMINISTRATOR,
     Action,
     may,
+    permissions_in,
     reach,
 )
 from healthreports.core.errors import Fault, Forbidden, NotFound, Problem
 from healthreports.core.model import KIND_OF, Actor, R, Record, StatusReport, Workspace
-from healthreports.core.query import Page, Query
+from healthreports.core.query import OF_CALLER, Page, Query
 from healthreports.core.vocabulary import Kind
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages as records
@@ -27,7 +29,8 @@ T = TypeVar("T")
 
 def find(tx: Transaction, actor: Actor, query: Query) -> Page:
     """One page of what `actor` may see. Contract: 4."""
-    return records.page(tx, query, reach(actor), accounts.version(tx, actor.account_id))
+    version = accounts.version(tx, actor.account_id)
+    return _shown(tx, actor, records.page(tx, _of(actor, query), reach(actor), version))
 
 
 def after(
@@ -41,15 +44,41 @@ def after(
 
 def get(tx: Transaction, actor: Actor, query: Query) -> Page:
     """The page around the one record that `query` names. Raises NotFound. Contract: 2.5, 5.1."""
-    page = records.page(tx, query, reach(actor))
+    page = records.page(tx, _of(actor, query), reach(actor))
     if not page.records:
         raise NotFound(query.kind)
-    return page
+    return _shown(tx, actor, page)
 
 
-def written(tx: Transaction, actor: Actor, query: Query, record: Record) -> Page:
+def written(tx: Transaction, actor: Actor, query: Query, new: Sequence[Record]) -> Page:
     """The page of what `actor` has just written, which it also sees. Contract: 2.5."""
-    return records.page_of(tx, query, reach(actor), record)
+    page = records.page_of(tx, _of(actor, query), reach(actor), tuple(new))
+    return _shown(tx, actor, page)
+
+
+def _of(actor: Actor, query: Query) -> Query:
+    """`query` with who asks, where the answer depends on that; else all who see as much share it.
+
+    Raises nothing.
+    """
+    names = {*query.includes, *(one.name for one in query.filters)}
+    return query if OF_CALLER.isdisjoint(names) else replace(query, caller=actor.user_id)
+
+
+def _shown(tx: Transaction, actor: Actor, page: Page) -> Page:
+    """`page` with what `actor` is and may in each workspace on it or beside it (7.1)."""
+    found = {one.id: one for one in page.records_of(Workspace)}
+    for related in page.related.values():
+        beside = related.objects.get(Kind.WORKSPACES, {})
+        found |= {one.id: one for one in beside.values() if isinstance(one, Workspace)}
+    if not found:
+        return page
+    places = workspaces.places(tx, actor.account_id, actor.user_id, tuple(found))
+    permissions = {
+        workspace_id: permissions_in(actor, workspace, places.get(workspace_id))
+        for workspace_id, workspace in found.items()
+    }
+    return replace(page, permissions=permissions)
 
 
 def visible(tx: Transaction, actor: Actor, model: type[R], record_id: int) -> R:

@@ -13,17 +13,22 @@ from msgspec import UNSET, UnsetType
 
 from healthreports.core.errors import Fault, Problem
 from healthreports.core.rules.reading import BodyReader, Sent, is_storable
+from healthreports.core.rules.references import ReferenceDraft, reference_of
 from healthreports.core.vocabulary import (
     MAX_ACCOUNT_NAME,
     MAX_DESCRIPTION,
     MAX_LINK,
+    MAX_LISTED,
     MAX_NAME,
     MAX_PASSWORD,
     MAX_REDIRECT_URIS,
     MIN_PASSWORD,
+    SIDE_OF,
+    AccessLevel,
     AccountPermission,
     ParticipationPermission,
     Side,
+    SideRole,
 )
 
 # A scheme of an application's own has a dot, as the names of its maker (RFC 8252, 7.1).
@@ -31,6 +36,17 @@ _OWN_SCHEME: Final = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+", re.ASCII)
 # A name of an account stands in addresses, and is not taken for an id.
 _ACCOUNT_NAME: Final = re.compile("(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 _HOST_AND_PORT: Final = re.compile(r"([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?", re.ASCII)
+# Attributes of the reference that say what a participant may do, in other terms than ours.
+_PARTICIPATION_RIGHTS: Final = (
+    "access_level",
+    "permissions",
+    "can_invite",
+    "can_schedule_their_hours",
+    "can_schedule_team_hours",
+    "can_edit_todos",
+)
+# The words of its list of values, where its text has the others.
+_ALSO_ROLES: Final = {"consultant": SideRole.MAVEN.value, "client": SideRole.BUYER.value}
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -45,6 +61,18 @@ class WorkspaceDraft(msgspec.Struct, frozen=True, kw_only=True):
     due_date: str | None | UnsetType = UNSET
 
 
+class WorkspaceLinks(msgspec.Struct, frozen=True, kw_only=True):
+    """What the body of a workspace says of other objects; what was not sent is UNSET (7.1).
+
+    `creator_side` is the side of who creates it, `lead_id` the user who leads its provider side.
+    """
+
+    creator_side: Side = Side.PROVIDER
+    lead_id: int | UnsetType = UNSET
+    group_ids: tuple[int, ...] | UnsetType = UNSET
+    reference: ReferenceDraft | UnsetType = UNSET
+
+
 class ParticipationDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A participation as sent; what was not sent is UNSET."""
 
@@ -53,6 +81,24 @@ class ParticipationDraft(msgspec.Struct, frozen=True, kw_only=True):
     side: Side | UnsetType = UNSET
     permission: ParticipationPermission | UnsetType = UNSET
     team_lead: bool | UnsetType = UNSET
+
+
+class GroupDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A workspace group as sent; what was not sent is UNSET (7.6)."""
+
+    name: str | UnsetType = UNSET
+    company: bool | UnsetType = UNSET
+    notes: str | None | UnsetType = UNSET
+    contact_name: str | None | UnsetType = UNSET
+    email: str | None | UnsetType = UNSET
+    website: str | None | UnsetType = UNSET
+
+
+class GroupChange(msgspec.Struct, frozen=True):
+    """Which workspaces come into a group, and which leave it (7.6)."""
+
+    add: tuple[int, ...]
+    remove: tuple[int, ...]
 
 
 class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,9 +110,13 @@ class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
     disabled: bool | UnsetType = UNSET
 
 
-def check_workspace(sent: Sent, *, new: bool) -> tuple[WorkspaceDraft, list[Problem]]:
-    """Read the body of a workspace; a new one needs a title."""
+def check_workspace(
+    sent: Sent, *, new: bool
+) -> tuple[WorkspaceDraft, WorkspaceLinks, list[Problem]]:
+    """Read the body of a workspace; a new one needs a title. Contract: 7.1."""
     body = BodyReader(sent)
+    body.refuse("participations")
+    body.choice("access_level", AccessLevel, required=False)
     draft = WorkspaceDraft(
         title=body.text("title", MAX_NAME, required=new, trimmed=True),
         description=body.text_or_null("description", MAX_DESCRIPTION),
@@ -75,25 +125,67 @@ def check_workspace(sent: Sent, *, new: bool) -> tuple[WorkspaceDraft, list[Prob
         start_date=body.date_or_null("start_date"),
         due_date=body.date_or_null("due_date"),
     )
-    return draft, body.problems
+    role = body.choice("creator_role", SideRole, required=False, also=_ALSO_ROLES) if new else UNSET
+    links = WorkspaceLinks(
+        creator_side=Side.PROVIDER if role is UNSET else SIDE_OF[role],
+        lead_id=body.identity_or_unset("primary_maven_id"),
+        group_ids=body.identities("workspace_group_ids", MAX_LISTED),
+        reference=reference_of(body),
+    )
+    return draft, links, body.problems
 
 
 def check_participation(sent: Sent, *, new: bool) -> tuple[ParticipationDraft, list[Problem]]:
-    """Read the body of a participation; a new one needs all but `side` and `team_lead`."""
+    """Read the body of a participation; a new one names the workspace and the user.
+
+    Contract: 7.3.
+    """
     body = BodyReader(sent)
+    body.refuse(*_PARTICIPATION_RIGHTS)
     draft = ParticipationDraft(
         workspace_id=body.identity("workspace_id") if new else UNSET,
         user_id=body.identity("user_id") if new else UNSET,
-        side=body.choice("side", Side, required=False),
-        permission=body.choice("permission", ParticipationPermission, required=new),
+        side=_side(body),
+        permission=body.choice("permission", ParticipationPermission, required=False),
         team_lead=body.flag("team_lead"),
     )
     return draft, body.problems
 
 
+def _side(body: BodyReader) -> Side | UnsetType:
+    """The side, by our own name for it, by the reference's, or by both where they agree."""
+    side = body.choice("side", Side, required=False)
+    role = body.choice("role", SideRole, required=False)
+    if role is UNSET:
+        return side
+    if side is not UNSET and side is not SIDE_OF[role]:
+        return body.note("role", Fault.CONTRADICTS, ("side",))
+    return SIDE_OF[role]
+
+
+def check_group(sent: Sent, *, new: bool) -> tuple[GroupDraft, GroupChange, list[Problem]]:
+    """Read the body of a workspace group; a new one needs a name. Contract: 7.6."""
+    body = BodyReader(sent)
+    draft = GroupDraft(
+        name=body.text("name", MAX_NAME, required=new, trimmed=True),
+        company=body.flag("company"),
+        notes=body.text_or_null("notes", MAX_DESCRIPTION),
+        contact_name=body.text_or_null("contact_name", MAX_NAME),
+        email=body.text_or_null("email", MAX_NAME),
+        website=body.text_or_null("website", MAX_LINK),
+    )
+    added = body.identities("add_workspace_ids", MAX_LISTED)
+    removed = UNSET if new else body.identities("remove_workspace_ids", MAX_LISTED)
+    change = GroupChange(
+        add=() if added is UNSET else added, remove=() if removed is UNSET else removed
+    )
+    return draft, change, body.problems
+
+
 def check_membership(sent: Sent, *, new: bool) -> tuple[MembershipDraft, list[Problem]]:
     """Read the body of an account membership; a new one needs the person and the permission."""
     body = BodyReader(sent)
+    body.refuse("default_read_only")
     draft = MembershipDraft(
         full_name=body.text("full_name", MAX_NAME, required=True, trimmed=True) if new else UNSET,
         email_address=body.address("email_address") if new else UNSET,

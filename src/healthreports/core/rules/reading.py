@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,7 +21,6 @@ from healthreports.core.vocabulary import (
     MAX_ID,
     MAX_LINK,
     MAX_NAME,
-    Category,
 )
 
 # What JSON can say, once read.
@@ -131,11 +131,20 @@ class BodyReader:
             return value
         return self.note(name, Fault.NOT_AN_ADDRESS)
 
-    def choice(self, name: str, options: type[Choice], *, required: bool) -> Choice | UnsetType:
-        """One of `options`."""
+    def choice(
+        self,
+        name: str,
+        options: type[Choice],
+        *,
+        required: bool,
+        also: Mapping[str, str] = MappingProxyType({}),
+    ) -> Choice | UnsetType:
+        """One of `options`; `also` has other words for some of them."""
         if name not in self.sent:
             return self.note(name, Fault.MISSING) if required else UNSET
         value = self.sent[name]
+        if isinstance(value, str):
+            value = also.get(value, value)
         found = _by_value(options).get(value) if isinstance(value, str) else None
         return self.note(name, Fault.NOT_IN, tuple(options)) if found is None else found
 
@@ -150,6 +159,36 @@ class BodyReader:
             return value
         return self.note(name, Fault.UNKNOWN_OBJECT)
 
+    def identities(self, name: str, most: int) -> tuple[int, ...] | UnsetType:
+        """Ids as an array, each once, in their order."""
+        if name not in self.sent:
+            return UNSET
+        values = self.sent[name]
+        if not isinstance(values, list):
+            return self.note(name, Fault.NOT_AN_ARRAY)
+        if len(values) > most:
+            return self.note(name, Fault.TOO_MANY, limit=most)
+        found: dict[int, None] = {}
+        for value in values:
+            one = BodyReader({name: value}, self.path, self.problems).identity(name)
+            if one is UNSET:
+                return UNSET
+            found[one] = None
+        return tuple(found)
+
+    def identity_or_unset(self, name: str) -> int | UnsetType:
+        """An id that need not be sent."""
+        return self.identity(name) if name in self.sent else UNSET
+
+    def refuse(self, *names: str) -> None:
+        """Note that each of these was sent, though it would say who may do what, and is not served.
+
+        To ignore it would give more rights, or fewer, than the sender believes (1.4).
+        """
+        for name in names:
+            if name in self.sent:
+                self.note(name, Fault.NOT_SERVED)
+
     def nested(self, name: str) -> "BodyReader | None":
         """The reader of an object inside this one; None where there is none."""
         if name not in self.sent:
@@ -160,15 +199,18 @@ class BodyReader:
         self.note(name, Fault.NOT_AN_OBJECT)
         return None
 
-    def array(self, name: str, most: int) -> "list[BodyReader] | UnsetType":
-        """A reader for each object of an array of up to `most` elements."""
+    def array(self, name: str, most: int, limit: int) -> "list[BodyReader] | UnsetType":
+        """A reader for each object of an array; more than `most` are not looked at.
+
+        `limit` is how many can be right.
+        """
         if name not in self.sent:
             return UNSET
         value = self.sent[name]
         if not isinstance(value, list):
             return self.note(name, Fault.NOT_AN_ARRAY)
         if len(value) > most:
-            return self.note(name, Fault.TOO_MANY, limit=len(Category))
+            return self.note(name, Fault.TOO_MANY, limit=limit)
         readings = []
         for place, element in enumerate(value):
             if isinstance(element, Mapping):

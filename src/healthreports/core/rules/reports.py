@@ -1,8 +1,8 @@
-"""What makes the body of a status report or an external reference right.
+"""What makes the body of a status report right.
 
 Each function takes the attributes as sent and returns a draft, as far as they could be read, with
 all problems (5.6). Attributes that the contract does not name are ignored (1.4). Contract: 3.3,
-5.2 to 5.7, 7.5.
+5.2 to 5.7.
 """
 
 from collections.abc import Mapping
@@ -14,40 +14,17 @@ from msgspec import UNSET, UnsetType
 from healthreports.core.errors import Fault, Problem
 from healthreports.core.model import Detail, Instant
 from healthreports.core.rules.reading import BodyReader, Sent
+from healthreports.core.rules.references import ReferenceDraft, reference_of
 from healthreports.core.vocabulary import (
     MAX_DESCRIPTION,
     MAX_DETAIL_DESCRIPTION,
-    MAX_LINK,
-    MAX_NAME,
     Category,
     Color,
-    SubjectType,
-    SyncStatus,
 )
 
 # Four categories, so more than four details cannot be right; up to here each one's fault is named.
 MAX_DETAILS_READ: Final = 100
 _CATEGORY_ORDER: Final = {category: place for place, category in enumerate(Category)}
-
-
-class ReferenceDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """An external reference as sent; what was not sent is UNSET and stays as it is (5.4, 7)."""
-
-    service_name: str | UnsetType = UNSET
-    service_model: str | UnsetType = UNSET
-    service_model_ref: str | UnsetType = UNSET
-    status: SyncStatus | UnsetType = UNSET
-    external_status: str | None | UnsetType = UNSET
-    external_message: str | None | UnsetType = UNSET
-    external_link: str | None | UnsetType = UNSET
-    locked: bool | None | UnsetType = UNSET
-
-
-class ReferenceSubject(msgspec.Struct, frozen=True):
-    """Which object an external reference is for (7)."""
-
-    type: SubjectType
-    id: int
 
 
 class ReportDraft(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,43 +68,18 @@ def check_report_change(sent: Sent) -> tuple[ReportDraft, list[Problem]]:
     return _report(body, required=False), body.problems
 
 
-def check_reference(sent: Sent) -> tuple[ReferenceSubject | None, ReferenceDraft, list[Problem]]:
-    """Read the body of an external reference that names its subject. Contract: 7."""
-    body = BodyReader(sent)
-    subject_type = body.choice("subject_type", SubjectType, required=True)
-    subject_id = body.identity("subject_id")
-    status = body.choice("status", SyncStatus, required=False)
-    draft = msgspec.structs.replace(_reference(body), status=status)
-    if subject_type is UNSET or subject_id is UNSET:
-        return None, draft, body.problems
-    return ReferenceSubject(subject_type, subject_id), draft, body.problems
-
-
 def _report(body: BodyReader, *, required: bool) -> ReportDraft:
     description = body.text("description", MAX_DESCRIPTION, required=required, trimmed=True)
-    nested = body.nested("external_reference")
     return ReportDraft(
         color=body.choice("color", Color, required=required),
         description=description,
         details=_details(body),
-        reference=UNSET if nested is None else _reference(nested),
-    )
-
-
-def _reference(body: BodyReader) -> ReferenceDraft:
-    return ReferenceDraft(
-        service_name=body.text("service_name", MAX_NAME, required=True),
-        service_model=body.text("service_model", MAX_NAME, required=True),
-        service_model_ref=body.reference("service_model_ref"),
-        external_status=body.text_or_null("external_status", MAX_NAME),
-        external_message=body.text_or_null("external_message", MAX_LINK),
-        external_link=body.link_or_null("external_link"),
-        locked=body.flag_or_null("locked"),
+        reference=reference_of(body),
     )
 
 
 def _details(body: BodyReader) -> tuple[Detail, ...] | UnsetType:
-    elements = body.array("details", MAX_DETAILS_READ)
+    elements = body.array("details", MAX_DETAILS_READ, len(Category))
     if elements is UNSET:
         return UNSET
     seen: set[Category] = set()

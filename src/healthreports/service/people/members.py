@@ -74,6 +74,20 @@ def change_membership(
     return changed
 
 
+def disable_membership(
+    tx: Transaction, actor: Actor, membership_id: int, now: Instant
+) -> AccountMembership:
+    """Disable a user. Returns what the membership is now. Raises as `change_membership`."""
+    return change_membership(tx, actor, membership_id, {"disabled": True}, now)
+
+
+def enable_membership(
+    tx: Transaction, actor: Actor, membership_id: int, now: Instant
+) -> AccountMembership:
+    """Let a user back in. Returns what the membership is now. Raises as `change_membership`."""
+    return change_membership(tx, actor, membership_id, {"disabled": False}, now)
+
+
 def store_membership(
     tx: Transaction, changed: AccountMembership, now: Instant
 ) -> AccountMembership:
@@ -184,12 +198,15 @@ def own_user(tx: Transaction, actor: Actor) -> User:
     return user
 
 
-def change_profile(tx: Transaction, actor: Actor, full_name: str, headline: str) -> None:
+def change_profile(
+    tx: Transaction, actor: Actor, full_name: str, headline: str, now: Instant
+) -> None:
     """Give oneself another name or headline; a blank headline is none. Raises Invalid."""
     full_name, headline = full_name.strip(), headline.strip()
     demand_names(full_name=full_name, **({"headline": headline} if headline else {}))
-    changed = replace(own_user(tx, actor), full_name=full_name, headline=headline or None)
-    members.replace_user(tx, changed)
+    user = own_user(tx, actor)
+    changed = replace(user, full_name=full_name, headline=headline or None)
+    members.replace_user(tx, user, changed, now)
 
 
 def change_permission(

@@ -1,5 +1,8 @@
 """Workspaces and who participates in them: over the API, in the pages and from the command line."""
 
+from collections.abc import Mapping, Sequence
+from typing import Final
+
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -15,45 +18,52 @@ from healthreports.core.model import (
     Participation,
     User,
     Workspace,
+    WorkspaceGroup,
     not_before,
 )
 from healthreports.core.rules.people import (
+    WorkspaceLinks,
     check_participation,
     check_workspace,
 )
 from healthreports.core.rules.reading import Sent, values_sent
 from healthreports.core.vocabulary import (
+    MAX_BULK,
+    AccessLevel,
     ParticipationPermission,
     Side,
 )
+from healthreports.core.words import fold
+from healthreports.service.linking import attach
 from healthreports.service.lookup import demand, demand_in, seen, visible
+from healthreports.service.people import groups
 from healthreports.service.people.members import demand_names
 from healthreports.store.engine.database import Transaction
-from healthreports.store.people import workspaces
+from healthreports.store.people import accounts, workspaces
 
-# A workspace is seen by those who were let in, and by who sees the whole account.
-DEFAULT_ACCESS_LEVEL = "invitation"
+# The key around the participations of one body.
+PARTICIPATIONS: Final = "participations"
 
 
 def create_workspace(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> Workspace:
     """Store a new workspace, of which `actor` becomes an admin and team lead. Returns it.
 
-    Raises Forbidden, Invalid with every fault.
+    Raises Forbidden, Invalid with every fault. Contract: 7.1.
     """
     if actor.permission not in MAY_CREATE_WORKSPACES:
         raise Forbidden(NEEDS_CREATOR)
-    draft, problems = check_workspace(sent, new=True)
+    draft, links, problems = check_workspace(sent, new=True)
+    lead = _lead(tx, actor, links, problems)
+    grouped = groups.linked(tx, actor, links.group_ids, problems)
     if problems:
         raise Invalid(problems)
     assert draft.title is not UNSET
     creator = visible(tx, actor, User, actor.user_id)
-    workspace_id = make_workspace(tx, creator, draft.title, now)
-    made = workspaces.workspace(tx, actor.account_id, workspace_id)
-    assert made is not None
-    workspace = replace(made, **values_sent(draft))
-    workspaces.replace_workspace(tx, workspace)
+    workspace = _store(tx, replace(_new(creator, draft.title, now), **values_sent(draft)))
     admin = ParticipationPermission.ADMIN
-    join(tx, workspace_id, creator, admin, now, team_lead=True)
+    side = links.creator_side
+    join(tx, workspace.id, creator, admin, now, side=side, team_lead=True)
+    _link(tx, workspace, links, lead, grouped, now)
     return workspace
 
 
@@ -63,26 +73,74 @@ def change_workspace(
     """Change what was sent of a workspace. Returns what it is now.
 
     An archived one can only be brought back, or changed with that.
-    Raises NotFound, Forbidden, Invalid with every fault.
+    Raises NotFound, Forbidden, Invalid with every fault. Contract: 7.1.
     """
     workspace = visible(tx, actor, Workspace, workspace_id)
-    draft, problems = check_workspace(sent, new=False)
+    draft, links, problems = check_workspace(sent, new=False)
     comes_back = draft.archived is False
     changed_in = replace(workspace, archived=False) if comes_back else workspace
     demand_in(tx, actor, Action.CHANGE_WORKSPACE, changed_in)
+    lead = _lead(tx, actor, links, problems)
+    grouped = groups.linked(tx, actor, links.group_ids, problems)
     if problems:
         raise Invalid(problems)
     changed = replace(workspace, **values_sent(draft))
     if changed != workspace:
         changed = replace(changed, updated_at=not_before(now, workspace.updated_at))
-        workspaces.replace_workspace(tx, changed)
+        workspaces.replace_workspace(tx, workspace, changed)
+    _link(tx, changed, links, lead, grouped, now)
     return changed
+
+
+def _lead(
+    tx: Transaction, actor: Actor, links: WorkspaceLinks, problems: list[Problem]
+) -> User | None:
+    """The user who is to lead the provider side, if one was named."""
+    return seen(
+        "primary_maven_id",
+        links.lead_id,
+        problems,
+        lambda sent_id: visible(tx, actor, User, sent_id),
+    )
+
+
+def _link(  # noqa: PLR0917  all that a workspace is linked to
+    tx: Transaction,
+    workspace: Workspace,
+    links: WorkspaceLinks,
+    lead: User | None,
+    grouped: dict[int, WorkspaceGroup] | None,
+    now: Instant,
+) -> None:
+    """Store what the body said of other objects."""
+    if lead is not None:
+        _make_lead(tx, workspace, lead, now)
+    if grouped is not None:
+        groups.set_groups(tx, workspace, grouped)
+    if links.reference is not UNSET:
+        attach(tx, workspace, links.reference, now)
+        accounts.touch(tx, workspace.account_id)
+
+
+def _make_lead(tx: Transaction, workspace: Workspace, user: User, now: Instant) -> None:
+    """Let `user` lead the provider side: who is not there yet joins as an admin.
+
+    Raises Invalid for who is on the client side.
+    """
+    place = workspaces.participation(tx, workspace.account_id, workspace.id, user.id)
+    if place is None:
+        admin = ParticipationPermission.ADMIN
+        join(tx, workspace.id, user, admin, now, team_lead=True)
+    elif place.side is not Side.PROVIDER:
+        raise Invalid([Problem("primary_maven_id", Fault.TAKEN)])
+    elif not place.team_lead:
+        _store_place(tx, replace(place, team_lead=True), now)
 
 
 def create_participation(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> Participation:
     """Let a user whom `actor` sees participate in a workspace. Returns the participation.
 
-    Raises Forbidden, Invalid with every fault.
+    Raises Forbidden, Invalid with every fault. Contract: 7.3.
     """
     draft, problems = check_participation(sent, new=True)
     seen(
@@ -101,8 +159,38 @@ def create_participation(tx: Transaction, actor: Actor, sent: Sent, now: Instant
         raise Invalid(problems)
     values = values_sent(draft)
     del values["user_id"]
-    workspace_id, permission = values.pop("workspace_id"), values.pop("permission")
+    workspace_id = values.pop("workspace_id")
+    # Who is let in without more said may look.
+    permission = values.pop("permission", ParticipationPermission.VIEW)
     return join(tx, workspace_id, user, permission, now, **values)
+
+
+def create_participations(
+    tx: Transaction, actor: Actor, many: Sequence[object], now: Instant
+) -> list[Participation]:
+    """Let many users participate: all of them, or none. Returns the participations.
+
+    Raises Forbidden, Invalid with every fault, named like `participations[3].user_id`.
+    Contract: 7.3.
+    """
+    name = PARTICIPATIONS
+    if not many:
+        raise Invalid([Problem(name, Fault.MISSING)])
+    if len(many) > MAX_BULK:
+        raise Invalid([Problem(name, Fault.TOO_MANY, limit=MAX_BULK)])
+    made, problems = [], []
+    for place, sent in enumerate(many):
+        path = f"{name}[{place}]"
+        if not isinstance(sent, Mapping):
+            problems.append(Problem(path, Fault.NOT_AN_OBJECT))
+            continue
+        try:
+            made.append(create_participation(tx, actor, sent, now))
+        except Invalid as error:
+            problems += [replace(one, field=f"{path}.{one.field}") for one in error.problems]
+    if problems:
+        raise Invalid(problems)
+    return made
 
 
 def change_participation(
@@ -117,10 +205,30 @@ def change_participation(
     if problems:
         raise Invalid(problems)
     changed = replace(participation, **values_sent(draft))
-    if changed != participation:
-        changed = replace(changed, updated_at=not_before(now, participation.updated_at))
-        workspaces.replace_participation(tx, changed)
+    return changed if changed == participation else _store_place(tx, changed, now)
+
+
+def _store_place(tx: Transaction, changed: Participation, now: Instant) -> Participation:
+    """Store a changed participation. Who led its side before does no more, if it does (7.1).
+
+    Returns it as it is now.
+    """
+    changed = replace(changed, updated_at=not_before(now, changed.updated_at))
+    if changed.team_lead:
+        _end_lead(tx, changed, now)
+    workspaces.replace_participation(tx, changed)
     return changed
+
+
+def _end_lead(tx: Transaction, successor: Participation, now: Instant) -> None:
+    """There is one lead a side at most: `successor` from now on."""
+    workspace_id, side = successor.workspace_id, successor.side
+    for one in workspaces.leads(tx, successor.account_id, workspace_id, side):
+        if one.user_id != successor.user_id:
+            updated_at = not_before(now, one.updated_at)
+            workspaces.replace_participation(
+                tx, replace(one, team_lead=False, updated_at=updated_at)
+            )
 
 
 def delete_participation(tx: Transaction, actor: Actor, participation_id: int) -> None:
@@ -139,23 +247,28 @@ def make_workspace(
 ) -> int:
     """Store a new workspace of the creator's account. Returns its id. Raises Invalid."""
     demand_names(title=title)
-    return workspaces.insert_workspace(
-        tx,
-        Workspace(
-            id=0,
-            account_id=creator.account_id,
-            creator_id=creator.id,
-            title=title,
-            description=description,
-            archived=False,
-            access_level=DEFAULT_ACCESS_LEVEL,
-            clients_see_status_reports=False,
-            start_date=None,
-            due_date=None,
-            created_at=now,
-            updated_at=now,
-        ),
+    return _store(tx, replace(_new(creator, title, now), description=description)).id
+
+
+def _new(creator: User, title: str, now: Instant) -> Workspace:
+    return Workspace(
+        id=0,
+        account_id=creator.account_id,
+        creator_id=creator.id,
+        title=title,
+        description=None,
+        archived=False,
+        access_level=AccessLevel.INVITATION,
+        clients_see_status_reports=False,
+        start_date=None,
+        due_date=None,
+        created_at=now,
+        updated_at=now,
     )
+
+
+def _store(tx: Transaction, new: Workspace) -> Workspace:
+    return replace(new, id=workspaces.insert_workspace(tx, new))
 
 
 def join(
@@ -176,27 +289,28 @@ def join(
         raise Invalid([Problem("workspace_id", Fault.UNKNOWN_OBJECT)])
     if workspaces.participation(tx, user.account_id, workspace_id, user.id) is not None:
         raise Invalid([Problem("user_id", Fault.TAKEN)])
-    return workspaces.insert_participation(
-        tx,
-        Participation(
-            id=0,
-            account_id=user.account_id,
-            workspace_id=workspace_id,
-            user_id=user.id,
-            side=side,
-            permission=permission,
-            team_lead=team_lead,
-            created_at=now,
-            updated_at=now,
-        ),
+    new = Participation(
+        id=0,
+        account_id=user.account_id,
+        workspace_id=workspace_id,
+        user_id=user.id,
+        side=side,
+        permission=permission,
+        team_lead=team_lead,
+        created_at=now,
+        updated_at=now,
     )
+    if team_lead:
+        _end_lead(tx, new, now)
+    return workspaces.insert_participation(tx, new, fold(user.full_name))
 
 
 def archive(tx: Transaction, workspace_id: int, now: Instant, *, archived: bool) -> None:
     """Archive a workspace, or bring it back. Raises Invalid."""
     workspace = _workspace(tx, workspace_id)
     updated_at = not_before(now, workspace.updated_at)
-    workspaces.replace_workspace(tx, replace(workspace, archived=archived, updated_at=updated_at))
+    changed = replace(workspace, archived=archived, updated_at=updated_at)
+    workspaces.replace_workspace(tx, workspace, changed)
 
 
 def show_to_clients(tx: Transaction, workspace_id: int, now: Instant, *, shown: bool) -> None:
@@ -204,7 +318,7 @@ def show_to_clients(tx: Transaction, workspace_id: int, now: Instant, *, shown: 
     workspace = _workspace(tx, workspace_id)
     updated_at = not_before(now, workspace.updated_at)
     changed = replace(workspace, clients_see_status_reports=shown, updated_at=updated_at)
-    workspaces.replace_workspace(tx, changed)
+    workspaces.replace_workspace(tx, workspace, changed)
 
 
 def _workspace(tx: Transaction, workspace_id: int) -> Workspace:

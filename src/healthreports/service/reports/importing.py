@@ -13,7 +13,7 @@ from msgspec import UNSET
 from healthreports.core.errors import Fault, Problem
 from healthreports.core.model import Instant, StatusReport, User, Workspace
 from healthreports.core.rules.reports import ReportDraft, ReportLine, check_new_report
-from healthreports.service.reports.references import attach
+from healthreports.service.linking import attach
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages as records
 from healthreports.store.people import accounts

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-from msgspec.structs import replace
-
 from healthreports.core.access import Action
 from healthreports.core.errors import Fault, Invalid, NotFound, Problem
 from healthreports.core.model import (
@@ -13,17 +11,15 @@ from healthreports.core.model import (
     Instant,
     StatusReport,
     Workspace,
-    not_before,
 )
-from healthreports.core.rules.reading import Sent, values_sent
-from healthreports.core.rules.reports import ReferenceDraft, check_reference
-from healthreports.core.vocabulary import SubjectType, SyncStatus
+from healthreports.core.rules.reading import Sent
+from healthreports.core.rules.references import check_reference
+from healthreports.core.vocabulary import SubjectType
+from healthreports.service.linking import Referable, attach
 from healthreports.service.lookup import demand, visible
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import accounts
 from healthreports.store.reports import references
-
-Referable = StatusReport | Workspace
 
 _SUBJECTS: Final[Mapping[SubjectType, type[StatusReport] | type[Workspace]]] = {
     SubjectType.STATUS_REPORT: StatusReport,
@@ -51,26 +47,6 @@ def create_or_update(tx: Transaction, actor: Actor, sent: Sent, now: Instant) ->
     return reference
 
 
-def attach(
-    tx: Transaction, subject: Referable, draft: ReferenceDraft, now: Instant
-) -> ExternalReference:
-    """Create or update the reference of `subject` to the draft's service; what was not sent stays.
-
-    `last_synced_at` is set on each write. Returns the reference. Contract: 5.4.
-    """
-    sent = values_sent(draft)
-    subject_type = _type_of(subject)
-    having = references.of_subject(tx, subject.account_id, subject_type, subject.id)
-    known = next((one for one in having if one.service_name == sent["service_name"]), None)
-    if known is None:
-        return references.put(tx, having, _new_reference(subject, sent, now))
-    changed = replace(known, **sent)
-    updated_at = known.updated_at if changed == known else not_before(now, known.updated_at)
-    synced_at = not_before(now, known.last_synced_at or now)
-    changed = replace(changed, updated_at=updated_at, last_synced_at=synced_at)
-    return references.put(tx, having, changed)
-
-
 def delete(tx: Transaction, actor: Actor, reference_id: int) -> None:
     """Delete a reference. Raises NotFound, Forbidden. Contract: 7."""
     reference = visible(tx, actor, ExternalReference, reference_id)
@@ -80,41 +56,9 @@ def delete(tx: Transaction, actor: Actor, reference_id: int) -> None:
     accounts.touch(tx, actor.account_id)
 
 
-def _new_reference(subject: Referable, sent: dict[str, object], now: Instant) -> ExternalReference:
-    blank = ExternalReference(
-        id=0,
-        account_id=subject.account_id,
-        workspace_id=_workspace_of(subject),
-        subject_type=_type_of(subject),
-        subject_id=subject.id,
-        service_name="",
-        service_model="",
-        service_model_ref="",
-        status=SyncStatus.SUCCESSFUL,
-        external_status=None,
-        external_message=None,
-        external_link=None,
-        locked=None,
-        created_at=now,
-        updated_at=now,
-        last_synced_at=now,
-    )
-    return replace(blank, **sent)
-
-
 def _demand_change(tx: Transaction, actor: Actor, subject: Referable) -> None:
     """Raise Forbidden unless `actor` may change what the reference belongs to."""
     if isinstance(subject, StatusReport):
         demand(tx, actor, Action.CHANGE_REPORT, subject.workspace_id, subject)
     else:
         demand(tx, actor, Action.CHANGE_WORKSPACE, subject.id)
-
-
-def _workspace_of(subject: Referable) -> int:
-    return subject.workspace_id if isinstance(subject, StatusReport) else subject.id
-
-
-def _type_of(subject: Referable) -> SubjectType:
-    if isinstance(subject, StatusReport):
-        return SubjectType.STATUS_REPORT
-    return SubjectType.WORKSPACE

@@ -7,14 +7,14 @@ from healthreports.core.access import Action
 from healthreports.core.errors import Invalid
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace, not_before
 from healthreports.core.rules.reading import Sent
+from healthreports.core.rules.references import ReferenceDraft
 from healthreports.core.rules.reports import (
-    ReferenceDraft,
     ReportDraft,
     check_new_report,
     check_report_change,
 )
+from healthreports.service.linking import attach
 from healthreports.service.lookup import demand, seen, visible
-from healthreports.service.reports.references import attach
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import accounts
 from healthreports.store.reports import reports

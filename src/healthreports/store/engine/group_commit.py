@@ -121,9 +121,10 @@ class SharedTransaction(Transaction):
                 del self._found[read]
 
     def _note(self) -> None:
-        put_off, self._put_off, self._not_noted = self._put_off, (), frozenset()
-        items: dict[Later, list[object]] = {}
-        for later, item in put_off:
-            items.setdefault(later, []).append(item)
-        for later, some in items.items():
-            later.run(self, some)
+        while self._put_off:  # what is noted may have more to be noted
+            put_off, self._put_off, self._not_noted = self._put_off, (), frozenset()
+            items: dict[Later, list[object]] = {}
+            for later, item in put_off:
+                items.setdefault(later, []).append(item)
+            for later, some in items.items():
+                later.run(self, some)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     ClauseElement,
     ColumnElement,
     Dialect,
+    Join,
     Table,
     TableClause,
     Text,
@@ -193,6 +194,20 @@ def _on_postgres(element: Either, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(element.for_postgres, **options)
 
 
+class InTurn(Join):
+    """A join that SQLite goes through from left to right, and PostgreSQL as it finds best."""
+
+    inherit_cache = False
+
+
+@compiles(InTurn, "sqlite")
+def _in_turn(join: InTurn, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  as above
+    assert join.onclause is not None
+    options["asfrom"] = True
+    sides = (compiler.process(side, **options) for side in (join.left, join.right, join.onclause))
+    return "{} CROSS JOIN {} ON {}".format(*sides)
+
+
 def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """`column` is in the tuple bound to `name`: one text for any number of values."""
     listed = func.json_each(bindparam(name, type_=JSON)).table_valued("value")
@@ -206,6 +221,11 @@ def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
 def named(row: Sequence[Any], columns: Sequence[ColumnElement[Any]]) -> dict[str, Any]:
     """The values of a row of `columns`, by the columns' names."""
     return dict(zip((column.key or "" for column in columns), row, strict=True))
+
+
+def unindexed_text(column: ColumnElement[str]) -> ColumnElement[str]:
+    """`unindexed` for text."""
+    return column.op("||")(literal_column("''"))
 
 
 def unindexed(column: ColumnElement[int]) -> ColumnElement[int]:

@@ -28,10 +28,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from healthreports.core.model import ExternalReference, StatusReport
-from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES
+from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, Category, Color
 from healthreports.store.engine.database import Later, Transaction
 from healthreports.store.engine.statement import Statement, insertion
-from healthreports.store.lists import current
+from healthreports.store.lists import current, words
 from healthreports.store.schema.tables import (
     current_reports,
     report_blocks,
@@ -53,7 +53,20 @@ class Dimension(IntEnum):
     CREATED_WIDE = 4
     UPDATED_NARROW = 5
     UPDATED_WIDE = 6
+    COLOR = 7
+    CREATOR = 8
+    CATEGORY_COLOR = 9
+    CURRENT = 10
 
+
+# The buckets of the dimensions of colors, and the only one of what is current.
+COLOR_BUCKETS: Final = {color: place for place, color in enumerate(Color)}
+CATEGORY_BUCKETS: Final = {
+    (category, color): len(Color) * place + bucket
+    for place, category in enumerate(Category)
+    for color, bucket in COLOR_BUCKETS.items()
+}
+ALL: Final = 0
 
 _SMALL, _LARGE = BLOCK_SHIFTS
 _NARROW, _WIDE = TIME_SHIFTS
@@ -192,12 +205,25 @@ def _note_in(tx: Transaction, account_id: int, changes: Sequence[_ReportChange])
         count(counts[Dimension.WORKSPACE], [one.workspace_id for one in reports])
         count(counts[Dimension.CREATED_NARROW], [one.created_at >> _NARROW for one in reports])
         count(counts[Dimension.UPDATED_NARROW], [one.updated_at >> _NARROW for one in reports])
+        count(counts[Dimension.COLOR], [COLOR_BUCKETS[one.color] for one in reports])
+        count(counts[Dimension.CREATOR], [one.creator_id for one in reports])
+        count(
+            counts[Dimension.CATEGORY_COLOR],
+            [
+                CATEGORY_BUCKETS[detail.category, detail.color]
+                for r in reports
+                for detail in r.details
+            ],
+        )
         for report in reports:
             created, updated = report.created_at, report.updated_at
             _add(blocks, report.id >> _SMALL, (sign, created, created, updated, updated))
     for narrow, wide in _WIDER.items():
         for bucket, number in counts[narrow].items():
             counts[wide][bucket >> (_WIDE - _NARROW)] += number
+    counts[Dimension.CURRENT][ALL] = _note_current(
+        tx, account_id, counts[Dimension.WORKSPACE].keys(), come, gone
+    )
     large: dict[int, _Block] = {}
     for number, block in blocks.items():
         _add(large, number >> (_LARGE - _SMALL), block)
@@ -220,7 +246,31 @@ def _note_in(tx: Transaction, account_id: int, changes: Sequence[_ReportChange])
             for number, block in sorted(some.items())
         ],
     )
-    current.note(tx, account_id, counts[Dimension.WORKSPACE].keys())
+
+
+def _note_current(
+    tx: Transaction,
+    account_id: int,
+    workspace_ids: Collection[int],
+    come: Sequence[StatusReport],
+    gone: Sequence[StatusReport],
+) -> int:
+    """Have what is current in these workspaces kept, and its words.
+
+    Returns how many more workspaces have a report now, or fewer.
+    """
+    before = current.report_ids(tx, account_id, workspace_ids)
+    current.note(tx, account_id, workspace_ids)
+    after = current.report_ids(tx, account_id, workspace_ids)
+    was = {one.id: one for one in reversed(gone)}
+    now = {one.id: one for one in come}
+    stored = current.reports(tx, account_id, {*before, *after} - was.keys() - now.keys())
+    words.note(
+        tx,
+        gone=[words.of_report((stored | now | was)[one], words.WordsIn.CURRENT) for one in before],
+        come=[words.of_report((stored | was | now)[one], words.WordsIn.CURRENT) for one in after],
+    )
+    return len(after) - len(before)
 
 
 _NOTING: Final = Later(

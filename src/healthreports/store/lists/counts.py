@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Final, NamedTuple, TypeVar
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     Integer,
@@ -21,11 +22,14 @@ from sqlalchemy import (
     select,
 )
 
-from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES
+from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, Category, Color
 from healthreports.store.engine.database import Transaction, Version, short
 from healthreports.store.engine.statement import Statement, Values, among, unindexed
 from healthreports.store.lists.counters import (
+    ALL,
     BLOCK_SHIFTS,
+    CATEGORY_BUCKETS,
+    COLOR_BUCKETS,
     OF_TIME,
     REFERENCED,
     TIME_SHIFTS,
@@ -34,8 +38,10 @@ from healthreports.store.lists.counters import (
 )
 from healthreports.store.lists.plans.terms import having_any_term
 from healthreports.store.lists.report_query import (
+    CURRENT,
     HAS,
     HAS_NOT,
+    NOT_CURRENT,
     PREFIX,
     REFS,
     TIME_FILTERS,
@@ -45,7 +51,7 @@ from healthreports.store.lists.report_query import (
     in_reach,
     within,
 )
-from healthreports.store.lists.selections import in_account
+from healthreports.store.lists.selections import REPORTS, in_account
 from healthreports.store.schema.tables import (
     participations,
     report_blocks,
@@ -53,7 +59,7 @@ from healthreports.store.schema.tables import (
     status_reports,
 )
 
-# Looking for the time first pays where at most one report in so many is of that time.
+# Looking for a filter first pays where at most one report in so many matches it.
 _SCARCE: Final = 8
 # The ids of up to so many reports are remembered, and not just their number: 2 kB.
 _FEW_IDS: Final = 256
@@ -67,14 +73,14 @@ _sum: Final = func.coalesce(func.sum(_c.reports), literal_column("0"))
 class Sizes(NamedTuple):
     """What counting found.
 
-    `matching` reports match, of `total` in the account; `by_time` says that few reports of the
-    account are of the time that is asked for, whoever sees them. `ids` are those that match,
-    ascending, where counting met them. `counted_by` says how they were counted.
+    `matching` reports match, of `total` in the account; `by_filter` says that few reports of the
+    account match one of the filters that an index serves, whoever sees them. `ids` are those that
+    match, ascending, where counting met them. `counted_by` says how they were counted.
     """
 
     matching: int
     total: int
-    by_time: bool
+    by_filter: bool
     ids: "array[int] | None"
     counted_by: str
 
@@ -102,6 +108,13 @@ _LAST: Final = Statement(
     )
 )
 _OF_TERM: Final = Statement(select(_sum).where(_of(Dimension.TERM), _c.bucket == bindparam("term")))
+_OF_BUCKETS: Final = Statement(
+    select(_sum).where(
+        in_account(report_counts),
+        _c.dimension == bindparam("of_dimension"),
+        among(_c.bucket, "buckets"),
+    )
+)
 _having: Final = having_any_term()
 _HAVING_ANY_TERM: Final = Statement(select(_having.c.id).limit(bindparam("limit")))
 
@@ -111,21 +124,23 @@ def sizes(
 ) -> Sizes:
     """How many reports match, and what helps to find them.
 
-    `version` is that of the account in this snapshot. `look(by_time)` counts by looking.
+    `version` is that of the account in this snapshot. `look(by_filter)` counts by looking.
     """
-    by_time = _is_by_time(tx, asked, version)
+    by_filter = _is_by_filter(tx, asked, version)
     total = account_total(tx, asked, version)
     ids = _few_ids(tx, asked, version) if _is_lone_refs(asked) else None
     if ids is not None:
-        return Sizes(len(ids), total, by_time, ids, "the ids of the reports with one of the terms")
+        return Sizes(
+            len(ids), total, by_filter, ids, "the ids of the reports with one of the terms"
+        )
     for one in SUMS:
         if one.applies(asked):
-            return Sizes(one.add_up(tx, asked, version), total, by_time, None, one.says)
-    find = partial(look, by_time)
-    # A report that is changed gets another `updated_at`, and the number may change with it.
-    changes = any(name.startswith("updated") for name in asked.names)
-    matching = find() if changes else _grown(tx, asked, version, find)
-    return Sizes(matching, total, by_time, None, LOOKING)
+            return Sizes(one.add_up(tx, asked, version), total, by_filter, None, one.says)
+    find = partial(look, by_filter)
+    # What a filter that is not steady has found may match no more.
+    steady = {name.partition("=")[0] for name in asked.names} <= _STEADY
+    matching = _grown(tx, asked, version, find) if steady else find()
+    return Sizes(matching, total, by_filter, None, LOOKING)
 
 
 def account_total(tx: Transaction, asked: ReportQuery, version: Version) -> int:
@@ -165,6 +180,7 @@ def _is_lone_refs(asked: ReportQuery) -> bool:
     return asked.names == (REFS,) and _sees_account(asked)
 
 
+_STEADY: Final = {name.partition("=")[0] for name in REPORTS.steady}
 # Filters that, alone, ask for the reports that have a term or have it not.
 _BY_A_TERM: Final = frozenset(
     {HAS, HAS_NOT, WITHOUT, *(PREFIX + name for name in REFERENCE_ATTRIBUTES)}
@@ -178,6 +194,31 @@ class Sum(NamedTuple):
     applies: Callable[[ReportQuery], bool]
     add_up: Callable[[Transaction, ReportQuery, Version], int]
 
+
+def _of_buckets(tx: Transaction, asked: ReportQuery, _version: Version) -> int:
+    """By one filter that looks at what has few values."""
+    dimension, buckets = _buckets(asked.names[0], asked.values)
+    values = {**asked.values, "of_dimension": dimension, "buckets": buckets}
+    return _one(tx, _OF_BUCKETS, values)
+
+
+def _buckets(name: str, values: Values) -> tuple[Dimension, tuple[int, ...]]:
+    """What counts the reports that one of the filters `_IN_BUCKETS` leaves."""
+    what = name.partition("=")[0]
+    if what == "color":
+        return Dimension.COLOR, tuple(COLOR_BUCKETS[color] for color in values[what])
+    if what == "creator_id":
+        return Dimension.CREATOR, values[what]
+    if name == CURRENT:
+        return Dimension.CURRENT, (ALL,)
+    category, _, color = name.partition("=")[2].partition(":")
+    return Dimension.CATEGORY_COLOR, (CATEGORY_BUCKETS[Category(category), Color(color)],)
+
+
+_IN_BUCKETS: Final = frozenset(
+    {"color", "color=one", "creator_id", "creator_id=one", CURRENT}
+    | {name for name in REPORTS.filters if name.startswith("category_color=")}
+)
 
 # The first that applies counts.
 SUMS: Final = (
@@ -211,6 +252,21 @@ SUMS: Final = (
             _sees_account(asked) and len(asked.names) == 1 and asked.names[0] in _BY_A_TERM
         ),
         _of_term,
+    ),
+    Sum(
+        "the counters of a color, a creator or what is current",
+        lambda asked: (
+            _sees_account(asked) and len(asked.names) == 1 and asked.names[0] in _IN_BUCKETS
+        ),
+        _of_buckets,
+    ),
+    Sum(
+        "the counters of what is not current",
+        lambda asked: _sees_account(asked) and asked.names == (NOT_CURRENT,),
+        lambda tx, asked, version: (
+            account_total(tx, asked, version)
+            - _of_buckets(tx, msgspec.structs.replace(asked, names=(CURRENT,)), version)
+        ),
     ),
 )
 
@@ -298,7 +354,7 @@ def _new(names: tuple[str, ...], *, narrowed: bool) -> list[ColumnElement[bool]]
     return [
         *within(narrowed=narrowed),
         status_reports.c.id > bindparam("known_last"),
-        *conditions(names, unindexed_times=True),
+        *conditions(names, indexed=False),
     ]
 
 
@@ -343,13 +399,22 @@ def _earlier_statement(column: str) -> Statement:
     return Statement(select(*(part.scalar_subquery() for part in parts)))
 
 
-def _is_by_time(tx: Transaction, asked: ReportQuery, version: Version) -> bool:
-    """Whether few reports of the account are of the time that is asked for, whoever sees them."""
+def _is_by_filter(tx: Transaction, asked: ReportQuery, version: Version) -> bool:
+    """Whether few reports of the account match one filter that is found, whoever sees them."""
+    if not asked.is_found or not asked.narrowed:
+        return asked.is_found
     columns = sorted({TIME_FILTERS[name] for name in asked.times})
-    if not columns or not asked.narrowed:
-        return bool(columns)
-    key = ("time", *(asked.values[name] for name in asked.times), asked.reach.account_id, version)
-    of_time = tx.remembered(
-        key, lambda: min(_in_time(tx, asked, column, version) for column in columns)
-    )
-    return of_time * _SCARCE < account_total(tx, asked, version)
+    named = [name for name in asked.names if name in _IN_BUCKETS and name != CURRENT]
+
+    def count() -> int:
+        alone = [msgspec.structs.replace(asked, names=(name,)) for name in named]
+        return min(
+            [account_total(tx, asked, version)]
+            + [_in_time(tx, asked, column, version) for column in columns]
+            + [_of_buckets(tx, one, version) for one in alone]
+        )
+
+    filters = (*(asked.values[name] for name in asked.times), *named)
+    values = tuple(asked.values.get(name.partition("=")[0]) for name in named)
+    fewest = tx.remembered(("filter", filters, values, asked.reach.account_id, version), count)
+    return fewest * _SCARCE < account_total(tx, asked, version)

@@ -21,10 +21,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import Insert, insert
 
+from healthreports.core.model import StatusReport
 from healthreports.core.vocabulary import Category
 from healthreports.store.engine.database import Transaction
-from healthreports.store.engine.statement import Statement
-from healthreports.store.lists.selections import in_account
+from healthreports.store.engine.statement import Statement, among
+from healthreports.store.lists.selections import REPORTS, in_account
 from healthreports.store.schema.tables import (
     accounts,
     color_column,
@@ -54,7 +55,7 @@ def standing(*, as_of: bool, lateral: bool) -> tuple[FromClause, Columns]:
 def _found(*, as_of: bool, lateral: bool) -> tuple[FromClause, ColumnElement[bool]]:
     """The newest report of a workspace, and what joins it to the workspace."""
     if lateral:
-        wanted = (status_reports.c[name] for name in ("id", "created_at", "color"))
+        wanted = (status_reports.c[name] for name in ("id", "created_at", "updated_at", "color"))
         colors = (status_reports.c[name] for name in CATEGORY_COLORS)
         newest = _newest_of(status_reports, select(*wanted, *colors), 0, as_of=as_of)
         return newest.lateral("newest"), true()
@@ -73,6 +74,7 @@ def _columns(report: FromClause, *, as_of: bool) -> dict[str, ColumnElement[Any]
         "archived": workspaces.c.archived,
         "report_id": report.c.id,
         "created_at": report.c.created_at,
+        "updated_at": report.c.updated_at,
         "color": report.c.color,
         "previous_color": previous.scalar_subquery(),
         **{name: report.c[name] for name in CATEGORY_COLORS},
@@ -99,8 +101,9 @@ _COLUMNS: Final = tuple(column.name for column in current_reports.columns)
 
 def _truth(*conditions: ColumnElement[bool], lateral: bool) -> Select[Any]:
     report, is_newest = _found(as_of=False, lateral=lateral)
+    found = _columns(report, as_of=False)
     return (
-        select(*_columns(report, as_of=False).values())
+        select(*(found[name] for name in _COLUMNS))
         .join_from(workspaces, report, is_newest, isouter=True)
         .where(in_account(workspaces), *conditions)
     )
@@ -125,6 +128,16 @@ _ACCOUNTS: Final = Statement(select(accounts.c.id).order_by(accounts.c.id))
 _FORGET_ALL: Final = Statement(delete(current_reports).where(in_account(current_reports)))
 _FILL: Final = Statement(_fill(lateral=False), postgres=_fill(lateral=True))
 _TRUE: Final = Statement(_truth(lateral=False), postgres=_truth(lateral=True))
+_REPORT_IDS: Final = Statement(
+    select(current_reports.c.report_id).where(
+        in_account(current_reports),
+        among(current_reports.c.workspace_id, "workspace_ids"),
+        current_reports.c.report_id.is_not(None),
+    )
+)
+_REPORTS: Final = Statement(
+    select(*REPORTS.columns).where(in_account(status_reports), among(status_reports.c.id, "ids"))
+)
 _KEPT: Final = Statement(select(current_reports).where(in_account(current_reports)))
 
 
@@ -137,6 +150,20 @@ def note(tx: Transaction, account_id: int, workspace_ids: Collection[int]) -> No
             for workspace_id in sorted(workspace_ids)
         ],
     )
+
+
+def report_ids(tx: Transaction, account_id: int, workspace_ids: Collection[int]) -> list[int]:
+    """The ids of the reports that are current in these workspaces, as it is kept."""
+    values = {"reach_account": account_id, "workspace_ids": tuple(sorted(workspace_ids))}
+    return [row[0] for row in tx.rows(_REPORT_IDS, values)]
+
+
+def reports(tx: Transaction, account_id: int, ids: Collection[int]) -> dict[int, StatusReport]:
+    """The reports with these ids, by id."""
+    if not ids:
+        return {}
+    rows = tx.rows(_REPORTS, {"reach_account": account_id, "ids": tuple(sorted(ids))})
+    return {row[0]: REPORTS.read(row) for row in rows}
 
 
 def rebuild(tx: Transaction) -> None:

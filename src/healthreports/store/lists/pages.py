@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from healthreports.core.access import Reach
+from healthreports.core.errors import TooManyIncluded
 from healthreports.core.model import KIND_OF, ExternalReference, R, Record
 from healthreports.core.query import Page, Query, Related
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind
@@ -13,6 +14,7 @@ from healthreports.store.lists.selections import REPORTS, SELECTIONS, Beside, Di
 from healthreports.store.lists.statements import (
     Rows,
     asked_by_id,
+    beside_count_statement,
     beside_statement,
     by_ids_statement,
     count_statement,
@@ -27,7 +29,7 @@ def page(tx: Transaction, query: Query, reach: Reach, version: Version = _ANY) -
     """The page of records that `query` asks for, of those within `reach`, with what it includes.
 
     `version` is that of the account in this snapshot: what is counted is remembered until it
-    changes. Not asked for where `query` names the ids that it wants.
+    changes. Not asked for where `query` names the ids that it wants. Raises TooManyIncluded.
     """
     selection = SELECTIONS[query.kind]
     if query.only is not None:
@@ -40,15 +42,19 @@ def page(tx: Transaction, query: Query, reach: Reach, version: Version = _ANY) -
     return _page(tx, query, reach, tuple(map(selection.read, rows)), count)
 
 
-def page_of(tx: Transaction, query: Query, reach: Reach, record: Record) -> Page:
-    """The page of a record that is at hand, with what `query` includes."""
-    return _page(tx, query, reach, (record,), 1)
+def page_of(tx: Transaction, query: Query, reach: Reach, records: tuple[Record, ...]) -> Page:
+    """The page of records that are at hand, with what `query` includes. Raises TooManyIncluded."""
+    return _page(tx, query, reach, records, len(records))
 
 
 def _page(
     tx: Transaction, query: Query, reach: Reach, records: tuple[Record, ...], count: int
 ) -> Page:
-    related = {name: _related(tx, query.kind, name, records, reach) for name in query.includes}
+    related: dict[str, Related] = {}
+    room = query.include_limit
+    for name in query.includes:
+        found = related[name] = _related(tx, query, name, records, reach, room)
+        room -= sum(map(len, found.objects.values()))
     return Page(query.kind, records, count, query.window, related, query.optional_fields)
 
 
@@ -112,31 +118,54 @@ def _named_rows(tx: Transaction, query: Query, reach: Reach) -> list[Row]:
 
 def _asked(query: Query, reach: Reach) -> tuple[tuple[str, ...], dict[str, Any], bool]:
     """The filters' names, the parameters, and whether the user does not see all."""
-    values: dict[str, Any] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
-    for one in query.filters:
-        values[one.name] = one.value
-    return tuple([one.name for one in query.filters]), values, reach.user_id is not None
+    selection = SELECTIONS[query.kind]
+    values = {
+        "reach_account": reach.account_id,
+        "reach_user": reach.user_id,
+        "caller": query.caller,
+        **selection.values(reach.account_id, query.filters),
+    }
+    return selection.shapes(query.filters), values, reach.user_id is not None
 
 
-def _related(
-    tx: Transaction, kind: Kind, name: str, records: tuple[Record, ...], reach: Reach
+def _related(  # noqa: PLR0917  a question, and how much room its answer has
+    tx: Transaction,
+    query: Query,
+    name: str,
+    records: tuple[Record, ...],
+    reach: Reach,
+    room: int,
 ) -> Related:
+    """What stands beside the records. Raises TooManyIncluded before it reads more than `room`."""
+    kind = query.kind
     association = SELECTIONS[kind].associations[name]
     match association:
         case Direct(target, column):
             ids = {getattr(record, column) for record in records} - {None}
+            _demand_room(len(ids), room, query, name, target)
             return Related({}, {target: _by_ids(tx, target, reach.account_id, ids)})
         case Beside(target):
+            if not records:
+                return Related({}, {target: {}})
             values = {
-                "owners": tuple(record.id for record in records),
+                "owners": tuple([record.id for record in records]),
                 "reach_account": reach.account_id,
                 "reach_user": reach.user_id,
+                "caller": query.caller,
             }
-            statement = beside_statement(kind, name, narrowed=reach.user_id is not None)
-            rows = tx.rows(statement, values) if records else []
-            return _beside(target, rows)
+            narrowed = reach.user_id is not None
+            counting = beside_count_statement(kind, name, narrowed=narrowed)
+            [[number]] = tx.rows(counting, {**values, "most": room + 1})
+            _demand_room(number, room, query, name, target)
+            statement = beside_statement(kind, name, narrowed=narrowed)
+            return _beside(target, tx.rows(statement, values))
         case SubjectOf():
             return _subjects(tx, records, reach)
+
+
+def _demand_room(number: int, room: int, query: Query, name: str, target: Kind) -> None:
+    if number > room:
+        raise TooManyIncluded(name, target, query.include_limit)
 
 
 def _beside(target: Kind, rows: list[Row]) -> Related:

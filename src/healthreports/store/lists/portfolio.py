@@ -40,14 +40,14 @@ from healthreports.core.portfolio import (
 from healthreports.core.vocabulary import Category, Color
 from healthreports.store.engine.database import Row, Transaction
 from healthreports.store.engine.statement import Statement, among
-from healthreports.store.lists import current
+from healthreports.store.lists import current, words
 from healthreports.store.lists.report_query import in_reach
-from healthreports.store.lists.selections import in_account, there_is
+from healthreports.store.lists.selections import in_account
+from healthreports.store.lists.words import WordsIn
 from healthreports.store.schema.tables import (
     color_column,
     current_reports,
     participations,
-    status_reports,
     workspaces,
 )
 
@@ -121,16 +121,17 @@ def _values(query: PortfolioQuery, reach: Reach, now: Instant) -> dict[str, Any]
         "new_after": at - NEW_FOR_US,
         "status": query.status,
         "category_status": query.category_status,
-        "text": _pattern(query.text),
-        "lower_text": _pattern(query.text.lower()),
     }
+    if query.text:
+        scope = _told_in(in_past=query.as_of is not None)
+        values |= words.asked(reach.account_id, WordsIn.TITLE, "in_title", query.text)
+        values |= words.asked(reach.account_id, scope, "in_report", query.text)
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _pattern(text: str) -> str:
-    for special in ("\\", "%", "_"):
-        text = text.replace(special, f"\\{special}")
-    return f"%{text}%"
+def _told_in(*, in_past: bool) -> WordsIn:
+    """Where the words of the report that counts are looked for."""
+    return WordsIn.REPORT if in_past else WordsIn.CURRENT
 
 
 def _color(column: ColumnElement[Any]) -> ColumnElement[str]:
@@ -156,12 +157,8 @@ def _conditions(shape: Shape, kept: Kept) -> dict[str, Condition]:
         Change.BETTER: and_(known, severity < before),
         Change.NEW: kept["created_at"] > bindparam("new_after", type_=BigInteger),
         "text": or_(
-            *_has_text(workspaces.c.title),
-            there_is(
-                _told,
-                _told.c.id == kept["report_id"],
-                or_(*_has_text(_told.c.description)),
-            ),
+            words.with_words(kept["workspace_id"], WordsIn.TITLE, "in_title"),
+            words.with_words(kept["report_id"], _told_in(in_past=shape.in_past), "in_report"),
         ),
     }
     if shape.category is not None:
@@ -169,17 +166,6 @@ def _conditions(shape: Shape, kept: Kept) -> dict[str, Condition]:
         conditions["reported"] = color.is_not(None)
         conditions["category"] = _color(color) == bindparam("category_status", type_=Text)
     return conditions
-
-
-_told: Final = status_reports.alias("told")
-
-
-def _has_text(column: ColumnElement[str]) -> tuple[Condition, Condition]:
-    # SQLite knows upper and lower case of ASCII only: what is written alike is found all the same.
-    return (
-        column.like(bindparam("text", type_=Text), escape="\\"),
-        func.lower(column).like(bindparam("lower_text", type_=Text), escape="\\"),
-    )
 
 
 def _from(shape: Shape, *, lateral: bool, reads_workspaces: bool) -> tuple[FromClause, Kept]:
@@ -210,8 +196,7 @@ def _totals_statement(shape: Shape) -> Statement:
 
 
 def _totals(shape: Shape, *, lateral: bool) -> Select[Any]:
-    reads_workspaces = "text" in shape.conditions
-    origin, kept = _from(shape, lateral=lateral, reads_workspaces=reads_workspaces)
+    origin, kept = _from(shape, lateral=lateral, reads_workspaces=False)
     conditions = _conditions(shape, kept)
     color = _color(kept["color"])
     counted: list[Condition] = [
@@ -235,7 +220,7 @@ def _page_statement(shape: Shape, order: Order, *, reverse: bool) -> Statement:
 
 
 def _page(shape: Shape, order: Order, *, reverse: bool, lateral: bool) -> Select[Any]:
-    reads_workspaces = "text" in shape.conditions or order in _OF_WORKSPACE
+    reads_workspaces = order in _OF_WORKSPACE
     origin, kept = _from(shape, lateral=lateral, reads_workspaces=reads_workspaces)
     conditions = _conditions(shape, kept)
     keys = [*_keys(order, kept), kept["workspace_id"]]

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, bindparam, literal_column, select
 
 from healthreports.core.access import Reach
-from healthreports.core.query import Filter, Query
-from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES
+from healthreports.core.query import Query
+from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, Category
 from healthreports.store.engine.database import Transaction, Version
-from healthreports.store.engine.statement import Statement, among, unindexed
+from healthreports.store.engine.statement import Statement, among, unindexed, unindexed_text
 from healthreports.store.lists import counters
 from healthreports.store.lists.selections import (
     REPORTS,
@@ -23,7 +23,7 @@ from healthreports.store.lists.selections import (
     in_account,
     shows_reports,
 )
-from healthreports.store.schema.tables import participations, status_reports
+from healthreports.store.schema.tables import color_column, participations, status_reports
 
 # A stream goes on behind the report with this id: a filter that no client can name.
 AFTER_ID: Final = "after_id"
@@ -34,18 +34,48 @@ TIME_FILTERS: Final = {
 }
 REFS: Final = "external_reference_service_model_refs"
 WITHOUT: Final = "without_external_reference_service_name"
-HAS: Final = "has_external_references"
-# `has_external_references=false` is a filter of its own: it needs another condition.
-HAS_NOT: Final = "no_external_references"
+HAS: Final = "has_external_references=true"
+HAS_NOT: Final = "has_external_references=false"
+CURRENT: Final = "current=true"
+NOT_CURRENT: Final = "current=false"
 PREFIX: Final = "external_reference_"
 # Merging the lists of more workspaces than this takes longer than looking at each report.
 FEW_WORKSPACES: Final = 256
 
 _CONDITIONS: Final[dict[str, Condition]] = {
     **REPORTS.filters,
-    HAS: has_reference(),
-    HAS_NOT: ~has_reference(),
     AFTER_ID: status_reports.c.id > bindparam(AFTER_ID),
+}
+
+
+def _unindexed_time(name: str) -> Condition:
+    moment = unindexed(status_reports.c[TIME_FILTERS[name]])
+    return moment > bindparam(name) if name.endswith("after") else moment < bindparam(name)
+
+
+def _unindexed_color(name: str) -> Condition:
+    category, _, color = name.partition("=")[2].partition(":")
+    column = status_reports.c[color_column(Category(category))]
+    return unindexed_text(column) == literal_column(f"'{color}'")
+
+
+# The filters that an index serves: reports with one color, or of one creator, by id.
+IN_ORDER_OF_IDS: Final = frozenset(
+    {"color=one", "creator_id=one"}
+    | {name for name in _CONDITIONS if name.startswith("category_color=")}
+)
+# And those that an index finds the reports of, in some order.
+FINDING: Final = IN_ORDER_OF_IDS | {"color", "creator_id", "text"}
+_creator: Final = unindexed(status_reports.c.creator_id)
+_color: Final = unindexed_text(status_reports.c.color)
+_UNINDEXED: Final[dict[str, Condition]] = {
+    **_CONDITIONS,
+    **{name: _unindexed_time(name) for name in TIME_FILTERS},
+    **{name: _unindexed_color(name) for name in _CONDITIONS if name.startswith("category_color=")},
+    "creator_id": among(_creator, "creator_id"),
+    "creator_id=one": _creator == bindparam("creator_id_one"),
+    "color": among(_color, "color"),
+    "color=one": _color == bindparam("color_one"),
 }
 
 # A participation of the reader that shows it the reports of its workspace.
@@ -90,6 +120,11 @@ class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(name for name in self.names if name in TIME_FILTERS)
 
     @property
+    def is_found(self) -> bool:
+        """Whether an index finds the reports of one of the filters."""
+        return bool(self.times) or not FINDING.isdisjoint(self.names)
+
+    @property
     def is_of_named_workspaces(self) -> bool:
         """Whether the list names workspaces itself."""
         return "workspace_id" in self.values
@@ -107,11 +142,13 @@ def report_query(
 
     `version` is that of the account in this snapshot. Up to `few` workspaces are named one by one.
     """
-    values: dict[str, Any] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
-    for one in query.filters:
-        values[one.name] = one.value
+    values: dict[str, Any] = {
+        "reach_account": reach.account_id,
+        "reach_user": reach.user_id,
+        **REPORTS.values(reach.account_id, query.filters),
+    }
     # Sorted, so that the same filters in another order are the same statement.
-    names = tuple(sorted([_name(one) for one in query.filters if one.name != "workspace_id"]))
+    names = tuple(sorted(name for name in REPORTS.shapes(query.filters) if name != "workspace_id"))
     workspaces = _workspaces(tx, values, reach, version, few)
     narrowed = workspaces is not None and len(workspaces) > few
     any_of: tuple[str, ...] | None = values.get(REFS)
@@ -121,7 +158,7 @@ def report_query(
         narrowed=narrowed,
         names=names,
         values=values,
-        terms=tuple(_terms(values)),
+        terms=tuple(_terms(names, values)),
         any_of=None
         if any_of is None
         else tuple(sorted(counters.term("service_model_ref", ref) for ref in any_of)),
@@ -145,38 +182,26 @@ def _workspaces(
     )
 
 
-def _name(one: Filter) -> str:
-    return HAS_NOT if one.name == HAS and one.value is False else one.name
-
-
-def _terms(values: Mapping[str, Any]) -> list[int]:
+def _terms(names: tuple[str, ...], values: Mapping[str, Any]) -> list[int]:
     found = [
         counters.term(name, values[PREFIX + name])
         for name in REFERENCE_ATTRIBUTES
         if PREFIX + name in values
     ]
-    if values.get(HAS) is True and not found:
+    if HAS in names and not found:
         found.append(counters.REFERENCED)
     return found
 
 
-def conditions(names: tuple[str, ...], *, unindexed_times: bool = False) -> list[Condition]:
+def conditions(names: tuple[str, ...], *, indexed: bool = True) -> list[Condition]:
     """What the filters `names` demand.
 
-    With `unindexed_times`, conditions on times are written so that no index is used for them.
+    Where not `indexed`, they are written so that no index of reports is used for them.
     """
-    found = [
-        _unindexed_time(name) if unindexed_times and name in TIME_FILTERS else _CONDITIONS[name]
-        for name in names
-        if name in _CONDITIONS
-    ]
+    known = _CONDITIONS if indexed else _UNINDEXED
+    found = [known[name] for name in names if name in known]
     together = [REPORTS.on_reference[name] for name in names if name in REPORTS.on_reference]
     return [*found, has_reference(*together)] if together else found
-
-
-def _unindexed_time(name: str) -> Condition:
-    moment = unindexed(status_reports.c[TIME_FILTERS[name]])
-    return moment > bindparam(name) if name.endswith("after") else moment < bindparam(name)
 
 
 def within(*, narrowed: bool) -> list[Condition]:

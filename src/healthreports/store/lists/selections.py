@@ -4,19 +4,22 @@ The names are those of `contract/resources`; `app` demands at start-up that both
 Contract: sections 4 and 7.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import (
+    BigInteger,
     Column,
     ColumnElement,
     FromClause,
     Select,
     Table,
+    Text,
     and_,
     bindparam,
     exists,
+    func,
     literal_column,
     or_,
     select,
@@ -32,7 +35,9 @@ from healthreports.core.model import (
     StatusReport,
     User,
     Workspace,
+    WorkspaceGroup,
 )
+from healthreports.core.query import Filter
 from healthreports.core.vocabulary import (
     REFERENCE_ATTRIBUTES,
     AccountPermission,
@@ -44,16 +49,21 @@ from healthreports.core.vocabulary import (
     SubjectType,
     SyncStatus,
 )
+from healthreports.core.words import fold
 from healthreports.store.engine.database import Row
 from healthreports.store.engine.statement import Either, among
+from healthreports.store.lists.words import WordsIn, asked, with_words
 from healthreports.store.schema.tables import (
     account_memberships,
     color_column,
+    current_reports,
     description_column,
     external_references,
+    group_workspaces,
     participations,
     status_reports,
     users,
+    workspace_groups,
     workspaces,
 )
 
@@ -80,14 +90,23 @@ class SubjectOf(NamedTuple):
     """The association of an external reference with the object it belongs to."""
 
 
+# Of a filter that takes several values: the condition for a single one.
+_ONE: Final = "=one"
+
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 
 
 class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     """How one kind is kept.
 
-    `within_reach` says which records of the account the user `reach_user` sees. The filters in
-    `on_reference` must hold for one and the same external reference (4.6).
+    `within_reach` says which records of the account the user `reach_user` sees. A filter that has
+    few values has a condition for each, under `name=value`; one that has none lets everything
+    through. One that takes several values may have another condition for a single one. The filters
+    in `on_reference` must hold for one and the same external reference of a subject of the type
+    `refers_as` (4.6). Those in `words` ask for words in a scope.
+
+    `steady` are the filters that look at what never changes: what they found goes on to match while
+    the record is there. Any other is asked anew whenever the account has changed.
     """
 
     table: Table
@@ -96,13 +115,45 @@ class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     within_reach: Condition
     sorts: Mapping[str, Column[Any]]
     filters: Mapping[str, Condition]
+    words: Mapping[str, WordsIn] = {}
+    steady: frozenset[str] = frozenset()
     on_reference: Mapping[str, Condition] = {}
+    refers_as: SubjectType | None = None
     associations: Mapping[str, Direct | Beside | SubjectOf] = {}
 
     @property
     def filter_names(self) -> frozenset[str]:
         """Every filter that it knows."""
-        return frozenset(self.filters) | frozenset(self.on_reference)
+        names = (name.partition("=")[0] for name in self.filters)
+        return frozenset(names) | frozenset(self.on_reference)
+
+    def shape(self, one: Filter) -> str | None:
+        """The name of the condition that a filter stands for; None where it lets all through."""
+        for_one = f"{one.name}{_ONE}"
+        if isinstance(one.value, tuple) and len(one.value) == 1 and for_one in self.filters:
+            return for_one
+        if one.name in self.filters or one.name in self.on_reference:
+            return one.name
+        value = str(one.value).lower() if isinstance(one.value, bool) else one.value
+        shape = f"{one.name}={value}"
+        return shape if shape in self.filters else None
+
+    def shapes(self, filters: Iterable[Filter]) -> tuple[str, ...]:
+        """The names of the conditions that filters stand for."""
+        return tuple([name for name in map(self.shape, filters) if name is not None])
+
+    def values(self, account_id: int, filters: Iterable[Filter]) -> dict[str, Any]:
+        """The parameters of the conditions that filters stand for."""
+        values: dict[str, Any] = {}
+        for one in filters:
+            if one.name in self.words and isinstance(one.value, str):
+                values |= asked(account_id, self.words[one.name], one.name, one.value)
+                values[one.name] = fold(one.value)
+            else:
+                values[one.name] = one.value
+                if isinstance(one.value, tuple) and len(one.value) == 1:
+                    values[f"{one.name}_one"] = one.value[0]
+        return values
 
 
 def in_account(table: FromClause) -> Condition:
@@ -124,20 +175,50 @@ def there_is(table: FromClause, *conditions: Condition) -> Condition:
     return Either(exists(found), exists(found.offset(literal_column("0"))))
 
 
-def has_reference(*conditions: Condition) -> Condition:
-    """A report has an external reference for which all the conditions hold."""
+def has_reference(
+    *conditions: Condition,
+    subject: Column[Any] = status_reports.c.id,
+    subject_type: SubjectType = SubjectType.STATUS_REPORT,
+) -> Condition:
+    """A subject, by default a report, has a reference for which all the conditions hold."""
     return there_is(
         external_references,
-        external_references.c.subject_type == SubjectType.STATUS_REPORT,
-        external_references.c.subject_id == status_reports.c.id,
+        external_references.c.subject_type == subject_type,
+        external_references.c.subject_id == subject,
         *conditions,
     )
+
+
+def _by_reference(subject: Column[Any], subject_type: SubjectType) -> dict[str, Condition]:
+    """The filters of 4.6 that say whether there is a reference at all."""
+
+    def has(*conditions: Condition) -> Condition:
+        return has_reference(*conditions, subject=subject, subject_type=subject_type)
+
+    return {
+        "has_external_references=true": has(),
+        "has_external_references=false": ~has(),
+        "without_external_reference_service_name": ~has(
+            external_references.c.service_name
+            == bindparam("without_external_reference_service_name")
+        ),
+    }
 
 
 def _strictly(column: Column[Any], name: str) -> dict[str, Condition]:
     return {
         f"{name}_after": column > bindparam(f"{name}_after"),
         f"{name}_before": column < bindparam(f"{name}_before"),
+    }
+
+
+# The filters of 4.6 that must hold for one and the same reference.
+def _on_reference() -> dict[str, Condition]:
+    return {
+        **_equal(external_references, "external_reference_", *REFERENCE_ATTRIBUTES),
+        "external_reference_service_model_refs": among(
+            external_references.c.service_model_ref, "external_reference_service_model_refs"
+        ),
     }
 
 
@@ -203,8 +284,8 @@ def _read_report(row: Row) -> StatusReport:
     )
 
 
-_WORKSPACE_COLUMNS: Final = tuple(workspaces.columns)
-_WORKSPACE_NAMES: Final = tuple(column.name for column in _WORKSPACE_COLUMNS)
+_WORKSPACE_NAMES: Final = Workspace.__struct_fields__
+_WORKSPACE_COLUMNS: Final = tuple(workspaces.c[name] for name in _WORKSPACE_NAMES)
 
 
 def _read_workspace(row: Row) -> Workspace:
@@ -214,8 +295,8 @@ def _read_workspace(row: Row) -> Workspace:
     return Workspace(**values)
 
 
-_USER_COLUMNS: Final = tuple(column for column in users.columns if column.name != "created_at")
-_USER_NAMES: Final = tuple(column.name for column in _USER_COLUMNS)
+_USER_NAMES: Final = User.__struct_fields__
+_USER_COLUMNS: Final = tuple(users.c[name] for name in _USER_NAMES)
 
 
 def _read_user(row: Row) -> User:
@@ -245,8 +326,8 @@ _CURRENT: Final = (
     .correlate(workspaces)
     .scalar_subquery()
 )
-_PARTICIPATION_COLUMNS: Final = tuple(participations.columns)
-_PARTICIPATION_NAMES: Final = tuple(column.name for column in _PARTICIPATION_COLUMNS)
+_PARTICIPATION_NAMES: Final = Participation.__struct_fields__
+_PARTICIPATION_COLUMNS: Final = tuple(participations.c[name] for name in _PARTICIPATION_NAMES)
 
 
 def _read_participation(row: Row) -> Participation:
@@ -265,6 +346,16 @@ def _read_membership(row: Row) -> AccountMembership:
     values = dict(zip(_MEMBERSHIP_NAMES, row, strict=True))
     values["permission"] = PERMISSIONS[values["permission"]]
     return AccountMembership(**values)
+
+
+_GROUP_NAMES: Final = WorkspaceGroup.__struct_fields__
+_GROUP_COLUMNS: Final = tuple(workspace_groups.c[name] for name in _GROUP_NAMES)
+
+
+def _read_group(row: Row) -> WorkspaceGroup:
+    values = dict(zip(_GROUP_NAMES, row, strict=True))
+    values["company"] = _FLAGS[values["company"]]
+    return WorkspaceGroup(**values)
 
 
 _own: Final = participations.alias("own")
@@ -298,6 +389,31 @@ _SHARES_A_WORKSPACE: Final = there_is(
     participations.c.user_id == users.c.id,
     _participates(participations.c.workspace_id),
 )
+_current: Final = current_reports.alias("current_one")
+_IS_CURRENT: Final = there_is(_current, _current.c.report_id == status_reports.c.id)
+
+
+def _has_participant(name: str, workspace_id: Column[Any] = workspaces.c.id) -> Condition:
+    """One of the users that the filter `name` asks for participates in the workspace."""
+    place = participations.alias("place")
+    return there_is(place, place.c.workspace_id == workspace_id, among(place.c.user_id, name))
+
+
+def _leads(side: Side) -> Condition:
+    return and_(participations.c.side == side, participations.c.team_lead == literal_column("1"))
+
+
+_PEOPLE: Final = users.join(participations, participations.c.user_id == users.c.id)
+_caller_place: Final = participations.alias("caller_place")
+_CALLER_PARTICIPATES: Final = there_is(
+    _caller_place,
+    _caller_place.c.workspace_id == workspaces.c.id,
+    _caller_place.c.user_id == bindparam("caller"),
+)
+_lead: Final = participations.alias("lead")
+_place: Final = participations.alias("place")
+_grouped: Final = group_workspaces.alias("grouped")
+
 REPORTS: Final = Selection[StatusReport](
     table=status_reports,
     columns=_REPORT_COLUMNS,
@@ -308,18 +424,30 @@ REPORTS: Final = Selection[StatusReport](
         **_strictly(status_reports.c.created_at, "created"),
         **_strictly(status_reports.c.updated_at, "updated"),
         "workspace_id": among(status_reports.c.workspace_id, "workspace_id"),
-        "has_external_references": has_reference() == bindparam("has_external_references"),
-        "without_external_reference_service_name": ~has_reference(
-            external_references.c.service_name
-            == bindparam("without_external_reference_service_name")
-        ),
+        **_by_reference(status_reports.c.id, SubjectType.STATUS_REPORT),
+        "color": among(status_reports.c.color, "color"),
+        "color=one": status_reports.c.color == bindparam("color_one"),
+        "creator_id": among(status_reports.c.creator_id, "creator_id"),
+        "creator_id=one": status_reports.c.creator_id == bindparam("creator_id_one"),
+        **{
+            f"category_color={category}:{color}": status_reports.c[color_column(category)]
+            == literal_column(f"'{color}'")
+            for category in Category
+            for color in Color
+        },
+        "current=true": _IS_CURRENT,
+        "current=false": ~_IS_CURRENT,
+        "text": with_words(status_reports.c.id, WordsIn.REPORT, "text"),
     },
-    on_reference={
-        **_equal(external_references, "external_reference_", *REFERENCE_ATTRIBUTES),
-        "external_reference_service_model_refs": among(
-            external_references.c.service_model_ref, "external_reference_service_model_refs"
-        ),
-    },
+    words={"text": WordsIn.REPORT},
+    # A change of references is one after which older reports are found otherwise.
+    steady=frozenset(
+        {"created_after", "created_before", "workspace_id", "creator_id"}
+        | _on_reference().keys()
+        | _by_reference(status_reports.c.id, SubjectType.STATUS_REPORT).keys()
+    ),
+    on_reference=_on_reference(),
+    refers_as=SubjectType.STATUS_REPORT,
     associations={
         "creator": Direct(Kind.USERS, "creator_id"),
         "updater": Direct(Kind.USERS, "updater_id"),
@@ -333,26 +461,86 @@ REPORTS: Final = Selection[StatusReport](
     },
 )
 
+# Written as the indexes of what a list shows by default have it.
+_IN_USE: Final = workspaces.c.archived == literal_column("0")
 WORKSPACES: Final = Selection[Workspace](
     table=workspaces,
     columns=_WORKSPACE_COLUMNS,
     read=_read_workspace,
     within_reach=_participates(workspaces.c.id),
-    sorts={name: workspaces.c[name] for name in ("id", "created_at", "updated_at", "title")},
+    sorts={
+        **{
+            name: workspaces.c[name]
+            for name in ("id", "created_at", "updated_at", "start_date", "due_date")
+        },
+        "title": workspaces.c.title_key,
+    },
     filters={
-        "include_archived": or_(
-            workspaces.c.archived == 0, bindparam("include_archived") == true()
+        "include_archived=false": _IN_USE,
+        "archived=exclude": _IN_USE,
+        "archived=only": workspaces.c.archived == literal_column("1"),
+        "archived=include": true(),
+        "matching": with_words(workspaces.c.id, WordsIn.TITLE, "matching"),
+        "search": with_words(workspaces.c.id, WordsIn.WORKSPACE, "search"),
+        "has_participant": _has_participant("has_participant"),
+        "user_not_participating": ~_has_participant("user_not_participating"),
+        "has_participation=true": _CALLER_PARTICIPATES,
+        "has_participation=false": ~_CALLER_PARTICIPATES,
+        "except": ~among(workspaces.c.id, "except"),
+        "creator": among(workspaces.c.creator_id, "creator"),
+        "provider_lead": there_is(
+            _lead,
+            _lead.c.workspace_id == workspaces.c.id,
+            _lead.c.side == Side.PROVIDER,
+            _lead.c.team_lead == literal_column("1"),
+            among(_lead.c.user_id, "provider_lead"),
         ),
+        "on_my_account=true": true(),
+        "workspace_groups": there_is(
+            _grouped,
+            _grouped.c.workspace_id == workspaces.c.id,
+            among(_grouped.c.group_id, "workspace_groups"),
+        ),
+        **_strictly(workspaces.c.start_date, "start_date"),
+        **_strictly(workspaces.c.due_date, "due_date"),
         **_strictly(workspaces.c.created_at, "created"),
         **_strictly(workspaces.c.updated_at, "updated"),
+        **_by_reference(workspaces.c.id, SubjectType.WORKSPACE),
     },
+    words={"matching": WordsIn.TITLE, "search": WordsIn.WORKSPACE},
+    on_reference=_on_reference(),
+    refers_as=SubjectType.WORKSPACE,
     associations={
         "creator": Direct(Kind.USERS, "creator_id"),
-        "participants": Beside(
-            Kind.USERS,
+        "participants": Beside(Kind.USERS, participations.c.workspace_id, _PEOPLE, true()),
+        "participations": Beside(
+            Kind.PARTICIPATIONS, participations.c.workspace_id, participations, true()
+        ),
+        "current_user_participation": Beside(
+            Kind.PARTICIPATIONS,
             participations.c.workspace_id,
-            users.join(participations, participations.c.user_id == users.c.id),
-            true(),
+            participations,
+            participations.c.user_id == bindparam("caller"),
+        ),
+        "primary_maven": Beside(
+            Kind.USERS, participations.c.workspace_id, _PEOPLE, _leads(Side.PROVIDER)
+        ),
+        "primary_counterpart": Beside(
+            Kind.USERS, participations.c.workspace_id, _PEOPLE, _leads(Side.CLIENT)
+        ),
+        "external_references": Beside(
+            Kind.EXTERNAL_REFERENCES,
+            external_references.c.subject_id,
+            external_references,
+            external_references.c.subject_type == SubjectType.WORKSPACE,
+        ),
+        "workspace_groups": Beside(
+            Kind.WORKSPACE_GROUPS,
+            group_workspaces.c.workspace_id,
+            group_workspaces.join(
+                workspace_groups, group_workspaces.c.group_id == workspace_groups.c.id
+            ),
+            in_account(workspace_groups),
         ),
         "status_reports": Beside(
             Kind.STATUS_REPORTS,
@@ -369,13 +557,58 @@ WORKSPACES: Final = Selection[Workspace](
     },
 )
 
+
+def _has_name(name: str) -> Condition:
+    """The user's name has the text of the filter `name` in it, case and accents aside."""
+    key, part = users.c.name_key, bindparam(name, type_=Text)
+    # The words find those that may have it, whatever stands between the words.
+    has_part = Either(func.instr(key, part) > 0, func.strpos(key, part) > 0)
+    return and_(with_words(users.c.id, WordsIn.USER, name), has_part)
+
+
+def _participates_in(name: str) -> Condition:
+    """The user participates in a workspace that the filter `name` asks for, which the caller sees.
+
+    So that nobody learns who is in a workspace that it does not see.
+    """
+    return there_is(
+        _place,
+        _place.c.user_id == users.c.id,
+        among(_place.c.workspace_id, name),
+        or_(
+            bindparam("reach_user", type_=BigInteger).is_(None),
+            _participates(_place.c.workspace_id),
+        ),
+    )
+
+
 USERS: Final = Selection[User](
     table=users,
     columns=_USER_COLUMNS,
     read=_read_user,
     within_reach=or_(users.c.id == bindparam("reach_user"), _SHARES_A_WORKSPACE),
-    sorts={name: users.c[name] for name in ("id", "full_name")},
-    filters={},
+    sorts={"id": users.c.id, "alphabetical": users.c.name_key, "full_name": users.c.name_key},
+    filters={
+        "show_disabled=false": users.c.disabled == literal_column("0"),
+        "by_email_address": users.c.email_address == bindparam("by_email_address"),
+        "by_email_addresses": among(users.c.email_address, "by_email_addresses"),
+        "by_full_name": _has_name("by_full_name"),
+        "search": with_words(users.c.id, WordsIn.USER, "search"),
+        "matching": with_words(users.c.id, WordsIn.USER, "matching"),
+        "participant_in": _participates_in("participant_in"),
+        "not_participant_in": ~_participates_in("not_participant_in"),
+        "on_my_account=true": true(),
+        "with_users": among(users.c.id, "with_users"),
+        "without_users": ~among(users.c.id, "without_users"),
+        **_strictly(users.c.created_at, "created"),
+        **_strictly(users.c.updated_at, "updated"),
+    },
+    words={"by_full_name": WordsIn.USER, "search": WordsIn.USER, "matching": WordsIn.USER},
+    associations={
+        "account_membership": Beside(
+            Kind.ACCOUNT_MEMBERSHIPS, account_memberships.c.user_id, account_memberships, true()
+        ),
+    },
 )
 
 REFERENCES: Final = Selection[ExternalReference](
@@ -392,7 +625,9 @@ REFERENCES: Final = Selection[ExternalReference](
     sorts={name: external_references.c[name] for name in ("id", "created_at", "last_synced_at")},
     filters={
         **_equal(external_references, "", "subject_type", *REFERENCE_ATTRIBUTES),
+        "subject_id": among(external_references.c.subject_id, "subject_id"),
         **_strictly(external_references.c.created_at, "created"),
+        **_strictly(external_references.c.updated_at, "updated"),
         **_strictly(external_references.c.last_synced_at, "last_synced"),
     },
     associations={"subject": SubjectOf()},
@@ -403,10 +638,17 @@ PARTICIPATIONS: Final = Selection[Participation](
     columns=_PARTICIPATION_COLUMNS,
     read=_read_participation,
     within_reach=_participates(participations.c.workspace_id),
-    sorts={name: participations.c[name] for name in ("id", "created_at", "updated_at")},
+    sorts={
+        **{name: participations.c[name] for name in ("id", "created_at", "updated_at")},
+        "user_name": participations.c.user_name_key,
+    },
     filters={
         "workspace_id": among(participations.c.workspace_id, "workspace_id"),
+        "by_user": among(participations.c.user_id, "by_user"),
         "user_id": among(participations.c.user_id, "user_id"),
+        "mavens_only=true": participations.c.side == Side.PROVIDER,
+        **_strictly(participations.c.created_at, "created"),
+        **_strictly(participations.c.updated_at, "updated"),
     },
     associations={
         "user": Direct(Kind.USERS, "user_id"),
@@ -420,8 +662,49 @@ MEMBERSHIPS: Final = Selection[AccountMembership](
     read=_read_membership,
     within_reach=account_memberships.c.user_id == bindparam("reach_user"),
     sorts={name: account_memberships.c[name] for name in ("id", "created_at", "updated_at")},
-    filters={"user_id": among(account_memberships.c.user_id, "user_id")},
+    filters={
+        "only_active=true": account_memberships.c.disabled_at.is_(None),
+        "only_inactive=true": account_memberships.c.disabled_at.is_not(None),
+        "by_user_id": among(account_memberships.c.user_id, "by_user_id"),
+        "user_id": among(account_memberships.c.user_id, "user_id"),
+        "by_full_name": there_is(
+            users, users.c.id == account_memberships.c.user_id, _has_name("by_full_name")
+        ),
+        **_strictly(account_memberships.c.created_at, "created"),
+        **_strictly(account_memberships.c.updated_at, "updated"),
+    },
+    words={"by_full_name": WordsIn.USER},
     associations={"user": Direct(Kind.USERS, "user_id")},
+)
+
+GROUPS: Final = Selection[WorkspaceGroup](
+    table=workspace_groups,
+    columns=_GROUP_COLUMNS,
+    read=_read_group,
+    within_reach=there_is(
+        _grouped,
+        _grouped.c.group_id == workspace_groups.c.id,
+        _participates(_grouped.c.workspace_id),
+    ),
+    sorts={
+        **{name: workspace_groups.c[name] for name in ("id", "created_at", "updated_at")},
+        "name": workspace_groups.c.name_key,
+    },
+    filters={
+        "companies_only=true": workspace_groups.c.company == literal_column("1"),
+        "matching": with_words(workspace_groups.c.id, WordsIn.GROUP, "matching"),
+        **_strictly(workspace_groups.c.created_at, "created"),
+        **_strictly(workspace_groups.c.updated_at, "updated"),
+    },
+    words={"matching": WordsIn.GROUP},
+    associations={
+        "workspaces": Beside(
+            Kind.WORKSPACES,
+            group_workspaces.c.group_id,
+            group_workspaces.join(workspaces, group_workspaces.c.workspace_id == workspaces.c.id),
+            in_account(workspaces),
+        ),
+    },
 )
 
 SELECTIONS: Final[Mapping[Kind, Selection[Record]]] = {
@@ -431,4 +714,5 @@ SELECTIONS: Final[Mapping[Kind, Selection[Record]]] = {
     Kind.EXTERNAL_REFERENCES: REFERENCES,
     Kind.PARTICIPATIONS: PARTICIPATIONS,
     Kind.ACCOUNT_MEMBERSHIPS: MEMBERSHIPS,
+    Kind.WORKSPACE_GROUPS: GROUPS,
 }

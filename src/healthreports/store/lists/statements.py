@@ -69,8 +69,10 @@ def _order(
     selection: Selection[Record], sort: Sort, record_id: ColumnElement[Any]
 ) -> list[ColumnElement[Any]]:
     column = record_id if sort.name == "id" else selection.sorts[sort.name]
-    order: list[ColumnElement[Any]] = [column.desc() if sort.descending else column.asc()]
-    return order if sort.name == "id" else [*order, record_id.asc()]
+    order: ColumnElement[Any] = column.desc() if sort.descending else column.asc()
+    if getattr(column, "nullable", False):  # what has no value is the least, on both databases
+        order = order.nulls_last() if sort.descending else order.nulls_first()
+    return [order] if sort.name == "id" else [order, record_id.asc()]
 
 
 @lru_cache(maxsize=256)
@@ -140,6 +142,16 @@ def beside_statement(kind: Kind, name: str, *, narrowed: bool) -> Statement:
     return Statement(statement)
 
 
+@lru_cache
+def beside_count_statement(kind: Kind, name: str, *, narrowed: bool) -> Statement:
+    """How many records `beside_statement` finds, up to `most`."""
+    found = beside_statement(kind, name, narrowed=narrowed).clause
+    assert isinstance(found, Select)
+    one: Select[Any] = found.with_only_columns(literal_column("1").label("one"))
+    some = one.limit(bindparam("most")).subquery("some")
+    return Statement(select(func.count()).select_from(some))
+
+
 def matching(
     statement: Select[Any], selection: Selection[Record], names: tuple[str, ...], *, narrowed: bool
 ) -> Select[Any]:
@@ -149,4 +161,9 @@ def matching(
         statement = statement.where(selection.within_reach)
     statement = statement.where(*(selection.filters[n] for n in names if n in selection.filters))
     together = [selection.on_reference[name] for name in names if name in selection.on_reference]
-    return statement.where(has_reference(*together)) if together else statement
+    if not together or selection.refers_as is None:
+        return statement
+    subject = selection.table.c.id
+    return statement.where(
+        has_reference(*together, subject=subject, subject_type=selection.refers_as)
+    )

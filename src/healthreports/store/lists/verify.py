@@ -1,6 +1,6 @@
 """Checking what `counters` and `current` keep against the reports, and rebuilding it."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -10,6 +10,7 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    case,
     delete,
     func,
     literal,
@@ -19,18 +20,23 @@ from sqlalchemy import (
 )
 from sqlalchemy import insert as plain_insert
 
-from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, SubjectType
+from healthreports.core.model import Record, StatusReport, User, Workspace, WorkspaceGroup
+from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, Category, Color, SubjectType
 from healthreports.store.engine.database import Row, Transaction
-from healthreports.store.engine.statement import Statement
-from healthreports.store.lists import current
+from healthreports.store.engine.statement import Statement, among
+from healthreports.store.lists import current, words
 from healthreports.store.lists.counters import (
     ADD_TERM,
     BLOCK_SHIFTS,
+    COLOR_BUCKETS,
     OF_TIME,
     Dimension,
     terms_of_values,
 )
+from healthreports.store.lists.selections import GROUPS, REPORTS, USERS, WORKSPACES, Selection
 from healthreports.store.schema.tables import (
+    color_column,
+    current_reports,
     external_references,
     report_blocks,
     report_counts,
@@ -54,6 +60,11 @@ def _counted(dimension: Dimension, bucket: ColumnElement[Any]) -> Select[Any]:
     )
 
 
+def _color_bucket(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    places = ((column == literal_column(f"'{c}'"), b) for c, b in COLOR_BUCKETS.items())
+    return case(*((is_it, literal_column(str(bucket))) for is_it, bucket in places))
+
+
 _r: Final = status_reports.c
 _TRUE_COUNTS: Final = (
     _counted(Dimension.WORKSPACE, _r.workspace_id),
@@ -61,6 +72,26 @@ _TRUE_COUNTS: Final = (
         _counted(dimension, _stretch(_r[column], shift))
         for (column, shift), dimension in OF_TIME.items()
     ),
+    _counted(Dimension.COLOR, _color_bucket(_r.color)),
+    _counted(Dimension.CREATOR, _r.creator_id),
+    *(
+        _counted(
+            Dimension.CATEGORY_COLOR,
+            _color_bucket(_r[name]) + literal_column(str(len(Color) * place)),
+        ).where(_r[name].is_not(None))
+        for place, name in enumerate(color_column(category) for category in Category)
+    ),
+)
+# Once what is current is kept.
+_TRUE_CURRENT: Final = (
+    select(
+        current_reports.c.account_id,
+        literal(Dimension.CURRENT, Integer),
+        literal_column("0"),
+        func.count(),
+    )
+    .where(current_reports.c.report_id.is_not(None))
+    .group_by(current_reports.c.account_id)
 )
 _TRUE_BLOCKS: Final = tuple(
     select(
@@ -92,6 +123,28 @@ _FILL_TERM_COUNTS: Final = Statement(
         [column.name for column in report_counts.columns], _TRUE_TERM_COUNTS
     )
 )
+_FILL_CURRENT: Final = Statement(
+    plain_insert(report_counts).from_select(
+        [column.name for column in report_counts.columns], _TRUE_CURRENT
+    )
+)
+
+
+def _some(selection: Selection[Any]) -> Statement:
+    """Some records in the order of their accounts, from behind the last one."""
+    table = selection.table
+    return Statement(
+        select(table.c.account_id, *selection.columns)
+        .where(
+            tuple_(table.c.account_id, table.c.id)
+            > tuple_(bindparam("account", type_=BigInteger), bindparam("last_id", type_=BigInteger))
+        )
+        .order_by(table.c.account_id, table.c.id)
+        .limit(literal_column(str(_AT_ONCE // 10)))
+    )
+
+
+_SOME_FOUND: Final = tuple((one, _some(one)) for one in (REPORTS, WORKSPACES, USERS, GROUPS))
 _x: Final = external_references.c
 # Some references in the order of their reports, from behind the last one.
 _SOME_REFERENCES: Final = Statement(
@@ -110,6 +163,9 @@ _SOME_REFERENCES: Final = Statement(
     .order_by(_x.account_id, _x.subject_id, _x.service_name)
     .limit(literal_column(str(_AT_ONCE)))
 )
+_ARE_CURRENT: Final = Statement(
+    select(current_reports.c.report_id).where(among(current_reports.c.report_id, "ids"))
+)
 _SOME_TERMS: Final = Statement(
     select(_t.account_id, _t.term, _t.report_id)
     .where(
@@ -123,12 +179,14 @@ _SOME_TERMS: Final = Statement(
 
 def rebuild(tx: Transaction) -> None:
     """Rebuild everything that is kept. Nobody may write meanwhile."""
-    recount(tx)
     current.rebuild(tx)
+    _recount(tx)
+    tx.rows(words.EMPTY, {})
+    for some in _true_words(tx):
+        words.put(tx, some)
 
 
-def recount(tx: Transaction) -> None:
-    """Rebuild the counters. Nobody may write meanwhile."""
+def _recount(tx: Transaction) -> None:
     for statement in (*_EMPTY, *_FILL):
         tx.rows(statement, {})
     for some in _true_terms(tx):
@@ -140,6 +198,7 @@ def recount(tx: Transaction) -> None:
             ],
         )
     tx.rows(_FILL_TERM_COUNTS, {})
+    tx.rows(_FILL_CURRENT, {})
 
 
 def differences(tx: Transaction) -> list[str]:
@@ -148,6 +207,7 @@ def differences(tx: Transaction) -> list[str]:
         *_wrong_counts(tx),
         *_wrong_blocks(tx),
         *_wrong_terms(tx),
+        *_wrong_words(tx),
         *current.differences(tx),
     ]
 
@@ -155,7 +215,7 @@ def differences(tx: Transaction) -> list[str]:
 def _wrong_counts(tx: Transaction) -> Iterator[str]:
     true = {
         row[:3]: row[3]
-        for truth in (*_TRUE_COUNTS, _TRUE_TERM_COUNTS)
+        for truth in (*_TRUE_COUNTS, _TRUE_TERM_COUNTS, _TRUE_CURRENT)
         for row in tx.rows(Statement(truth), {})
     }
     kept = {row[:3]: row[3] for row in tx.rows(Statement(select(report_counts)), {}) if row[3]}
@@ -187,6 +247,44 @@ def _wrong_terms(tx: Transaction) -> Iterator[str]:
     true, kept = _gist(_true_terms(tx)), _gist(_kept_terms(tx))
     if true != kept:
         yield f"report_terms: {kept[0]} kept, {true[0]} there, or as many others"
+
+
+def _true_words(tx: Transaction) -> Iterator[list[words.Entry]]:
+    """The words of every record, some at a time."""
+    for selection, statement in _SOME_FOUND:
+        last: tuple[int, int] = (0, -1)
+        while rows := tx.rows(statement, dict(zip(("account", "last_id"), last, strict=True))):
+            records = [selection.read(row[1:]) for row in rows]
+            current_ids = _current_ids(tx, records) if selection is REPORTS else set()
+            yield [entry for one in records for entry in _entries(one, current_ids)]
+            last = (rows[-1][0], records[-1].id)
+
+
+def _current_ids(tx: Transaction, reports: Sequence[Record]) -> set[int]:
+    ids = tuple(one.id for one in reports)
+    return {row[0] for row in tx.rows(_ARE_CURRENT, {"ids": ids})}
+
+
+def _entries(record: Record, current_ids: set[int]) -> list[words.Entry]:
+    match record:
+        case StatusReport():
+            found = [words.of_report(record)]
+            if record.id in current_ids:
+                found.append(words.of_report(record, words.WordsIn.CURRENT))
+            return found
+        case Workspace():
+            return words.of_workspace(record)
+        case User():
+            return words.of_user(record)
+        case WorkspaceGroup():
+            return words.of_group(record)
+    return []
+
+
+def _wrong_words(tx: Transaction) -> Iterator[str]:
+    kept, true = words.gist(tx), words.gist_of(_true_words(tx))
+    if kept != true:
+        yield f"search_words: {kept[0]} kept, {true[0]} there, or as many others"
 
 
 def _gist(parts: Iterable[Collection[Row]]) -> tuple[int, int]:

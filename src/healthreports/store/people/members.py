@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Table, bindparam, select
+from sqlalchemy import ColumnElement, Select, Table, bindparam, select, update
 
 from healthreports.core.model import (
     AccountMembership,
@@ -11,16 +11,20 @@ from healthreports.core.model import (
     User,
 )
 from healthreports.core.vocabulary import AccountPermission
+from healthreports.core.words import fold
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import (
     Statement,
     insertion,
+    one_row,
     replacement,
 )
+from healthreports.store.lists import words
 from healthreports.store.lists.selections import MEMBERSHIPS, USERS
 from healthreports.store.people.accounts import inserted_id, touch
 from healthreports.store.schema.tables import (
     account_memberships,
+    participations,
     users,
 )
 
@@ -29,7 +33,15 @@ _INSERT_MEMBERSHIP: Final = insertion(account_memberships)
 _REPLACE_MEMBERSHIP: Final = replacement(
     account_memberships, ("permission", "updated_at", "disabled_at")
 )
-_REPLACE_USER: Final = replacement(users, ("full_name", "headline"))
+_REPLACE_USER: Final = replacement(users, ("full_name", "name_key", "headline", "updated_at"))
+_DISABLE_USER: Final = replacement(users, ("disabled",))
+_RENAME_PLACES: Final = Statement(
+    update(participations).where(
+        participations.c.account_id == bindparam("of_account"),
+        participations.c.user_id == bindparam("row_id"),
+    ),
+    ["user_name_key"],
+)
 _MEMBERSHIP: Final = Statement(
     select(*MEMBERSHIPS.columns).where(account_memberships.c.user_id == bindparam("user_id"))
 )
@@ -79,7 +91,9 @@ def actor_by(proof: Table, *columns: ColumnElement[Any]) -> Select[Any]:
 
 def insert_user(tx: Transaction, user: User, permission: AccountPermission, now: Instant) -> int:
     """Store a new user, whose `id` is not used, and its membership. Returns the user's id."""
-    user_id = inserted_id(tx.rows(_INSERT_USER, msgspec.structs.asdict(user) | {"created_at": now}))
+    values = _columns(user) | {"disabled": 0, "created_at": now, "updated_at": now}
+    user_id = inserted_id(tx.rows(_INSERT_USER, values))
+    words.note(tx, come=words.of_user(msgspec.structs.replace(user, id=user_id)))
     new = AccountMembership(
         id=0,
         account_id=user.account_id,
@@ -94,15 +108,25 @@ def insert_user(tx: Transaction, user: User, permission: AccountPermission, now:
     return user_id
 
 
-def replace_user(tx: Transaction, changed: User) -> None:
-    """Store a user in place of what had its id: its name and headline."""
-    tx.rows(_REPLACE_USER, msgspec.structs.asdict(changed) | {"row_id": changed.id})
+def _columns(user: User) -> dict[str, Any]:
+    return msgspec.structs.asdict(user) | {"name_key": fold(user.full_name)}
+
+
+def replace_user(tx: Transaction, user: User, changed: User, now: Instant) -> None:
+    """Store `changed` in place of `user`, which has its id: its name and headline."""
+    values = _columns(changed) | one_row(changed)
+    tx.rows(_REPLACE_USER, {**values, "updated_at": now})
+    if changed.full_name != user.full_name:
+        tx.rows(_RENAME_PLACES, {**one_row(changed), "user_name_key": values["name_key"]})
+    words.note(tx, gone=words.of_user(user), come=words.of_user(changed))
     touch(tx, changed.account_id)
 
 
 def replace_membership(tx: Transaction, changed: AccountMembership) -> None:
     """Store a membership in place of what had its id."""
     tx.rows(_REPLACE_MEMBERSHIP, msgspec.structs.asdict(changed) | {"row_id": changed.id})
+    disabled = int(changed.disabled_at is not None)
+    tx.rows(_DISABLE_USER, {"row_id": changed.user_id, "disabled": disabled})
     touch(tx, changed.account_id)
 
 

@@ -1,6 +1,6 @@
 """Workspaces and who participates in them."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import bindparam, select
@@ -9,15 +9,18 @@ from healthreports.core.model import (
     Participation,
     Workspace,
 )
+from healthreports.core.vocabulary import Side
+from healthreports.core.words import fold
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import (
     Statement,
+    among,
     deletion,
     insertion,
     one_row,
     replacement,
 )
-from healthreports.store.lists import current
+from healthreports.store.lists import current, words
 from healthreports.store.lists.selections import PARTICIPATIONS, WORKSPACES
 from healthreports.store.people.accounts import touch
 from healthreports.store.schema.tables import (
@@ -31,6 +34,7 @@ _REPLACE_WORKSPACE: Final = replacement(
     workspaces,
     (
         "title",
+        "title_key",
         "description",
         "archived",
         "clients_see_status_reports",
@@ -60,27 +64,56 @@ _PARTICIPATION: Final = Statement(
 )
 
 
+_LEADS: Final = Statement(
+    select(*PARTICIPATIONS.columns).where(
+        participations.c.account_id == bindparam("of_account"),
+        participations.c.workspace_id == bindparam("workspace_id"),
+        participations.c.side == bindparam("of_side"),
+        participations.c.team_lead == 1,
+    )
+)
+_PLACES: Final = Statement(
+    select(*PARTICIPATIONS.columns).where(
+        participations.c.account_id == bindparam("of_account"),
+        participations.c.user_id == bindparam("user_id"),
+        among(participations.c.workspace_id, "workspace_ids"),
+    )
+)
+
+
 def insert_workspace(tx: Transaction, new: Workspace) -> int:
     """Store a new workspace, whose `id` is not used. Returns the id it was given."""
     [workspace_id] = tx.new_ids("workspaces", 1)
-    tx.rows(_INSERT_WORKSPACE, msgspec.structs.asdict(new) | {"id": workspace_id})
+    stored = msgspec.structs.replace(new, id=workspace_id)
+    tx.rows(_INSERT_WORKSPACE, _columns(stored))
+    words.note(tx, come=words.of_workspace(stored))
     current.note(tx, new.account_id, [workspace_id])
     touch(tx, new.account_id)
     return workspace_id
 
 
-def replace_workspace(tx: Transaction, changed: Workspace) -> None:
-    """Store a workspace in place of what had its id."""
-    tx.rows(_REPLACE_WORKSPACE, msgspec.structs.asdict(changed) | one_row(changed))
+def _columns(workspace: Workspace) -> dict[str, Any]:
+    return msgspec.structs.asdict(workspace) | {"title_key": fold(workspace.title)}
+
+
+def replace_workspace(tx: Transaction, workspace: Workspace, changed: Workspace) -> None:
+    """Store `changed` in place of `workspace`, which has its id."""
+    tx.rows(_REPLACE_WORKSPACE, _columns(changed) | one_row(changed))
+    words.note(tx, gone=words.of_workspace(workspace), come=words.of_workspace(changed))
     current.note(tx, changed.account_id, [changed.id])
     touch(tx, changed.account_id)
 
 
-def insert_participation(tx: Transaction, new: Participation) -> Participation:
-    """Store a new participation, whose `id` is not used. Returns it with the id it was given."""
+def insert_participation(tx: Transaction, new: Participation, user_name_key: str) -> Participation:
+    """Store a new participation, whose `id` is not used. Returns it with the id it was given.
+
+    `user_name_key` is the folded name of its user.
+    """
     [participation_id] = tx.new_ids("participations", 1)
     stored = msgspec.structs.replace(new, id=participation_id)
-    tx.rows(_INSERT_PARTICIPATION, msgspec.structs.asdict(stored))
+    tx.rows(
+        _INSERT_PARTICIPATION, msgspec.structs.asdict(stored) | {"user_name_key": user_name_key}
+    )
     touch(tx, new.account_id)
     return stored
 
@@ -95,6 +128,21 @@ def delete_participation(tx: Transaction, gone: Participation) -> None:
     """Delete a participation."""
     tx.rows(_DELETE_PARTICIPATION, one_row(gone))
     touch(tx, gone.account_id)
+
+
+def leads(tx: Transaction, account_id: int, workspace_id: int, side: Side) -> list[Participation]:
+    """Who leads a side of a workspace."""
+    values = {"of_account": account_id, "workspace_id": workspace_id, "of_side": side}
+    return [PARTICIPATIONS.read(row) for row in tx.rows(_LEADS, values)]
+
+
+def places(
+    tx: Transaction, account_id: int, user_id: int, workspace_ids: tuple[int, ...]
+) -> dict[int, Participation]:
+    """The user's places in these workspaces of its account, by the workspace's id."""
+    values = {"of_account": account_id, "user_id": user_id, "workspace_ids": workspace_ids}
+    found = map(PARTICIPATIONS.read, tx.rows(_PLACES, values))
+    return {one.workspace_id: one for one in found}
 
 
 def workspace(tx: Transaction, account_id: int, workspace_id: int) -> Workspace | None:

@@ -21,6 +21,7 @@ from healthreports.core.vocabulary import Category, SubjectType
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, Values, deletion, one_row, replacement
 from healthreports.store.lists import counters as tally
+from healthreports.store.lists import words
 from healthreports.store.lists.selections import REPORTS
 from healthreports.store.reports import references
 from healthreports.store.schema.tables import (
@@ -115,6 +116,7 @@ def insert(tx: Transaction, account_id: int, new: Sequence[StatusReport]) -> lis
     ]
     tx.run_each(_INSERT, list(map(_columns, stored)))
     tally.note(tx, account_id, come=stored)
+    words.note(tx, come=list(map(words.of_report, stored)))
     return stored
 
 
@@ -122,6 +124,7 @@ def replace(tx: Transaction, report: StatusReport, changed: StatusReport) -> Non
     """Store `changed` in place of `report`, which has its id."""
     tx.rows(_REPLACE, _columns(changed) | one_row(changed))
     tally.note(tx, changed.account_id, gone=[report], come=[changed])
+    words.note(tx, gone=[words.of_report(report)], come=[words.of_report(changed)])
 
 
 def delete_with_references(tx: Transaction, report: StatusReport) -> None:
@@ -132,6 +135,7 @@ def delete_with_references(tx: Transaction, report: StatusReport) -> None:
     gone = tally.terms_of(having)
     tally.note_terms(tx, report.account_id, report.id, gone, frozenset())
     tally.note(tx, report.account_id, gone=[report])
+    words.note(tx, gone=[words.of_report(report)])
 
 
 def _columns(report: StatusReport) -> dict[str, Any]:

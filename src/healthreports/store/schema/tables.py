@@ -24,6 +24,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    column,
+    table,
+    text,
 )
 
 from healthreports.core.vocabulary import (
@@ -37,7 +40,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0008"
+SCHEMA_REVISION: Final = "0009"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -81,8 +84,54 @@ def _in_workspace() -> ForeignKeyConstraint:
     )
 
 
+def _orders(of: str, *columns: str, shown: str | None = None) -> list[Index]:
+    """An index for each column that the list of the table `of` is sorted by.
+
+    And another of what the list shows by default: of the rows for which `shown` holds.
+    """
+    wheres = {"": None} if shown is None else {"": None, "_shown": text(shown)}
+    return [
+        Index(
+            f"ix_{of}_by_{name}{suffix}",
+            "account_id",
+            name,
+            "id",
+            sqlite_where=where,
+            postgresql_where=where,
+        )
+        for name in columns
+        for suffix, where in wheres.items()
+    ]
+
+
+def _date_orders(of: Table, *columns: str, shown: str) -> None:
+    """The indexes for dates, which may be missing and which many rows have in common.
+
+    What has none comes first, as on SQLite, and last in the other direction; ties go by id in both.
+    """
+    for name in columns:
+        for direction in ("asc", "desc"):
+            for suffix, where in (("", None), ("_shown", text(shown))):
+                key = getattr(of.c[name], direction)()
+                placed = key.nulls_first() if direction == "asc" else key.nulls_last()
+                for dialect, by in (("sqlite", key), ("postgresql", placed)):
+                    Index(
+                        f"ix_{of.name}_by_{name}_{direction}{suffix}",
+                        of.c.account_id,
+                        by,
+                        of.c.id,
+                        sqlite_where=where,
+                        postgresql_where=where,
+                    ).ddl_if(dialect=dialect)
+
+
 def _instant(name: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable)
+
+
+def _sort_key(name: str) -> Column[str]:
+    """A name without case and accents (`core/words.fold`), by which it is sorted."""
+    return Column(name, _SORTED_TEXT, nullable=False, server_default="")
 
 
 def _reference(name: str, target: str, *, nullable: bool = False) -> Column[int]:
@@ -133,12 +182,17 @@ users: Final = Table(
     _key(),
     _reference("account_id", "accounts"),
     Column("full_name", _SORTED_TEXT, nullable=False),
+    _sort_key("name_key"),
     Column("email_address", Text, nullable=False),
     Column("headline", Text),  # null when none was given
     Column("photo_path", Text),  # null when none was given
+    Column("disabled", Integer, nullable=False, server_default="0"),  # 0 or 1, as its membership is
     _instant("created_at"),
+    Column("updated_at", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("email_address", "account_id"),  # several accounts may know a person
     Index("ix_users_account", "account_id", "id"),  # the list of an account's users
+    *_orders("users", "name_key", shown="disabled = 0"),
+    *_orders("users", "created_at", "updated_at"),  # the filters by a time
     sqlite_autoincrement=_NO_REUSE,
 )
 
@@ -155,6 +209,8 @@ account_memberships: Final = Table(
     _one_of("permission", tuple(AccountPermission)),
     UniqueConstraint("user_id"),  # a user belongs to one account
     Index("ix_account_memberships_account", "account_id", "id"),  # the list of an account's
+    *_orders("account_memberships", "created_at", shown="disabled_at IS NULL"),
+    *_orders("account_memberships", "updated_at"),
     sqlite_autoincrement=_NO_REUSE,
 )
 
@@ -164,6 +220,7 @@ workspaces: Final = Table(
     *_key_in_account("workspaces"),
     _reference("creator_id", "users", nullable=True),  # null when it is not known who made it
     Column("title", _SORTED_TEXT, nullable=False),
+    _sort_key("title_key"),
     Column("description", Text),  # null when there is none
     Column("archived", Integer, nullable=False),  # 0 or 1
     Column("access_level", Text, nullable=False),
@@ -174,7 +231,11 @@ workspaces: Final = Table(
     _instant("updated_at"),
     CheckConstraint("archived IN (0, 1)", name="archived"),
     CheckConstraint("clients_see_status_reports IN (0, 1)", name="clients_see_status_reports"),
+    *_orders("workspaces", "title_key", "created_at", "updated_at", shown="archived = 0"),
+    # The filter by who made it.
+    Index("ix_workspaces_creator", "account_id", "creator_id", "id"),
 )
+_date_orders(workspaces, "start_date", "due_date", shown="archived = 0")
 
 participations: Final = Table(
     "participations",
@@ -185,6 +246,7 @@ participations: Final = Table(
     Column("side", Text, nullable=False),
     Column("permission", Text, nullable=False),
     Column("team_lead", Integer, nullable=False),  # 0 or 1
+    _sort_key("user_name_key"),
     _instant("created_at"),
     _instant("updated_at"),
     _one_of("side", tuple(Side)),
@@ -194,6 +256,7 @@ participations: Final = Table(
     UniqueConstraint("account_id", "workspace_id", "user_id"),
     # Where a user participates, and whether that shows it the reports.
     Index("ix_participations_user", "account_id", "user_id", "workspace_id", "side"),
+    *_orders("participations", "created_at", "updated_at", "user_name_key"),
 )
 
 
@@ -249,6 +312,11 @@ status_reports: Final = Table(
     Index("ix_status_reports_updated", "account_id", "updated_at", "id"),
     # The current report of a workspace, and those of a time.
     Index("ix_status_reports_current", "account_id", "workspace_id", "created_at", "id"),
+    # The filters by color, of all or of one category, and by who made it.
+    *(
+        Index(f"ix_status_reports_{name}", "account_id", name, "id")
+        for name in ("color", *(color_column(category) for category in Category), "creator_id")
+    ),
 )
 
 external_references: Final = Table(
@@ -279,8 +347,55 @@ external_references: Final = Table(
     # The filters of the list of references.
     Index("ix_external_references_service", "account_id", "service_name", "service_model_ref"),
     Index("ix_external_references_ref", "account_id", "service_model_ref"),
-    # The list of references in its default order.
-    Index("ix_external_references_synced", "account_id", "subject_type", "last_synced_at", "id"),
+    # The orders of the list of references, and its filters by a time.
+    *(
+        Index(f"ix_external_references_{name}", "account_id", "subject_type", of_time, "id")
+        for name, of_time in (
+            ("synced", "last_synced_at"),
+            ("created", "created_at"),
+            ("updated", "updated_at"),
+        )
+    ),
+)
+
+# Groups of workspaces; one that is a company is a client.
+workspace_groups: Final = Table(
+    "workspace_groups",
+    metadata,
+    *_key_in_account("workspace_groups"),
+    Column("name", Text, nullable=False),
+    _sort_key("name_key"),
+    Column("company", Integer, nullable=False),  # 0 or 1
+    # Null when not given.
+    Column("notes", Text),
+    Column("contact_name", Text),
+    Column("email", Text),
+    Column("website", Text),
+    _instant("created_at"),
+    _instant("updated_at"),
+    CheckConstraint("company IN (0, 1)", name="company"),
+    *_orders("workspace_groups", "created_at", "updated_at", "name_key"),
+)
+
+# Which workspaces are in a group.
+group_workspaces: Final = Table(
+    "group_workspaces",
+    metadata,
+    _account_key(),
+    Column("group_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("workspace_id", BigInteger, primary_key=True, autoincrement=False),
+    ForeignKeyConstraint(
+        ["account_id", "group_id"], ["workspace_groups.account_id", "workspace_groups.id"]
+    ),
+    _in_workspace(),
+    Index("ix_group_workspaces_workspace", "account_id", "workspace_id", "group_id"),
+    sqlite_with_rowid=_BY_KEY,
+)
+
+# The words of each record, by which it is found; `store/lists/words` writes and asks. On SQLite it
+# is an index of FTS5 without the text itself, on PostgreSQL a table with an index of its own.
+search_words: Final = table(
+    "search_words", column("account_id"), column("scope"), column("record_id"), column("words")
 )
 
 # How many reports of an account there are of each kind that is ever counted: in a workspace, of a
@@ -334,8 +449,14 @@ current_reports: Final = Table(
     Column("report_id", BigInteger),
     _instant("created_at", nullable=True),
     Column("color", Text),
+    _instant("updated_at", nullable=True),
     Column("previous_color", Text),  # null when it is the only one
     *(Column(color_column(category), Text) for category in Category),  # null: not reported
+    # The lists of current reports, in each of their orders.
+    *(
+        Index(f"ix_current_reports_{'_'.join(columns)}", "account_id", *columns)
+        for columns in (("report_id",), ("created_at", "report_id"), ("updated_at", "report_id"))
+    ),
     sqlite_with_rowid=_BY_KEY,
 )
 

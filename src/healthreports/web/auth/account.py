@@ -72,8 +72,8 @@ class AccountPages:
         try:
             await self._gateway.write(
                 writer,
-                lambda tx, actor, _now: members.change_profile(
-                    tx, actor, fields.get("full_name", ""), fields.get("headline", "")
+                lambda tx, actor, now: members.change_profile(
+                    tx, actor, fields.get("full_name", ""), fields.get("headline", ""), now
                 ),
             )
         except Invalid as error:

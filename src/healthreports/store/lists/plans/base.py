@@ -16,8 +16,8 @@ from healthreports.store.schema.tables import status_reports
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One way to find a page of status reports, and to count all that match.
 
-    `by_time` says that few reports of the account are of the time that is asked for, whoever sees
-    them: then it is less to look for the time first.
+    `by_filter` says that few reports of the account match one of the filters that an index serves,
+    whoever sees them: then it is less to look for those first.
     """
 
     # What a page costs, in a sentence.
@@ -26,7 +26,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     asked: ReportQuery
     sort: Sort
     window: Window
-    by_time: bool = False
+    by_filter: bool = False
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:

@@ -69,7 +69,7 @@ def blocks_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> S
             *([(_b.block + 1) * width > bindparam(AFTER_ID)] if AFTER_ID in names else []),
             *_may_hold(report_blocks, names),
             *within(narrowed=narrowed),
-            *conditions(names, unindexed_times=True),
+            *conditions(names, indexed=False),
         )
     )
     by = [one.desc() if sort.descending else one.asc() for one in (_b.block, _s.id)]

@@ -20,6 +20,7 @@ from healthreports.store.lists.plans.blocks import Blocks
 from healthreports.store.lists.plans.gather import Gather
 from healthreports.store.lists.plans.known import Known
 from healthreports.store.lists.plans.merge import Merge
+from healthreports.store.lists.plans.newest import Newest
 from healthreports.store.lists.plans.seek import Seek
 from healthreports.store.lists.plans.terms import AnyTerm, Term
 from healthreports.store.lists.plans.walk import Walk
@@ -100,6 +101,11 @@ CHOICES: Final = (
     Choice(Walk, _is_dense, "the reader sees most of what is on the way to the page"),
     Choice(Merge, lambda facts: Merge.serves(facts.asked, facts.sort), "the workspaces are few"),
     Choice(
+        Newest,
+        lambda facts: Newest.serves(facts.asked, facts.sort),
+        "only the current report of each workspace is asked for",
+    ),
+    Choice(
         AnyTerm,
         lambda facts: AnyTerm.serves(facts.asked, facts.sort),
         "a report must have one of many references",
@@ -118,7 +124,7 @@ CHOICES: Final = (
     ),
     Choice(
         Gather,
-        lambda facts: (facts.asked.narrowed or bool(facts.asked.times)) and _is_scarce(facts),
+        lambda facts: (facts.asked.narrowed or facts.asked.is_found) and _is_scarce(facts),
         "few match among many",
     ),
     Choice(
@@ -153,7 +159,7 @@ def _choose(
 
     def count() -> tuple[ReportQuery, Sizes]:
         asked = report_query(tx, query, reach, version, thresholds.few)
-        return asked, sizes(tx, asked, version, lambda by_time: _look(tx, asked, by_time))
+        return asked, sizes(tx, asked, version, lambda by_filter: _look(tx, asked, by_filter))
 
     asked, found = tx.remembered(key, count)
     plan, why = _first(Facts(asked, query.sort, query.window, found, thresholds))
@@ -171,9 +177,9 @@ def choose_after(
     return _first(Facts(asked, Sort(), Window(limit=number), None, Thresholds()))[0]
 
 
-def _look(tx: Transaction, asked: ReportQuery, by_time: bool) -> int:  # noqa: FBT001  one argument
-    plan = next(one for one in (Merge, Term, AnyTerm, Gather) if one.serves(asked, Sort()))
-    return plan(asked=asked, sort=Sort(), window=Window(), by_time=by_time).count(tx)
+def _look(tx: Transaction, asked: ReportQuery, by_filter: bool) -> int:  # noqa: FBT001  one argument
+    plan = next(one for one in (Merge, Newest, Term, AnyTerm, Gather) if one.serves(asked, Sort()))
+    return plan(asked=asked, sort=Sort(), window=Window(), by_filter=by_filter).count(tx)
 
 
 def _first(facts: Facts) -> tuple[Plan, str]:
@@ -188,5 +194,5 @@ def planned(plan: type[Plan], facts: Facts) -> Plan:
         assert found is not None  # its condition demands the ids
         assert found.ids is not None
         return Known(asked=asked, sort=sort, window=window, ids=found.ids)
-    by_time = found is not None and found.by_time
-    return plan(asked=asked, sort=sort, window=window, by_time=by_time)
+    by_filter = found is not None and found.by_filter
+    return plan(asked=asked, sort=sort, window=window, by_filter=by_filter)

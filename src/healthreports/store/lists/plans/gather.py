@@ -7,7 +7,7 @@ from sqlalchemy import Select, select
 
 from healthreports.core.query import Sort
 from healthreports.store.engine.database import Transaction
-from healthreports.store.engine.statement import Statement, Values, unindexed
+from healthreports.store.engine.statement import InTurn, Statement, Values, unindexed
 from healthreports.store.lists.plans.base import (
     Plan,
     counted,
@@ -38,7 +38,7 @@ class OverAccount(Plan, frozen=True, kw_only=True):
     def total(self, _tx: Transaction) -> tuple[Statement, Values]:
         """All that the filters leave, looked at one by one."""
         statement = gather_count_statement(
-            self.asked.names, narrowed=self.narrowed, by_time=self.by_time
+            self.asked.names, narrowed=self.narrowed, by_filter=self.by_filter
         )
         return statement, self.asked.values
 
@@ -51,19 +51,19 @@ class Gather(OverAccount, frozen=True, kw_only=True):
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
         """All that match, sorted."""
         statement = gather_statement(
-            self.asked.names, self.sort, narrowed=self.narrowed, by_time=self.by_time
+            self.asked.names, self.sort, narrowed=self.narrowed, by_filter=self.by_filter
         )
         return statement, self.values
 
 
 @lru_cache(maxsize=128)
 def gather_statement(
-    names: tuple[str, ...], sort: Sort, *, narrowed: bool, by_time: bool
+    names: tuple[str, ...], sort: Sort, *, narrowed: bool, by_filter: bool
 ) -> Statement:
     """A page of all that match. Parameters: the filters', `limit`, `offset`."""
     place = _s[sort.name].label("place")
     gathered = (
-        _gathering(select(_s.id, place), names, narrowed=narrowed, by_time=by_time)
+        _gathering(select(_s.id, place), names, narrowed=narrowed, by_filter=by_filter)
         .cte("gathered")
         .prefix_with("MATERIALIZED")
     )
@@ -74,21 +74,25 @@ def gather_statement(
 
 
 @lru_cache(maxsize=128)
-def gather_count_statement(names: tuple[str, ...], *, narrowed: bool, by_time: bool) -> Statement:
+def gather_count_statement(names: tuple[str, ...], *, narrowed: bool, by_filter: bool) -> Statement:
     """How many match."""
-    return Statement(_gathering(counted(), names, narrowed=narrowed, by_time=by_time))
+    return Statement(_gathering(counted(), names, narrowed=narrowed, by_filter=by_filter))
 
 
 def _gathering(
-    statement: Select[Any], names: tuple[str, ...], *, narrowed: bool, by_time: bool
+    statement: Select[Any], names: tuple[str, ...], *, narrowed: bool, by_filter: bool
 ) -> Select[Any]:
     """`statement` over all that match: first those of a time, or first the reader's workspaces."""
-    if narrowed and by_time:
+    if narrowed and by_filter:
         return statement.where(*within(narrowed=True), *conditions(names))
-    if narrowed:
-        statement = statement.join_from(
-            participations,
-            status_reports,
-            _s.workspace_id == unindexed(participations.c.workspace_id),
-        ).where(in_reach)
-    return statement.where(in_account(status_reports), *conditions(names, unindexed_times=narrowed))
+    if not narrowed:
+        return statement.where(in_account(status_reports), *conditions(names))
+    # With an index of reports by their color, SQLite would begin with all of the account.
+    in_turn = InTurn(
+        participations,
+        status_reports,
+        _s.workspace_id == unindexed(participations.c.workspace_id),
+    )
+    return statement.select_from(in_turn).where(
+        in_reach, in_account(status_reports), *conditions(names, indexed=False)
+    )

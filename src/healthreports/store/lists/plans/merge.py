@@ -144,7 +144,7 @@ def merge_count_statement(names: tuple[str, ...]) -> Statement:
         counted().where(
             in_account(status_reports),
             among(_s.workspace_id, "workspaces"),
-            *conditions(names, unindexed_times=True),
+            *conditions(names, indexed=False),
         )
     )
 

@@ -117,7 +117,7 @@ def _with_term(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool
         _t.term == bindparam("term"),
         *([_t.report_id > bindparam(AFTER_ID)] if AFTER_ID in names else []),
         *within(narrowed=narrowed),
-        *conditions(beside_a_term(names), unindexed_times=True),
+        *conditions(beside_a_term(names), indexed=False),
     )
 
 
@@ -145,7 +145,7 @@ def _with_any_term(
 ) -> Select[Any]:
     found = having_any_term()
     return statement.join_from(found, status_reports, _s.id == found.c.id).where(
-        *within(narrowed=narrowed), *conditions(beside_a_term(names), unindexed_times=True)
+        *within(narrowed=narrowed), *conditions(beside_a_term(names), indexed=False)
     )
 
 

@@ -11,6 +11,7 @@ from healthreports.store.engine.statement import Statement, Values
 from healthreports.store.lists.plans.base import ordered, windowed
 from healthreports.store.lists.plans.gather import OverAccount
 from healthreports.store.lists.report_query import (
+    IN_ORDER_OF_IDS,
     TIME_FILTERS,
     ReportQuery,
     conditions,
@@ -50,8 +51,11 @@ def walk_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Sta
 def along(names: tuple[str, ...], sort: Sort) -> list[Condition]:
     """What the filters `names` demand, where reports are gone through in the order of `sort`.
 
-    No index is used for a time, except for the one that they are sorted by.
+    No index is used but for the time that they are sorted by, or, by id, for one filter whose
+    reports an index has in that order.
     """
     own = tuple(name for name in names if TIME_FILTERS.get(name) == sort.name)
+    if sort.name == "id":
+        own = tuple(name for name in names if name in IN_ORDER_OF_IDS)[:1]
     others = tuple(name for name in names if name not in own)
-    return [*conditions(own), *conditions(others, unindexed_times=True)]
+    return [*conditions(own), *conditions(others, indexed=False)]

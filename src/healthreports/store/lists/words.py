@@ -1,0 +1,249 @@
+"""The words that records are found by: kept in the transaction of each change, and asked.
+
+A word is kept with its account and its scope in front, so that a question reads only what its own
+account has, however much others have of the same word. `core/words` says what a word is.
+
+On SQLite the words are in an index of FTS5 without the texts: what leaves it must be given as it
+went in. On PostgreSQL they are in a table with a GIN index.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnClause,
+    ColumnElement,
+    Text,
+    bindparam,
+    cast,
+    column,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from healthreports.core.model import StatusReport, User, Workspace, WorkspaceGroup
+from healthreports.core.words import parts_of, words_of
+from healthreports.store.engine.database import Later, Transaction
+from healthreports.store.engine.statement import Either, Statement
+from healthreports.store.schema.tables import search_words
+
+
+class WordsIn(Enum):
+    """Where words are looked for: a letter before each, and a number in the rowid of FTS5."""
+
+    REPORT = "r", 0  # the texts of a report
+    WORKSPACE = "w", 1  # title, description and id
+    TITLE = "t", 2
+    CURRENT = "c", 3  # the texts of a report that is current
+    USER = "u", 4  # name and address, any part of a word
+    GROUP = "g", 5  # the name
+
+    def __init__(self, mark: str, number: int) -> None:
+        self.mark = mark
+        self.number = number
+
+
+# Between what stands before a word and the word: no word has it, and FTS5 does not split there.
+_BETWEEN: Final = "\u00b7"
+_SCOPE_BITS: Final = 3
+# A column of FTS5 that has the name of its table: what is put there is an order to it.
+_ORDER: Final[ColumnClause[str]] = column(search_words.name, Text)
+_fts: Final = table(search_words.name, column("rowid", BigInteger), column("words"), _ORDER)
+_PUT: Final = Statement(
+    insert(_fts).values(rowid=bindparam("row"), words=bindparam("words")),
+    postgres=upsert(search_words)
+    .values(
+        account_id=bindparam("of_account"),
+        scope=bindparam("scope"),
+        record_id=bindparam("record"),
+        words=func.array_to_tsvector(bindparam("listed", type_=ARRAY(Text))),
+    )
+    .on_conflict_do_update(
+        index_elements=["account_id", "scope", "record_id"],
+        set_={"words": func.array_to_tsvector(bindparam("listed", type_=ARRAY(Text)))},
+    ),
+)
+_DROP: Final = Statement(
+    insert(_fts).values(
+        {_ORDER: literal_column("'delete'"), "rowid": bindparam("row"), "words": bindparam("words")}
+    ),
+    postgres=delete(search_words).where(
+        search_words.c.account_id == bindparam("of_account"),
+        search_words.c.scope == bindparam("scope"),
+        search_words.c.record_id == bindparam("record"),
+    ),
+)
+EMPTY: Final = Statement(
+    insert(_fts).values({_ORDER: literal_column("'delete-all'")}), postgres=delete(search_words)
+)
+
+
+class Entry(NamedTuple):
+    """The words of one record in one scope."""
+
+    account_id: int
+    scope: WordsIn
+    record_id: int
+    words: Sequence[str]
+
+
+def of_report(report: StatusReport, scope: WordsIn = WordsIn.REPORT) -> Entry:
+    """The words of a report; `scope` says whether as a current one."""
+    said = [one.description for one in report.details if one.description is not None]
+    words = words_of("\n".join((report.description, *said)))
+    return Entry(report.account_id, scope, report.id, words)
+
+
+def of_workspace(workspace: Workspace) -> list[Entry]:
+    """The words of a workspace, in each scope that it is looked for in."""
+    whole = f"{workspace.title}\n{workspace.description or ''}\n{workspace.id}"
+    account_id, title = workspace.account_id, words_of(workspace.title)
+    return [
+        Entry(account_id, WordsIn.WORKSPACE, workspace.id, words_of(whole)),
+        Entry(account_id, WordsIn.TITLE, workspace.id, title),
+    ]
+
+
+def of_user(user: User) -> list[Entry]:
+    """The parts of the words of a user's name and address."""
+    words = parts_of(f"{user.full_name}\n{user.email_address}")
+    return [Entry(user.account_id, WordsIn.USER, user.id, words)]
+
+
+def of_group(group: WorkspaceGroup) -> list[Entry]:
+    """The words of the name of a group."""
+    return [Entry(group.account_id, WordsIn.GROUP, group.id, words_of(group.name))]
+
+
+class _WordsChange(NamedTuple):
+    gone: Sequence[Entry]
+    come: Sequence[Entry]
+
+
+def note(tx: Transaction, *, gone: Sequence[Entry] = (), come: Sequence[Entry] = ()) -> None:
+    """Note that records have the words `come` now, where they had `gone`."""
+    if gone != come:
+        tx.put_off(_NOTING, _WordsChange(gone, come))
+
+
+def put(tx: Transaction, entries: Sequence[Entry]) -> None:
+    """Store entries of records that have none in these scopes."""
+    tx.run_each(_PUT, [_values(one) for one in entries if one.words])
+
+
+def drop(tx: Transaction, entries: Sequence[Entry]) -> None:
+    """Forget entries, which are as they were stored."""
+    tx.run_each(_DROP, [_values(one) for one in entries if one.words])
+
+
+def _note(tx: Transaction, changes: Sequence[_WordsChange]) -> None:
+    # What came and went between two commits was never there.
+    first: dict[tuple[WordsIn, int], Entry | None] = {}
+    last: dict[tuple[WordsIn, int], Entry | None] = {}
+    for change in changes:
+        for entry in change.gone:
+            first.setdefault((entry.scope, entry.record_id), entry)
+            last[entry.scope, entry.record_id] = None
+        for entry in change.come:
+            first.setdefault((entry.scope, entry.record_id), None)
+            last[entry.scope, entry.record_id] = entry
+    changed = [key for key in first if first[key] != last[key]]
+    drop(tx, [one for one in map(first.get, changed) if one is not None])
+    put(tx, [one for one in map(last.get, changed) if one is not None])
+
+
+_NOTING: Final = Later(_note, frozenset({search_words.name}))
+
+
+def _values(entry: Entry) -> dict[str, Any]:
+    account_id, scope, record_id, _ = entry
+    listed = tuple(_marked(account_id, scope, entry.words))
+    return {
+        "row": (record_id << _SCOPE_BITS) + scope.number,
+        "words": " ".join(listed),
+        "of_account": account_id,
+        "scope": scope.number,
+        "record": record_id,
+        "listed": listed,
+    }
+
+
+def _marked(account_id: int, scope: WordsIn, words: Sequence[str]) -> Iterator[str]:
+    before = f"{account_id}{scope.mark}{_BETWEEN}"
+    return (before + word for word in words)
+
+
+def with_words(record_id: ColumnElement[Any], scope: WordsIn, name: str) -> ColumnElement[bool]:
+    """A record has words that begin with each of those that the parameters `name` ask for.
+
+    `asked` makes the parameters.
+    """
+    matching = literal_column(search_words.name).op("MATCH")(bindparam(f"{name}_for_fts"))
+    found = select(_fts.c.rowid.bitwise_rshift(literal_column(str(_SCOPE_BITS)))).where(matching)
+    words = search_words.c
+    there = select(words.record_id).where(
+        words.account_id == bindparam("reach_account"),
+        words.scope == literal_column(str(scope.number)),
+        words.words.op("@@")(cast(bindparam(f"{name}_for_gin", type_=Text), TSQUERY)),
+    )
+    return Either(record_id.in_(found), record_id.in_(there))
+
+
+def asked(account_id: int, scope: WordsIn, name: str, said: str) -> Mapping[str, Any]:
+    """The parameters of `with_words` for the words of `said`.
+
+    Where it has none, nothing is found: a question of signs alone is not one for everything.
+    """
+    # The text of a question for either is made of words alone, which have no quotes.
+    words = list(_marked(account_id, scope, words_of(said) or [_BETWEEN]))
+    return {
+        f"{name}_for_fts": " AND ".join(f'"{word}"*' for word in words),
+        f"{name}_for_gin": " & ".join(f"'{word}':*" for word in words),
+    }
+
+
+def gist(tx: Transaction) -> tuple[int, int]:
+    """How many words there are in all records, and the sum of their hashes."""
+    tx.rows(_OPEN_TERMS, {})
+    return _sums(tx.rows(_TERMS, {}))
+
+
+def gist_of(parts: Iterable[Sequence[Entry]]) -> tuple[int, int]:
+    """The same of records that are at hand, some at a time."""
+    number = total = 0
+    for entries in parts:
+        words = [w for one in entries for w in _marked(one.account_id, one.scope, one.words)]
+        some = _sums((word, 1) for word in words)
+        number, total = number + some[0], total + some[1]
+    return number, total
+
+
+def _sums(found: Iterable[Sequence[Any]]) -> tuple[int, int]:
+    number = total = 0
+    for word, records in found:
+        number += records
+        total += records * hash(word)
+    return number, total
+
+
+_OPEN_TERMS: Final = Statement(
+    text(
+        "CREATE VIRTUAL TABLE IF NOT EXISTS temp.search_terms "
+        f"USING fts5vocab(main, {search_words.name}, row)"
+    ),
+    postgres=text("SELECT 1"),
+)
+_TERMS: Final = Statement(
+    text("SELECT term, doc FROM temp.search_terms"),
+    postgres=text(f"SELECT word, ndoc FROM ts_stat('SELECT words FROM {search_words.name}')"),  # noqa: S608  a name of ours
+)

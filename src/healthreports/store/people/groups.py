@@ -1,0 +1,108 @@
+"""Groups of workspaces, and which workspaces are in them."""
+
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import bindparam, delete, select
+from sqlalchemy.dialects.postgresql import insert
+
+from healthreports.core.model import Workspace, WorkspaceGroup
+from healthreports.core.words import fold
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.statement import (
+    Statement,
+    deletion,
+    insertion,
+    one_row,
+    replacement,
+)
+from healthreports.store.lists import words
+from healthreports.store.lists.selections import GROUPS
+from healthreports.store.people.accounts import touch
+from healthreports.store.schema.tables import group_workspaces, workspace_groups
+
+_INSERT: Final = insertion(workspace_groups)
+_REPLACE: Final = replacement(
+    workspace_groups,
+    ("name", "name_key", "company", "notes", "contact_name", "email", "website", "updated_at"),
+)
+_DELETE: Final = deletion(workspace_groups)
+_g: Final = group_workspaces.c
+_PUT: Final = Statement(insert(group_workspaces).on_conflict_do_nothing())
+_in_group: Final = (
+    _g.account_id == bindparam("of_account"),
+    _g.group_id == bindparam("of_group"),
+)
+_DROP: Final = Statement(
+    delete(group_workspaces).where(*_in_group, _g.workspace_id == bindparam("of_workspace"))
+)
+_EMPTY: Final = Statement(delete(group_workspaces).where(*_in_group))
+_OF_WORKSPACE: Final = Statement(
+    select(*GROUPS.columns)
+    .join_from(group_workspaces, workspace_groups, _g.group_id == workspace_groups.c.id)
+    .where(
+        _g.account_id == bindparam("of_account"),
+        workspace_groups.c.account_id == bindparam("of_account"),
+        _g.workspace_id == bindparam("of_workspace"),
+    )
+)
+_LIKE: Final = Statement(
+    select(*GROUPS.columns).where(
+        workspace_groups.c.account_id == bindparam("of_account"),
+        workspace_groups.c.name_key == bindparam("key"),
+    )
+)
+
+
+def insert_group(tx: Transaction, new: WorkspaceGroup) -> WorkspaceGroup:
+    """Store a new group, whose `id` is not used. Returns it with the id it was given."""
+    stored = msgspec.structs.replace(new, id=tx.new_ids("workspace_groups", 1)[0])
+    tx.rows(_INSERT, _columns(stored))
+    words.note(tx, come=words.of_group(stored))
+    touch(tx, new.account_id)
+    return stored
+
+
+def replace_group(tx: Transaction, group: WorkspaceGroup, changed: WorkspaceGroup) -> None:
+    """Store `changed` in place of `group`, which has its id."""
+    tx.rows(_REPLACE, _columns(changed) | one_row(changed))
+    words.note(tx, gone=words.of_group(group), come=words.of_group(changed))
+    touch(tx, changed.account_id)
+
+
+def delete_group(tx: Transaction, gone: WorkspaceGroup) -> None:
+    """Delete a group; its workspaces stay."""
+    tx.rows(_EMPTY, {"of_account": gone.account_id, "of_group": gone.id})
+    tx.rows(_DELETE, one_row(gone))
+    words.note(tx, gone=words.of_group(gone))
+    touch(tx, gone.account_id)
+
+
+def put_workspaces(tx: Transaction, group: WorkspaceGroup, workspace_ids: tuple[int, ...]) -> None:
+    """Have these workspaces of the account in the group, if they are not there yet."""
+    values = {"account_id": group.account_id, "group_id": group.id}
+    tx.run_each(_PUT, [{**values, "workspace_id": one} for one in workspace_ids])
+    touch(tx, group.account_id)
+
+
+def drop_workspaces(tx: Transaction, group: WorkspaceGroup, workspace_ids: tuple[int, ...]) -> None:
+    """Have these workspaces no longer in the group."""
+    values = {"of_account": group.account_id, "of_group": group.id}
+    tx.run_each(_DROP, [{**values, "of_workspace": one} for one in workspace_ids])
+    touch(tx, group.account_id)
+
+
+def of_workspace(tx: Transaction, workspace: Workspace) -> list[WorkspaceGroup]:
+    """The groups that a workspace is in."""
+    values = {"of_account": workspace.account_id, "of_workspace": workspace.id}
+    return [GROUPS.read(row) for row in tx.rows(_OF_WORKSPACE, values)]
+
+
+def like(tx: Transaction, account_id: int, name: str) -> list[WorkspaceGroup]:
+    """The groups of an account whose name is `name`, case and accents aside."""
+    values = {"of_account": account_id, "key": fold(name)}
+    return [GROUPS.read(row) for row in tx.rows(_LIKE, values)]
+
+
+def _columns(group: WorkspaceGroup) -> dict[str, Any]:
+    return msgspec.structs.asdict(group) | {"name_key": fold(group.name)}
