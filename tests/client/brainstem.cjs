@@ -403,6 +403,54 @@ const steps = {
     await reports.fetch({ filters: { workspace_id: WORKSPACE_ID } });
     return { shown, again, left: reports.pluck('id') };
   },
+
+  async look_up_user() {
+    const all = new Users();
+    await all.fetch();
+    const editor = all.find((one) => one.get('full_name') === 'The editor');
+    const address = editor.get('email_address').toUpperCase();
+    const looked = {};
+    for (const [name, options] of Object.entries({
+      address: { filters: { by_email_address: address } },
+      addresses: { filters: { by_email_addresses: `${address},nobody@example.org` } },
+      nobody: { filters: { by_email_address: 'nobody@example.org' } },
+      name: { filters: { by_full_name: 'EDIT' } },
+      search: { search: 'edit' },
+      with_users: { filters: { with_users: [editor.id] } },
+    })) {
+      const users = new Users();
+      await users.fetch(options);
+      looked[name] = users.pluck('full_name');
+    }
+    return looked;
+  },
+
+  async look_up_workspace() {
+    const workspace = new Workspace({ id: WORKSPACE_ID });
+    await workspace.fetch();
+    await workspace.save({
+      title: 'Brücke über die Aare',
+      external_reference: { service_name: 'crm', service_model: 'Deal', service_model_ref: 77 },
+    });
+    const looked = {};
+    for (const [name, options] of Object.entries({
+      title: { filters: { matching: 'brucke AAR' } },
+      no_title: { filters: { matching: 'rucke' } },
+      search: { search: 'aare' },
+      reference: {
+        filters: {
+          external_reference_service_name: 'crm',
+          external_reference_service_model_ref: 77,
+        },
+      },
+      no_reference: { filters: { external_reference_service_model_ref: 78 } },
+    })) {
+      const workspaces = new Workspaces();
+      await workspaces.fetch(options);
+      looked[name] = workspaces.pluck('title');
+    }
+    return looked;
+  },
 };
 
 // An exception in a callback of the client leaves its promise open, so every step has an end.

@@ -362,3 +362,34 @@ def test_a_report_is_destroyed_and_then_gone(told: Told) -> None:
     assert_refused(gone["shown"], 404, "system")
     assert_refused(gone["again"], 404, "system")
     assert gone["left"] == left
+
+
+def test_the_client_looks_up_a_user(told: Told) -> None:
+    found, asked = told.of("look_up_user"), told.sent("look_up_user")
+    editor = [told.name("editor")]
+    assert found == {
+        "address": editor,
+        "addresses": editor,
+        "nobody": [],
+        "name": editor,
+        "search": editor,
+        "with_users": editor,
+    }
+    assert all(request["status"] == 200 for request in asked)
+    assert asked[1]["query"]["by_email_address"].startswith("EDITOR")
+
+
+def test_the_client_looks_up_a_workspace_by_title_and_by_reference(told: Told) -> None:
+    bridge = ["Brücke über die Aare"]
+    assert told.of("look_up_workspace") == {
+        "title": bridge,
+        "no_title": [],
+        "search": bridge,
+        "reference": bridge,
+        "no_reference": [],
+    }
+    # It sent back the whole record, as it came, with what was new.
+    (saved,) = [one for one in told.sent("look_up_workspace") if one["method"] == "PUT"]
+    assert saved["status"] == 200
+    assert saved["body"]["workspace"]["access_level"] == "invitation"
+    assert saved["body"]["workspace"]["permissions"]["can_edit"] is True

@@ -40,6 +40,7 @@ from expect import assert_failure
 from healthreports.contract.resources import RESOURCES, FilterSpec, FilterType
 from healthreports.core.vocabulary import Kind
 from healthreports.store.engine.database import Database
+from healthreports.store.lists import verify
 
 UNAUTHENTICATED = {"errors": [{"type": "oauth", "message": "Invalid OAuth 2 Request"}]}
 STEPS = 30
@@ -904,3 +905,5 @@ def test_no_answer_holds_what_its_caller_may_not_see(
     talk = Talk(data, http, database.write_here(lambda tx: build(tx, plans)))
     for _ in range(STEPS):
         talk.step()
+    # What all those writes noted is what there is.
+    assert database.read_here(verify.differences) == []

@@ -44,7 +44,7 @@ from healthreports.core.portfolio import Order
 from healthreports.core.query import Sort
 from healthreports.core.vocabulary import Category, Kind
 from healthreports.store.engine.statement import Statement
-from healthreports.store.lists import counters, counts, portfolio, statements
+from healthreports.store.lists import counters, counts, portfolio, statements, tallies
 from healthreports.store.lists.plans import merge, terms
 from healthreports.store.lists.report_query import AFTER_ID, HAS_NOT
 from healthreports.store.lists.selections import SELECTIONS, Beside
@@ -320,6 +320,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "limited": EITHER,
     "bounded": EITHER,
     "by_filter": EITHER,
+    "finding": EITHER,
     "order": tuple(Order),
     "reverse": EITHER,
     "shape": tuple(
@@ -338,12 +339,23 @@ TOGETHER: dict[str, list[dict[str, Any]]] = {
         {"kind": kind, "names": names, "sort": Sort(sort)}
         for kind in KINDS
         for sort in SELECTIONS[kind].sorts
-        for names in ((), tuple(sorted(SELECTIONS[kind].filter_names)))
+        for names in ((), (*SELECTIONS[kind].filters, *SELECTIONS[kind].on_reference))
     ],
     "statements.count_statement": [
         {"kind": kind, "names": names}
         for kind in KINDS
-        for names in ((), tuple(sorted(SELECTIONS[kind].filter_names)))
+        for names in ((), (*SELECTIONS[kind].filters, *SELECTIONS[kind].on_reference))
+    ],
+    "sums._among_statement": [
+        {"kind": Kind.WORKSPACES, "classes": frozenset({0}), "name": "except"},
+        {"kind": Kind.USERS, "classes": frozenset({0, 1}), "name": "without_users"},
+    ],
+    "sums._within_statement": [
+        {"kind": kind, "classes": classes, "name": name}
+        for kind, tally in tallies.TALLIES.items()
+        for name in tally.times
+        if not name.endswith("_date")
+        for classes in (frozenset({0}), frozenset({0, 1}))
     ],
     "statements.by_ids_statement": [{"kind": kind} for kind in KINDS],
     "statements.beside_statement": [
@@ -394,8 +406,8 @@ MAY_LACK = {
     "words._TERMS": "differences goes through everything",
     **{
         name: "rebuild and differences go through everything"
-        for name in ready_statements()
-        if name.startswith("verify.")
+        for name, one in ready_statements().items()
+        if name.startswith("verify.") and (lacking(one.clause) or isinstance(one.clause, Delete))
     },
 }
 

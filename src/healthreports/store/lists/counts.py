@@ -400,8 +400,11 @@ def _earlier_statement(column: str) -> Statement:
 
 
 def _is_by_filter(tx: Transaction, asked: ReportQuery, version: Version) -> bool:
-    """Whether few reports of the account match one filter that is found, whoever sees them."""
-    if not asked.is_found or not asked.narrowed:
+    """Whether few reports of the account match one filter that is found, whoever sees them.
+
+    Few, next to what there is, and next to those with the rarest term that is asked for.
+    """
+    if not asked.is_found or not (asked.narrowed or asked.terms):
         return asked.is_found
     columns = sorted({TIME_FILTERS[name] for name in asked.times})
     named = [name for name in asked.names if name in _IN_BUCKETS and name != CURRENT]
@@ -417,4 +420,5 @@ def _is_by_filter(tx: Transaction, asked: ReportQuery, version: Version) -> bool
     filters = (*(asked.values[name] for name in asked.times), *named)
     values = tuple(asked.values.get(name.partition("=")[0]) for name in named)
     fewest = tx.remembered(("filter", filters, values, asked.reach.account_id, version), count)
-    return fewest * _SCARCE < account_total(tx, asked, version)
+    others = [_one(tx, _OF_TERM, {**asked.values, "term": one}) for one in asked.terms]
+    return fewest * _SCARCE < min([account_total(tx, asked, version), *others])

@@ -8,9 +8,18 @@ from healthreports.core.model import KIND_OF, ExternalReference, R, Record
 from healthreports.core.query import Page, Query, Related
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind
 from healthreports.store.engine.database import Row, Transaction, Version
+from healthreports.store.engine.statement import Values
+from healthreports.store.lists import sums
 from healthreports.store.lists.plans.choice import choose, choose_after
 from healthreports.store.lists.plans.known import rows_with_ids
-from healthreports.store.lists.selections import REPORTS, SELECTIONS, Beside, Direct, SubjectOf
+from healthreports.store.lists.selections import (
+    REPORTS,
+    SELECTIONS,
+    Beside,
+    Direct,
+    SubjectOf,
+    is_found,
+)
 from healthreports.store.lists.statements import (
     Rows,
     asked_by_id,
@@ -95,6 +104,9 @@ def _records(
     names, values, narrowed = _asked(query, reach)
 
     def find() -> int:
+        kept = None if narrowed else sums.matching(tx, query.kind, names, values)
+        if kept is not None:
+            return kept
         [[found]] = tx.rows(count_statement(query.kind, names, narrowed=narrowed), values)
         return int(found)
 
@@ -102,8 +114,32 @@ def _records(
     if count <= query.window.offset:
         return count, []
     values["limit"], values["offset"] = query.window.limit, query.window.offset
-    statement = page_statement(query.kind, names, query.sort, Rows.WINDOW, narrowed=narrowed)
+    finding = _is_scarce(tx, query, names, values, count, narrowed=narrowed)
+    statement = page_statement(
+        query.kind, names, query.sort, Rows.WINDOW, narrowed=narrowed, finding=finding
+    )
     return count, tx.rows(statement, values)
+
+
+def _is_scarce(
+    tx: Transaction,
+    query: Query,
+    names: tuple[str, ...],
+    values: Values,
+    count: int,
+    *,
+    narrowed: bool,
+) -> bool:
+    """Whether to find all that match and sort them is less than to walk until the page is full.
+
+    As for status reports (`plans/choice`), where it says why.
+    """
+    selection = SELECTIONS[query.kind]
+    by_index = (narrowed and selection.reached is not None) or any(
+        is_found(name, selection.filters.get(name)) for name in names
+    )
+    end = query.window.offset + query.window.limit
+    return by_index and count**2 < end * sums.total(tx, query.kind, names, values)
 
 
 def _named_rows(tx: Transaction, query: Query, reach: Reach) -> list[Row]:

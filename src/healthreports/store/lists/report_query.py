@@ -19,6 +19,7 @@ from healthreports.store.lists import counters
 from healthreports.store.lists.selections import (
     REPORTS,
     Condition,
+    Found,
     has_reference,
     in_account,
     shows_reports,
@@ -43,7 +44,7 @@ PREFIX: Final = "external_reference_"
 FEW_WORKSPACES: Final = 256
 
 _CONDITIONS: Final[dict[str, Condition]] = {
-    **REPORTS.filters,
+    **{name: one for name, one in REPORTS.filters.items() if not isinstance(one, Found)},
     AFTER_ID: status_reports.c.id > bindparam(AFTER_ID),
 }
 

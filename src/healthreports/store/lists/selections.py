@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Column,
     ColumnElement,
     FromClause,
@@ -51,7 +52,7 @@ from healthreports.core.vocabulary import (
 )
 from healthreports.core.words import fold
 from healthreports.store.engine.database import Row
-from healthreports.store.engine.statement import Either, among
+from healthreports.store.engine.statement import Either, among, unindexed, unindexed_text
 from healthreports.store.lists.words import WordsIn, asked, with_words
 from healthreports.store.schema.tables import (
     account_memberships,
@@ -86,6 +87,18 @@ class Beside(NamedTuple):
     condition: Condition
 
 
+class Found(NamedTuple):
+    """A filter whose records an index finds.
+
+    `finding` begins with that index. `walking` is asked row by row, where records are gone through
+    in an order; if that is the order of `column`, `finding` is of use there as well.
+    """
+
+    finding: Condition
+    walking: Condition
+    column: ColumnElement[Any] | None = None
+
+
 class SubjectOf(NamedTuple):
     """The association of an external reference with the object it belongs to."""
 
@@ -99,7 +112,8 @@ R_co = TypeVar("R_co", bound=Record, covariant=True)
 class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     """How one kind is kept.
 
-    `within_reach` says which records of the account the user `reach_user` sees. A filter that has
+    `within_reach` says, row by row, which records of the account the user `reach_user` sees;
+    `reached` finds what may be among them, from the workspaces of that user. A filter that has
     few values has a condition for each, under `name=value`; one that has none lets everything
     through. One that takes several values may have another condition for a single one. The filters
     in `on_reference` must hold for one and the same external reference of a subject of the type
@@ -113,8 +127,9 @@ class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     read: Callable[[Row], R_co]
     columns: tuple[Column[Any], ...]
     within_reach: Condition
+    reached: Condition | None = None
     sorts: Mapping[str, Column[Any]]
-    filters: Mapping[str, Condition]
+    filters: Mapping[str, Condition | Found]
     words: Mapping[str, WordsIn] = {}
     steady: frozenset[str] = frozenset()
     on_reference: Mapping[str, Condition] = {}
@@ -175,6 +190,26 @@ def there_is(table: FromClause, *conditions: Condition) -> Condition:
     return Either(exists(found), exists(found.offset(literal_column("0"))))
 
 
+# The attributes that an index finds the references of.
+_INDEXED_ATTRIBUTES: Final = frozenset(
+    f"external_reference_{name}"
+    for name in ("service_name", "service_model_ref", "service_model_refs")
+)
+
+
+def is_found(name: str, one: Condition | Found | None) -> bool:
+    """Whether an index finds the records that a filter leaves."""
+    return isinstance(one, Found) or name in _INDEXED_ATTRIBUTES
+
+
+def refers(subject: Column[Any], subject_type: SubjectType, *conditions: Condition) -> Found:
+    """A subject has an external reference for which all the conditions hold."""
+    references = external_references.c
+    return _with(
+        subject, references.subject_id, references.subject_type == subject_type, *conditions
+    )
+
+
 def has_reference(
     *conditions: Condition,
     subject: Column[Any] = status_reports.c.id,
@@ -187,6 +222,41 @@ def has_reference(
         external_references.c.subject_id == subject,
         *conditions,
     )
+
+
+def _in_time(column: Column[Any], name: str) -> dict[str, Found]:
+    """The filters by a time, or a date, where an index has the column."""
+    hidden = unindexed_text(column) if isinstance(column.type, Text) else unindexed(column)
+    after: BindParameter[Any] = bindparam(f"{name}_after")
+    before: BindParameter[Any] = bindparam(f"{name}_before")
+    return {
+        f"{name}_after": Found(column > after, hidden > after, column),
+        f"{name}_before": Found(column < before, hidden < before, column),
+    }
+
+
+def _among_found(column: Column[Any], name: str) -> Found:
+    """One of several values of a column that an index has."""
+    hidden = unindexed_text(column) if isinstance(column.type, Text) else unindexed(column)
+    return Found(among(column, name), among(hidden, name))
+
+
+def _equal_found(column: Column[Any], name: str) -> Found:
+    """One value of a column that an index has."""
+    hidden = unindexed_text(column) if isinstance(column.type, Text) else unindexed(column)
+    return Found(column == bindparam(name), hidden == bindparam(name))
+
+
+def _by_words(condition: Condition) -> Found:
+    """A filter that is asked in one way, and leaves few."""
+    return Found(condition, condition)
+
+
+def _with(owner: Column[Any], beside: Column[Any], *conditions: Condition) -> Found:
+    """There is a row beside the record, whose `beside` is `owner`, for which conditions hold."""
+    table = beside.table
+    ids = select(beside).where(in_account(table), *conditions)
+    return Found(owner.in_(ids), there_is(table, beside == owner, *conditions))
 
 
 def _by_reference(subject: Column[Any], subject_type: SubjectType) -> dict[str, Condition]:
@@ -384,6 +454,12 @@ def _participates(workspace_id: Column[Any], *conditions: Condition) -> Conditio
     )
 
 
+_places: Final = participations.alias("places")
+# The workspaces of the user `reach_user`.
+_PLACES: Final = select(_places.c.workspace_id).where(
+    in_account(_places), _places.c.user_id == bindparam("reach_user")
+)
+_reached_group: Final = group_workspaces.alias("reached_group")
 _SHARES_A_WORKSPACE: Final = there_is(
     participations,
     participations.c.user_id == users.c.id,
@@ -393,10 +469,10 @@ _current: Final = current_reports.alias("current_one")
 _IS_CURRENT: Final = there_is(_current, _current.c.report_id == status_reports.c.id)
 
 
-def _has_participant(name: str, workspace_id: Column[Any] = workspaces.c.id) -> Condition:
+def _has_participant(name: str) -> Found:
     """One of the users that the filter `name` asks for participates in the workspace."""
     place = participations.alias("place")
-    return there_is(place, place.c.workspace_id == workspace_id, among(place.c.user_id, name))
+    return _with(workspaces.c.id, place.c.workspace_id, among(place.c.user_id, name))
 
 
 def _leads(side: Side) -> Condition:
@@ -405,9 +481,9 @@ def _leads(side: Side) -> Condition:
 
 _PEOPLE: Final = users.join(participations, participations.c.user_id == users.c.id)
 _caller_place: Final = participations.alias("caller_place")
-_CALLER_PARTICIPATES: Final = there_is(
-    _caller_place,
-    _caller_place.c.workspace_id == workspaces.c.id,
+_CALLER_PARTICIPATES: Final = _with(
+    workspaces.c.id,
+    _caller_place.c.workspace_id,
     _caller_place.c.user_id == bindparam("caller"),
 )
 _lead: Final = participations.alias("lead")
@@ -467,6 +543,7 @@ WORKSPACES: Final = Selection[Workspace](
     table=workspaces,
     columns=_WORKSPACE_COLUMNS,
     read=_read_workspace,
+    reached=workspaces.c.id.in_(_PLACES),
     within_reach=_participates(workspaces.c.id),
     sorts={
         **{
@@ -480,31 +557,31 @@ WORKSPACES: Final = Selection[Workspace](
         "archived=exclude": _IN_USE,
         "archived=only": workspaces.c.archived == literal_column("1"),
         "archived=include": true(),
-        "matching": with_words(workspaces.c.id, WordsIn.TITLE, "matching"),
-        "search": with_words(workspaces.c.id, WordsIn.WORKSPACE, "search"),
+        "matching": _by_words(with_words(workspaces.c.id, WordsIn.TITLE, "matching")),
+        "search": _by_words(with_words(workspaces.c.id, WordsIn.WORKSPACE, "search")),
         "has_participant": _has_participant("has_participant"),
-        "user_not_participating": ~_has_participant("user_not_participating"),
+        "user_not_participating": ~_has_participant("user_not_participating").walking,
         "has_participation=true": _CALLER_PARTICIPATES,
-        "has_participation=false": ~_CALLER_PARTICIPATES,
+        "has_participation=false": ~_CALLER_PARTICIPATES.walking,
         "except": ~among(workspaces.c.id, "except"),
-        "creator": among(workspaces.c.creator_id, "creator"),
-        "provider_lead": there_is(
-            _lead,
-            _lead.c.workspace_id == workspaces.c.id,
+        "creator": _among_found(workspaces.c.creator_id, "creator"),
+        "provider_lead": _with(
+            workspaces.c.id,
+            _lead.c.workspace_id,
             _lead.c.side == Side.PROVIDER,
             _lead.c.team_lead == literal_column("1"),
             among(_lead.c.user_id, "provider_lead"),
         ),
         "on_my_account=true": true(),
-        "workspace_groups": there_is(
-            _grouped,
-            _grouped.c.workspace_id == workspaces.c.id,
+        "workspace_groups": _with(
+            workspaces.c.id,
+            _grouped.c.workspace_id,
             among(_grouped.c.group_id, "workspace_groups"),
         ),
-        **_strictly(workspaces.c.start_date, "start_date"),
-        **_strictly(workspaces.c.due_date, "due_date"),
-        **_strictly(workspaces.c.created_at, "created"),
-        **_strictly(workspaces.c.updated_at, "updated"),
+        **_in_time(workspaces.c.start_date, "start_date"),
+        **_in_time(workspaces.c.due_date, "due_date"),
+        **_in_time(workspaces.c.created_at, "created"),
+        **_in_time(workspaces.c.updated_at, "updated"),
         **_by_reference(workspaces.c.id, SubjectType.WORKSPACE),
     },
     words={"matching": WordsIn.TITLE, "search": WordsIn.WORKSPACE},
@@ -566,14 +643,14 @@ def _has_name(name: str) -> Condition:
     return and_(with_words(users.c.id, WordsIn.USER, name), has_part)
 
 
-def _participates_in(name: str) -> Condition:
+def _participates_in(name: str) -> Found:
     """The user participates in a workspace that the filter `name` asks for, which the caller sees.
 
     So that nobody learns who is in a workspace that it does not see.
     """
-    return there_is(
-        _place,
-        _place.c.user_id == users.c.id,
+    return _with(
+        users.c.id,
+        _place.c.user_id,
         among(_place.c.workspace_id, name),
         or_(
             bindparam("reach_user", type_=BigInteger).is_(None),
@@ -590,18 +667,18 @@ USERS: Final = Selection[User](
     sorts={"id": users.c.id, "alphabetical": users.c.name_key, "full_name": users.c.name_key},
     filters={
         "show_disabled=false": users.c.disabled == literal_column("0"),
-        "by_email_address": users.c.email_address == bindparam("by_email_address"),
-        "by_email_addresses": among(users.c.email_address, "by_email_addresses"),
-        "by_full_name": _has_name("by_full_name"),
-        "search": with_words(users.c.id, WordsIn.USER, "search"),
-        "matching": with_words(users.c.id, WordsIn.USER, "matching"),
+        "by_email_address": _equal_found(users.c.email_address, "by_email_address"),
+        "by_email_addresses": _among_found(users.c.email_address, "by_email_addresses"),
+        "by_full_name": _by_words(_has_name("by_full_name")),
+        "search": _by_words(with_words(users.c.id, WordsIn.USER, "search")),
+        "matching": _by_words(with_words(users.c.id, WordsIn.USER, "matching")),
         "participant_in": _participates_in("participant_in"),
-        "not_participant_in": ~_participates_in("not_participant_in"),
+        "not_participant_in": ~_participates_in("not_participant_in").walking,
         "on_my_account=true": true(),
-        "with_users": among(users.c.id, "with_users"),
+        "with_users": _by_words(among(users.c.id, "with_users")),
         "without_users": ~among(users.c.id, "without_users"),
-        **_strictly(users.c.created_at, "created"),
-        **_strictly(users.c.updated_at, "updated"),
+        **_in_time(users.c.created_at, "created"),
+        **_in_time(users.c.updated_at, "updated"),
     },
     words={"by_full_name": WordsIn.USER, "search": WordsIn.USER, "matching": WordsIn.USER},
     associations={
@@ -615,6 +692,7 @@ REFERENCES: Final = Selection[ExternalReference](
     table=external_references,
     columns=_EXTERNAL_COLUMNS,
     read=_read_reference,
+    reached=external_references.c.workspace_id.in_(_PLACES),
     within_reach=or_(
         _participates(external_references.c.workspace_id, shows_reports(_own)),
         and_(
@@ -625,10 +703,14 @@ REFERENCES: Final = Selection[ExternalReference](
     sorts={name: external_references.c[name] for name in ("id", "created_at", "last_synced_at")},
     filters={
         **_equal(external_references, "", "subject_type", *REFERENCE_ATTRIBUTES),
-        "subject_id": among(external_references.c.subject_id, "subject_id"),
-        **_strictly(external_references.c.created_at, "created"),
-        **_strictly(external_references.c.updated_at, "updated"),
-        **_strictly(external_references.c.last_synced_at, "last_synced"),
+        **{
+            name: _equal_found(external_references.c[name], name)
+            for name in ("service_name", "service_model_ref")
+        },
+        "subject_id": _among_found(external_references.c.subject_id, "subject_id"),
+        **_in_time(external_references.c.created_at, "created"),
+        **_in_time(external_references.c.updated_at, "updated"),
+        **_in_time(external_references.c.last_synced_at, "last_synced"),
     },
     associations={"subject": SubjectOf()},
 )
@@ -637,18 +719,19 @@ PARTICIPATIONS: Final = Selection[Participation](
     table=participations,
     columns=_PARTICIPATION_COLUMNS,
     read=_read_participation,
+    reached=participations.c.workspace_id.in_(_PLACES),
     within_reach=_participates(participations.c.workspace_id),
     sorts={
         **{name: participations.c[name] for name in ("id", "created_at", "updated_at")},
         "user_name": participations.c.user_name_key,
     },
     filters={
-        "workspace_id": among(participations.c.workspace_id, "workspace_id"),
-        "by_user": among(participations.c.user_id, "by_user"),
-        "user_id": among(participations.c.user_id, "user_id"),
+        "workspace_id": _among_found(participations.c.workspace_id, "workspace_id"),
+        "by_user": _among_found(participations.c.user_id, "by_user"),
+        "user_id": _among_found(participations.c.user_id, "user_id"),
         "mavens_only=true": participations.c.side == Side.PROVIDER,
-        **_strictly(participations.c.created_at, "created"),
-        **_strictly(participations.c.updated_at, "updated"),
+        **_in_time(participations.c.created_at, "created"),
+        **_in_time(participations.c.updated_at, "updated"),
     },
     associations={
         "user": Direct(Kind.USERS, "user_id"),
@@ -665,13 +748,11 @@ MEMBERSHIPS: Final = Selection[AccountMembership](
     filters={
         "only_active=true": account_memberships.c.disabled_at.is_(None),
         "only_inactive=true": account_memberships.c.disabled_at.is_not(None),
-        "by_user_id": among(account_memberships.c.user_id, "by_user_id"),
-        "user_id": among(account_memberships.c.user_id, "user_id"),
-        "by_full_name": there_is(
-            users, users.c.id == account_memberships.c.user_id, _has_name("by_full_name")
-        ),
-        **_strictly(account_memberships.c.created_at, "created"),
-        **_strictly(account_memberships.c.updated_at, "updated"),
+        "by_user_id": _among_found(account_memberships.c.user_id, "by_user_id"),
+        "user_id": _among_found(account_memberships.c.user_id, "user_id"),
+        "by_full_name": _with(account_memberships.c.user_id, users.c.id, _has_name("by_full_name")),
+        **_in_time(account_memberships.c.created_at, "created"),
+        **_in_time(account_memberships.c.updated_at, "updated"),
     },
     words={"by_full_name": WordsIn.USER},
     associations={"user": Direct(Kind.USERS, "user_id")},
@@ -681,6 +762,11 @@ GROUPS: Final = Selection[WorkspaceGroup](
     table=workspace_groups,
     columns=_GROUP_COLUMNS,
     read=_read_group,
+    reached=workspace_groups.c.id.in_(
+        select(_reached_group.c.group_id).where(
+            in_account(_reached_group), _reached_group.c.workspace_id.in_(_PLACES)
+        )
+    ),
     within_reach=there_is(
         _grouped,
         _grouped.c.group_id == workspace_groups.c.id,
@@ -692,9 +778,9 @@ GROUPS: Final = Selection[WorkspaceGroup](
     },
     filters={
         "companies_only=true": workspace_groups.c.company == literal_column("1"),
-        "matching": with_words(workspace_groups.c.id, WordsIn.GROUP, "matching"),
-        **_strictly(workspace_groups.c.created_at, "created"),
-        **_strictly(workspace_groups.c.updated_at, "updated"),
+        "matching": _by_words(with_words(workspace_groups.c.id, WordsIn.GROUP, "matching")),
+        **_in_time(workspace_groups.c.created_at, "created"),
+        **_in_time(workspace_groups.c.updated_at, "updated"),
     },
     words={"matching": WordsIn.GROUP},
     associations={

@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Select,
+    Text,
     bindparam,
     func,
     literal_column,
@@ -23,13 +24,16 @@ from healthreports.core.query import Sort
 from healthreports.core.vocabulary import (
     Kind,
 )
-from healthreports.store.engine.statement import Statement, among, unindexed
+from healthreports.store.engine.statement import Statement, among, unindexed, unindexed_text
 from healthreports.store.lists.selections import (
     SELECTIONS,
     Beside,
+    Condition,
+    Found,
     Selection,
-    has_reference,
     in_account,
+    is_found,
+    refers,
 )
 
 
@@ -48,29 +52,58 @@ def asked_by_id(ids: tuple[int, ...]) -> tuple[Rows, dict[str, Any]]:
 
 @lru_cache(maxsize=256)
 def page_statement(
-    kind: Kind, names: tuple[str, ...], sort: Sort, rows: Rows, *, narrowed: bool
+    kind: Kind,
+    names: tuple[str, ...],
+    sort: Sort,
+    rows: Rows,
+    *,
+    narrowed: bool,
+    finding: bool = False,
 ) -> Statement:
     """The rows of a page. `names` are the filters, `narrowed` to the workspaces of one user.
 
+    Records are gone through in the order that is asked for until the page is full, unless
+    `finding`: then those of a filter, or of the user's workspaces, are found and sorted.
     Parameters: those of the filters, `reach_account`, `reach_user` when narrowed, `limit` and
     `offset` for a WINDOW, the id `only` for ONE, the tuple of ids `only` for SOME.
     """
     selection = SELECTIONS[kind]
-    statement = matching(select(*selection.columns), selection, names, narrowed=narrowed)
+    statement = matching(
+        select(*selection.columns),
+        selection,
+        names,
+        narrowed=narrowed,
+        finding=finding,
+        along=None if finding or rows is not Rows.WINDOW else _column(selection, sort),
+    )
     if rows is Rows.ONE:
         return Statement(statement.where(selection.table.c.id == bindparam("only")))
-    statement = statement.order_by(*_order(selection, sort, selection.table.c.id))
+    statement = statement.order_by(
+        *_order(selection, sort, selection.table.c.id, indexed=not finding)
+    )
     if rows is Rows.SOME:
         return Statement(statement.where(among(selection.table.c.id, "only")))
     return Statement(statement.limit(bindparam("limit")).offset(bindparam("offset")))
 
 
+def _column(selection: Selection[Record], sort: Sort) -> ColumnElement[Any]:
+    return selection.sorts[sort.name]
+
+
 def _order(
-    selection: Selection[Record], sort: Sort, record_id: ColumnElement[Any]
+    selection: Selection[Record],
+    sort: Sort,
+    record_id: ColumnElement[Any],
+    *,
+    indexed: bool = True,
 ) -> list[ColumnElement[Any]]:
-    column = record_id if sort.name == "id" else selection.sorts[sort.name]
+    column = record_id if sort.name == "id" else _column(selection, sort)
+    is_nullable = getattr(column, "nullable", False)
+    if not indexed:
+        hidden = unindexed_text if isinstance(column.type, Text) else unindexed
+        column = hidden(column)
     order: ColumnElement[Any] = column.desc() if sort.descending else column.asc()
-    if getattr(column, "nullable", False):  # what has no value is the least, on both databases
+    if is_nullable:  # what has no value is the least, on both databases
         order = order.nulls_last() if sort.descending else order.nulls_first()
     return [order] if sort.name == "id" else [order, record_id.asc()]
 
@@ -106,7 +139,7 @@ def count_statement(kind: Kind, names: tuple[str, ...], *, narrowed: bool) -> St
     """How many records match. Parameters: as for `page_statement`, without the window."""
     selection = SELECTIONS[kind]
     counted = select(func.count()).select_from(selection.table)
-    return Statement(matching(counted, selection, names, narrowed=narrowed))
+    return Statement(matching(counted, selection, names, narrowed=narrowed, finding=True))
 
 
 @lru_cache
@@ -153,17 +186,38 @@ def beside_count_statement(kind: Kind, name: str, *, narrowed: bool) -> Statemen
 
 
 def matching(
-    statement: Select[Any], selection: Selection[Record], names: tuple[str, ...], *, narrowed: bool
+    statement: Select[Any],
+    selection: Selection[Record],
+    names: tuple[str, ...],
+    *,
+    narrowed: bool,
+    finding: bool,
+    along: ColumnElement[Any] | None = None,
 ) -> Select[Any]:
-    """`statement` narrowed to what is in the account and matches the filters `names`."""
+    """`statement` narrowed to what is in the account and matches the filters `names`.
+
+    Where it goes `along` a column in order, each filter is asked row by row.
+    """
     statement = statement.where(in_account(selection.table))
+    by_reach = narrowed and finding and selection.reached is not None
+    if selection.reached is not None and by_reach:
+        statement = statement.where(selection.reached)
     if narrowed:
         statement = statement.where(selection.within_reach)
-    statement = statement.where(*(selection.filters[n] for n in names if n in selection.filters))
+    asked = [selection.filters[name] for name in names if name in selection.filters]
     together = [selection.on_reference[name] for name in names if name in selection.on_reference]
-    if not together or selection.refers_as is None:
-        return statement
-    subject = selection.table.c.id
-    return statement.where(
-        has_reference(*together, subject=subject, subject_type=selection.refers_as)
-    )
+    if together and selection.refers_as is not None:
+        found = refers(selection.table.c.id, selection.refers_as, *together)
+        by_index = any(is_found(name, None) for name in names)
+        asked.append(found if by_index else found.walking)
+    row_by_row = along is not None or by_reach
+    return statement.where(*(_condition(one, along, row_by_row=row_by_row) for one in asked))
+
+
+def _condition(
+    one: Condition | Found, along: ColumnElement[Any] | None, *, row_by_row: bool
+) -> Condition:
+    if not isinstance(one, Found):
+        return one
+    is_in_order = along is not None and along is one.column
+    return one.walking if row_by_row and not is_in_order else one.finding

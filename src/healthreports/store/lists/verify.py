@@ -1,5 +1,6 @@
 """Checking what `counters` and `current` keep against the reports, and rebuilding it."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -20,11 +21,25 @@ from sqlalchemy import (
 )
 from sqlalchemy import insert as plain_insert
 
-from healthreports.core.model import Record, StatusReport, User, Workspace, WorkspaceGroup
-from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, Category, Color, SubjectType
+from healthreports.core.model import (
+    ExternalReference,
+    Participation,
+    Record,
+    StatusReport,
+    User,
+    Workspace,
+    WorkspaceGroup,
+)
+from healthreports.core.vocabulary import (
+    REFERENCE_ATTRIBUTES,
+    Category,
+    Color,
+    Kind,
+    SubjectType,
+)
 from healthreports.store.engine.database import Row, Transaction
 from healthreports.store.engine.statement import Statement, among
-from healthreports.store.lists import current, words
+from healthreports.store.lists import current, tallies, words
 from healthreports.store.lists.counters import (
     ADD_TERM,
     BLOCK_SHIFTS,
@@ -33,15 +48,24 @@ from healthreports.store.lists.counters import (
     Dimension,
     terms_of_values,
 )
-from healthreports.store.lists.selections import GROUPS, REPORTS, USERS, WORKSPACES, Selection
+from healthreports.store.lists.selections import (
+    GROUPS,
+    REPORTS,
+    SELECTIONS,
+    USERS,
+    WORKSPACES,
+    Selection,
+)
 from healthreports.store.schema.tables import (
     color_column,
     current_reports,
     external_references,
+    group_workspaces,
     report_blocks,
     report_counts,
     report_terms,
     status_reports,
+    users,
 )
 
 # Rows that a statement of `rebuild` brings into memory at once.
@@ -145,6 +169,19 @@ def _some(selection: Selection[Any]) -> Statement:
 
 
 _SOME_FOUND: Final = tuple((one, _some(one)) for one in (REPORTS, WORKSPACES, USERS, GROUPS))
+_SOME_TALLIED: Final = tuple(
+    (kind, SELECTIONS[kind], _some(SELECTIONS[kind]))
+    for kind in tallies.TALLIES
+    if kind is not Kind.USERS
+)
+_TALLIED_USERS: Final = Statement(
+    select(users.c.account_id, users.c.id, users.c.disabled, users.c.created_at, users.c.updated_at)
+)
+_GROUPED: Final = Statement(
+    select(
+        group_workspaces.c.account_id, group_workspaces.c.group_id, group_workspaces.c.workspace_id
+    )
+)
 _x: Final = external_references.c
 # Some references in the order of their reports, from behind the last one.
 _SOME_REFERENCES: Final = Statement(
@@ -199,6 +236,7 @@ def _recount(tx: Transaction) -> None:
         )
     tx.rows(_FILL_TERM_COUNTS, {})
     tx.rows(_FILL_CURRENT, {})
+    tallies.put(tx, _Tallying().all_of(tx))
 
 
 def differences(tx: Transaction) -> list[str]:
@@ -218,6 +256,7 @@ def _wrong_counts(tx: Transaction) -> Iterator[str]:
         for truth in (*_TRUE_COUNTS, _TRUE_TERM_COUNTS, _TRUE_CURRENT)
         for row in tx.rows(Statement(truth), {})
     }
+    true |= {key: number for key, number in _Tallying().all_of(tx).items() if number}
     kept = {row[:3]: row[3] for row in tx.rows(Statement(select(report_counts)), {}) if row[3]}
     for key in sorted(true.keys() | kept.keys()):
         if true.get(key) != kept.get(key):
@@ -249,15 +288,70 @@ def _wrong_terms(tx: Transaction) -> Iterator[str]:
         yield f"report_terms: {kept[0]} kept, {true[0]} there, or as many others"
 
 
+class _Tallying:
+    """Counts all records around status reports anew."""
+
+    def __init__(self) -> None:
+        self.counts: tallies.Counts = Counter()
+        self._archived: dict[int, int] = {}
+        self._disabled: dict[int, int] = {}
+        self._terms: dict[tuple[int, int], set[int]] = {}
+
+    def all_of(self, tx: Transaction) -> tallies.Counts:
+        """What is counted in every account."""
+        for account_id, user_id, *counted in tx.rows(_TALLIED_USERS, {}):
+            self._disabled[user_id] = counted[0]
+            one = tallies.CountedUser(*counted)
+            tallies.count_in(self.counts, account_id, Kind.USERS, one, 1)
+        for kind, selection, statement in _SOME_TALLIED:
+            for some in _in_parts(tx, selection, statement):
+                for record in some:
+                    tallies.count_in(self.counts, record.account_id, kind, record, 1)
+                    self._beside(record)
+        for account_id, group_id, workspace_id in tx.rows(_GROUPED, {}):
+            self._of_workspace(account_id, workspace_id).add(tallies.group_term(group_id))
+        for (account_id, workspace_id), terms in self._terms.items():
+            dimension = tallies.TERMS[self._archived[workspace_id]]
+            for each in terms:
+                self.counts[account_id, dimension, each] += 1
+        return self.counts
+
+    def _beside(self, record: Record) -> None:
+        """Note what a record means for those beside it."""
+        match record:
+            case Workspace():
+                self._archived[record.id] = int(record.archived)
+            case Participation():
+                terms = self._of_workspace(record.account_id, record.workspace_id)
+                terms.update(tallies.place_terms(record))
+                dimension = tallies.TERMS[self._disabled[record.user_id]]
+                member = tallies.member_term(record.workspace_id)
+                self.counts[record.account_id, dimension, member] += 1
+            case ExternalReference(subject_type=SubjectType.WORKSPACE):
+                terms = self._of_workspace(record.account_id, record.subject_id)
+                terms.update(tallies.workspace_terms([record]))
+
+    def _of_workspace(self, account_id: int, workspace_id: int) -> set[int]:
+        return self._terms.setdefault((account_id, workspace_id), set())
+
+
+def _in_parts(
+    tx: Transaction, selection: Selection[Record], statement: Statement
+) -> Iterator[list[Record]]:
+    """All records of a kind, some at a time."""
+    last: tuple[int, int] = (0, -1)
+    while rows := tx.rows(statement, dict(zip(("account", "last_id"), last, strict=True))):
+        records = [selection.read(row[1:]) for row in rows]
+        yield records
+        last = (rows[-1][0], records[-1].id)
+
+
 def _true_words(tx: Transaction) -> Iterator[list[words.Entry]]:
     """The words of every record, some at a time."""
     for selection, statement in _SOME_FOUND:
-        last: tuple[int, int] = (0, -1)
-        while rows := tx.rows(statement, dict(zip(("account", "last_id"), last, strict=True))):
-            records = [selection.read(row[1:]) for row in rows]
+        for records in _in_parts(tx, selection, statement):
             current_ids = _current_ids(tx, records) if selection is REPORTS else set()
             yield [entry for one in records for entry in _entries(one, current_ids)]
-            last = (rows[-1][0], records[-1].id)
 
 
 def _current_ids(tx: Transaction, reports: Sequence[Record]) -> set[int]:

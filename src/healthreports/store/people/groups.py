@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from healthreports.core.model import Workspace, WorkspaceGroup
+from healthreports.core.vocabulary import Kind
 from healthreports.core.words import fold
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import (
@@ -16,9 +17,10 @@ from healthreports.store.engine.statement import (
     one_row,
     replacement,
 )
-from healthreports.store.lists import words
+from healthreports.store.lists import tallies, words
 from healthreports.store.lists.selections import GROUPS
 from healthreports.store.people.accounts import touch
+from healthreports.store.people.workspaces import class_of_workspace
 from healthreports.store.schema.tables import group_workspaces, workspace_groups
 
 _INSERT: Final = insertion(workspace_groups)
@@ -36,7 +38,7 @@ _in_group: Final = (
 _DROP: Final = Statement(
     delete(group_workspaces).where(*_in_group, _g.workspace_id == bindparam("of_workspace"))
 )
-_EMPTY: Final = Statement(delete(group_workspaces).where(*_in_group))
+_HAVING: Final = Statement(select(_g.workspace_id).where(*_in_group))
 _OF_WORKSPACE: Final = Statement(
     select(*GROUPS.columns)
     .join_from(group_workspaces, workspace_groups, _g.group_id == workspace_groups.c.id)
@@ -59,6 +61,7 @@ def insert_group(tx: Transaction, new: WorkspaceGroup) -> WorkspaceGroup:
     stored = msgspec.structs.replace(new, id=tx.new_ids("workspace_groups", 1)[0])
     tx.rows(_INSERT, _columns(stored))
     words.note(tx, come=words.of_group(stored))
+    tallies.note(tx, new.account_id, Kind.WORKSPACE_GROUPS, come=[stored])
     touch(tx, new.account_id)
     return stored
 
@@ -67,29 +70,47 @@ def replace_group(tx: Transaction, group: WorkspaceGroup, changed: WorkspaceGrou
     """Store `changed` in place of `group`, which has its id."""
     tx.rows(_REPLACE, _columns(changed) | one_row(changed))
     words.note(tx, gone=words.of_group(group), come=words.of_group(changed))
+    tallies.note(tx, changed.account_id, Kind.WORKSPACE_GROUPS, gone=[group], come=[changed])
     touch(tx, changed.account_id)
 
 
 def delete_group(tx: Transaction, gone: WorkspaceGroup) -> None:
     """Delete a group; its workspaces stay."""
-    tx.rows(_EMPTY, {"of_account": gone.account_id, "of_group": gone.id})
+    drop_workspaces(tx, gone, _having(tx, gone))
     tx.rows(_DELETE, one_row(gone))
     words.note(tx, gone=words.of_group(gone))
+    tallies.note(tx, gone.account_id, Kind.WORKSPACE_GROUPS, gone=[gone])
     touch(tx, gone.account_id)
 
 
 def put_workspaces(tx: Transaction, group: WorkspaceGroup, workspace_ids: tuple[int, ...]) -> None:
     """Have these workspaces of the account in the group, if they are not there yet."""
     values = {"account_id": group.account_id, "group_id": group.id}
-    tx.run_each(_PUT, [{**values, "workspace_id": one} for one in workspace_ids])
+    having = set(_having(tx, group)) if workspace_ids else set()
+    new = [one for one in workspace_ids if one not in having]
+    tx.run_each(_PUT, [{**values, "workspace_id": one} for one in new])
+    for one in new:
+        of_class = class_of_workspace(tx, group.account_id, one)
+        tallies.note_terms(tx, group.account_id, of_class, come=[tallies.group_term(group.id)])
     touch(tx, group.account_id)
 
 
 def drop_workspaces(tx: Transaction, group: WorkspaceGroup, workspace_ids: tuple[int, ...]) -> None:
     """Have these workspaces no longer in the group."""
     values = {"of_account": group.account_id, "of_group": group.id}
-    tx.run_each(_DROP, [{**values, "of_workspace": one} for one in workspace_ids])
+    having = set(_having(tx, group)) if workspace_ids else set()
+    gone = [one for one in workspace_ids if one in having]
+    tx.run_each(_DROP, [{**values, "of_workspace": one} for one in gone])
+    for one in gone:
+        of_class = class_of_workspace(tx, group.account_id, one)
+        tallies.note_terms(tx, group.account_id, of_class, gone=[tallies.group_term(group.id)])
     touch(tx, group.account_id)
+
+
+def _having(tx: Transaction, group: WorkspaceGroup) -> tuple[int, ...]:
+    """The workspaces that are in a group."""
+    values = {"of_account": group.account_id, "of_group": group.id}
+    return tuple(row[0] for row in tx.rows(_HAVING, values))
 
 
 def of_workspace(tx: Transaction, workspace: Workspace) -> list[WorkspaceGroup]:

@@ -10,7 +10,7 @@ from healthreports.core.model import (
     Instant,
     User,
 )
-from healthreports.core.vocabulary import AccountPermission
+from healthreports.core.vocabulary import AccountPermission, Kind
 from healthreports.core.words import fold
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import (
@@ -19,7 +19,7 @@ from healthreports.store.engine.statement import (
     one_row,
     replacement,
 )
-from healthreports.store.lists import words
+from healthreports.store.lists import tallies, words
 from healthreports.store.lists.selections import MEMBERSHIPS, USERS
 from healthreports.store.people.accounts import inserted_id, touch
 from healthreports.store.schema.tables import (
@@ -41,6 +41,17 @@ _RENAME_PLACES: Final = Statement(
         participations.c.user_id == bindparam("row_id"),
     ),
     ["user_name_key"],
+)
+_COUNTED: Final = Statement(
+    select(users.c.disabled, users.c.created_at, users.c.updated_at).where(
+        users.c.id == bindparam("row_id")
+    )
+)
+_PLACES: Final = Statement(
+    select(participations.c.workspace_id).where(
+        participations.c.account_id == bindparam("of_account"),
+        participations.c.user_id == bindparam("of_user"),
+    )
 )
 _MEMBERSHIP: Final = Statement(
     select(*MEMBERSHIPS.columns).where(account_memberships.c.user_id == bindparam("user_id"))
@@ -104,6 +115,9 @@ def insert_user(tx: Transaction, user: User, permission: AccountPermission, now:
         disabled_at=None,
     )
     tx.rows(_INSERT_MEMBERSHIP, msgspec.structs.asdict(new))
+    counted = tallies.CountedUser(disabled=0, created_at=now, updated_at=now)
+    tallies.note(tx, user.account_id, Kind.USERS, come=[counted])
+    tallies.note(tx, user.account_id, Kind.ACCOUNT_MEMBERSHIPS, come=[new])
     touch(tx, user.account_id)
     return user_id
 
@@ -112,9 +126,17 @@ def _columns(user: User) -> dict[str, Any]:
     return msgspec.structs.asdict(user) | {"name_key": fold(user.full_name)}
 
 
+def _counted(tx: Transaction, user_id: int) -> tallies.CountedUser:
+    row = tx.row(_COUNTED, {"row_id": user_id})
+    assert row is not None  # it is changed
+    return tallies.CountedUser(*row)
+
+
 def replace_user(tx: Transaction, user: User, changed: User, now: Instant) -> None:
     """Store `changed` in place of `user`, which has its id: its name and headline."""
     values = _columns(changed) | one_row(changed)
+    was = _counted(tx, user.id)
+    tallies.note(tx, user.account_id, Kind.USERS, gone=[was], come=[was._replace(updated_at=now)])
     tx.rows(_REPLACE_USER, {**values, "updated_at": now})
     if changed.full_name != user.full_name:
         tx.rows(_RENAME_PLACES, {**one_row(changed), "user_name_key": values["name_key"]})
@@ -124,8 +146,19 @@ def replace_user(tx: Transaction, user: User, changed: User, now: Instant) -> No
 
 def replace_membership(tx: Transaction, changed: AccountMembership) -> None:
     """Store a membership in place of what had its id."""
+    kind, account_id = Kind.ACCOUNT_MEMBERSHIPS, changed.account_id
+    gone = membership(tx, changed.user_id)
+    tallies.note(tx, account_id, kind, gone=[gone], come=[changed])
     tx.rows(_REPLACE_MEMBERSHIP, msgspec.structs.asdict(changed) | {"row_id": changed.id})
     disabled = int(changed.disabled_at is not None)
+    was = _counted(tx, changed.user_id)
+    if disabled != was.disabled:
+        come = was._replace(disabled=disabled)
+        tallies.note(tx, account_id, Kind.USERS, gone=[was], come=[come])
+        of_user = {"of_account": account_id, "of_user": changed.user_id}
+        terms = [tallies.member_term(row[0]) for row in tx.rows(_PLACES, of_user)]
+        tallies.note_terms(tx, account_id, was.disabled, gone=terms)
+        tallies.note_terms(tx, account_id, disabled, come=terms)
     tx.rows(_DISABLE_USER, {"row_id": changed.user_id, "disabled": disabled})
     touch(tx, changed.account_id)
 

@@ -9,7 +9,7 @@ from healthreports.core.model import (
     Participation,
     Workspace,
 )
-from healthreports.core.vocabulary import Side
+from healthreports.core.vocabulary import Kind, Side, SubjectType
 from healthreports.core.words import fold
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import (
@@ -20,11 +20,14 @@ from healthreports.store.engine.statement import (
     one_row,
     replacement,
 )
-from healthreports.store.lists import current, words
-from healthreports.store.lists.selections import PARTICIPATIONS, WORKSPACES
+from healthreports.store.lists import current, tallies, words
+from healthreports.store.lists.selections import PARTICIPATIONS, REFERENCES, WORKSPACES
 from healthreports.store.people.accounts import touch
 from healthreports.store.schema.tables import (
+    external_references,
+    group_workspaces,
     participations,
+    users,
     workspaces,
 )
 
@@ -64,6 +67,32 @@ _PARTICIPATION: Final = Statement(
 )
 
 
+_OF_WORKSPACE: Final[tuple[Any, Any]] = (bindparam("of_account"), bindparam("of_workspace"))
+_ALL_PLACES: Final = Statement(
+    select(*PARTICIPATIONS.columns).where(
+        participations.c.account_id == _OF_WORKSPACE[0],
+        participations.c.workspace_id == _OF_WORKSPACE[1],
+    )
+)
+_ALL_GROUPS: Final = Statement(
+    select(group_workspaces.c.group_id).where(
+        group_workspaces.c.account_id == _OF_WORKSPACE[0],
+        group_workspaces.c.workspace_id == _OF_WORKSPACE[1],
+    )
+)
+_ALL_REFERENCES: Final = Statement(
+    select(*REFERENCES.columns).where(
+        external_references.c.account_id == _OF_WORKSPACE[0],
+        external_references.c.subject_type == SubjectType.WORKSPACE,
+        external_references.c.subject_id == _OF_WORKSPACE[1],
+    )
+)
+_ARCHIVED: Final = Statement(
+    select(workspaces.c.archived).where(
+        workspaces.c.account_id == _OF_WORKSPACE[0], workspaces.c.id == _OF_WORKSPACE[1]
+    )
+)
+_DISABLED: Final = Statement(select(users.c.disabled).where(users.c.id == bindparam("of_user")))
 _LEADS: Final = Statement(
     select(*PARTICIPATIONS.columns).where(
         participations.c.account_id == bindparam("of_account"),
@@ -87,6 +116,7 @@ def insert_workspace(tx: Transaction, new: Workspace) -> int:
     stored = msgspec.structs.replace(new, id=workspace_id)
     tx.rows(_INSERT_WORKSPACE, _columns(stored))
     words.note(tx, come=words.of_workspace(stored))
+    tallies.note(tx, new.account_id, Kind.WORKSPACES, come=[stored])
     current.note(tx, new.account_id, [workspace_id])
     touch(tx, new.account_id)
     return workspace_id
@@ -100,8 +130,56 @@ def replace_workspace(tx: Transaction, workspace: Workspace, changed: Workspace)
     """Store `changed` in place of `workspace`, which has its id."""
     tx.rows(_REPLACE_WORKSPACE, _columns(changed) | one_row(changed))
     words.note(tx, gone=words.of_workspace(workspace), come=words.of_workspace(changed))
+    tallies.note(tx, changed.account_id, Kind.WORKSPACES, gone=[workspace], come=[changed])
+    if changed.archived != workspace.archived:
+        terms = _terms_beside(tx, changed)
+        tallies.note_terms(tx, changed.account_id, int(workspace.archived), gone=terms)
+        tallies.note_terms(tx, changed.account_id, int(changed.archived), come=terms)
     current.note(tx, changed.account_id, [changed.id])
     touch(tx, changed.account_id)
+
+
+def _terms_beside(tx: Transaction, workspace: Workspace) -> list[int]:
+    """The terms that a workspace has by what is beside it."""
+    values = {"of_account": workspace.account_id, "of_workspace": workspace.id}
+    places = [PARTICIPATIONS.read(row) for row in tx.rows(_ALL_PLACES, values)]
+    referring = [REFERENCES.read(row) for row in tx.rows(_ALL_REFERENCES, values)]
+    return [
+        *(one for place in places for one in tallies.place_terms(place)),
+        *(tallies.group_term(row[0]) for row in tx.rows(_ALL_GROUPS, values)),
+        *tallies.workspace_terms(referring),
+    ]
+
+
+def class_of_workspace(tx: Transaction, account_id: int, workspace_id: int) -> int:
+    """The class that a workspace is counted in: whether it is archived."""
+    row = tx.row(_ARCHIVED, {"of_account": account_id, "of_workspace": workspace_id})
+    assert row is not None  # whoever refers to it has found it
+    return int(row[0])
+
+
+def _note_place(tx: Transaction, place: Participation, *, comes: bool) -> None:
+    """Note that a participation is there now, or no longer."""
+    account_id = place.account_id
+    beside = (
+        (class_of_workspace(tx, account_id, place.workspace_id), tallies.place_terms(place)),
+        (_class_of_user(tx, place.user_id), [tallies.member_term(place.workspace_id)]),
+    )
+    kind = Kind.PARTICIPATIONS
+    if comes:
+        tallies.note(tx, account_id, kind, come=[place])
+        for of_class, terms in beside:
+            tallies.note_terms(tx, account_id, of_class, come=terms)
+    else:
+        tallies.note(tx, account_id, kind, gone=[place])
+        for of_class, terms in beside:
+            tallies.note_terms(tx, account_id, of_class, gone=terms)
+
+
+def _class_of_user(tx: Transaction, user_id: int) -> int:
+    row = tx.row(_DISABLED, {"of_user": user_id})
+    assert row is not None  # whoever lets a user participate has found it
+    return int(row[0])
 
 
 def insert_participation(tx: Transaction, new: Participation, user_name_key: str) -> Participation:
@@ -114,19 +192,25 @@ def insert_participation(tx: Transaction, new: Participation, user_name_key: str
     tx.rows(
         _INSERT_PARTICIPATION, msgspec.structs.asdict(stored) | {"user_name_key": user_name_key}
     )
+    _note_place(tx, stored, comes=True)
     touch(tx, new.account_id)
     return stored
 
 
 def replace_participation(tx: Transaction, changed: Participation) -> None:
     """Store a participation in place of what had its id."""
+    place = participation(tx, changed.account_id, changed.workspace_id, changed.user_id)
+    assert place is not None  # it is changed
+    _note_place(tx, place, comes=False)
     tx.rows(_REPLACE_PARTICIPATION, msgspec.structs.asdict(changed) | one_row(changed))
+    _note_place(tx, changed, comes=True)
     touch(tx, changed.account_id)
 
 
 def delete_participation(tx: Transaction, gone: Participation) -> None:
     """Delete a participation."""
     tx.rows(_DELETE_PARTICIPATION, one_row(gone))
+    _note_place(tx, gone, comes=False)
     touch(tx, gone.account_id)
 
 

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import bindparam, select
 
 from healthreports.core.model import ExternalReference
-from healthreports.core.vocabulary import SubjectType
+from healthreports.core.vocabulary import Kind, SubjectType
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import (
     Statement,
@@ -17,8 +17,9 @@ from healthreports.store.engine.statement import (
     replacement,
 )
 from healthreports.store.lists import counters as tally
+from healthreports.store.lists import tallies
 from healthreports.store.lists.selections import REFERENCES
-from healthreports.store.schema.tables import external_references
+from healthreports.store.schema.tables import external_references, workspaces
 
 _CHANGED: Final = (
     "service_model",
@@ -34,6 +35,12 @@ _CHANGED: Final = (
 _INSERT: Final = insertion(external_references)
 _REPLACE: Final = replacement(external_references, _CHANGED)
 _DELETE: Final = deletion(external_references)
+_ARCHIVED: Final = Statement(
+    select(workspaces.c.archived).where(
+        workspaces.c.account_id == bindparam("of_account"),
+        workspaces.c.id == bindparam("of_workspace"),
+    )
+)
 _OF_SUBJECT: Final = Statement(
     select(*REFERENCES.columns).where(
         external_references.c.account_id == bindparam("of_account"),
@@ -58,11 +65,13 @@ def put(
 
     Returns it; an `id` of 0 is not used, but another given.
     """
+    old = [one for one in having if one.id == new.id]
     if new.id:
         tx.rows(_REPLACE, msgspec.structs.asdict(new) | one_row(new))
     else:
         new = msgspec.structs.replace(new, id=tx.new_ids("external_references", 1)[0])
         tx.rows(_INSERT, msgspec.structs.asdict(new))
+    tallies.note(tx, new.account_id, Kind.EXTERNAL_REFERENCES, gone=old, come=[new])
     _note(tx, new, having, [*(one for one in having if one.id != new.id), new])
     return new
 
@@ -71,6 +80,7 @@ def delete_one(tx: Transaction, gone: ExternalReference) -> None:
     """Delete a reference."""
     having = of_subject(tx, gone.account_id, gone.subject_type, gone.subject_id)
     tx.rows(_DELETE, one_row(gone))
+    tallies.note(tx, gone.account_id, Kind.EXTERNAL_REFERENCES, gone=[gone])
     _note(tx, gone, having, [one for one in having if one.id != gone.id])
 
 
@@ -80,7 +90,12 @@ def _note(
     before: Sequence[ExternalReference],
     after: Sequence[ExternalReference],
 ) -> None:
-    """Note what the references of the subject of `one` mean for lists of reports."""
+    """Note what the references of the subject of `one` mean for lists of such subjects."""
     if one.subject_type is SubjectType.STATUS_REPORT:
         gone, come = tally.terms_of(before), tally.terms_of(after)
         tally.note_terms(tx, one.account_id, one.subject_id, gone, come)
+    else:
+        gone, come = tallies.workspace_terms(before), tallies.workspace_terms(after)
+        row = tx.row(_ARCHIVED, {"of_account": one.account_id, "of_workspace": one.subject_id})
+        assert row is not None  # whoever refers to it has found it
+        tallies.note_terms(tx, one.account_id, row[0], gone=gone - come, come=come - gone)

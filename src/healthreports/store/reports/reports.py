@@ -17,11 +17,11 @@ from sqlalchemy import (
 from sqlalchemy import insert as plain_insert
 
 from healthreports.core.model import StatusReport
-from healthreports.core.vocabulary import Category, SubjectType
+from healthreports.core.vocabulary import Category, Kind, SubjectType
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, Values, deletion, one_row, replacement
 from healthreports.store.lists import counters as tally
-from healthreports.store.lists import words
+from healthreports.store.lists import tallies, words
 from healthreports.store.lists.selections import REPORTS
 from healthreports.store.reports import references
 from healthreports.store.schema.tables import (
@@ -132,6 +132,7 @@ def delete_with_references(tx: Transaction, report: StatusReport) -> None:
     having = references.of_subject(tx, report.account_id, SubjectType.STATUS_REPORT, report.id)
     tx.rows(_DELETE_REFERENCES, one_row(report))
     tx.rows(_DELETE, one_row(report))
+    tallies.note(tx, report.account_id, Kind.EXTERNAL_REFERENCES, gone=having)
     gone = tally.terms_of(having)
     tally.note_terms(tx, report.account_id, report.id, gone, frozenset())
     tally.note(tx, report.account_id, gone=[report])

@@ -345,18 +345,33 @@ external_references: Final = Table(
     # One reference for each service (5.4); also finds the references of a subject.
     UniqueConstraint("account_id", "subject_type", "subject_id", "service_name"),
     # The filters of the list of references.
-    Index("ix_external_references_service", "account_id", "service_name", "service_model_ref"),
-    Index("ix_external_references_ref", "account_id", "service_model_ref"),
+    Index(
+        "ix_external_references_service",
+        "account_id",
+        "subject_type",
+        "service_name",
+        "service_model_ref",
+    ),
+    Index("ix_external_references_ref", "account_id", "subject_type", "service_model_ref"),
+    # The list of one type of subject, by id.
+    Index("ix_external_references_type", "account_id", "subject_type", "id"),
+    # What is in the workspaces of a reader.
+    Index("ix_external_references_workspace", "account_id", "subject_type", "workspace_id", "id"),
     # The orders of the list of references, and its filters by a time.
     *(
-        Index(f"ix_external_references_{name}", "account_id", "subject_type", of_time, "id")
-        for name, of_time in (
-            ("synced", "last_synced_at"),
-            ("created", "created_at"),
-            ("updated", "updated_at"),
-        )
+        Index(f"ix_external_references_{name}", "account_id", "subject_type", f"{name}_at", "id")
+        for name in ("created", "updated")
     ),
 )
+# A time that may be missing: what has none is the least.
+for _dialect, _place in (("sqlite", "asc"), ("postgresql", "nulls_first")):
+    Index(
+        "ix_external_references_synced",
+        external_references.c.account_id,
+        external_references.c.subject_type,
+        getattr(external_references.c.last_synced_at, _place)(),
+        external_references.c.id,
+    ).ddl_if(dialect=_dialect)
 
 # Groups of workspaces; one that is a company is a client.
 workspace_groups: Final = Table(

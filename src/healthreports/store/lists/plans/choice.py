@@ -88,6 +88,11 @@ def _is_scarce(facts: Facts) -> bool:
     return found is not None and found.matching**2 < facts.end * max(found.total, 1)
 
 
+def _is_by_filter(facts: Facts) -> bool:
+    """Whether another filter leaves fewer than the rarest term."""
+    return facts.sizes is not None and facts.sizes.by_filter
+
+
 def _ids_are_known(facts: Facts) -> bool:
     return facts.sizes is not None and facts.sizes.ids is not None and facts.sort.name == "id"
 
@@ -113,7 +118,9 @@ CHOICES: Final = (
     Choice(
         Term,
         lambda facts: (
-            Term.serves(facts.asked, facts.sort) and (facts.sort.name == "id" or _is_scarce(facts))
+            Term.serves(facts.asked, facts.sort)
+            and (facts.sort.name == "id" or _is_scarce(facts))
+            and not _is_by_filter(facts)
         ),
         "a report must have an attribute of a reference, and they are in order or few",
     ),
@@ -177,8 +184,13 @@ def choose_after(
     return _first(Facts(asked, Sort(), Window(limit=number), None, Thresholds()))[0]
 
 
+# The first that serves looks at each report that it finds.
+_LOOKING: Final[tuple[type[Plan], ...]] = (Merge, Newest, Term, AnyTerm, Gather)
+
+
 def _look(tx: Transaction, asked: ReportQuery, by_filter: bool) -> int:  # noqa: FBT001  one argument
-    plan = next(one for one in (Merge, Newest, Term, AnyTerm, Gather) if one.serves(asked, Sort()))
+    plans = (Merge, Newest, Gather) if by_filter and asked.terms else _LOOKING
+    plan = next(one for one in plans if one.serves(asked, Sort()))
     return plan(asked=asked, sort=Sort(), window=Window(), by_filter=by_filter).count(tx)
 
 

@@ -3,9 +3,12 @@
 The rule for words is copied from `core/words` as it is now: a migration does not change with it.
 """
 
+import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,6 +39,22 @@ ORDERS = (
 )
 INDEXES = (
     ("ix_workspaces_creator", "workspaces", ["account_id", "creator_id", "id"]),
+    (
+        "ix_external_references_workspace",
+        "external_references",
+        ["account_id", "subject_type", "workspace_id", "id"],
+    ),
+    ("ix_external_references_type", "external_references", ["account_id", "subject_type", "id"]),
+    (
+        "ix_external_references_service",
+        "external_references",
+        ["account_id", "subject_type", "service_name", "service_model_ref"],
+    ),
+    (
+        "ix_external_references_ref",
+        "external_references",
+        ["account_id", "subject_type", "service_model_ref"],
+    ),
     *(
         (f"ix_status_reports_{name}", "status_reports", ["account_id", name, "id"])
         for name in ("color", *(f"{one}_color" for one in CATEGORIES), "creator_id")
@@ -100,6 +119,7 @@ def upgrade() -> None:
     _fill(connection)
     _make_indexes(on_server=on_server)
     _count(connection)
+    _tally(connection)
     _make_words(connection, on_server=on_server)
 
 
@@ -209,6 +229,14 @@ def _make_indexes(*, on_server: bool) -> None:
                     f"CREATE INDEX ix_workspaces_by_{name}_{direction}{suffix} "
                     f"ON workspaces (account_id, {key}, id){such}"
                 )
+    for name in ("service", "ref"):
+        op.drop_index(f"ix_external_references_{name}", "external_references")
+    op.drop_index("ix_external_references_synced", "external_references")
+    synced = "last_synced_at NULLS FIRST" if on_server else "last_synced_at ASC"
+    op.execute(
+        "CREATE INDEX ix_external_references_synced ON external_references "
+        f"(account_id, subject_type, {synced}, id)"
+    )
     for index, table, names in INDEXES:
         op.create_index(index, table, list(names))
 
@@ -222,6 +250,122 @@ def _count(connection: sa.Connection) -> None:
                 f"WHERE {condition} GROUP BY 1, 3"
             )
         )
+
+
+# The kinds around status reports: the number of each, its table, its class, its times.
+TALLIED = (
+    ("workspaces", 0, "archived", ("created_at", "updated_at", "start_date", "due_date")),
+    ("users", 1, "disabled", ("created_at", "updated_at")),
+    (
+        "account_memberships",
+        2,
+        "CASE WHEN disabled_at IS NULL THEN 0 ELSE 1 END",
+        ("created_at", "updated_at"),
+    ),
+    ("participations", 3, "0", ("created_at", "updated_at")),
+    (
+        "external_references",
+        5,
+        "CASE subject_type WHEN 'Workspace' THEN 1 ELSE 0 END",
+        ("created_at", "updated_at", "last_synced_at"),
+    ),
+)
+ATTRIBUTES = ("service_name", "service_model", "external_status", "external_message", "status")
+SHIFTS = (33, 43)
+DAY_US = 86_400 * 1_000_000
+
+
+Counts = Counter[tuple[int, int, int]]
+Beside = dict[tuple[int, int], set[int]]
+
+
+def _tally(connection: sa.Connection) -> None:
+    """Count the records around status reports: by terms and by stretches of their times."""
+    counts: Counts = Counter()
+    for table, number, of_class, times in TALLIED:
+        for rows in _rows(connection, table, (of_class, *times)):
+            for account, _, shown, *moments in rows:
+                counts[account, 20 + shown, _term(f"{table}.", "")] += 1
+                for place, moment in enumerate(moments):
+                    if moment is not None:
+                        at = _moment(moment)
+                        first = 100 + (number * 4 + place) * 4 + shown * 2
+                        for width, shift in enumerate(SHIFTS):
+                            counts[account, first + width, at >> shift] += 1
+    _tally_beside(connection, counts)
+    put = sa.text("INSERT INTO report_counts VALUES (:account, :dimension, :bucket, :reports)")
+    values = [
+        dict(zip(("account", "dimension", "bucket", "reports"), (*key, number), strict=True))
+        for key, number in counts.items()
+    ]
+    if values:
+        connection.execute(put, values)
+
+
+def _tally_beside(connection: sa.Connection, counts: Counts) -> None:
+    """Count what records have by what is beside them."""
+    beside: Beside = {}
+    archived = {}
+    for rows in _rows(connection, "workspaces", ("creator_id", "archived")):
+        for account, of, creator, flag in rows:
+            beside[account, of] = {_term("workspaces.creator", creator)}
+            archived[of] = flag
+    _tally_places(connection, counts, beside)
+    _tally_references(connection, counts, beside)
+    for (account, space), terms in beside.items():
+        for one in terms:
+            counts[account, 20 + archived[space], one] += 1
+
+
+def _tally_places(connection: sa.Connection, counts: Counts, beside: Beside) -> None:
+    disabled = {
+        of: flag for rows in _rows(connection, "users", ("disabled",)) for _, of, flag in rows
+    }
+    columns = ("workspace_id", "user_id", "side", "team_lead")
+    for rows in _rows(connection, "participations", columns):
+        for account, _, space, user, side, leads in rows:
+            counts[account, 20 + disabled[user], _term("users.participant_in", space)] += 1
+            for one in _of_place(space, user, side):
+                counts[account, 20, one] += 1
+            beside[account, space].add(_term("workspaces.participant", user))
+            if side == "provider" and leads:
+                beside[account, space].add(_term("workspaces.provider_lead", user))
+
+
+def _tally_references(connection: sa.Connection, counts: Counts, beside: Beside) -> None:
+    columns = ("subject_type", "subject_id", *ATTRIBUTES)
+    for rows in _rows(connection, "external_references", columns):
+        for account, _, kind, subject, *values in rows:
+            said = [(n, v) for n, v in zip(ATTRIBUTES, values, strict=True) if v is not None]
+            for name, value in said:
+                term = _term(f"external_references.{name}", value)
+                counts[account, 20 + int(kind == "Workspace"), term] += 1
+            if kind == "Workspace":
+                beside[account, subject].update(_of_reference(said))
+
+
+def _of_place(space: int, user: int, side: str) -> Iterator[int]:
+    yield _term("participations.workspace_id", space)
+    yield _term("participations.user_id", user)
+    if side == "provider":
+        yield _term("participations.mavens_only", "")
+
+
+def _of_reference(said: Iterable[tuple[str, str]]) -> Iterator[int]:
+    yield _term("workspaces.referred", "")
+    for name, value in said:
+        yield _term(f"workspaces.external_reference_{name}", value)
+
+
+def _term(name: str, value: object) -> int:
+    text = f"{name}={value}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 1
+
+
+def _moment(value: int | str) -> int:
+    if isinstance(value, int):
+        return value
+    return (date.fromisoformat(value) - date(1970, 1, 1)).days * DAY_US
 
 
 def _make_words(connection: sa.Connection, *, on_server: bool) -> None:
