@@ -87,7 +87,9 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         sign_in.close()
         database.close()
 
-    tokens_in = Gateway(database, now, limits, authenticate_token)
+    tokens_in = Gateway(
+        database, now, limits, authenticate_token, include_limit=settings.include_limit
+    )
     sessions_in = Gateway(database, now, limits, actor_of_session, latest=True)
     provider = _provider(settings)
     pages = Router(

@@ -10,7 +10,11 @@ from typing import Annotated, Any, Final, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from healthreports.core.vocabulary import DEFAULT_BODY_LIMIT_BYTES, DEFAULT_UNSENT_LIMIT_BYTES
+from healthreports.core.vocabulary import (
+    DEFAULT_BODY_LIMIT_BYTES,
+    DEFAULT_INCLUDE_LIMIT,
+    DEFAULT_UNSENT_LIMIT_BYTES,
+)
 
 PREFIX: Final = "HEALTHREPORTS_"
 
@@ -39,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     head_limit_s: Positive = 10.0
     body_limit_s: Positive = 60.0
     unsent_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_UNSENT_LIMIT_BYTES
+    include_limit: Annotated[int, Meta(ge=1)] = DEFAULT_INCLUDE_LIMIT
     busy_timeout_s: Positive = 5.0
     access_log: bool = False
     public_url: PublicUrl = ""

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 import healthreports
+from healthreports.contract.envelope import _Pieces
+from healthreports.core.model import User
+from healthreports.core.vocabulary import Kind
 from healthreports.service.limits import MonotonicMemory
 from healthreports.store.engine.memory import Memory, weight_of
 
@@ -88,3 +91,26 @@ def test_the_limits_of_addresses_make_room_for_those_of_passwords() -> None:
         assert await windows.get("user/somebody/10/900") == 0
 
     asyncio.run(run())
+
+
+def test_records_as_json_are_forgotten_before_they_are_too_many() -> None:
+    def a_user(number: int, headline: str) -> User:
+        return User(
+            id=number,
+            account_id=1,
+            full_name="U",
+            email_address="u@example.org",
+            headline=headline,
+            photo_path=None,
+        )
+
+    pieces = _Pieces(100_000)
+    for number in range(5_000):
+        one = a_user(number % 700, "h" * (number % 999))
+        piece = pieces.of(Kind.USERS, one)
+        assert pieces.of(Kind.USERS, one) is piece
+        other = a_user(one.id, "another")
+        assert b'"another"' in pieces.of(Kind.USERS, other)
+        assert pieces.kept_bytes <= 100_000
+    pieces.of(Kind.USERS, a_user(1, "h" * 200_000))
+    assert pieces.kept_bytes <= 100_000

@@ -66,7 +66,6 @@ def test_a_filter_that_is_not_served_may_be_blank_or_its_default(
 
 
 # 1.6, 4.6: FALSE is the same boolean as false
-@pytest.mark.xfail(strict=True, reason="the default false in capitals gets 400")
 @pytest.mark.parametrize(
     ("kind", "name"),
     [

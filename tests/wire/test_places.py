@@ -299,7 +299,6 @@ def test_who_is_no_admin_lets_nobody_in_among_many(
 
 
 # 7.3, 7.1: one lead a side, also of many; the answer says how it is in the end
-@pytest.mark.xfail(strict=True, reason="the answer has two leads, the store one")
 def test_the_answer_to_many_says_who_leads_in_the_end(account: Account) -> None:
     users = add_users(account, 2)
     sent = [

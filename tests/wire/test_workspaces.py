@@ -174,7 +174,6 @@ def test_each_filter_finds_its_workspaces(
 
 
 # 7
-@pytest.mark.xfail(strict=True, reason="search narrows what only asks for")
 def test_a_search_does_nothing_to_only(shelf: tuple[Account, dict[str, str]]) -> None:
     account, names = shelf
     params = {"only": names["bridge"], "search": "nothing of that name"}
@@ -185,7 +184,6 @@ def test_a_search_does_nothing_to_only(shelf: tuple[Account, dict[str, str]]) ->
 
 
 # 7
-@pytest.mark.xfail(strict=True, reason="a search without an order is in the default order")
 def test_a_search_goes_by_id_unless_an_order_is_asked_for(
     shelf: tuple[Account, dict[str, str]],
 ) -> None:
@@ -311,7 +309,6 @@ def test_two_who_see_as_much_each_have_their_own_participation(account: Account)
 
 
 # 7.1, 2.2
-@pytest.mark.xfail(strict=True, reason="who sees as much gets the count of who asked first")
 @pytest.mark.parametrize("value", ["true", "false"])
 def test_two_who_see_as_much_each_have_their_own_count(account: Account, value: str) -> None:
     promote(account, "viewer", "reports_viewer")

@@ -8,7 +8,7 @@ from typing import Final
 from starlette.types import Receive, Scope
 
 from healthreports.api.bearer import secret_in
-from healthreports.contract.bodies import Body, read_body
+from healthreports.contract.bodies import Body, demand_readable, read_body
 from healthreports.contract.params import Params, read_id, read_params
 from healthreports.contract.resources import Resource
 from healthreports.core.errors import NotFound, UnsupportedMedia
@@ -54,12 +54,25 @@ class Call:
             raise NotFound(resource.kind)
         return record_id
 
+    async def demand_readable_body(self) -> None:
+        """Raise MalformedBody or UnsupportedMedia where there is a body that cannot be read."""
+        body = await self._whole_body()
+        if body:
+            demand_readable(body, self._headers.get(b"content-type", b"").decode("latin-1"))
+
     async def body(self, resource: Resource, many_root: str | None = None) -> Body:
         """The attributes of a record of the resource in the body. Contract: 1.3 to 1.5.
 
         With a `many_root`, or those of many under that.
         Raises UnsupportedMedia, MalformedBody, RootMissing; `edge/middleware` limits its size.
         """
+        body = await self._whole_body()
+        content_type = self._headers.get(b"content-type", b"").decode("latin-1")
+        if len(body) <= _SHORT_BODY_BYTES:
+            return read_body(body, content_type, resource.root, many_root)
+        return await asyncio.to_thread(read_body, body, content_type, resource.root, many_root)
+
+    async def _whole_body(self) -> bytes:
         chunks: list[bytes] = []
         more = True
         while more:
@@ -70,7 +83,4 @@ class Call:
         encoding = self._headers.get(b"content-encoding", b"identity")
         if body and encoding.lower() != b"identity":
             raise UnsupportedMedia
-        content_type = self._headers.get(b"content-type", b"").decode("latin-1")
-        if len(body) <= _SHORT_BODY_BYTES:
-            return read_body(body, content_type, resource.root, many_root)
-        return await asyncio.to_thread(read_body, body, content_type, resource.root, many_root)
+        return body

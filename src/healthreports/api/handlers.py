@@ -6,6 +6,7 @@ Every handler runs its use case in one transaction, through the gateway.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
 from starlette.types import ASGIApp
 
 from healthreports.api.call import Call
@@ -15,6 +16,7 @@ from healthreports.contract.lines import LineFormat
 from healthreports.contract.params import list_query, show_query, stream_query, written_query
 from healthreports.contract.resources import Resource
 from healthreports.core.model import Actor, Instant, Record
+from healthreports.core.query import Query
 from healthreports.core.rules.reading import Sent
 from healthreports.edge.answer import Answer
 from healthreports.service import lookup
@@ -38,7 +40,9 @@ async def find(gateway: Gateway, resource: Resource, call: Call) -> Answer:
         await gateway.read(
             call.secret,
             lambda tx, actor: envelope(
-                lookup.find(tx, actor, list_query(resource.kind, call.query_string))
+                lookup.find(
+                    tx, actor, _limited(gateway, list_query(resource.kind, call.query_string))
+                )
             ),
         ),
         is_read=True,
@@ -102,7 +106,8 @@ def creates(use_case: Create, many: CreateMany | None = None) -> Handler:
                 records = many(tx, actor, body.many, now)
             else:
                 records = [use_case(tx, actor, body.attributes, now)]
-            return envelope(lookup.written(tx, actor, written_query(resource, params), records))
+            query = _limited(gateway, written_query(resource, params))
+            return envelope(lookup.written(tx, actor, query, records))
 
         return Answer(await gateway.write(writer, work))
 
@@ -114,10 +119,11 @@ def acts(use_case: Act) -> Handler:
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
         writer = await gateway.admit_writer(call.secret)
+        await call.demand_readable_body()
 
         def work(tx: Transaction, actor: Actor, now: Instant) -> bytes:
             record = use_case(tx, actor, call.record_id(resource), now)
-            query = written_query(resource, call.params)
+            query = _limited(gateway, written_query(resource, call.params))
             return envelope(lookup.written(tx, actor, query, [record]))
 
         return Answer(await gateway.write(writer, work))
@@ -150,6 +156,11 @@ def deletes(use_case: Delete) -> Handler:
     return answer
 
 
+def _limited(gateway: Gateway, query: Query) -> Query:
+    """`query` for an answer that holds as much beside its own objects as is set (2.8)."""
+    return replace(query, include_limit=gateway.include_limit) if query.includes else query
+
+
 async def _show(
     gateway: Gateway, resource: Resource, call: Call, id_for: Callable[[Actor], int]
 ) -> Answer:
@@ -157,7 +168,11 @@ async def _show(
         await gateway.read(
             call.secret,
             lambda tx, actor: envelope(
-                lookup.get(tx, actor, show_query(resource, call.params, id_for(actor)))
+                lookup.get(
+                    tx,
+                    actor,
+                    _limited(gateway, show_query(resource, call.params, id_for(actor))),
+                )
             ),
         ),
         is_read=True,

@@ -53,6 +53,11 @@ def read_body(body: bytes, content_type: str, root: str, many_root: str | None =
     return Body(found if isinstance(found, dict) else {}, params, many)
 
 
+def demand_readable(body: bytes, content_type: str) -> None:
+    """Raise MalformedBody or UnsupportedMedia for a body that cannot be read. Contract: 1.5."""
+    _read(body, content_type)
+
+
 def _as_param(value: object) -> str | None:
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return ",".join(value)

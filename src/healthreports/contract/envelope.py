@@ -1,13 +1,14 @@
 """A page as the bytes of an answer: the only builder of the envelope. Follows sections 2 and 3."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from healthreports.contract.moments import as_datetime
 from healthreports.contract.resources import RESOURCES, Association, Field, FieldType, Resource
-from healthreports.core.model import Record
+from healthreports.core.model import Record, WorkspacePermissions
 from healthreports.core.query import Page, Related
 from healthreports.core.vocabulary import MAX_ID, Kind
 
@@ -31,13 +32,14 @@ def envelope(page: Page) -> bytes:
     for name, related in page.related.items():
         association = resource.association(name)
         assert association is not None
-        _side_load(answer, association, related)
+        _side_load(answer, association, related, page.permissions)
         if not association.column:
             for record in page.records:
                 links = related.links.get(record.id, [])
                 records[str(record.id)][association.link] = _links(association, links)
-    for workspace_id, written in answer.get(Kind.WORKSPACES.value, {}).items():
-        written["permissions"] = page.permissions[int(workspace_id)]
+    if page.kind is Kind.WORKSPACES:
+        for record in page.records:
+            records[str(record.id)]["permissions"] = page.permissions[record.id]
     answer["meta"] = _meta(page)
     return _encode(answer)
 
@@ -47,14 +49,72 @@ def write_record(record: Record) -> dict[str, Any]:
     return _WRITE[Kind.STATUS_REPORTS](record)
 
 
-def _side_load(answer: dict[str, Any], association: Association, related: Related) -> None:
+def _side_load(
+    answer: dict[str, Any],
+    association: Association,
+    related: Related,
+    permissions: Mapping[int, WorkspacePermissions],
+) -> None:
     """Open the association's top-level keys and put each of its objects there once (2.6, 2.7)."""
     if not association.is_polymorphic:
         answer.setdefault(association.kinds[0].value, {})
     for kind, found in related.objects.items():
-        objects, write = answer.setdefault(kind.value, {}), _WRITE[kind]
-        for record_id, record in found.items():
-            objects[str(record_id)] = write(record)
+        objects = answer.setdefault(kind.value, {})
+        if kind is Kind.WORKSPACES:
+            for record_id, record in found.items():
+                may = _permissions(permissions[record_id])
+                piece = _pieces.of(kind, record)[:-1]
+                objects[str(record_id)] = msgspec.Raw(b'%b,"permissions":%b}' % (piece, may))
+        else:
+            for record_id, record in found.items():
+                objects[str(record_id)] = msgspec.Raw(_pieces.of(kind, record))
+
+
+@lru_cache(maxsize=16)  # four flags
+def _permissions(one: WorkspacePermissions) -> bytes:
+    return _encode(one)
+
+
+class _Pieces:
+    """Records as JSON, by kind and id: as they were written before, if it is the same record.
+
+    The store gives out the same value while a record has not changed. A page of 20 reports with
+    three includes takes 0.4 of the time (`bench/RESULTS.md`, list-20-include).
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._known: dict[tuple[Kind, int], tuple[Record, bytes]] = {}
+
+    def of(self, kind: Kind, record: Record) -> bytes:
+        """The plain attributes of a record as a JSON object."""
+        key = (kind, record.id)
+        known = self._known.get(key)
+        if known is not None and known[0] is record:
+            return known[1]
+        piece = _encode(_WRITE[kind](record))
+        if known is not None:
+            self._bytes -= len(known[1])
+            del self._known[key]
+        if self._bytes + len(piece) > self._most_bytes:
+            self._known.clear()
+            self._bytes = 0
+        if len(piece) > self._most_bytes:
+            return piece
+        # A record is no larger than what is written of it, about.
+        self._bytes += len(piece)
+        self._known[key] = (record, piece)
+        return piece
+
+    @property
+    def kept_bytes(self) -> int:
+        """How many bytes of JSON are kept."""
+        return self._bytes
+
+
+MOST_PIECES_BYTES: Final = 4 * 1024 * 1024
+_pieces: Final = _Pieces(MOST_PIECES_BYTES)
 
 
 def _links(association: Association, links: list[Link]) -> Any:  # noqa: ANN401  JSON

@@ -141,7 +141,7 @@ _WORKSPACE_PROPERTIES: Final[Json] = {
     "start_date": _DATE,
     "due_date": _DATE,
     "access_level": {"type": "string", "enum": list(AccessLevel)},
-    "primary_maven_id": _ANY_ID,
+    "primary_maven_id": {**_ANY_ID, "type": [*_ANY_ID["type"], "null"]},
     "workspace_group_ids": _IDS,
     "external_reference": _REFERENCE_BODY,
 }

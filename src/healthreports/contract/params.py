@@ -35,6 +35,7 @@ _NOT_OF_STREAMS: Final = {
 }
 
 _ARRAY: Final = "[]"
+_SEARCH: Final = "search"
 # Documented as arrays (`neighbours.md`, 0): a generated client repeats them.
 _ADDING_UP: Final = frozenset({"optional_fields", "with_users", "without_users"})
 _LEADING_INTEGER: Final = re.compile(r"\s*([+-]?[0-9]+(?:_[0-9]+)*)", re.ASCII)
@@ -71,7 +72,7 @@ def read_params(query_string: str) -> Params:
     params = dict(pairs)
     for name in params:
         if name.endswith(_ARRAY) or name in _ADDING_UP:
-            params[name] = ",".join(value for key, value in pairs if key == name)
+            params[name] = ",".join(v for key, v in pairs if key == name and v.strip())
     return params
 
 
@@ -84,12 +85,15 @@ def list_query(kind: Kind, query_string: str) -> Query:
 
 def _list_query(kind: Kind, query_string: str) -> Query:
     resource, params = RESOURCES[kind], read_params(query_string)
+    only, filters = _only(params), _filters(resource, params)
+    if only is not None:  # a search does nothing to what is named
+        filters = tuple(one for one in filters if one.name != _SEARCH)
     return Query(
         kind=resource.kind,
-        filters=_filters(resource, params),
+        filters=filters,
         sort=_sort(resource, params),
         window=_window(params),
-        only=_only(params),
+        only=only,
         includes=_includes(resource, params),
         optional_fields=_optional_fields(resource, params),
     )
@@ -192,7 +196,8 @@ def _optional_fields(resource: Resource, params: Params) -> tuple[str, ...]:
 def _sort(resource: Resource, params: Params) -> Sort:
     name, *direction = params.get("order", "").split(":")
     if name not in resource.sorts:
-        return resource.default_sort
+        is_search = any(one.name == _SEARCH for one in resource.filters)
+        return Sort() if is_search and params.get(_SEARCH, "").strip() else resource.default_sort
     return Sort(name, descending=direction[:1] == ["desc"])
 
 
@@ -200,15 +205,22 @@ def _filters(
     resource: Resource, params: Params, *, defaults_only: bool = False
 ) -> tuple[Filter, ...]:
     apply_defaults = params.get("apply_default_filters", "true") in _APPLY_DEFAULTS
-    found = []
+    found: list[Filter] = []
     if not defaults_only:
         _demand_served(resource, params)
-    for spec in _DEFAULTS[resource.kind] if defaults_only else resource.filters:
-        text = _listed(params, spec.name)
-        if text.strip():
-            found.append(Filter(spec.name, _value(spec, text)))
+    specs = _DEFAULTS[resource.kind] if defaults_only else resource.filters
+    sent = {
+        spec.name: Filter(spec.name, _value(spec, text))
+        for spec in specs
+        if (text := _listed(params, spec.name)).strip()
+    }
+    for spec in specs:
+        if spec.name in sent:
+            # An ONLY that is false is as if it was not sent, but where it lifts its default.
+            if sent[spec.name].value is not False or spec.type is not FilterType.ONLY:
+                found.append(sent[spec.name])
         elif spec.default is not None and apply_defaults:
-            if not any(_listed(params, other).strip() for other in spec.replaced_by):
+            if not any(sent[one].value is not False for one in spec.replaced_by if one in sent):
                 found.append(Filter(spec.name, spec.default))
         elif spec.required and not _listed(params, "only").strip():
             # brainstem-js follows an association with `only` and nothing else.
@@ -221,7 +233,7 @@ def _demand_served(resource: Resource, params: Params) -> None:
     for name in params:
         plain = name.removesuffix(_ARRAY)
         default = resource.not_served.get(plain)
-        if default is not None and params[name].strip() not in ("", default):
+        if default is not None and params[name].strip().lower() not in ("", default):
             raise FilterNotServed(plain)
 
 

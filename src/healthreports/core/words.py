@@ -16,6 +16,8 @@ MAX_WORD: Final = 64
 MAX_WORDS: Final = 10_000
 
 _WORD: Final = re.compile(r"[^\W_]+")
+# Most texts have no other letters; of a longer word the rest is left out.
+_PLAIN_WORD: Final = re.compile(f"([a-z0-9]{{1,{MAX_WORD}}})[a-z0-9]*")
 _UNSPACED: Final = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\U00020000-\U0003ffff]+)"
@@ -34,12 +36,11 @@ def fold(text: str) -> str:
 
 def words_of(text: str) -> list[str]:
     """The different words of `text`, in their order."""
-    found: dict[str, None] = {}
-    for one in _words(text):
-        found[one] = None
-        if len(found) == MAX_WORDS:
-            break
-    return list(found)
+    if text.isascii():
+        found = dict.fromkeys(_PLAIN_WORD.findall(text.lower()))
+    else:
+        found = dict.fromkeys(_words(text))
+    return list(found) if len(found) <= MAX_WORDS else list(found)[:MAX_WORDS]
 
 
 def parts_of(text: str) -> list[str]:
@@ -50,9 +51,6 @@ def parts_of(text: str) -> list[str]:
 
 def _words(text: str) -> Iterator[str]:
     for run in _WORD.findall(fold(text)):
-        if run.isascii():
-            yield run[:MAX_WORD]
-            continue
         for part in _UNSPACED.split(run):
             if _UNSPACED.match(part):
                 yield from (part[begin : begin + 2] for begin in range(len(part)))

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Actor, Clock, Instant
+from healthreports.core.vocabulary import DEFAULT_INCLUDE_LIMIT
 from healthreports.service.auth import tokens
 from healthreports.service.limits import Limits, SpentShare
 from healthreports.store.engine.database import Database, Transaction
@@ -31,6 +32,7 @@ class Gateway:
 
     `authenticate` tells whom a secret stands for: a token (the API) or a session (the browser).
     What people see of themselves is `latest`: it may not come from a replica that is behind.
+    An answer holds at most `include_limit` side-loaded objects (2.8).
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class Gateway:
         authenticate: Authenticate = tokens.authenticate,
         *,
         latest: bool = False,
+        include_limit: int = DEFAULT_INCLUDE_LIMIT,
     ) -> None:
+        self.include_limit = include_limit
         self._database = database
         self._read = database.read_latest if latest else database.read
         self._clock = clock

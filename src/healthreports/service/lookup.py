@@ -44,7 +44,9 @@ def after(
 
 def get(tx: Transaction, actor: Actor, query: Query) -> Page:
     """The page around the one record that `query` names. Raises NotFound. Contract: 2.5, 5.1."""
-    page = records.page(tx, _of(actor, query), reach(actor))
+    # Only what is beside the record may be known from before.
+    version = accounts.version(tx, actor.account_id) if query.includes else records.ANY
+    page = records.page(tx, _of(actor, query), reach(actor), version)
     if not page.records:
         raise NotFound(query.kind)
     return _shown(tx, actor, page)
@@ -57,27 +59,38 @@ def written(tx: Transaction, actor: Actor, query: Query, new: Sequence[Record]) 
 
 
 def _of(actor: Actor, query: Query) -> Query:
-    """`query` with who asks, where the answer depends on that; else all who see as much share it.
-
-    Raises nothing.
-    """
+    """`query` with who asks, where the answer depends on that; otherwise others share it."""
+    if not query.filters and not query.includes:
+        return query
     names = {*query.includes, *(one.name for one in query.filters)}
     return query if OF_CALLER.isdisjoint(names) else replace(query, caller=actor.user_id)
 
 
 def _shown(tx: Transaction, actor: Actor, page: Page) -> Page:
     """`page` with what `actor` is and may in each workspace on it or beside it (7.1)."""
+    if page.kind is not Kind.WORKSPACES and not page.related:
+        return page
     found = {one.id: one for one in page.records_of(Workspace)}
     for related in page.related.values():
         beside = related.objects.get(Kind.WORKSPACES, {})
         found |= {one.id: one for one in beside.values() if isinstance(one, Workspace)}
     if not found:
         return page
-    places = workspaces.places(tx, actor.account_id, actor.user_id, tuple(found))
-    permissions = {
-        workspace_id: permissions_in(actor, workspace, places.get(workspace_id))
-        for workspace_id, workspace in found.items()
-    }
+    reshaped = accounts.version(tx, actor.account_id).reshaped
+    who = (actor.user_id, actor.permission)
+    permissions, missing = {}, []
+    for workspace_id in found:
+        known = tx.counts.get((who, workspace_id))
+        if known is not None and known[0] == reshaped:
+            permissions[workspace_id] = known[1]
+        else:
+            missing.append(workspace_id)
+    if missing:
+        places = workspaces.places(tx, actor.account_id, actor.user_id, tuple(missing))
+        for workspace_id in missing:
+            may = permissions_in(actor, found[workspace_id], places.get(workspace_id))
+            permissions[workspace_id] = may
+            tx.counts[who, workspace_id] = (reshaped, may)
     return replace(page, permissions=permissions)
 
 

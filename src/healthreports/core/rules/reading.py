@@ -177,8 +177,8 @@ class BodyReader:
         return tuple(found)
 
     def identity_or_unset(self, name: str) -> int | UnsetType:
-        """An id that need not be sent."""
-        return self.identity(name) if name in self.sent else UNSET
+        """An id that need not be sent; null says that there is none, as an answer does."""
+        return UNSET if self.sent.get(name) is None else self.identity(name)
 
     def refuse(self, *names: str) -> None:
         """Note that each of these was sent, though it would say who may do what, and is not served.

@@ -190,7 +190,12 @@ def create_participations(
             problems += [replace(one, field=f"{path}.{one.field}") for one in error.problems]
     if problems:
         raise Invalid(problems)
-    return made
+    # Who became a lead may have taken that from one made before.
+    account_id = actor.account_id
+    now_there = [
+        workspaces.participation(tx, account_id, one.workspace_id, one.user_id) for one in made
+    ]
+    return [one for one in now_there if one is not None]
 
 
 def change_participation(

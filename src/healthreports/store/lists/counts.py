@@ -318,7 +318,8 @@ def _with_new(
     An account gives out ascending ids, since its writes come one after another. `add` is given the
     parameters of a statement that finds those above `known_last`.
     """
-    filters = tuple(asked.values.get(name) for name in asked.names)
+    # The value of a condition stands under the name of its filter, or in its own.
+    filters = tuple(asked.values.get(name.partition("=")[0]) for name in asked.names)
     named = asked.values.get("workspace_id")
     key = short((what, asked.names, filters, named, asked.reach, version.reshaped))
     known: tuple[T, int] | None = tx.counts.get(key)

@@ -31,10 +31,10 @@ from healthreports.store.lists.statements import (
 )
 
 # For who names the ids that it wants: nothing is remembered of that.
-_ANY: Final = Version(0, 0)
+ANY: Final = Version(0, 0)
 
 
-def page(tx: Transaction, query: Query, reach: Reach, version: Version = _ANY) -> Page:
+def page(tx: Transaction, query: Query, reach: Reach, version: Version = ANY) -> Page:
     """The page of records that `query` asks for, of those within `reach`, with what it includes.
 
     `version` is that of the account in this snapshot: what is counted is remembered until it
@@ -48,21 +48,26 @@ def page(tx: Transaction, query: Query, reach: Reach, version: Version = _ANY) -
         count, rows = _reports(tx, query, reach, version)
     else:
         count, rows = _records(tx, query, reach, version)
-    return _page(tx, query, reach, tuple(map(selection.read, rows)), count)
+    return _page(tx, query, reach, version, tuple(map(selection.read, rows)), count)
 
 
 def page_of(tx: Transaction, query: Query, reach: Reach, records: tuple[Record, ...]) -> Page:
     """The page of records that are at hand, with what `query` includes. Raises TooManyIncluded."""
-    return _page(tx, query, reach, records, len(records))
+    return _page(tx, query, reach, ANY, records, len(records))
 
 
-def _page(
-    tx: Transaction, query: Query, reach: Reach, records: tuple[Record, ...], count: int
+def _page(  # noqa: PLR0917  a question, and the rows of its answer
+    tx: Transaction,
+    query: Query,
+    reach: Reach,
+    version: Version,
+    records: tuple[Record, ...],
+    count: int,
 ) -> Page:
     related: dict[str, Related] = {}
     room = query.include_limit
     for name in query.includes:
-        found = related[name] = _related(tx, query, name, records, reach, room)
+        found = related[name] = _related(tx, query, name, records, reach, version, room)
         room -= sum(map(len, found.objects.values()))
     return Page(query.kind, records, count, query.window, related, query.optional_fields)
 
@@ -110,7 +115,8 @@ def _records(
         [[found]] = tx.rows(count_statement(query.kind, names, narrowed=narrowed), values)
         return int(found)
 
-    count = tx.remembered(("count", query.kind, query.filters, reach, version), find)
+    key = ("count", query.kind, query.filters, query.caller, reach, version)
+    count = tx.remembered(key, find)
     if count <= query.window.offset:
         return count, []
     values["limit"], values["offset"] = query.window.limit, query.window.offset
@@ -170,6 +176,7 @@ def _related(  # noqa: PLR0917  a question, and how much room its answer has
     name: str,
     records: tuple[Record, ...],
     reach: Reach,
+    version: Version,
     room: int,
 ) -> Related:
     """What stands beside the records. Raises TooManyIncluded before it reads more than `room`."""
@@ -179,7 +186,9 @@ def _related(  # noqa: PLR0917  a question, and how much room its answer has
         case Direct(target, column):
             ids = {getattr(record, column) for record in records} - {None}
             _demand_room(len(ids), room, query, name, target)
-            return Related({}, {target: _by_ids(tx, target, reach.account_id, ids)})
+            return Related({}, {target: _unchanged(tx, target, reach.account_id, ids, version)})
+        case Beside(target) if target is Kind.EXTERNAL_REFERENCES:
+            return _references(tx, query, name, records, reach, version, room)
         case Beside(target):
             if not records:
                 return Related({}, {target: {}})
@@ -197,6 +206,66 @@ def _related(  # noqa: PLR0917  a question, and how much room its answer has
             return _beside(target, tx.rows(statement, values))
         case SubjectOf():
             return _subjects(tx, records, reach)
+
+
+def _unchanged(
+    tx: Transaction, kind: Kind, account_id: int, ids: set[int], version: Version
+) -> dict[int, Record]:
+    """The records of the account with `ids`, by id: those that have not changed from memory.
+
+    Every change of a record but a report's text is one after which older reports may be seen
+    otherwise, and the version says how many of those there were.
+    """
+    if kind is Kind.STATUS_REPORTS or version is ANY:
+        return _by_ids(tx, kind, account_id, ids)
+    found: dict[int, Record] = {}
+    missing = set()
+    for one in sorted(ids):
+        known = tx.counts.get((kind, one))
+        if known is not None and known[0] == version.reshaped:
+            found[one] = known[1]
+        else:
+            missing.add(one)
+    for record in _by_ids(tx, kind, account_id, missing).values():
+        found[record.id] = record
+        tx.counts[kind, record.id] = (version.reshaped, record)
+    return found
+
+
+def _references(  # noqa: PLR0917  as for `_related`
+    tx: Transaction,
+    query: Query,
+    name: str,
+    records: tuple[Record, ...],
+    reach: Reach,
+    version: Version,
+    room: int,
+) -> Related:
+    """The external references of the records, which who sees those sees: `_unchanged` as well."""
+    target = Kind.EXTERNAL_REFERENCES
+    found: dict[int, tuple[Record, ...]] = {}
+    for record in records:
+        known = None if version is ANY else tx.counts.get((query.kind, target, record.id))
+        if known is not None and known[0] == version.reshaped:
+            found[record.id] = known[1]
+    owners = tuple([record.id for record in records if record.id not in found])
+    if owners:
+        values = {"owners": owners, "reach_account": reach.account_id, "most": room + 1}
+        [[number]] = tx.rows(beside_count_statement(query.kind, name, narrowed=False), values)
+        _demand_room(number, room, query, name, target)
+        read = SELECTIONS[target].read
+        beside: dict[int, list[Record]] = {one: [] for one in owners}
+        for row in tx.rows(beside_statement(query.kind, name, narrowed=False), values):
+            beside[row[0]].append(read(row[1:]))
+        for owner, some in beside.items():
+            found[owner] = tuple(sorted(some, key=lambda one: one.id))
+            if version is not ANY:
+                tx.counts[query.kind, target, owner] = (version.reshaped, found[owner])
+    _demand_room(sum(map(len, found.values())), room, query, name, target)
+    return Related(
+        {owner: [(target, one.id) for one in some] for owner, some in found.items()},
+        {target: {one.id: one for some in found.values() for one in some}},
+    )
 
 
 def _demand_room(number: int, room: int, query: Query, name: str, target: Kind) -> None:

@@ -163,7 +163,7 @@ class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
         for one in filters:
             if one.name in self.words and isinstance(one.value, str):
                 values |= asked(account_id, self.words[one.name], one.name, one.value)
-                values[one.name] = fold(one.value)
+                values[one.name] = fold(one.value.strip())
             else:
                 values[one.name] = one.value
                 if isinstance(one.value, tuple) and len(one.value) == 1:

@@ -180,7 +180,13 @@ def beside_count_statement(kind: Kind, name: str, *, narrowed: bool) -> Statemen
     """How many records `beside_statement` finds, up to `most`."""
     found = beside_statement(kind, name, narrowed=narrowed).clause
     assert isinstance(found, Select)
-    one: Select[Any] = found.with_only_columns(literal_column("1").label("one"))
+    # A person stands there once, however often it is referred to (2.6).
+    target = SELECTIONS[kind].associations[name].kind  # type: ignore[union-attr]  # as above
+    one: Select[Any] = (
+        found.with_only_columns(SELECTIONS[target].table.c.id.label("one")).distinct()
+        if target is Kind.USERS
+        else found.with_only_columns(literal_column("1").label("one"))
+    )
     some = one.limit(bindparam("most")).subquery("some")
     return Statement(select(func.count()).select_from(some))
 

@@ -12,7 +12,6 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     ColumnClause,
     ColumnElement,
@@ -59,6 +58,9 @@ _SCOPE_BITS: Final = 3
 # A column of FTS5 that has the name of its table: what is put there is an order to it.
 _ORDER: Final[ColumnClause[str]] = column(search_words.name, Text)
 _fts: Final = table(search_words.name, column("rowid", BigInteger), column("words"), _ORDER)
+_AS_VECTOR: Final = func.array_to_tsvector(
+    func.string_to_array(bindparam("words", type_=Text), literal_column("' '"))
+)
 _PUT: Final = Statement(
     insert(_fts).values(rowid=bindparam("row"), words=bindparam("words")),
     postgres=upsert(search_words)
@@ -66,11 +68,11 @@ _PUT: Final = Statement(
         account_id=bindparam("of_account"),
         scope=bindparam("scope"),
         record_id=bindparam("record"),
-        words=func.array_to_tsvector(bindparam("listed", type_=ARRAY(Text))),
+        words=_AS_VECTOR,
     )
     .on_conflict_do_update(
         index_elements=["account_id", "scope", "record_id"],
-        set_={"words": func.array_to_tsvector(bindparam("listed", type_=ARRAY(Text)))},
+        set_={"words": _AS_VECTOR},
     ),
 )
 _DROP: Final = Statement(
@@ -167,19 +169,23 @@ _NOTING: Final = Later(_note, frozenset({search_words.name}))
 
 def _values(entry: Entry) -> dict[str, Any]:
     account_id, scope, record_id, _ = entry
-    listed = tuple(_marked(account_id, scope, entry.words))
+    before = _mark(account_id, scope)
     return {
         "row": (record_id << _SCOPE_BITS) + scope.number,
-        "words": " ".join(listed),
+        "words": before + f" {before}".join(entry.words),
         "of_account": account_id,
         "scope": scope.number,
         "record": record_id,
-        "listed": listed,
     }
 
 
+def _mark(account_id: int, scope: WordsIn) -> str:
+    """What stands before each word."""
+    return f"{account_id}{scope.mark}{_BETWEEN}"
+
+
 def _marked(account_id: int, scope: WordsIn, words: Sequence[str]) -> Iterator[str]:
-    before = f"{account_id}{scope.mark}{_BETWEEN}"
+    before = _mark(account_id, scope)
     return (before + word for word in words)
 
 
