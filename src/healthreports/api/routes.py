@@ -96,12 +96,15 @@ class Paths:
 
     def __init__(self, endpoints: Mapping[str, Endpoint], other: ASGIApp) -> None:
         self._exact = {path: one for path, one in endpoints.items() if _ID not in path}
+        parts = {path: path.partition(_ID) for path in endpoints if _ID in path}
+        self._above_id = {
+            before: endpoints[path] for path, (before, _, behind) in parts.items() if not behind
+        }
         # By what stands before the id and behind it.
         self._around_id = {
-            (before, behind): one
-            for path, one in endpoints.items()
-            for before, found, behind in (path.partition(_ID),)
-            if found
+            (before, behind): endpoints[path]
+            for path, (before, _, behind) in parts.items()
+            if behind
         }
         self._other = other
 
@@ -113,8 +116,8 @@ class Paths:
             above, _, last = path.rpartition("/")
             if path in self._exact:
                 app = self._exact[path]
-            elif last and (above, "") in self._around_id:
-                app = self._around_id[above, ""]
+            elif last and above in self._above_id:
+                app = self._above_id[above]
                 scope["path_params"] = {"id": last}
             else:
                 above, _, middle = above.rpartition("/")

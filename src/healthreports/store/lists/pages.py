@@ -160,14 +160,13 @@ def _named_rows(tx: Transaction, query: Query, reach: Reach) -> list[Row]:
 
 def _asked(query: Query, reach: Reach) -> tuple[tuple[str, ...], dict[str, Any], bool]:
     """The filters' names, the parameters, and whether the user does not see all."""
+    narrowed = reach.user_id is not None
+    values: dict[str, Any] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
+    if not query.filters:
+        return (), values, narrowed
     selection = SELECTIONS[query.kind]
-    values = {
-        "reach_account": reach.account_id,
-        "reach_user": reach.user_id,
-        "caller": query.caller,
-        **selection.values(reach.account_id, query.filters),
-    }
-    return selection.shapes(query.filters), values, reach.user_id is not None
+    values |= {"caller": query.caller, **selection.values(reach.account_id, query.filters)}
+    return selection.shapes(query.filters), values, narrowed
 
 
 def _related(  # noqa: PLR0917  a question, and how much room its answer has
