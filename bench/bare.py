@@ -4,13 +4,13 @@ It sends bytes that our server answered, which `run.py` saved in BENCH_BARE_BODI
 headers as ours: no token, no database, no routing, no JSON.
 """
 
+import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 _FOLDER = Path(os.environ["BENCH_BARE_BODIES"])
-_LIST_PATH = "/api/v1/status_reports"
 
 
 def _answer(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -30,7 +30,11 @@ def _answer(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 _GET_ONE = _answer("get-one")
-_LISTS = {b"": _answer("list-20"), b"include": _answer("list-20-include")}
+# By path and query string.
+_LISTS = {
+    tuple(asked): _answer(name)
+    for name, asked in json.loads((_FOLDER / "lists.json").read_text()).items()
+}
 
 
 async def app(
@@ -38,9 +42,7 @@ async def app(
     _receive: Callable[[], Awaitable[dict[str, Any]]],
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
-    if scope["path"] == _LIST_PATH:
-        start, body = _LISTS[scope["query_string"][:7]]
-    else:
-        start, body = _GET_ONE
+    asked = scope["path"], scope["query_string"].decode()
+    start, body = _LISTS.get(asked, _GET_ONE)
     await send(start)
     await send(body)

@@ -108,6 +108,18 @@ THRESHOLDS = (
     Threshold("get-one / bare", "at least 30 %", _at_least("get-one", "bare", 0.30, "{:.1%}")),
     Threshold("get-one / plain", "at least 12", _at_least("get-one", "plain", 12, "{:.1f}")),
     Threshold("list-20 / bare", "at least 16 %", _at_least("list-20", "bare", 0.16, "{:.1%}")),
+    Threshold(
+        "list-20-include / bare",
+        "at least 9 %",
+        _at_least("list-20-include", "bare", 0.09, "{:.1%}"),
+    ),
+    Threshold(
+        "workspaces-current / bare",
+        "at least 4 %",
+        _at_least("workspaces-current", "bare", 0.04, "{:.1%}"),
+    ),
+    Threshold("references / bare", "at least 8 %", _at_least("references", "bare", 0.08, "{:.1%}")),
+    Threshold("search / bare", "at least 8 %", _at_least("search", "bare", 0.08, "{:.1%}")),
     Threshold("list-20 / plain", "at least 20", _at_least("list-20", "plain", 20, "{:.1f}")),
     Threshold("get-one on PostgreSQL / bare", "at least 10 %", _on_postgres("get-one", 0.10)),
     Threshold("list-20 on PostgreSQL / bare", "at least 7 %", _on_postgres("list-20", 0.07)),

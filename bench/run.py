@@ -42,6 +42,10 @@ QUICK_RESULTS = VAR / "RESULTS-quick.md"
 LIST_PATH = "/api/v1/status_reports"
 SHOW_PATH = LIST_PATH + "/%d"
 INCLUDE_PATH = LIST_PATH + "?include=creator,workspace,external_references"
+WORKSPACES_PATH = "/api/v1/workspaces?include=current_status_report"
+REFERENCES_PATH = "/api/v1/external_references?subject_type=StatusReport"
+# A word of one report, and one that all have.
+SEARCH_PATH = LIST_PATH + "?text=4217+team"
 CONNECTIONS = 16
 WRITING_CONNECTIONS = 32
 PAGE = 20
@@ -85,6 +89,9 @@ CASES = [
         ("get-one", SHOW_PATH, ("ours", "bare", "plain", "postgres"), data.REPORTS),
         ("list-20", LIST_PATH, ("ours", "bare", "plain", "postgres"), 1),
         ("list-20-include", INCLUDE_PATH, ("ours", "bare"), 1),
+        ("workspaces-current", WORKSPACES_PATH, ("ours", "bare"), 1),
+        ("references", REFERENCES_PATH, ("ours", "bare"), 1),
+        ("search", SEARCH_PATH, ("ours", "bare"), 1),
     )
     for user in ("participant", "administrator")
 ]
@@ -317,6 +324,8 @@ def save_bodies(content: Content) -> None:
         path = case.path % 1 if case.ids > 1 else case.path
         body = content.servers["ours"].get(path, content.secrets["participant"])[2]
         (VAR / "bodies" / case.name).write_bytes(body)
+    lists = {case.name: case.path.partition("?")[::2] for case in CASES if case.ids == 1}
+    (VAR / "bodies" / "lists.json").write_text(json.dumps(lists))
 
 
 def check_answers(content: Content) -> None:
