@@ -149,6 +149,8 @@ NAMED: dict[str, Any] = {
     "category_color": "Budget:red",
     "archived": "only",
 }
+# Few have it, however many there are: then finding by words does not grow either.
+RARE_WORD = "377"
 TYPED: dict[FilterType, Any] = {
     FilterType.TIME: T0 + 100 * DAY,
     FilterType.DATE: "2026-01-15",
@@ -156,7 +158,7 @@ TYPED: dict[FilterType, Any] = {
     FilterType.ONLY: True,
     FilterType.ID: (10,),
     FilterType.IDS: (10, 11),
-    FilterType.WORDS: "7",
+    FilterType.WORDS: RARE_WORD,
 }
 
 
@@ -298,7 +300,9 @@ def is_count(text: str) -> bool:
 
 
 def may_grow(case: Case) -> bool:
-    return any(one.covers(case.query.kind, case.who, case.names) for one in MAY_GROW)
+    return any(
+        one.covers(case.query.kind, case.who, case.names) for one in MAY_GROW if not one.filters
+    )
 
 
 def test_every_filter_that_may_grow_is_declared() -> None:

@@ -128,6 +128,8 @@ class SqliteTransaction(Transaction):
         """The rows that `statement` finds or returns."""
         self._looks = 0
         form = statement.for_sqlite
+        if form.looks_up_words and self._unchanged is not None:
+            raise _ForAThread
         bound = {**form.constants, **values}
         for name in form.lists:
             bound[name] = json.dumps(bound[name])
@@ -182,6 +184,10 @@ class SqliteTransaction(Transaction):
         """The progress handler on the event loop: whether the statement under way must stop."""
         self._looks += 1
         return self._looks > _LOOKS_ON_THE_LOOP
+
+
+class _ForAThread(Exception):
+    """A statement that may take its time, and could not be stopped, is not for the event loop."""
 
 
 class _Writing(NamedTuple):
@@ -271,6 +277,8 @@ class SqliteDatabase(Database):
         """What `work` returns, from one snapshot: on the event loop if it is short, else off it."""
         try:
             return work(self._snapshots.current())
+        except _ForAThread:
+            pass
         except sqlite3.DatabaseError as error:
             code = _primary_code(error)
             if code != sqlite3.SQLITE_INTERRUPT:

@@ -56,12 +56,14 @@ class DriverText(NamedTuple):
     """A statement as one driver takes it.
 
     `constants` are the values that were written into it, `lists` the parameters that take a tuple.
+    Of the work of one that `looks_up_words` SQLite counts no steps.
     """
 
     text: str
     constants: Values
     lists: tuple[str, ...]
     names: Sequence[str] = ()  # of its parameters in their order, where they have numbers
+    looks_up_words: bool = False
 
 
 class Statement:
@@ -124,7 +126,8 @@ class Statement:
         lists = tuple(
             name for name, bound in ready.binds.items() if isinstance(bound.type, (JSON, ARRAY))
         )
-        return DriverText(str(ready), constants, lists, ready.positiontup or ())
+        text = str(ready)
+        return DriverText(text, constants, lists, ready.positiontup or (), " MATCH " in text)
 
 
 def insertion(table: Table) -> Statement:

@@ -41,7 +41,7 @@ class Bound(NamedTuple):
 
 MAY_GROW: Final = (
     Bound(
-        "Counting what has the words of a search.",
+        "Finding and counting what has the words of a search.",
         "The records of the account that have them.",
         filters=frozenset({"matching", "search", "text", "by_full_name"}),
     ),

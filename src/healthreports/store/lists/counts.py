@@ -25,6 +25,7 @@ from sqlalchemy import (
 from healthreports.core.vocabulary import REFERENCE_ATTRIBUTES, Category, Color
 from healthreports.store.engine.database import Transaction, Version, short
 from healthreports.store.engine.statement import Statement, Values, among, unindexed
+from healthreports.store.lists import words
 from healthreports.store.lists.counters import (
     ALL,
     BLOCK_SHIFTS,
@@ -46,12 +47,14 @@ from healthreports.store.lists.report_query import (
     REFS,
     TIME_FILTERS,
     WITHOUT,
+    WORDS,
     ReportQuery,
     conditions,
     in_reach,
     within,
 )
 from healthreports.store.lists.selections import REPORTS, in_account
+from healthreports.store.lists.words import WordsIn
 from healthreports.store.schema.tables import (
     participations,
     report_blocks,
@@ -172,6 +175,16 @@ def _of_term(tx: Transaction, asked: ReportQuery, version: Version) -> int:
     return account_total(tx, asked, version) - having
 
 
+_words, _words_on_server = words.count_of(WordsIn.REPORT, WORDS)
+_WITH_WORDS: Final = Statement(_words, postgres=_words_on_server)
+
+
+def _of_words(tx: Transaction, asked: ReportQuery, version: Version) -> int:
+    """The reports of the account that have the words."""
+    key = ("words", asked.values[WORDS], asked.reach.account_id, version)
+    return tx.remembered(key, partial(_one, tx, _WITH_WORDS, asked.values))
+
+
 def _sees_account(asked: ReportQuery) -> bool:
     return asked.workspaces is None and not asked.narrowed
 
@@ -259,6 +272,11 @@ SUMS: Final = (
             _sees_account(asked) and len(asked.names) == 1 and asked.names[0] in _IN_BUCKETS
         ),
         _of_buckets,
+    ),
+    Sum(
+        "the index of words",
+        lambda asked: _sees_account(asked) and asked.names == (WORDS,),
+        _of_words,
     ),
     Sum(
         "the counters of what is not current",
@@ -405,7 +423,8 @@ def _is_by_filter(tx: Transaction, asked: ReportQuery, version: Version) -> bool
 
     Few, next to what there is, and next to those with the rarest term that is asked for.
     """
-    if not asked.is_found or not (asked.narrowed or asked.terms):
+    limited = asked.workspaces is not None and not asked.is_merged
+    if not asked.is_found or not (asked.narrowed or limited or asked.terms):
         return asked.is_found
     columns = sorted({TIME_FILTERS[name] for name in asked.times})
     named = [name for name in asked.names if name in _IN_BUCKETS and name != CURRENT]
@@ -422,4 +441,11 @@ def _is_by_filter(tx: Transaction, asked: ReportQuery, version: Version) -> bool
     values = tuple(asked.values.get(name.partition("=")[0]) for name in named)
     fewest = tx.remembered(("filter", filters, values, asked.reach.account_id, version), count)
     others = [_one(tx, _OF_TERM, {**asked.values, "term": one}) for one in asked.terms]
+    if WORDS in asked.names:
+        fewest = min(fewest, _of_words(tx, asked, version))
+        everything = msgspec.structs.replace(asked, names=())
+        if limited:
+            others.append(_of_workspaces(tx, everything, version))
+        elif asked.narrowed:
+            others.append(_of_reader(tx, everything, version))
     return fewest * _SCARCE < min([account_total(tx, asked, version), *others])

@@ -19,10 +19,10 @@ from healthreports.store.lists import counters
 from healthreports.store.lists.selections import (
     REPORTS,
     Condition,
-    Found,
     has_reference,
     in_account,
     shows_reports,
+    walking,
 )
 from healthreports.store.schema.tables import color_column, participations, status_reports
 
@@ -39,12 +39,13 @@ HAS: Final = "has_external_references=true"
 HAS_NOT: Final = "has_external_references=false"
 CURRENT: Final = "current=true"
 NOT_CURRENT: Final = "current=false"
+WORDS: Final = "text"
 PREFIX: Final = "external_reference_"
 # Merging the lists of more workspaces than this takes longer than looking at each report.
 FEW_WORKSPACES: Final = 256
 
 _CONDITIONS: Final[dict[str, Condition]] = {
-    **{name: one for name, one in REPORTS.filters.items() if not isinstance(one, Found)},
+    **{name: walking(name, one) for name, one in REPORTS.filters.items()},
     AFTER_ID: status_reports.c.id > bindparam(AFTER_ID),
 }
 
@@ -66,7 +67,7 @@ IN_ORDER_OF_IDS: Final = frozenset(
     | {name for name in _CONDITIONS if name.startswith("category_color=")}
 )
 # And those that an index finds the reports of, in some order.
-FINDING: Final = IN_ORDER_OF_IDS | {"color", "creator_id", "text"}
+FINDING: Final = IN_ORDER_OF_IDS | {"color", "creator_id", WORDS}
 _creator: Final = unindexed(status_reports.c.creator_id)
 _color: Final = unindexed_text(status_reports.c.color)
 _UNINDEXED: Final[dict[str, Condition]] = {
@@ -129,6 +130,16 @@ class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
     def is_of_named_workspaces(self) -> bool:
         """Whether the list names workspaces itself."""
         return "workspace_id" in self.values
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether it is limited to workspaces whose lists can be gone through one by one.
+
+        Words are looked up once for all of them, and not in each.
+        """
+        return self.workspaces is not None and (
+            WORDS not in self.names or len(self.workspaces) == 1
+        )
 
     def after(self, report_id: int) -> "ReportQuery":
         """The same list, but only reports with a larger id."""
@@ -205,9 +216,17 @@ def conditions(names: tuple[str, ...], *, indexed: bool = True) -> list[Conditio
     return [*found, has_reference(*together)] if together else found
 
 
-def within(*, narrowed: bool) -> list[Condition]:
-    """The report is in the account and, where `narrowed`, the reader sees it."""
-    return [in_account(status_reports), *([REPORTS.within_reach] if narrowed else [])]
+def within(*, narrowed: bool, limited: bool = False) -> list[Condition]:
+    """The report is in the account and, where `narrowed`, the reader sees it.
+
+    Where `limited`, it is in one of `workspaces`.
+    """
+    found = [in_account(status_reports)]
+    if narrowed:
+        found.append(REPORTS.within_reach)
+    if limited:
+        found.append(among(unindexed(status_reports.c.workspace_id), "workspaces"))
+    return found
 
 
 def beside_a_term(names: tuple[str, ...]) -> tuple[str, ...]:

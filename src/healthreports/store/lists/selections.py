@@ -53,7 +53,7 @@ from healthreports.core.vocabulary import (
 from healthreports.core.words import fold
 from healthreports.store.engine.database import Row
 from healthreports.store.engine.statement import Either, among, unindexed, unindexed_text
-from healthreports.store.lists.words import WordsIn, asked, with_words
+from healthreports.store.lists.words import WordsIn, asked, has_words
 from healthreports.store.schema.tables import (
     account_memberships,
     color_column,
@@ -99,6 +99,17 @@ class Found(NamedTuple):
     column: ColumnElement[Any] | None = None
 
 
+class Worded(NamedTuple):
+    """A filter by the words that the record with the id in a column has in a scope.
+
+    `others` are what it asks beside them.
+    """
+
+    scope: WordsIn
+    record_id: Column[int]
+    others: tuple[Condition, ...] = ()
+
+
 class SubjectOf(NamedTuple):
     """The association of an external reference with the object it belongs to."""
 
@@ -117,7 +128,7 @@ class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     few values has a condition for each, under `name=value`; one that has none lets everything
     through. One that takes several values may have another condition for a single one. The filters
     in `on_reference` must hold for one and the same external reference of a subject of the type
-    `refers_as` (4.6). Those in `words` ask for words in a scope.
+    `refers_as` (4.6).
 
     `steady` are the filters that look at what never changes: what they found goes on to match while
     the record is there. Any other is asked anew whenever the account has changed.
@@ -129,8 +140,7 @@ class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     within_reach: Condition
     reached: Condition | None = None
     sorts: Mapping[str, Column[Any]]
-    filters: Mapping[str, Condition | Found]
-    words: Mapping[str, WordsIn] = {}
+    filters: Mapping[str, Condition | Found | Worded]
     steady: frozenset[str] = frozenset()
     on_reference: Mapping[str, Condition] = {}
     refers_as: SubjectType | None = None
@@ -161,8 +171,9 @@ class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
         """The parameters of the conditions that filters stand for."""
         values: dict[str, Any] = {}
         for one in filters:
-            if one.name in self.words and isinstance(one.value, str):
-                values |= asked(account_id, self.words[one.name], one.name, one.value)
+            found = self.filters.get(one.name)
+            if isinstance(found, Worded) and isinstance(one.value, str):
+                values |= asked(account_id, found.scope, one.name, one.value)
                 values[one.name] = fold(one.value.strip())
             else:
                 values[one.name] = one.value
@@ -197,9 +208,16 @@ _INDEXED_ATTRIBUTES: Final = frozenset(
 )
 
 
-def is_found(name: str, one: Condition | Found | None) -> bool:
+def is_found(name: str, one: Condition | Found | Worded | None) -> bool:
     """Whether an index finds the records that a filter leaves."""
-    return isinstance(one, Found) or name in _INDEXED_ATTRIBUTES
+    return isinstance(one, (Found, Worded)) or name in _INDEXED_ATTRIBUTES
+
+
+def walking(name: str, one: Condition | Found | Worded) -> Condition:
+    """The filter `name` as it is asked row by row."""
+    if isinstance(one, Worded):
+        return and_(has_words(one.record_id, one.scope, name), *one.others)
+    return one.walking if isinstance(one, Found) else one
 
 
 def refers(subject: Column[Any], subject_type: SubjectType, *conditions: Condition) -> Found:
@@ -245,11 +263,6 @@ def _equal_found(column: Column[Any], name: str) -> Found:
     """One value of a column that an index has."""
     hidden = unindexed_text(column) if isinstance(column.type, Text) else unindexed(column)
     return Found(column == bindparam(name), hidden == bindparam(name))
-
-
-def _by_words(condition: Condition) -> Found:
-    """A filter that is asked in one way, and leaves few."""
-    return Found(condition, condition)
 
 
 def _with(owner: Column[Any], beside: Column[Any], *conditions: Condition) -> Found:
@@ -513,9 +526,8 @@ REPORTS: Final = Selection[StatusReport](
         },
         "current=true": _IS_CURRENT,
         "current=false": ~_IS_CURRENT,
-        "text": with_words(status_reports.c.id, WordsIn.REPORT, "text"),
+        "text": Worded(WordsIn.REPORT, status_reports.c.id),
     },
-    words={"text": WordsIn.REPORT},
     # A change of references is one after which older reports are found otherwise.
     steady=frozenset(
         {"created_after", "created_before", "workspace_id", "creator_id"}
@@ -557,8 +569,8 @@ WORKSPACES: Final = Selection[Workspace](
         "archived=exclude": _IN_USE,
         "archived=only": workspaces.c.archived == literal_column("1"),
         "archived=include": true(),
-        "matching": _by_words(with_words(workspaces.c.id, WordsIn.TITLE, "matching")),
-        "search": _by_words(with_words(workspaces.c.id, WordsIn.WORKSPACE, "search")),
+        "matching": Worded(WordsIn.TITLE, workspaces.c.id),
+        "search": Worded(WordsIn.WORKSPACE, workspaces.c.id),
         "has_participant": _has_participant("has_participant"),
         "user_not_participating": ~_has_participant("user_not_participating").walking,
         "has_participation=true": _CALLER_PARTICIPATES,
@@ -584,7 +596,6 @@ WORKSPACES: Final = Selection[Workspace](
         **_in_time(workspaces.c.updated_at, "updated"),
         **_by_reference(workspaces.c.id, SubjectType.WORKSPACE),
     },
-    words={"matching": WordsIn.TITLE, "search": WordsIn.WORKSPACE},
     on_reference=_on_reference(),
     refers_as=SubjectType.WORKSPACE,
     associations={
@@ -635,12 +646,12 @@ WORKSPACES: Final = Selection[Workspace](
 )
 
 
-def _has_name(name: str) -> Condition:
-    """The user's name has the text of the filter `name` in it, case and accents aside."""
-    key, part = users.c.name_key, bindparam(name, type_=Text)
-    # The words find those that may have it, whatever stands between the words.
-    has_part = Either(func.instr(key, part) > 0, func.strpos(key, part) > 0)
-    return and_(with_words(users.c.id, WordsIn.USER, name), has_part)
+# The user's name has the text in it, case and accents aside: the words find those that may have it,
+# whatever stands between them.
+_part: Final[BindParameter[str]] = bindparam("by_full_name", type_=Text)
+_HAS_IN_NAME: Final = Either(
+    func.instr(users.c.name_key, _part) > 0, func.strpos(users.c.name_key, _part) > 0
+)
 
 
 def _participates_in(name: str) -> Found:
@@ -669,18 +680,17 @@ USERS: Final = Selection[User](
         "show_disabled=false": users.c.disabled == literal_column("0"),
         "by_email_address": _equal_found(users.c.email_address, "by_email_address"),
         "by_email_addresses": _among_found(users.c.email_address, "by_email_addresses"),
-        "by_full_name": _by_words(_has_name("by_full_name")),
-        "search": _by_words(with_words(users.c.id, WordsIn.USER, "search")),
-        "matching": _by_words(with_words(users.c.id, WordsIn.USER, "matching")),
+        "by_full_name": Worded(WordsIn.USER, users.c.id, (_HAS_IN_NAME,)),
+        "search": Worded(WordsIn.USER, users.c.id),
+        "matching": Worded(WordsIn.USER, users.c.id),
         "participant_in": _participates_in("participant_in"),
         "not_participant_in": ~_participates_in("not_participant_in").walking,
         "on_my_account=true": true(),
-        "with_users": _by_words(among(users.c.id, "with_users")),
+        "with_users": _among_found(users.c.id, "with_users"),
         "without_users": ~among(users.c.id, "without_users"),
         **_in_time(users.c.created_at, "created"),
         **_in_time(users.c.updated_at, "updated"),
     },
-    words={"by_full_name": WordsIn.USER, "search": WordsIn.USER, "matching": WordsIn.USER},
     associations={
         "account_membership": Beside(
             Kind.ACCOUNT_MEMBERSHIPS, account_memberships.c.user_id, account_memberships, true()
@@ -750,11 +760,14 @@ MEMBERSHIPS: Final = Selection[AccountMembership](
         "only_inactive=true": account_memberships.c.disabled_at.is_not(None),
         "by_user_id": _among_found(account_memberships.c.user_id, "by_user_id"),
         "user_id": _among_found(account_memberships.c.user_id, "user_id"),
-        "by_full_name": _with(account_memberships.c.user_id, users.c.id, _has_name("by_full_name")),
+        "by_full_name": Worded(
+            WordsIn.USER,
+            account_memberships.c.user_id,
+            (there_is(users, users.c.id == account_memberships.c.user_id, _HAS_IN_NAME),),
+        ),
         **_in_time(account_memberships.c.created_at, "created"),
         **_in_time(account_memberships.c.updated_at, "updated"),
     },
-    words={"by_full_name": WordsIn.USER},
     associations={"user": Direct(Kind.USERS, "user_id")},
 )
 
@@ -778,11 +791,10 @@ GROUPS: Final = Selection[WorkspaceGroup](
     },
     filters={
         "companies_only=true": workspace_groups.c.company == literal_column("1"),
-        "matching": _by_words(with_words(workspace_groups.c.id, WordsIn.GROUP, "matching")),
+        "matching": Worded(WordsIn.GROUP, workspace_groups.c.id),
         **_in_time(workspace_groups.c.created_at, "created"),
         **_in_time(workspace_groups.c.updated_at, "updated"),
     },
-    words={"matching": WordsIn.GROUP},
     associations={
         "workspaces": Beside(
             Kind.WORKSPACES,

@@ -4,6 +4,7 @@ A statement depends on the shape of a query (which filters, which order) and nev
 each is written once and kept.
 """
 
+from collections.abc import Callable
 from enum import StrEnum, auto
 from functools import lru_cache
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    FromClause,
     Select,
     Text,
     bindparam,
@@ -31,10 +33,13 @@ from healthreports.store.lists.selections import (
     Condition,
     Found,
     Selection,
+    Worded,
     in_account,
     is_found,
     refers,
+    walking,
 )
+from healthreports.store.lists.words import begin_with
 
 
 class Rows(StrEnum):
@@ -68,22 +73,28 @@ def page_statement(
     `offset` for a WINDOW, the id `only` for ONE, the tuple of ids `only` for SOME.
     """
     selection = SELECTIONS[kind]
-    statement = matching(
-        select(*selection.columns),
-        selection,
-        names,
-        narrowed=narrowed,
-        finding=finding,
-        along=None if finding or rows is not Rows.WINDOW else _column(selection, sort),
-    )
-    if rows is Rows.ONE:
-        return Statement(statement.where(selection.table.c.id == bindparam("only")))
-    statement = statement.order_by(
-        *_order(selection, sort, selection.table.c.id, indexed=not finding)
-    )
-    if rows is Rows.SOME:
-        return Statement(statement.where(among(selection.table.c.id, "only")))
-    return Statement(statement.limit(bindparam("limit")).offset(bindparam("offset")))
+    record_id = selection.table.c.id
+
+    def write(origin: FromClause | None) -> Select[Any]:
+        statement = _matching(
+            select(*selection.columns),
+            selection,
+            names,
+            origin,
+            narrowed=narrowed,
+            finding=finding,
+            along=None if finding or rows is not Rows.WINDOW else _column(selection, sort),
+        )
+        if rows is Rows.ONE:
+            return statement.where(record_id == bindparam("only"))
+        statement = statement.order_by(*_order(selection, sort, record_id, indexed=not finding))
+        if rows is Rows.SOME:
+            return statement.where(among(record_id, "only"))
+        return statement.limit(bindparam("limit")).offset(bindparam("offset"))
+
+    by_reach = _is_by_reach(selection, narrowed=narrowed, finding=finding)
+    here, there = written(selection, names, write, finding=finding and not by_reach)
+    return Statement(here, postgres=there)
 
 
 def _column(selection: Selection[Record], sort: Sort) -> ColumnElement[Any]:
@@ -139,7 +150,13 @@ def count_statement(kind: Kind, names: tuple[str, ...], *, narrowed: bool) -> St
     """How many records match. Parameters: as for `page_statement`, without the window."""
     selection = SELECTIONS[kind]
     counted = select(func.count()).select_from(selection.table)
-    return Statement(matching(counted, selection, names, narrowed=narrowed, finding=True))
+
+    def write(origin: FromClause | None) -> Select[Any]:
+        return _matching(counted, selection, names, origin, narrowed=narrowed, finding=True)
+
+    by_reach = _is_by_reach(selection, narrowed=narrowed, finding=True)
+    here, there = written(selection, names, write, finding=not by_reach)
+    return Statement(here, postgres=there)
 
 
 @lru_cache
@@ -191,10 +208,38 @@ def beside_count_statement(kind: Kind, name: str, *, narrowed: bool) -> Statemen
     return Statement(select(func.count()).select_from(some))
 
 
-def matching(
+def written(
+    selection: Selection[Record],
+    names: tuple[str, ...],
+    write: Callable[[FromClause | None], Select[Any]],
+    *,
+    finding: bool,
+) -> tuple[Select[Any], Select[Any] | None]:
+    """What `write` writes, of the table; or of the records with the words that are asked for.
+
+    Those come first where the records of the filters `names` are found, and one asks for words;
+    then PostgreSQL has another text.
+    """
+    worded = _first_worded(selection, names) if finding else None
+    if worded is None:
+        return write(None), None
+    name, (scope, record_id, _) = worded
+    here, there = begin_with(record_id, scope, name)
+    return write(here), write(there)
+
+
+def _first_worded(
+    selection: Selection[Record], names: tuple[str, ...]
+) -> tuple[str, Worded] | None:
+    filters = ((name, selection.filters.get(name)) for name in names)
+    return next(((name, one) for name, one in filters if isinstance(one, Worded)), None)
+
+
+def _matching(
     statement: Select[Any],
     selection: Selection[Record],
     names: tuple[str, ...],
+    origin: FromClause | None,
     *,
     narrowed: bool,
     finding: bool,
@@ -202,28 +247,47 @@ def matching(
 ) -> Select[Any]:
     """`statement` narrowed to what is in the account and matches the filters `names`.
 
-    Where it goes `along` a column in order, each filter is asked row by row.
+    `origin` is as `written` gives it. Where it goes `along` a column in order, each filter is asked
+    row by row.
     """
     statement = statement.where(in_account(selection.table))
-    by_reach = narrowed and finding and selection.reached is not None
-    if selection.reached is not None and by_reach:
+    by_reach = _is_by_reach(selection, narrowed=narrowed, finding=finding)
+    if by_reach and selection.reached is not None:
         statement = statement.where(selection.reached)
     if narrowed:
         statement = statement.where(selection.within_reach)
-    asked = [selection.filters[name] for name in names if name in selection.filters]
+    asked = {name: selection.filters[name] for name in names if name in selection.filters}
+    if origin is not None:
+        statement = statement.select_from(origin)
+        name, first = _first_worded(selection, names) or ("", None)
+        assert first is not None  # or there would be no origin
+        statement = statement.where(*first.others)
+        del asked[name]
     together = [selection.on_reference[name] for name in names if name in selection.on_reference]
+    conditions = [
+        _condition(name, one, along, row_by_row=by_reach or not finding)
+        for name, one in asked.items()
+    ]
     if together and selection.refers_as is not None:
         found = refers(selection.table.c.id, selection.refers_as, *together)
         by_index = any(is_found(name, None) for name in names)
-        asked.append(found if by_index else found.walking)
-    row_by_row = along is not None or by_reach
-    return statement.where(*(_condition(one, along, row_by_row=row_by_row) for one in asked))
+        conditions.append(found.finding if by_index and finding and not by_reach else found.walking)
+    return statement.where(*conditions)
+
+
+def _is_by_reach(selection: Selection[Record], *, narrowed: bool, finding: bool) -> bool:
+    """Whether what is in the user's workspaces is found first."""
+    return narrowed and finding and selection.reached is not None
 
 
 def _condition(
-    one: Condition | Found, along: ColumnElement[Any] | None, *, row_by_row: bool
+    name: str,
+    one: Condition | Found | Worded,
+    along: ColumnElement[Any] | None,
+    *,
+    row_by_row: bool,
 ) -> Condition:
-    if not isinstance(one, Found):
-        return one
-    is_in_order = along is not None and along is one.column
-    return one.walking if row_by_row and not is_in_order else one.finding
+    is_in_order = isinstance(one, Found) and along is not None and along is one.column
+    if isinstance(one, Found) and (is_in_order or not row_by_row):
+        return one.finding
+    return walking(name, one)

@@ -13,13 +13,18 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnClause,
     ColumnElement,
+    FromClause,
+    Select,
     Text,
+    and_,
     bindparam,
     cast,
     column,
     delete,
+    exists,
     func,
     insert,
     literal_column,
@@ -33,7 +38,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from healthreports.core.model import StatusReport, User, Workspace, WorkspaceGroup
 from healthreports.core.words import parts_of, words_of
 from healthreports.store.engine.database import Later, Transaction
-from healthreports.store.engine.statement import Either, Statement
+from healthreports.store.engine.statement import Either, InTurn, Statement, unindexed
 from healthreports.store.schema.tables import search_words
 
 
@@ -192,17 +197,66 @@ def _marked(account_id: int, scope: WordsIn, words: Sequence[str]) -> Iterator[s
 def with_words(record_id: ColumnElement[Any], scope: WordsIn, name: str) -> ColumnElement[bool]:
     """A record has words that begin with each of those that the parameters `name` ask for.
 
-    `asked` makes the parameters.
+    `asked` makes the parameters. All records with the words are found, whatever the rest asks.
     """
-    matching = literal_column(search_words.name).op("MATCH")(bindparam(f"{name}_for_fts"))
-    found = select(_fts.c.rowid.bitwise_rshift(literal_column(str(_SCOPE_BITS)))).where(matching)
+    found, there = _found(scope, name)
+    return Either(record_id.in_(found), record_id.in_(there))
+
+
+def begin_with(record_id: Column[int], scope: WordsIn, name: str) -> tuple[FromClause, FromClause]:
+    """The records of a table that have the words, found first: for SQLite, and for PostgreSQL.
+
+    A planner that does not know how many records an account has would go through all of them.
+    """
+
+    def begin(found: Select[Any]) -> FromClause:
+        first, table = found.subquery("with_words"), record_id.table
+        its = and_(table.c.account_id == bindparam("reach_account"), record_id == first.c.id)
+        return InTurn(first, table, its)
+
+    here, there = map(begin, _found(scope, name))
+    return here, there
+
+
+def has_words(record_id: ColumnElement[int], scope: WordsIn, name: str) -> ColumnElement[bool]:
+    """The same, where records are gone through in an order: PostgreSQL looks at the words of each.
+
+    SQLite finds all that have them, since its index cannot be asked for one record.
+    """
     words = search_words.c
-    there = select(words.record_id).where(
+    of_record: Select[Any] = select(literal_column("1")).where(
         words.account_id == bindparam("reach_account"),
         words.scope == literal_column(str(scope.number)),
+        words.record_id == record_id,
         words.words.op("@@")(cast(bindparam(f"{name}_for_gin", type_=Text), TSQUERY)),
     )
-    return Either(record_id.in_(found), record_id.in_(there))
+    # With an OFFSET it stays a look at each, as in `selections.there_is`.
+    looked_up = exists(of_record.offset(literal_column("0")))
+    found, _ = _found(scope, name)
+    return Either(unindexed(record_id).in_(found), looked_up)
+
+
+def count_of(scope: WordsIn, name: str) -> tuple[Select[Any], Select[Any]]:
+    """How many records of the account have the words: for SQLite, and for PostgreSQL."""
+    here, there = (
+        select(func.count()).select_from(one.subquery("found")) for one in _found(scope, name)
+    )
+    return here, there
+
+
+def _found(scope: WordsIn, name: str) -> tuple[Select[Any], Select[Any]]:
+    """The ids of the records that have the words: for SQLite, and for PostgreSQL."""
+    matching = literal_column(search_words.name).op("MATCH")(bindparam(f"{name}_for_fts"))
+    record_id = _fts.c.rowid.bitwise_rshift(literal_column(str(_SCOPE_BITS))).label("id")
+    found = select(record_id).where(matching)
+    # Of migration 0010.
+    function = func.records_with_words(
+        bindparam("reach_account", type_=BigInteger),
+        literal_column(str(scope.number)),
+        bindparam(f"{name}_for_gin", type_=Text),
+    )
+    there = function.table_valued(column("id", BigInteger)).render_derived("with_words")
+    return found, select(there.c.id)
 
 
 def asked(account_id: int, scope: WordsIn, name: str, said: str) -> Mapping[str, Any]:

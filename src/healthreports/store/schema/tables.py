@@ -40,7 +40,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0009"
+SCHEMA_REVISION: Final = "0010"
 
 metadata: Final = MetaData(
     naming_convention={

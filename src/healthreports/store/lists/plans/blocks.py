@@ -39,7 +39,7 @@ class Blocks(OverAccount, frozen=True, kw_only=True):
 
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
         """Block by block."""
-        statement = blocks_statement(self.asked.names, self.sort, narrowed=self.narrowed)
+        statement = blocks_statement(self.asked.names, self.sort, narrowed=self.asked.narrowed)
         return statement, self.values
 
 

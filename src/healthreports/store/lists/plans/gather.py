@@ -1,13 +1,14 @@
 """GATHER: all that match, then sorted. Counting by looking is the same without the sorting."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import Select, select
+from sqlalchemy import FromClause, Select, select
 
 from healthreports.core.query import Sort
 from healthreports.store.engine.database import Transaction
-from healthreports.store.engine.statement import InTurn, Statement, Values, unindexed
+from healthreports.store.engine.statement import InTurn, Statement, Values, among, unindexed
 from healthreports.store.lists.plans.base import (
     Plan,
     counted,
@@ -15,8 +16,9 @@ from healthreports.store.lists.plans.base import (
     reports_with_ids,
     windowed,
 )
-from healthreports.store.lists.report_query import ReportQuery, conditions, in_reach, within
-from healthreports.store.lists.selections import in_account
+from healthreports.store.lists.report_query import WORDS, ReportQuery, conditions, in_reach, within
+from healthreports.store.lists.selections import REPORTS, in_account
+from healthreports.store.lists.statements import written
 from healthreports.store.schema.tables import participations, status_reports
 
 _s: Final = status_reports.c
@@ -27,20 +29,26 @@ class OverAccount(Plan, frozen=True, kw_only=True):
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:  # noqa: ARG003  in any order
-        """Where the list is not limited to a few workspaces."""
-        return asked.workspaces is None
+        """Where the lists of a few workspaces are not merged."""
+        return not asked.is_merged
 
     @property
-    def narrowed(self) -> bool:
-        """Whether each report is checked for whether the reader sees it."""
-        return self.asked.narrowed or self.asked.workspaces is not None
+    def limited(self) -> bool:
+        """Whether the workspaces are few and known."""
+        return self.asked.workspaces is not None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The parameters of every page, with the workspaces that it is limited to."""
+        return {**super().values, "workspaces": self.asked.workspaces}
 
     def total(self, _tx: Transaction) -> tuple[Statement, Values]:
         """All that the filters leave, looked at one by one."""
+        asked = self.asked
         statement = gather_count_statement(
-            self.asked.names, narrowed=self.narrowed, by_filter=self.by_filter
+            asked.names, narrowed=asked.narrowed, limited=self.limited, by_filter=self.by_filter
         )
-        return statement, self.asked.values
+        return statement, {**asked.values, "workspaces": asked.workspaces}
 
 
 class Gather(OverAccount, frozen=True, kw_only=True):
@@ -50,49 +58,88 @@ class Gather(OverAccount, frozen=True, kw_only=True):
 
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
         """All that match, sorted."""
+        asked = self.asked
         statement = gather_statement(
-            self.asked.names, self.sort, narrowed=self.narrowed, by_filter=self.by_filter
+            asked.names,
+            self.sort,
+            narrowed=asked.narrowed,
+            limited=self.limited,
+            by_filter=self.by_filter,
         )
         return statement, self.values
 
 
 @lru_cache(maxsize=128)
 def gather_statement(
-    names: tuple[str, ...], sort: Sort, *, narrowed: bool, by_filter: bool
+    names: tuple[str, ...], sort: Sort, *, narrowed: bool, limited: bool, by_filter: bool
 ) -> Statement:
     """A page of all that match. Parameters: the filters', `limit`, `offset`."""
     place = _s[sort.name].label("place")
-    gathered = (
-        _gathering(select(_s.id, place), names, narrowed=narrowed, by_filter=by_filter)
-        .cte("gathered")
-        .prefix_with("MATERIALIZED")
+
+    def page(matching: Select[Any]) -> Select[Any]:
+        gathered = matching.cte("gathered").prefix_with("MATERIALIZED")
+        window = windowed(
+            select(gathered.c.id).order_by(*ordered(sort, gathered.c.place, gathered.c.id))
+        )
+        return reports_with_ids(window.subquery("found"), sort)
+
+    found = select(_s.id, place)
+    here, there = _gathering(
+        found, names, page, narrowed=narrowed, limited=limited, by_filter=by_filter
     )
-    found = windowed(
-        select(gathered.c.id).order_by(*ordered(sort, gathered.c.place, gathered.c.id))
-    ).subquery("found")
-    return Statement(reports_with_ids(found, sort))
+    return Statement(here, postgres=there)
 
 
 @lru_cache(maxsize=128)
-def gather_count_statement(names: tuple[str, ...], *, narrowed: bool, by_filter: bool) -> Statement:
+def gather_count_statement(
+    names: tuple[str, ...], *, narrowed: bool, limited: bool, by_filter: bool
+) -> Statement:
     """How many match."""
-    return Statement(_gathering(counted(), names, narrowed=narrowed, by_filter=by_filter))
+    here, there = _gathering(
+        counted(),
+        names,
+        lambda matching: matching,
+        narrowed=narrowed,
+        limited=limited,
+        by_filter=by_filter,
+    )
+    return Statement(here, postgres=there)
 
 
 def _gathering(
-    statement: Select[Any], names: tuple[str, ...], *, narrowed: bool, by_filter: bool
-) -> Select[Any]:
-    """`statement` over all that match: first those of a time, or first the reader's workspaces."""
-    if narrowed and by_filter:
-        return statement.where(*within(narrowed=True), *conditions(names))
-    if not narrowed:
-        return statement.where(in_account(status_reports), *conditions(names))
+    statement: Select[Any],
+    names: tuple[str, ...],
+    finish: Callable[[Select[Any]], Select[Any]],
+    *,
+    narrowed: bool,
+    limited: bool,
+    by_filter: bool,
+) -> tuple[Select[Any], Select[Any] | None]:
+    """What `finish` makes of `statement` over all that match.
+
+    First those of a filter are found, or first those of the workspaces. PostgreSQL may have another
+    text, as `written` says.
+    """
+
+    def write(origin: FromClause | None) -> Select[Any]:
+        in_sight = within(narrowed=narrowed, limited=limited)
+        if origin is None:
+            return finish(statement.where(*in_sight, *conditions(names)))
+        others = tuple(name for name in names if name != WORDS)
+        return finish(
+            statement.select_from(origin).where(*in_sight, *conditions(others, indexed=False))
+        )
+
+    if by_filter or not (narrowed or limited):
+        return written(REPORTS, names, write, finding=True)
+    demanded = [in_account(status_reports), *conditions(names, indexed=False)]
+    if limited:
+        found = statement.where(among(_s.workspace_id, "workspaces"), *demanded)
+        return finish(found), None
     # With an index of reports by their color, SQLite would begin with all of the account.
     in_turn = InTurn(
         participations,
         status_reports,
         _s.workspace_id == unindexed(participations.c.workspace_id),
     )
-    return statement.select_from(in_turn).where(
-        in_reach, in_account(status_reports), *conditions(names, indexed=False)
-    )
+    return finish(statement.select_from(in_turn).where(in_reach, *demanded)), None

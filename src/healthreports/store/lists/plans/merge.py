@@ -44,8 +44,8 @@ class Merge(Plan, frozen=True, kw_only=True):
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:  # noqa: ARG003  in any order
-        """Where the workspaces are known."""
-        return asked.workspaces is not None
+        """Where the workspaces are known, and no words are to be looked up for each."""
+        return asked.is_merged
 
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
         """The merged lists."""

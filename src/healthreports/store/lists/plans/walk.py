@@ -33,18 +33,26 @@ class Walk(OverAccount, frozen=True, kw_only=True):
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:  # noqa: ARG003  in any order
-        """Also where a reader's workspaces are few: they are looked up report by report."""
-        return not asked.is_of_named_workspaces or asked.workspaces is None
+        """Also where a reader's workspaces are few."""
+        return not asked.is_of_named_workspaces or not asked.is_merged
 
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
         """In order."""
-        return walk_statement(self.asked.names, self.sort, narrowed=self.narrowed), self.values
+        asked = self.asked
+        statement = walk_statement(
+            asked.names, self.sort, narrowed=asked.narrowed, limited=self.limited
+        )
+        return statement, self.values
 
 
 @lru_cache(maxsize=128)
-def walk_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
+def walk_statement(
+    names: tuple[str, ...], sort: Sort, *, narrowed: bool, limited: bool
+) -> Statement:
     """A page, in the order of an index. Parameters: the filters', `limit`, `offset`."""
-    statement = select(*REPORTS.columns).where(*within(narrowed=narrowed), *along(names, sort))
+    statement = select(*REPORTS.columns).where(
+        *within(narrowed=narrowed, limited=limited), *along(names, sort)
+    )
     return Statement(windowed(statement.order_by(*ordered(sort, _s[sort.name], _s.id))))
 
 
