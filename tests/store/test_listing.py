@@ -46,7 +46,7 @@ from healthreports.core.vocabulary import (
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database, Row, Transaction, Version
 from healthreports.store.engine.statement import Statement, Values
-from healthreports.store.lists import verify
+from healthreports.store.lists import kept, verify
 from healthreports.store.lists.counters import BLOCK_SHIFTS, TIME_SHIFTS
 from healthreports.store.lists.counts import LOOKING, SUMS
 from healthreports.store.lists.plans.base import Plan
@@ -64,7 +64,6 @@ from healthreports.store.lists.plans.known import Known
 from healthreports.store.lists.plans.merge import Merge
 from healthreports.store.lists.plans.terms import AnyTerm, Term
 from healthreports.store.lists.plans.walk import Walk
-from healthreports.store.lists.selections import REPORTS
 from healthreports.store.people import accounts, members, workspaces
 from healthreports.store.reports import references, reports
 from healthreports.store.schema.tables import account_versions
@@ -613,7 +612,8 @@ def agrees(  # noqa: PLR0917  a question, and how it is answered
     for one in PLANS:
         if one.serves(plan.asked, query.sort) and (one is not Known or sizes.ids is not None):
             other = planned(one, facts)
-            assert list(map(REPORTS.read, other.rows(tx))) == on_page, one
+            marks = other.rows(tx)
+            assert [*kept.marked(tx, reach.account_id, marks)] == on_page, one
             assert other.count(tx) == len(wanted), one
 
 
@@ -687,7 +687,7 @@ def test_a_stream_goes_on_after_any_id_with_what_a_look_at_every_report_gives(
                 Watched(tx, {}), query, reach, NO_VERSION, after_id=after_id, number=number
             )
             taken[type(plan)] += 1
-            return list(map(REPORTS.read, plan.rows(tx)))
+            return [*kept.marked(tx, reach.account_id, plan.rows(tx))]
 
         rest = [one for one in world.all_that_match(query, reach) if one.id > after_id]
         assert world.database.read_here(work) == rest[:number]

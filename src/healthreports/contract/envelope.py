@@ -1,7 +1,7 @@
 """A page as the bytes of an answer: the only builder of the envelope. Follows sections 2 and 3."""
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from operator import add
 from typing import Any, Final
 
 import msgspec
@@ -9,39 +9,80 @@ import msgspec
 from healthreports.contract.moments import as_datetime
 from healthreports.contract.resources import RESOURCES, Association, Field, FieldType, Resource
 from healthreports.core.model import Record, WorkspacePermissions
-from healthreports.core.query import Page, Related
-from healthreports.core.vocabulary import MAX_ID, Kind
+from healthreports.core.query import Page
+from healthreports.core.vocabulary import Kind
 
 _encode: Final = msgspec.json.Encoder().encode
 
 Link = tuple[Kind, int]
 
 
+# A record as JSON: as one of the results; and as an entry among the objects of its kind, without
+# the brace that ends it, so that attributes may follow.
+_Piece = tuple[bytes, bytes]
+
+
 def envelope(page: Page) -> bytes:
     """The envelope around `page`, as UTF-8 JSON. Contract: 2."""
-    resource, key, write = RESOURCES[page.kind], page.kind.value, _WRITE[page.kind]
-    records = {str(record.id): write(record) for record in page.records}
+    kind = page.kind
+    write = _pieces.of if page.lasting else _written
+    pieces = write(kind, page.records)
+    entries = [entry for _, entry in pieces]
+    if page.related or page.optional_fields or kind is Kind.WORKSPACES:
+        for more in _more(page):
+            entries = list(map(add, entries, more))
+    return b'{"count":%d,"results":[%b]%b%b,"meta":%b}' % (
+        page.count,
+        b",".join([result for result, _ in pieces]),
+        _objects(kind, entries),
+        _side_loads(page) if page.related else b"",
+        _meta(page),
+    )
+
+
+def _objects(kind: Kind, entries: Collection[bytes]) -> bytes:
+    """A top-level key, with a comma in front."""
+    if not entries:
+        return b',"%b":{}' % _KEYS[kind]
+    return b',"%b":{%b}}' % (_KEYS[kind], b"},".join(entries))
+
+
+def _more(page: Page) -> Iterator[list[bytes]]:
+    """What follows the plain attributes of each record: what is asked for, and who asks."""
+    records = page.records
     for name in page.optional_fields:  # those there are need no conversion
-        for record in page.records:
-            records[str(record.id)][name] = getattr(record, name)
-    answer: dict[str, Any] = {
-        "count": page.count,
-        "results": [{"key": key, "id": record_id} for record_id in records],
-        key: records,
-    }
+        attribute = name.encode()
+        yield [b',"%b":%b' % (attribute, _encode(getattr(record, name))) for record in records]
     for name, related in page.related.items():
-        association = resource.association(name)
-        assert association is not None
-        _side_load(answer, association, related, page.permissions)
+        association = _association(page.kind, name)
         if not association.column:
-            for record in page.records:
-                links = related.links.get(record.id, [])
-                records[str(record.id)][association.link] = _links(association, links)
+            write, links = _links_writer(association), related.links
+            link = association.link.encode()
+            yield [b',"%b":%b' % (link, write(links.get(record.id, ()))) for record in records]
     if page.kind is Kind.WORKSPACES:
-        for record in page.records:
-            records[str(record.id)]["permissions"] = page.permissions[record.id]
-    answer["meta"] = _meta(page)
-    return _encode(answer)
+        yield _permissions([page.permissions[record.id] for record in records])
+
+
+def _side_loads(page: Page) -> bytes:
+    """The top-level keys of what stands beside the records, each object once (2.6, 2.7)."""
+    objects: dict[Kind, dict[int, bytes]] = {}
+    of, may = _pieces.of, page.permissions
+    for name, related in page.related.items():
+        association = _association(page.kind, name)
+        if not association.is_polymorphic:
+            objects.setdefault(association.kinds[0], {})
+        for kind, found in related.objects.items():
+            entries = [entry for _, entry in of(kind, found.values())]
+            if kind is Kind.WORKSPACES:
+                entries = list(map(add, entries, _permissions([may[one] for one in found])))
+            objects.setdefault(kind, {}).update(zip(found, entries, strict=True))
+    return b"".join([_objects(kind, entries.values()) for kind, entries in objects.items()])
+
+
+def _association(kind: Kind, name: str) -> Association:
+    association = RESOURCES[kind].association(name)
+    assert association is not None  # `contract/params` lets no other name through
+    return association
 
 
 def write_record(record: Record) -> dict[str, Any]:
@@ -49,62 +90,62 @@ def write_record(record: Record) -> dict[str, Any]:
     return _WRITE[Kind.STATUS_REPORTS](record)
 
 
-def _side_load(
-    answer: dict[str, Any],
-    association: Association,
-    related: Related,
-    permissions: Mapping[int, WorkspacePermissions],
-) -> None:
-    """Open the association's top-level keys and put each of its objects there once (2.6, 2.7)."""
-    if not association.is_polymorphic:
-        answer.setdefault(association.kinds[0].value, {})
-    for kind, found in related.objects.items():
-        objects = answer.setdefault(kind.value, {})
-        if kind is Kind.WORKSPACES:
-            for record_id, record in found.items():
-                may = _permissions(permissions[record_id])
-                piece = _pieces.of(kind, record)[:-1]
-                objects[str(record_id)] = msgspec.Raw(b'%b,"permissions":%b}' % (piece, may))
-        else:
-            for record_id, record in found.items():
-                objects[str(record_id)] = msgspec.Raw(_pieces.of(kind, record))
+def _permissions(of: Sequence[WorkspacePermissions]) -> list[bytes]:
+    """What is written of the permissions in some workspaces: they are few values, often used."""
+    written = {id(one): one for one in of}
+    texts = {which: b',"permissions":%b' % _encode(one) for which, one in written.items()}
+    return [texts[id(one)] for one in of]
 
 
-@lru_cache(maxsize=16)  # four flags
-def _permissions(one: WorkspacePermissions) -> bytes:
-    return _encode(one)
+def _written(kind: Kind, records: Iterable[Record]) -> list[_Piece]:
+    """The plain attributes of records."""
+    key, write = _KEYS[kind], _WRITE[kind]
+    return [
+        (
+            b'{"key":"%b","id":"%d"}' % (key, one.id),
+            b'"%d":%b' % (one.id, _encode(write(one))[:-1]),
+        )
+        for one in records
+    ]
 
 
 class _Pieces:
     """Records as JSON, by kind and id: as they were written before, if it is the same record.
 
-    The store gives out the same value while a record has not changed. A page of 20 reports with
-    three includes takes 0.4 of the time (`bench/RESULTS.md`, list-20-include).
+    The store gives out the same value while a record has not changed. A page of 20 reports takes
+    half of the time, with three includes 0.4 (`bench/RESULTS.md`, list-20 and list-20-include).
     """
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._known: dict[tuple[Kind, int], tuple[Record, bytes]] = {}
+        self._known: dict[Kind, dict[int, tuple[Record, _Piece]]] = {kind: {} for kind in Kind}
 
-    def of(self, kind: Kind, record: Record) -> bytes:
-        """The plain attributes of a record as a JSON object."""
-        key = (kind, record.id)
-        known = self._known.get(key)
-        if known is not None and known[0] is record:
-            return known[1]
-        piece = _encode(_WRITE[kind](record))
-        if known is not None:
-            self._bytes -= len(known[1])
-            del self._known[key]
-        if self._bytes + len(piece) > self._most_bytes:
-            self._known.clear()
+    def of(self, kind: Kind, records: Iterable[Record]) -> list[_Piece]:
+        """The plain attributes of records."""
+        known, pieces = self._known[kind].get, []
+        for record in records:
+            before = known(record.id)
+            if before is not None and before[0] is record:
+                pieces.append(before[1])
+            else:
+                pieces.append(self._keep(kind, record))
+        return pieces
+
+    def _keep(self, kind: Kind, record: Record) -> _Piece:
+        [piece] = _written(kind, (record,))
+        size = len(piece[1]) + _PIECE_BYTES
+        known = self._known[kind]
+        replaced = known.pop(record.id, None)  # unless another thread has done so
+        if replaced is not None:
+            self._bytes -= len(replaced[1][1]) + _PIECE_BYTES
+        if self._bytes + size > self._most_bytes:
+            for each in self._known.values():
+                each.clear()
             self._bytes = 0
-        if len(piece) > self._most_bytes:
-            return piece
-        # A record is no larger than what is written of it, about.
-        self._bytes += len(piece)
-        self._known[key] = (record, piece)
+        if size <= self._most_bytes:
+            self._bytes += size
+            known[record.id] = (record, piece)
         return piece
 
     @property
@@ -113,26 +154,41 @@ class _Pieces:
         return self._bytes
 
 
+# What is kept of a piece beside its JSON; the record is no larger than that, about.
+_PIECE_BYTES: Final = 300
 MOST_PIECES_BYTES: Final = 4 * 1024 * 1024
 _pieces: Final = _Pieces(MOST_PIECES_BYTES)
 
 
-def _links(association: Association, links: list[Link]) -> Any:  # noqa: ANN401  JSON
+def _links_writer(association: Association) -> Callable[[Sequence[Link]], bytes]:
+    """What writes the links of a record: to many, to one, or to one of any kind."""
     if association.is_polymorphic:
-        return next(({"key": kind.value, "id": str(target)} for kind, target in links), None)
-    ids = [str(target) for _, target in links]
-    return ids if association.many else next(iter(ids), None)
+        return _polymorphic_link
+    return _links if association.many else _link
 
 
-def _meta(page: Page) -> dict[str, Any]:
+def _links(links: Sequence[Link]) -> bytes:
+    if len(links) == 1:  # as is most common
+        return b'["%d"]' % links[0][1]
+    return b"[%b]" % b",".join([b'"%d"' % target for _, target in links])
+
+
+def _link(links: Sequence[Link]) -> bytes:
+    return b'"%d"' % links[0][1] if links else b"null"
+
+
+def _polymorphic_link(links: Sequence[Link]) -> bytes:
+    return b'{"key":"%b","id":"%d"}' % (_KEYS[links[0][0]], links[0][1]) if links else b"null"
+
+
+def _meta(page: Page) -> bytes:
     size, number = page.window.page_size, page.window.page_number if page.count else 0
-    return {
-        "count": page.count,
-        "page_count": -(-page.count // size),
-        # "As sent" (2.4) may be more than the 64 bits that the encoder writes.
-        "page_number": number if abs(number) <= MAX_ID else msgspec.Raw(str(number).encode()),
-        "page_size": size,
-    }
+    return b'{"count":%d,"page_count":%d,"page_number":%d,"page_size":%d}' % (
+        page.count,
+        -(-page.count // size),
+        number,  # as sent (2.4)
+        size,
+    )
 
 
 def _writer(resource: Resource) -> Callable[[Record], dict[str, Any]]:
@@ -161,4 +217,5 @@ def _expression(field: Field) -> str:
 
 # Every other type of field is written as it stands in the model; msgspec writes the datetimes.
 _EXPRESSIONS: Final = {FieldType.ID: "str({})", FieldType.TIME: "as_datetime({})"}
+_KEYS: Final = {kind: kind.value.encode() for kind in Kind}
 _WRITE: Final = {kind: _writer(resource) for kind, resource in RESOURCES.items()}

@@ -7,6 +7,7 @@ which. A test walks the table cell by cell.
 """
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -162,12 +163,18 @@ def permissions_in(
     actor: Actor, workspace: Workspace, participation: Participation | None
 ) -> WorkspacePermissions:
     """What `actor`, who has `participation` in the workspace, is and may there (7.1)."""
-    return WorkspacePermissions(
-        is_participant=participation is not None,
-        team_lead=participation is not None and participation.team_lead,
-        user_is_client=participation is not None and participation.side is Side.CLIENT,
-        can_edit=may(actor, Action.CHANGE_WORKSPACE, workspace, participation),
+    return _permissions(
+        participation is not None,
+        participation is not None and participation.team_lead,
+        participation is not None and participation.side is Side.CLIENT,
+        may(actor, Action.CHANGE_WORKSPACE, workspace, participation),
     )
+
+
+@lru_cache(maxsize=16)
+def _permissions(*flags: bool) -> WorkspacePermissions:
+    """One value for each combination, which `contract/envelope` writes once."""
+    return WorkspacePermissions(*flags)
 
 
 def can_edit(participation: Participation) -> bool:

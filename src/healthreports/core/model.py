@@ -32,6 +32,11 @@ def not_before(now: Instant, last: Instant) -> Instant:
     return max(now, last)
 
 
+def later(now: Instant, last: Instant) -> Instant:
+    """The same, but never the time of the last change itself: so no two changes have one time."""
+    return Instant(max(now, last + 1))
+
+
 # What tells the present; only the composition root has the real one.
 Clock = Callable[[], Instant]
 

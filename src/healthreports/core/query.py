@@ -76,6 +76,8 @@ class Page(msgspec.Struct, frozen=True):
     window: Window
     related: dict[str, Related]
     optional_fields: tuple[str, ...] = ()
+    # Whether a record that has not changed is the same value on every page.
+    lasting: bool = False
     # What the caller is and may in each workspace that is on the page or beside it (7.1).
     permissions: Mapping[int, WorkspacePermissions] = {}
 

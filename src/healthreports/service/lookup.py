@@ -70,27 +70,26 @@ def _shown(tx: Transaction, actor: Actor, page: Page) -> Page:
     """`page` with what `actor` is and may in each workspace on it or beside it (7.1)."""
     if page.kind is not Kind.WORKSPACES and not page.related:
         return page
-    found = {one.id: one for one in page.records_of(Workspace)}
+    found: dict[int, Record] = {}
+    if page.kind is Kind.WORKSPACES:
+        found = {one.id: one for one in page.records}
     for related in page.related.values():
-        beside = related.objects.get(Kind.WORKSPACES, {})
-        found |= {one.id: one for one in beside.values() if isinstance(one, Workspace)}
+        found |= related.objects.get(Kind.WORKSPACES, {})
     if not found:
         return page
     reshaped = accounts.version(tx, actor.account_id).reshaped
-    who = (actor.user_id, actor.permission)
-    permissions, missing = {}, []
-    for workspace_id in found:
-        known = tx.counts.get((who, workspace_id))
-        if known is not None and known[0] == reshaped:
-            permissions[workspace_id] = known[1]
-        else:
-            missing.append(workspace_id)
-    if missing:
-        places = workspaces.places(tx, actor.account_id, actor.user_id, tuple(missing))
+    counts, who = tx.counts, (actor.user_id, actor.permission)
+    known = {one: counts.get((who, one), (None, None)) for one in found}
+    permissions = {one: may for one, (then, may) in known.items() if then == reshaped}
+    if len(permissions) < len(found):
+        missing = tuple(found.keys() - permissions.keys())
+        places = workspaces.places(tx, actor.account_id, actor.user_id, missing)
         for workspace_id in missing:
-            may = permissions_in(actor, found[workspace_id], places.get(workspace_id))
+            workspace = found[workspace_id]
+            assert isinstance(workspace, Workspace)
+            may = permissions_in(actor, workspace, places.get(workspace_id))
             permissions[workspace_id] = may
-            tx.counts[who, workspace_id] = (reshaped, may)
+            counts[who, workspace_id] = (reshaped, may)
     return replace(page, permissions=permissions)
 
 

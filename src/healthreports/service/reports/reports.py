@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from healthreports.core.access import Action
 from healthreports.core.errors import Invalid
-from healthreports.core.model import Actor, Instant, StatusReport, Workspace, not_before
+from healthreports.core.model import Actor, Instant, StatusReport, Workspace, later
 from healthreports.core.rules.reading import Sent
 from healthreports.core.rules.references import ReferenceDraft
 from healthreports.core.rules.reports import (
@@ -58,7 +58,7 @@ def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Insta
         details=report.details if draft.details is UNSET else draft.details,
     )
     if changed != report:
-        updated_at = not_before(now, report.updated_at)
+        updated_at = later(now, report.updated_at)
         changed = replace(changed, updater_id=actor.user_id, updated_at=updated_at)
         reports.replace(tx, report, changed)
     _attach(tx, report, draft.reference, now)

@@ -64,9 +64,11 @@ class Transaction(ABC):
     # Whether the rows of a table have numbers of the database's own, which it finds them by.
     has_rowids = False
 
-    def __init__(self, counts: dict[object, Any]) -> None:
+    def __init__(self, counts: dict[object, Any], records: Memory | None = None) -> None:
         # What was counted, by what was asked and the version of the account.
         self.counts = counts
+        # The records that were read before, by id; none where what is read may be undone.
+        self.records = records
 
     def remembered(self, key: tuple[object, ...], find: Callable[[], T]) -> T:
         """What `find` finds, or found before for the same `key`, which has the version in it."""
@@ -160,6 +162,7 @@ class Database(ABC):
         self._replaced: StorageReplaced | None = None
         self._readers = ThreadPoolExecutor(reader_threads, thread_name_prefix="reader")
         self._counts = Memory()
+        self._records = Memory()
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, from one snapshot. It may be called more than once."""

@@ -7,8 +7,8 @@ import msgspec
 
 # Of each memory of a database, about: counts of lists, and whom tokens stand for.
 MEMORY_BYTES: Final = 8 * 1024 * 1024
-# What an entry of a dict takes beside its key and its value.
-_ENTRY_BYTES: Final = 100
+# What the entries of the two dicts take beside key and value.
+_ENTRY_BYTES: Final = 200
 
 
 class Memory(dict[Any, Any]):
@@ -21,28 +21,31 @@ class Memory(dict[Any, Any]):
         super().__init__()
         self._most_bytes = most_bytes
         self._bytes = 0
+        self._weights: dict[Any, int] = {}
 
     def __setitem__(self, key: object, value: object) -> None:
-        weight = _ENTRY_BYTES + weight_of(key) + weight_of(value)
-        if key in self:
-            del self[key]
+        self.keep(key, value, weight_of(key) + weight_of(value))
+
+    def keep(self, key: object, value: object, weight: int) -> None:
+        """Keep a value that takes `weight` bytes with its key, unless that is all there may be."""
+        weight += _ENTRY_BYTES
+        self.forget(key)
         if self._bytes + weight > self._most_bytes:
             self.clear()
-        self._bytes += weight
-        super().__setitem__(key, value)
-
-    def __delitem__(self, key: object) -> None:
-        self._bytes -= _ENTRY_BYTES + weight_of(key) + weight_of(self[key])
-        super().__delitem__(key)
+        if weight <= self._most_bytes:
+            self._bytes += weight
+            self._weights[key] = weight
+            super().__setitem__(key, value)
 
     def forget(self, key: object) -> None:
-        """Leave nothing of a key, if there is anything."""
-        if key in self:
-            del self[key]
+        """Leave nothing of a key, if there is anything. Another thread may do the same."""
+        self._bytes -= self._weights.pop(key, 0)
+        self.pop(key, None)
 
     def clear(self) -> None:
         """Forget everything."""
         super().clear()
+        self._weights.clear()
         self._bytes = 0
 
 

@@ -150,8 +150,10 @@ def _bound(statement: Statement, values: Values) -> tuple[str, dict[str, Any]]:
 class PostgresTransaction(Transaction):
     """A transaction on one connection."""
 
-    def __init__(self, link: Link, counts: dict[object, Any]) -> None:
-        super().__init__(counts)
+    def __init__(
+        self, link: Link, counts: dict[object, Any], records: Memory | None = None
+    ) -> None:
+        super().__init__(counts, records)
         self._link = link
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
@@ -205,9 +207,9 @@ class _ReadTransaction(PostgresTransaction):
     """
 
     def __init__(
-        self, link: Link, counts: dict[object, Any], remembered: Memory, primary: Link | None
+        self, link: Link, counts: Memory, records: Memory, remembered: Memory, primary: Link | None
     ) -> None:
-        super().__init__(link, counts)
+        super().__init__(link, counts, records)
         self._remembered = remembered
         self._primary = primary
         self._tries = 0
@@ -228,12 +230,13 @@ class _ReadTransaction(PostgresTransaction):
             return self._confirmed[key]
         if self._primary is not None:
             found = next(iter(self._primary.prepared_pipeline.ask([(statement, values)])[0]), None)
-        elif key in self._remembered:
-            found = self._remembered[key]
         else:
-            found = next(iter(self._ask((statement, values))), None)
-            self._note(key, found)
-            self._up_to += 1
+            try:
+                found = self._remembered[key]
+            except KeyError:
+                found = next(iter(self._ask((statement, values))), None)
+                self._note(key, found)
+                self._up_to += 1
         self._expected.append(_Expected(key, (statement, values), found))
         self._confirmed[key] = found  # or what follows raises
         return found
@@ -383,7 +386,7 @@ class PostgresDatabase(Database):
     def _read_on(self, link: Link, role: _Purpose, work: Callable[[Transaction], T]) -> T:
         """What `work` returns from one snapshot. Raises _Behind where that is a replica's."""
         primary = self._link(_Purpose.READ) if role is _Purpose.READ_COPY else None
-        reading = _ReadTransaction(link, self._counts, self._remembered, primary)
+        reading = _ReadTransaction(link, self._counts, self._records, self._remembered, primary)
         try:
             while True:
                 with suppress(_Changed):  # then again in the same snapshot, with what is so there

@@ -112,12 +112,13 @@ class SqliteTransaction(Transaction):
         counts: dict[object, Any],
         unchanged: dict[object, Any] | None = None,
         writing: "_Writing | None" = None,
+        records: Memory | None = None,
     ) -> None:
         """`unchanged` keeps what was read since the database last changed, where that is known.
 
         `writing` is what a transaction that writes is watched by.
         """
-        super().__init__(counts)
+        super().__init__(counts, records)
         self._connection = connection
         self._looks = 0
         self._unchanged = unchanged
@@ -203,9 +204,10 @@ class _Snapshots:
     Its connection does not wait for a lock, since everybody would wait with it.
     """
 
-    def __init__(self, path: Path, counts: dict[object, Any]) -> None:
+    def __init__(self, path: Path, counts: Memory, records: Memory) -> None:
         self._path = path
         self._counts = counts
+        self._records = records
         self._unchanged = Memory()
         self._data_version = 0
         self._connection: SqliteConnection | None = None
@@ -233,7 +235,9 @@ class _Snapshots:
         if data_version != self._data_version:
             self._unchanged.clear()
             self._data_version = data_version
-        self._current = SqliteTransaction(self._connection, self._counts, self._unchanged)
+        self._current = SqliteTransaction(
+            self._connection, self._counts, self._unchanged, records=self._records
+        )
         self._connection.set_progress_handler(
             self._current.has_spent_its_time, _STEPS_BETWEEN_LOOKS
         )
@@ -269,7 +273,7 @@ class SqliteDatabase(Database):
         self._here = threading.local()
         self._connections: list[SqliteConnection] = []
         self._one_writer = Writer(self._begin)
-        self._snapshots = _Snapshots(path, self._counts)
+        self._snapshots = _Snapshots(path, self._counts, self._records)
         self._watch: FileWatch | None = None
         self._marked_at = 0.0
 
@@ -305,7 +309,7 @@ class SqliteDatabase(Database):
             connection.set_progress_handler(waiting.has_ended, _STEPS_BETWEEN_LOOKS)
             connection.execute("BEGIN")
             try:
-                result = work(SqliteTransaction(connection, self._counts))
+                result = work(SqliteTransaction(connection, self._counts, records=self._records))
                 waiting.demand()
             finally:
                 connection.set_progress_handler(None, 0)  # so that nothing stops the ROLLBACK

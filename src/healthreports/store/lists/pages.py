@@ -1,5 +1,6 @@
 """Reads: a query in, a page out; for every kind of record. Writes are in the modules beside it."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from healthreports.core.access import Reach
@@ -9,11 +10,10 @@ from healthreports.core.query import Page, Query, Related
 from healthreports.core.vocabulary import SUBJECT_KINDS, Kind
 from healthreports.store.engine.database import Row, Transaction, Version
 from healthreports.store.engine.statement import Values
-from healthreports.store.lists import sums
+from healthreports.store.lists import kept, sums
 from healthreports.store.lists.plans.choice import choose, choose_after
 from healthreports.store.lists.plans.known import rows_with_ids
 from healthreports.store.lists.selections import (
-    REPORTS,
     SELECTIONS,
     Beside,
     Direct,
@@ -30,6 +30,8 @@ from healthreports.store.lists.statements import (
     page_statement,
 )
 
+# What is known of what was not read: of no version.
+_UNKNOWN: Final = (-1, None)
 # For who names the ids that it wants: nothing is remembered of that.
 ANY: Final = Version(0, 0)
 
@@ -40,15 +42,16 @@ def page(tx: Transaction, query: Query, reach: Reach, version: Version = ANY) ->
     `version` is that of the account in this snapshot: what is counted is remembered until it
     changes. Not asked for where `query` names the ids that it wants. Raises TooManyIncluded.
     """
-    selection = SELECTIONS[query.kind]
+    if query.kind is Kind.STATUS_REPORTS and query.only is None:
+        count, records = _reports(tx, query, reach, version)
+        return _page(tx, query, reach, version, records, count, lasting=tx.records is not None)
     if query.only is not None:
         rows = _named_rows(tx, query, reach)
         count = len(rows)
-    elif query.kind is Kind.STATUS_REPORTS:
-        count, rows = _reports(tx, query, reach, version)
     else:
         count, rows = _records(tx, query, reach, version)
-    return _page(tx, query, reach, version, tuple(map(selection.read, rows)), count)
+    records = tuple(map(SELECTIONS[query.kind].read, rows))
+    return _page(tx, query, reach, version, records, count)
 
 
 def page_of(tx: Transaction, query: Query, reach: Reach, records: tuple[Record, ...]) -> Page:
@@ -63,13 +66,15 @@ def _page(  # noqa: PLR0917  a question, and the rows of its answer
     version: Version,
     records: tuple[Record, ...],
     count: int,
+    *,
+    lasting: bool = False,
 ) -> Page:
     related: dict[str, Related] = {}
     room = query.include_limit
     for name in query.includes:
         found = related[name] = _related(tx, query, name, records, reach, version, room)
         room -= sum(map(len, found.objects.values()))
-    return Page(query.kind, records, count, query.window, related, query.optional_fields)
+    return Page(query.kind, records, count, query.window, related, query.optional_fields, lasting)
 
 
 def after(
@@ -77,7 +82,7 @@ def after(
 ) -> tuple[Record, ...]:
     """The first `number` status reports that match, by id, of those with a larger id."""
     plan = choose_after(tx, query, reach, version, after_id=after_id, number=number)
-    return tuple(map(REPORTS.read, plan.rows(tx)))
+    return kept.marked(tx, reach.account_id, plan.rows(tx), keeps=False)
 
 
 def by_ids(tx: Transaction, model: type[R], account_id: int, ids: set[int]) -> dict[int, R]:
@@ -96,11 +101,11 @@ def _by_ids(tx: Transaction, kind: Kind, account_id: int, ids: set[int]) -> dict
 
 def _reports(
     tx: Transaction, query: Query, reach: Reach, version: Version
-) -> tuple[int, list[Row]]:
+) -> tuple[int, tuple[Record, ...]]:
     plan, found, _ = choose(tx, query, reach, version)
     if found.matching <= query.window.offset:
-        return found.matching, []
-    return found.matching, plan.rows(tx)
+        return found.matching, ()
+    return found.matching, kept.marked(tx, reach.account_id, plan.rows(tx))
 
 
 def _records(
@@ -202,7 +207,7 @@ def _related(  # noqa: PLR0917  a question, and how much room its answer has
             [[number]] = tx.rows(counting, {**values, "most": room + 1})
             _demand_room(number, room, query, name, target)
             statement = beside_statement(kind, name, narrowed=narrowed)
-            return _beside(target, tx.rows(statement, values))
+            return _beside(target, tx.rows(statement, values), kept.reader(tx, target))
         case SubjectOf():
             return _subjects(tx, records, reach)
 
@@ -217,17 +222,13 @@ def _unchanged(
     """
     if kind is Kind.STATUS_REPORTS or version is ANY:
         return _by_ids(tx, kind, account_id, ids)
-    found: dict[int, Record] = {}
-    missing = set()
-    for one in sorted(ids):
-        known = tx.counts.get((kind, one))
-        if known is not None and known[0] == version.reshaped:
-            found[one] = known[1]
-        else:
-            missing.add(one)
-    for record in _by_ids(tx, kind, account_id, missing).values():
-        found[record.id] = record
-        tx.counts[kind, record.id] = (version.reshaped, record)
+    reshaped, known = version.reshaped, tx.counts.get
+    then_and_found = {one: known((kind, one), _UNKNOWN) for one in sorted(ids)}
+    found = {one: record for one, (then, record) in then_and_found.items() if then == reshaped}
+    if len(found) < len(ids):
+        for record in _by_ids(tx, kind, account_id, ids - found.keys()).values():
+            found[record.id] = record
+            tx.counts[kind, record.id] = (reshaped, record)
     return found
 
 
@@ -243,12 +244,12 @@ def _references(  # noqa: PLR0917  as for `_related`
     """The external references of the records, which who sees those sees: `_unchanged` as well."""
     target = Kind.EXTERNAL_REFERENCES
     found: dict[int, tuple[Record, ...]] = {}
-    for record in records:
-        known = None if version is ANY else tx.counts.get((query.kind, target, record.id))
-        if known is not None and known[0] == version.reshaped:
-            found[record.id] = known[1]
-    owners = tuple([record.id for record in records if record.id not in found])
-    if owners:
+    kind, reshaped, known = query.kind, version.reshaped, tx.counts.get
+    if version is not ANY:
+        then_and_found = {one.id: known((kind, target, one.id), _UNKNOWN) for one in records}
+        found = {one: some for one, (then, some) in then_and_found.items() if then == reshaped}
+    if len(found) < len(records):
+        owners = tuple([record.id for record in records if record.id not in found])
         values = {"owners": owners, "reach_account": reach.account_id, "most": room + 1}
         [[number]] = tx.rows(beside_count_statement(query.kind, name, narrowed=False), values)
         _demand_room(number, room, query, name, target)
@@ -259,7 +260,7 @@ def _references(  # noqa: PLR0917  as for `_related`
         for owner, some in beside.items():
             found[owner] = tuple(sorted(some, key=lambda one: one.id))
             if version is not ANY:
-                tx.counts[query.kind, target, owner] = (version.reshaped, found[owner])
+                tx.counts[kind, target, owner] = (reshaped, found[owner])
     _demand_room(sum(map(len, found.values())), room, query, name, target)
     return Related(
         {owner: [(target, one.id) for one in some] for owner, some in found.items()},
@@ -272,8 +273,7 @@ def _demand_room(number: int, room: int, query: Query, name: str, target: Kind) 
         raise TooManyIncluded(name, target, query.include_limit)
 
 
-def _beside(target: Kind, rows: list[Row]) -> Related:
-    read = SELECTIONS[target].read
+def _beside(target: Kind, rows: list[Row], read: Callable[[Row], Record]) -> Related:
     links: dict[int, list[tuple[Kind, int]]] = {}
     objects: dict[int, Record] = {}
     beside = [(read(row[1:]), row[0]) for row in rows]

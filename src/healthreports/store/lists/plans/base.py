@@ -1,6 +1,6 @@
 """What every plan of a list of status reports has in common."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, FromClause, Select, and_, bindparam, func, select
@@ -9,8 +9,11 @@ from healthreports.core.query import Sort, Window
 from healthreports.store.engine.database import Row, Transaction
 from healthreports.store.engine.statement import Statement, Values
 from healthreports.store.lists.report_query import ReportQuery
-from healthreports.store.lists.selections import REPORTS, in_account
+from healthreports.store.lists.selections import in_account
 from healthreports.store.schema.tables import status_reports
+
+# What a plan finds of each report: which it is, and when it was changed (`lists/kept`).
+MARKS: Final = (status_reports.c.id, status_reports.c.updated_at)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +37,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def page(self, tx: Transaction) -> tuple[Statement, Values]:
-        """The statement that finds the rows of the page, and its parameters."""
+        """The statement that finds the marks of the page, and its parameters."""
         raise NotImplementedError
 
     def total(self, tx: Transaction) -> tuple[Statement, Values]:
@@ -42,7 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def rows(self, tx: Transaction) -> list[Row]:
-        """The rows of the page: those of `selections.REPORTS`, in order."""
+        """The `MARKS` of the reports on the page, in order."""
         return tx.rows(*self.page(tx))
 
     def count(self, tx: Transaction) -> int:
@@ -75,10 +78,10 @@ def ordered(
     return [first] if sort.name == "id" else [first, report_id.asc()]
 
 
-def reports_with_ids(inner: FromClause, sort: Sort) -> Select[Any]:
-    """The reports whose ids `inner` has, in order."""
+def marks_with_ids(inner: FromClause, sort: Sort) -> Select[Any]:
+    """The marks of the reports whose ids `inner` has, in order."""
     # An outer join, though all are there: so `inner` comes first, and not all of the account.
     reports = status_reports.c
     its_report = and_(in_account(status_reports), reports.id == inner.c.id)
-    statement = select(*REPORTS.columns).join_from(inner, status_reports, its_report, isouter=True)
+    statement = select(*MARKS).join_from(inner, status_reports, its_report, isouter=True)
     return statement.order_by(*ordered(sort, reports[sort.name], reports.id))

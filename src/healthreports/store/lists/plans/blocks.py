@@ -9,7 +9,7 @@ from healthreports.core.query import Sort
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, Values
 from healthreports.store.lists.counters import BLOCK_SHIFTS
-from healthreports.store.lists.plans.base import windowed
+from healthreports.store.lists.plans.base import MARKS, windowed
 from healthreports.store.lists.plans.gather import OverAccount
 from healthreports.store.lists.report_query import (
     AFTER_ID,
@@ -18,7 +18,7 @@ from healthreports.store.lists.report_query import (
     conditions,
     within,
 )
-from healthreports.store.lists.selections import REPORTS, Condition, in_account
+from healthreports.store.lists.selections import Condition, in_account
 from healthreports.store.schema.tables import report_blocks, status_reports
 
 _s: Final = status_reports.c
@@ -60,7 +60,7 @@ def blocks_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> S
     bound = _b.block < (first + 1) * ratio if sort.descending else _b.block >= first * ratio
     its_reports = and_(_s.id >= _b.block * width, _s.id < (_b.block + 1) * width)
     statement = (
-        select(*REPORTS.columns)
+        select(*MARKS)
         .join_from(report_blocks, status_reports, its_reports)
         .where(
             in_account(report_blocks),

@@ -12,8 +12,8 @@ from healthreports.store.engine.statement import InTurn, Statement, Values, amon
 from healthreports.store.lists.plans.base import (
     Plan,
     counted,
+    marks_with_ids,
     ordered,
-    reports_with_ids,
     windowed,
 )
 from healthreports.store.lists.report_query import WORDS, ReportQuery, conditions, in_reach, within
@@ -34,19 +34,25 @@ class OverAccount(Plan, frozen=True, kw_only=True):
 
     @property
     def limited(self) -> bool:
-        """Whether the workspaces are few and known."""
-        return self.asked.workspaces is not None
+        """Whether the workspaces are few and known, and words are to be looked up."""
+        return self.asked.workspaces is not None and not self.asked.is_merged
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether each report is looked at for whether the reader sees it."""
+        return self.asked.narrowed or self.asked.is_merged
 
     @property
     def values(self) -> dict[str, Any]:
         """The parameters of every page, with the workspaces that it is limited to."""
-        return {**super().values, "workspaces": self.asked.workspaces}
+        values = super().values
+        return {**values, "workspaces": self.asked.workspaces} if self.limited else values
 
     def total(self, _tx: Transaction) -> tuple[Statement, Values]:
         """All that the filters leave, looked at one by one."""
         asked = self.asked
         statement = gather_count_statement(
-            asked.names, narrowed=asked.narrowed, limited=self.limited, by_filter=self.by_filter
+            asked.names, narrowed=self.narrowed, limited=self.limited, by_filter=self.by_filter
         )
         return statement, {**asked.values, "workspaces": asked.workspaces}
 
@@ -62,7 +68,7 @@ class Gather(OverAccount, frozen=True, kw_only=True):
         statement = gather_statement(
             asked.names,
             self.sort,
-            narrowed=asked.narrowed,
+            narrowed=self.narrowed,
             limited=self.limited,
             by_filter=self.by_filter,
         )
@@ -81,7 +87,7 @@ def gather_statement(
         window = windowed(
             select(gathered.c.id).order_by(*ordered(sort, gathered.c.place, gathered.c.id))
         )
-        return reports_with_ids(window.subquery("found"), sort)
+        return marks_with_ids(window.subquery("found"), sort)
 
     found = select(_s.id, place)
     here, there = _gathering(

@@ -1,15 +1,20 @@
 """KNOWN: the ids that match are at hand, since counting met them."""
 
 import array  # noqa: TC003  Python 3.11 cannot name the type at run time
+from functools import lru_cache
 from typing import ClassVar
+
+from sqlalchemy import select
 
 from healthreports.core.query import Sort
 from healthreports.core.vocabulary import Kind
 from healthreports.store.engine.database import Row, Transaction
-from healthreports.store.engine.statement import Statement, Values
-from healthreports.store.lists.plans.base import Plan
+from healthreports.store.engine.statement import Statement, Values, among
+from healthreports.store.lists.plans.base import MARKS, Plan, ordered
 from healthreports.store.lists.report_query import ReportQuery
+from healthreports.store.lists.selections import in_account
 from healthreports.store.lists.statements import asked_by_id, page_statement, rowid_statement
+from healthreports.store.schema.tables import status_reports
 
 
 class Known(Plan, frozen=True, kw_only=True):
@@ -25,14 +30,8 @@ class Known(Plan, frozen=True, kw_only=True):
         return asked.any_of is not None and sort.name == "id"
 
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
-        """The rows with those ids that are on the page."""
-        wanted, only = asked_by_id(self._on_page)
-        statement = page_statement(Kind.STATUS_REPORTS, (), self.sort, wanted, narrowed=False)
-        return statement, {**self.asked.values, **only}
-
-    def rows(self, tx: Transaction) -> list[Row]:
-        """The rows with those ids, which are looked for first where their ids say they are."""
-        return rows_with_ids(tx, self._on_page, self.asked.values, self.sort, narrowed=False)
+        """The marks of those ids that are on the page."""
+        return known_statement(self.sort), {**self.asked.values, "only": self._on_page}
 
     def count(self, _tx: Transaction) -> int:
         """The number of the ids."""
@@ -42,6 +41,13 @@ class Known(Plan, frozen=True, kw_only=True):
     def _on_page(self) -> tuple[int, ...]:
         ids = self.ids[::-1] if self.sort.descending else self.ids
         return tuple(ids[self.window.offset : self.window.offset + self.window.limit])
+
+
+@lru_cache
+def known_statement(sort: Sort) -> Statement:
+    """The marks of the reports with the ids `only`, in order."""
+    statement = select(*MARKS).where(in_account(status_reports), among(status_reports.c.id, "only"))
+    return Statement(statement.order_by(*ordered(sort, status_reports.c.id, status_reports.c.id)))
 
 
 def rows_with_ids(

@@ -20,15 +20,16 @@ from healthreports.core.query import Sort
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import DriverText, Statement, Values, among, unindexed
 from healthreports.store.lists.plans.base import (
+    MARKS,
     Plan,
     counted,
+    marks_with_ids,
     ordered,
-    reports_with_ids,
     windowed,
 )
 from healthreports.store.lists.plans.walk import along
 from healthreports.store.lists.report_query import ReportQuery, conditions
-from healthreports.store.lists.selections import REPORTS, Condition, in_account
+from healthreports.store.lists.selections import Condition, in_account
 from healthreports.store.schema.tables import status_reports
 
 _s = status_reports.c
@@ -80,7 +81,7 @@ def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
     """
     place = _place_in_workspace(sort).label("place")
     if size == 1:
-        one = select(*REPORTS.columns).where(*_of_workspace(bindparam("workspace_0"), names, sort))
+        one = select(*MARKS).where(*_of_workspace(bindparam("workspace_0"), names, sort))
         return Statement(windowed(one.order_by(*ordered(sort, _place_in_workspace(sort), _s.id))))
     one_list = select(_s.id, place).where(*_of_workspace(bindparam("workspace_0"), names, sort))
     direction = "DESC" if sort.descending else "ASC"
@@ -102,8 +103,8 @@ def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
     return _Merged(
         one_list,
         size,
-        reports_with_ids(merged.subquery("found"), sort),
-        reports_with_ids(first.subquery("found"), sort),
+        marks_with_ids(merged.subquery("found"), sort),
+        marks_with_ids(first.subquery("found"), sort),
     )
 
 

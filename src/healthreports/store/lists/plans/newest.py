@@ -8,14 +8,14 @@ from sqlalchemy import Select, and_, select
 from healthreports.core.query import Sort
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, Values
-from healthreports.store.lists.plans.base import Plan, counted, ordered, windowed
+from healthreports.store.lists.plans.base import MARKS, Plan, counted, ordered, windowed
 from healthreports.store.lists.report_query import (
     CURRENT,
     ReportQuery,
     conditions,
     within,
 )
-from healthreports.store.lists.selections import REPORTS, in_account
+from healthreports.store.lists.selections import in_account
 from healthreports.store.schema.tables import current_reports, status_reports
 
 _c: Final = current_reports.c
@@ -55,7 +55,7 @@ class Newest(Plan, frozen=True, kw_only=True):
 @lru_cache(maxsize=128)
 def newest_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
     """A page of current reports. Parameters: the filters', `limit`, `offset`."""
-    statement = _current(select(*REPORTS.columns), names, narrowed=narrowed)
+    statement = _current(select(*MARKS), names, narrowed=narrowed)
     return Statement(windowed(statement.order_by(*ordered(sort, _SORTS[sort.name], _c.report_id))))
 
 

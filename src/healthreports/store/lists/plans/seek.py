@@ -9,10 +9,10 @@ from healthreports.core.query import Sort
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, Values
 from healthreports.store.lists.counters import BLOCK_SHIFTS, OF_TIME, TIME_SHIFTS
-from healthreports.store.lists.plans.base import ordered, windowed
+from healthreports.store.lists.plans.base import MARKS, ordered, windowed
 from healthreports.store.lists.plans.gather import OverAccount
 from healthreports.store.lists.report_query import ReportQuery
-from healthreports.store.lists.selections import REPORTS, in_account
+from healthreports.store.lists.selections import in_account
 from healthreports.store.schema.tables import report_blocks, report_counts, status_reports
 
 _s: Final = status_reports.c
@@ -58,7 +58,7 @@ def seek_statement(sort: Sort) -> Statement:
     """A page behind `edge`. Parameters: `edge`, `limit`, and `offset` from there."""
     column = _s[sort.name]
     behind = column < bindparam("edge") if sort.descending else column >= bindparam("edge")
-    statement = select(*REPORTS.columns).where(in_account(status_reports), behind)
+    statement = select(*MARKS).where(in_account(status_reports), behind)
     return Statement(windowed(statement.order_by(*ordered(sort, column, _s.id))))
 
 

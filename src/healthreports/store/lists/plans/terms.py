@@ -14,10 +14,11 @@ from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, Values, among, unindexed
 from healthreports.store.lists.counters import Dimension
 from healthreports.store.lists.plans.base import (
+    MARKS,
     Plan,
     counted,
+    marks_with_ids,
     ordered,
-    reports_with_ids,
     windowed,
 )
 from healthreports.store.lists.report_query import (
@@ -28,7 +29,7 @@ from healthreports.store.lists.report_query import (
     conditions,
     within,
 )
-from healthreports.store.lists.selections import REPORTS, in_account
+from healthreports.store.lists.selections import in_account
 from healthreports.store.schema.tables import report_counts, report_terms, status_reports
 
 _s: Final = status_reports.c
@@ -99,7 +100,7 @@ class AnyTerm(Plan, frozen=True, kw_only=True):
 @lru_cache(maxsize=128)
 def term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
     """A page of the reports with `term`. Parameters: the filters', `limit`, `offset`."""
-    statement = _with_term(select(*REPORTS.columns), names, narrowed=narrowed)
+    statement = _with_term(select(*MARKS), names, narrowed=narrowed)
     column = _t.report_id if sort.name == "id" else _s[sort.name]
     return Statement(windowed(statement.order_by(*ordered(sort, column, _t.report_id))))
 
@@ -127,8 +128,8 @@ def any_term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) ->
     if names == (REFS,) and sort.name == "id" and not narrowed:
         ids = having_any_term()
         page = windowed(select(ids.c.id).order_by(*ordered(sort, ids.c.id, ids.c.id)))
-        return Statement(reports_with_ids(page.subquery("page"), sort))
-    statement = _with_any_term(select(*REPORTS.columns), names, narrowed=narrowed)
+        return Statement(marks_with_ids(page.subquery("page"), sort))
+    statement = _with_any_term(select(*MARKS), names, narrowed=narrowed)
     return Statement(windowed(statement.order_by(*ordered(sort, _s[sort.name], _s.id))))
 
 

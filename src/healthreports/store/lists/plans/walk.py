@@ -8,7 +8,7 @@ from sqlalchemy import select
 from healthreports.core.query import Sort
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, Values
-from healthreports.store.lists.plans.base import ordered, windowed
+from healthreports.store.lists.plans.base import MARKS, ordered, windowed
 from healthreports.store.lists.plans.gather import OverAccount
 from healthreports.store.lists.report_query import (
     IN_ORDER_OF_IDS,
@@ -17,7 +17,7 @@ from healthreports.store.lists.report_query import (
     conditions,
     within,
 )
-from healthreports.store.lists.selections import REPORTS, Condition
+from healthreports.store.lists.selections import Condition
 from healthreports.store.schema.tables import status_reports
 
 _s: Final = status_reports.c
@@ -40,7 +40,7 @@ class Walk(OverAccount, frozen=True, kw_only=True):
         """In order."""
         asked = self.asked
         statement = walk_statement(
-            asked.names, self.sort, narrowed=asked.narrowed, limited=self.limited
+            asked.names, self.sort, narrowed=self.narrowed, limited=self.limited
         )
         return statement, self.values
 
@@ -50,7 +50,7 @@ def walk_statement(
     names: tuple[str, ...], sort: Sort, *, narrowed: bool, limited: bool
 ) -> Statement:
     """A page, in the order of an index. Parameters: the filters', `limit`, `offset`."""
-    statement = select(*REPORTS.columns).where(
+    statement = select(*MARKS).where(
         *within(narrowed=narrowed, limited=limited), *along(names, sort)
     )
     return Statement(windowed(statement.order_by(*ordered(sort, _s[sort.name], _s.id))))
