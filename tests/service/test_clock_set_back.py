@@ -125,4 +125,4 @@ def test_every_record_that_says_when_it_was_changed_is_tried() -> None:
 def test_updated_at_does_not_go_back(database: SqliteDatabase, kind: Kind, now: Instant) -> None:
     made, changed = database.write_here(lambda tx: CHANGES[kind](tx, an_actor(tx), now))
     assert changed != made
-    assert changed.updated_at == max(now, made.updated_at)
+    assert changed.updated_at == max(now, made.updated_at + 1)

@@ -27,13 +27,11 @@ from healthreports.core.vocabulary import (
 Instant = NewType("Instant", int)
 
 
-def not_before(now: Instant, last: Instant) -> Instant:
-    """`now`, or the time of the last change where the clock was set back since (3.5)."""
-    return max(now, last)
-
-
 def later(now: Instant, last: Instant) -> Instant:
-    """The same, but never the time of the last change itself: so no two changes have one time."""
+    """When a record is changed that was last changed at `last`: `now`, or a microsecond after that.
+
+    It never goes backwards, where the clock was set back (3.5), and no two changes have one time.
+    """
     return Instant(max(now, last + 1))
 
 

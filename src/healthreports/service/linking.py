@@ -7,7 +7,7 @@ from healthreports.core.model import (
     Instant,
     StatusReport,
     Workspace,
-    not_before,
+    later,
 )
 from healthreports.core.rules.reading import values_sent
 from healthreports.core.rules.references import ReferenceDraft
@@ -32,8 +32,8 @@ def attach(
     if known is None:
         return references.put(tx, having, _new_reference(subject, sent, now))
     changed = replace(known, **sent)
-    updated_at = known.updated_at if changed == known else not_before(now, known.updated_at)
-    synced_at = not_before(now, known.last_synced_at or now)
+    updated_at = known.updated_at if changed == known else later(now, known.updated_at)
+    synced_at = later(now, known.last_synced_at or now)
     changed = replace(changed, updated_at=updated_at, last_synced_at=synced_at)
     return references.put(tx, having, changed)
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from healthreports.core.access import MAY_MANAGE_GROUPS, NEEDS_GROUP_MANAGER
 from healthreports.core.errors import Fault, Forbidden, Invalid, NotFound, Problem
-from healthreports.core.model import Actor, Instant, Workspace, WorkspaceGroup, not_before
+from healthreports.core.model import Actor, Instant, Workspace, WorkspaceGroup, later
 from healthreports.core.rules.people import check_group
 from healthreports.core.rules.reading import Sent, values_sent
 from healthreports.service.lookup import visible
@@ -58,7 +58,7 @@ def change_group(
         raise Invalid(problems)
     changed = replace(group, **values_sent(draft))
     if changed != group:
-        changed = replace(changed, updated_at=not_before(now, group.updated_at))
+        changed = replace(changed, updated_at=later(now, group.updated_at))
         groups.replace_group(tx, group, changed)
     groups.put_workspaces(tx, group, change.add)
     groups.drop_workspaces(tx, group, change.remove)

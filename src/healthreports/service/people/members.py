@@ -9,7 +9,7 @@ from healthreports.core.model import (
     Actor,
     Instant,
     User,
-    not_before,
+    later,
 )
 from healthreports.core.rules.people import (
     check_membership,
@@ -101,7 +101,7 @@ def store_membership(
     if not administers and members.administrators(tx, changed.account_id) == {changed.user_id}:
         field = "permission" if changed.disabled_at is None else "disabled"
         raise Invalid([Problem(field, Fault.LAST_ADMINISTRATOR)])
-    stored = replace(changed, updated_at=not_before(now, changed.updated_at))
+    stored = replace(changed, updated_at=later(now, changed.updated_at))
     members.replace_membership(tx, stored)
     return stored
 

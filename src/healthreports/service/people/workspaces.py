@@ -19,7 +19,7 @@ from healthreports.core.model import (
     User,
     Workspace,
     WorkspaceGroup,
-    not_before,
+    later,
 )
 from healthreports.core.rules.people import (
     WorkspaceLinks,
@@ -86,7 +86,7 @@ def change_workspace(
         raise Invalid(problems)
     changed = replace(workspace, **values_sent(draft))
     if changed != workspace:
-        changed = replace(changed, updated_at=not_before(now, workspace.updated_at))
+        changed = replace(changed, updated_at=later(now, workspace.updated_at))
         workspaces.replace_workspace(tx, workspace, changed)
     _link(tx, changed, links, lead, grouped, now)
     return changed
@@ -218,7 +218,7 @@ def _store_place(tx: Transaction, changed: Participation, now: Instant) -> Parti
 
     Returns it as it is now.
     """
-    changed = replace(changed, updated_at=not_before(now, changed.updated_at))
+    changed = replace(changed, updated_at=later(now, changed.updated_at))
     if changed.team_lead:
         _end_lead(tx, changed, now)
     workspaces.replace_participation(tx, changed)
@@ -230,7 +230,7 @@ def _end_lead(tx: Transaction, successor: Participation, now: Instant) -> None:
     workspace_id, side = successor.workspace_id, successor.side
     for one in workspaces.leads(tx, successor.account_id, workspace_id, side):
         if one.user_id != successor.user_id:
-            updated_at = not_before(now, one.updated_at)
+            updated_at = later(now, one.updated_at)
             workspaces.replace_participation(
                 tx, replace(one, team_lead=False, updated_at=updated_at)
             )
@@ -313,7 +313,7 @@ def join(
 def archive(tx: Transaction, workspace_id: int, now: Instant, *, archived: bool) -> None:
     """Archive a workspace, or bring it back. Raises Invalid."""
     workspace = _workspace(tx, workspace_id)
-    updated_at = not_before(now, workspace.updated_at)
+    updated_at = later(now, workspace.updated_at)
     changed = replace(workspace, archived=archived, updated_at=updated_at)
     workspaces.replace_workspace(tx, workspace, changed)
 
@@ -321,7 +321,7 @@ def archive(tx: Transaction, workspace_id: int, now: Instant, *, archived: bool)
 def show_to_clients(tx: Transaction, workspace_id: int, now: Instant, *, shown: bool) -> None:
     """Let the client side of a workspace see its status reports, or not. Raises Invalid."""
     workspace = _workspace(tx, workspace_id)
-    updated_at = not_before(now, workspace.updated_at)
+    updated_at = later(now, workspace.updated_at)
     changed = replace(workspace, clients_see_status_reports=shown, updated_at=updated_at)
     workspaces.replace_workspace(tx, workspace, changed)
 
