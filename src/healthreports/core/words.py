@@ -16,8 +16,9 @@ MAX_WORD: Final = 64
 MAX_WORDS: Final = 10_000
 
 _WORD: Final = re.compile(r"[^\W_]+")
-# Most texts have no other letters; of a longer word the rest is left out.
-_PLAIN_WORD: Final = re.compile(f"([a-z0-9]{{1,{MAX_WORD}}})[a-z0-9]*")
+# Most texts have no other letters: each becomes a small letter, a digit or a space. That takes a
+# third of the time of a pattern.
+_PLAIN: Final = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 _UNSPACED: Final = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\U00020000-\U0003ffff]+)"
@@ -37,7 +38,10 @@ def fold(text: str) -> str:
 def words_of(text: str) -> list[str]:
     """The different words of `text`, in their order."""
     if text.isascii():
-        found = dict.fromkeys(_PLAIN_WORD.findall(text.lower()))
+        words = text.translate(_PLAIN).split()
+        if len(text) > MAX_WORD:
+            words = [word[:MAX_WORD] for word in words]
+        found = dict.fromkeys(words)
     else:
         found = dict.fromkeys(_words(text))
     return list(found) if len(found) <= MAX_WORDS else list(found)[:MAX_WORDS]

@@ -84,8 +84,7 @@ class SharedTransaction(Transaction):
     def undo_part(self) -> None:
         """Leave the transaction as it was when the part, in its savepoint, began."""
         self._connection.execute("ROLLBACK TO part")
-        self._put_off = self._put_off_before  # what was noted since is undone as well
-        self._not_noted = frozenset().union(*(later.tables for later, _ in self._put_off))
+        self._leave_put_off(self._put_off_before)  # what was noted since is undone as well
         self._found.clear()
         self.counts.clear()
 
@@ -121,10 +120,13 @@ class SharedTransaction(Transaction):
                 del self._found[read]
 
     def _note(self) -> None:
-        while self._put_off:  # what is noted may have more to be noted
-            put_off, self._put_off, self._not_noted = self._put_off, (), frozenset()
-            items: dict[Later, list[object]] = {}
-            for later, item in put_off:
-                items.setdefault(later, []).append(item)
-            for later, some in items.items():
-                later.run(self, some)
+        while self._put_off:
+            first = self._put_off[0][0]
+            items = [item for later, item in self._put_off if later is first]
+            # It may have more to be noted of what is still put off.
+            self._leave_put_off(tuple([one for one in self._put_off if one[0] is not first]))
+            first.run(self, items)
+
+    def _leave_put_off(self, rest: tuple[tuple[Later, object], ...]) -> None:
+        self._put_off = rest
+        self._not_noted = frozenset().union(*(later.tables for later, _ in rest))

@@ -42,16 +42,17 @@ def page(tx: Transaction, query: Query, reach: Reach, version: Version = ANY) ->
     `version` is that of the account in this snapshot: what is counted is remembered until it
     changes. Not asked for where `query` names the ids that it wants. Raises TooManyIncluded.
     """
+    lasting = query.kind is Kind.STATUS_REPORTS and tx.records is not None
     if query.kind is Kind.STATUS_REPORTS and query.only is None:
         count, records = _reports(tx, query, reach, version)
-        return _page(tx, query, reach, version, records, count, lasting=tx.records is not None)
+        return _page(tx, query, reach, version, records, count, lasting=lasting)
     if query.only is not None:
         rows = _named_rows(tx, query, reach)
         count = len(rows)
     else:
         count, rows = _records(tx, query, reach, version)
-    records = tuple(map(SELECTIONS[query.kind].read, rows))
-    return _page(tx, query, reach, version, records, count)
+    records = tuple(map(kept.reader(tx, query.kind), rows))
+    return _page(tx, query, reach, version, records, count, lasting=lasting)
 
 
 def page_of(tx: Transaction, query: Query, reach: Reach, records: tuple[Record, ...]) -> Page:

@@ -96,40 +96,45 @@ EMPTY: Final = Statement(
 
 
 class Entry(NamedTuple):
-    """The words of one record in one scope."""
+    """The text of one record, by whose words it is found in one scope."""
 
     account_id: int
     scope: WordsIn
     record_id: int
-    words: Sequence[str]
+    text: str
+
+    @property
+    def words(self) -> list[str]:
+        """The words: of people, any part of one is found."""
+        return parts_of(self.text) if self.scope is WordsIn.USER else words_of(self.text)
 
 
 def of_report(report: StatusReport, scope: WordsIn = WordsIn.REPORT) -> Entry:
     """The words of a report; `scope` says whether as a current one."""
     said = [one.description for one in report.details if one.description is not None]
-    words = words_of("\n".join((report.description, *said)))
-    return Entry(report.account_id, scope, report.id, words)
+    text = "\n".join((report.description, *said))
+    return Entry(report.account_id, scope, report.id, text)
 
 
 def of_workspace(workspace: Workspace) -> list[Entry]:
     """The words of a workspace, in each scope that it is looked for in."""
     whole = f"{workspace.title}\n{workspace.description or ''}\n{workspace.id}"
-    account_id, title = workspace.account_id, words_of(workspace.title)
+    account_id = workspace.account_id
     return [
-        Entry(account_id, WordsIn.WORKSPACE, workspace.id, words_of(whole)),
-        Entry(account_id, WordsIn.TITLE, workspace.id, title),
+        Entry(account_id, WordsIn.WORKSPACE, workspace.id, whole),
+        Entry(account_id, WordsIn.TITLE, workspace.id, workspace.title),
     ]
 
 
 def of_user(user: User) -> list[Entry]:
-    """The parts of the words of a user's name and address."""
-    words = parts_of(f"{user.full_name}\n{user.email_address}")
-    return [Entry(user.account_id, WordsIn.USER, user.id, words)]
+    """The name and the address of a user."""
+    text = f"{user.full_name}\n{user.email_address}"
+    return [Entry(user.account_id, WordsIn.USER, user.id, text)]
 
 
 def of_group(group: WorkspaceGroup) -> list[Entry]:
-    """The words of the name of a group."""
-    return [Entry(group.account_id, WordsIn.GROUP, group.id, words_of(group.name))]
+    """The name of a group."""
+    return [Entry(group.account_id, WordsIn.GROUP, group.id, group.name)]
 
 
 class _WordsChange(NamedTuple):
@@ -138,19 +143,19 @@ class _WordsChange(NamedTuple):
 
 
 def note(tx: Transaction, *, gone: Sequence[Entry] = (), come: Sequence[Entry] = ()) -> None:
-    """Note that records have the words `come` now, where they had `gone`."""
+    """Note that records have the texts `come` now, where they had `gone`."""
     if gone != come:
         tx.put_off(_NOTING, _WordsChange(gone, come))
 
 
 def put(tx: Transaction, entries: Sequence[Entry]) -> None:
     """Store entries of records that have none in these scopes."""
-    tx.run_each(_PUT, [_values(one) for one in entries if one.words])
+    tx.run_each(_PUT, _values(entries))
 
 
 def drop(tx: Transaction, entries: Sequence[Entry]) -> None:
     """Forget entries, which are as they were stored."""
-    tx.run_each(_DROP, [_values(one) for one in entries if one.words])
+    tx.run_each(_DROP, _values(entries))
 
 
 def _note(tx: Transaction, changes: Sequence[_WordsChange]) -> None:
@@ -172,16 +177,29 @@ def _note(tx: Transaction, changes: Sequence[_WordsChange]) -> None:
 _NOTING: Final = Later(_note, frozenset({search_words.name}))
 
 
-def _values(entry: Entry) -> dict[str, Any]:
-    account_id, scope, record_id, _ = entry
-    before = _mark(account_id, scope)
-    return {
-        "row": (record_id << _SCOPE_BITS) + scope.number,
-        "words": before + f" {before}".join(entry.words),
-        "of_account": account_id,
-        "scope": scope.number,
-        "record": record_id,
-    }
+def _values(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The parameters of those that have words."""
+    many = []
+    # A new report is found by the same words in two scopes.
+    known: dict[tuple[str, bool], list[str]] = {}
+    for entry in entries:
+        account_id, scope, record_id, text = entry
+        key = (text, scope is WordsIn.USER)
+        words = known.get(key)
+        if words is None:
+            words = known[key] = entry.words
+        if words:
+            before = _mark(account_id, scope)
+            many.append(
+                {
+                    "row": (record_id << _SCOPE_BITS) + scope.number,
+                    "words": before + f" {before}".join(words),
+                    "of_account": account_id,
+                    "scope": scope.number,
+                    "record": record_id,
+                }
+            )
+    return many
 
 
 def _mark(account_id: int, scope: WordsIn) -> str:
