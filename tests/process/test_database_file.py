@@ -168,6 +168,14 @@ def test_database_files_are_for_their_owner_alone(
     assert {oct(one.stat().st_mode & 0o777) for one in files} == {"0o600"}
 
 
+def test_workers_find_a_new_file_as_they_open_it(tmp_path: Path) -> None:
+    """Only one connection at a time can change the journal: two that begin at once would fail."""
+    path = tmp_path / "new.sqlite3"
+    upgrade(str(path))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 def test_the_log_shrinks_after_a_long_reader(
     own_server: OwnServer, own_account: OwnAccount
 ) -> None:

@@ -92,6 +92,8 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE))
         path.chmod(_PRIVATE)
         with closing(sqlite3.connect(path)) as connection:
+            # Of two workers that open the file at once, only one could set this.
+            connection.execute("PRAGMA journal_mode = WAL")
             if connection.execute("PRAGMA application_id").fetchone() == (0,):
                 # What tells this database from any other that is copied over it.
                 connection.execute(f"PRAGMA application_id = {secrets.randbelow(2**31 - 1) + 1}")
