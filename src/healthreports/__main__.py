@@ -2,6 +2,6 @@
 
 import sys
 
-from healthreports.cli.main import main
+from healthreports.cli.start import main
 
 sys.exit(main())
