@@ -1,7 +1,6 @@
 """No statement of a list looks at more when there are many times more reports."""
 
 import importlib
-import json
 import pkgutil
 import re
 import sqlite3
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 from sqlalchemy.schema import CreateIndex, DropIndex
+from watched import NUMBERS, OnPostgres, OnSqlite, Seen
 
 from healthreports.app import open_database
 from healthreports.core.access import Reach
@@ -22,10 +22,8 @@ from healthreports.core.query import Filter, FilterValue, Query, Sort, Window
 from healthreports.core.vocabulary import Kind
 from healthreports.settings import Settings
 from healthreports.store.engine import sqlite
-from healthreports.store.engine.database import Row, Version
-from healthreports.store.engine.postgres import PLANS, PostgresTransaction, connect
-from healthreports.store.engine.sqlite import SqliteTransaction
-from healthreports.store.engine.statement import DriverText, Statement, Values
+from healthreports.store.engine.database import Version
+from healthreports.store.engine.statement import Statement
 from healthreports.store.lists import counts, plans, report_query, verify
 from healthreports.store.lists import pages as records
 from healthreports.store.schema.tables import external_references, status_reports
@@ -40,7 +38,6 @@ IN_FIFTY, IN_HUNDREDS = 2, 3
 PLACES = {IN_FIFTY: 50, IN_HUNDREDS: 600}
 FIRST_AT = 1_600_000_000_000_000
 SPAN_US = 5 * 365 * 86_400 * 1_000_000
-GROWN = ("status_reports", "external_references", "report_terms", "search_words")
 
 # -- the data
 
@@ -83,10 +80,6 @@ FILL = (
       created_at, created_at
     FROM status_reports WHERE (id + id / {full}) % 10 = 0""",
 )
-NUMBERS = {
-    False: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {last}) ",
-    True: "WITH n(i) AS (SELECT generate_series(1::bigint, {last})) ",
-}
 
 
 def fill(run: Callable[[str], object], reports: int, *, on_server: bool) -> None:
@@ -130,25 +123,6 @@ def build(address: str, reports: int) -> str:
 
 
 # -- what a statement does
-
-
-class Seen(NamedTuple):
-    """A statement as it was run: who made it, its text, its plan, and what it looked at.
-
-    `cost` is in rows of PostgreSQL, or steps of SQLite's machine. `scans` are the parts of the plan
-    that go through a whole table or account, `estimate` is what PostgreSQL chooses by.
-    """
-
-    maker: str
-    text: str
-    plan: str
-    cost: int
-    scans: list[str]
-    sorts: bool
-    estimate: float = 0.0
-
-    def __str__(self) -> str:
-        return f"{self.maker} looked at {self.cost}:\n{self.text}\n{self.plan}"
 
 
 # The modules that make the statements of a list of status reports, as they are found.
@@ -203,148 +177,6 @@ def watched_makers() -> Iterator[dict[int, str]]:
         for module, name in MAKERS:
             patch.setattr(module, name, watched(name, getattr(module, name)))
         yield made
-
-
-class Explained(Statement):
-    """What tells the plan of a statement for SQLite."""
-
-    def __init__(self, form: DriverText) -> None:
-        self.for_sqlite = DriverText(f"EXPLAIN QUERY PLAN {form.text}", form.constants, form.lists)
-
-
-STEPS = 50
-# In the order of an index until a page is full, or to its first entry.
-IN_ORDER = {"walk_statement", "_LAST"}
-# Sorted with what sorts them in part: equal times go by id.
-IN_PART = re.compile(r"USE TEMP B-TREE FOR (RIGHT PART|LAST \w*\s?TERMS?) OF ORDER BY")
-
-
-class OnSqlite(SqliteTransaction):
-    """A transaction that keeps the plan of all that it runs."""
-
-    def __init__(self, connection: sqlite3.Connection, made: dict[int, str]) -> None:
-        super().__init__(connection, {})
-        self.seen: list[Seen] = []
-        self.made = made
-        self.steps = 0
-
-    def step(self) -> None:
-        self.steps += STEPS
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def rows(self, statement: Statement, values: Values) -> list[Row]:
-        plan = [row[3] for row in super().rows(Explained(statement.for_sqlite), values)]
-        self.steps = 0
-        self._connection.set_progress_handler(self.step, STEPS)
-        found = super().rows(statement, values)
-        self._connection.set_progress_handler(None, 0)
-        maker = self.made.get(id(statement), "")
-        self.seen.append(
-            Seen(
-                maker=maker,
-                text=statement.for_sqlite.text,
-                plan="\n".join(plan),
-                cost=self.steps,
-                scans=[line for line in plan if is_scan(line, in_order=maker in IN_ORDER)],
-                sorts=any("FOR ORDER BY" in IN_PART.sub("", line) for line in plan),
-            )
-        )
-        return found
-
-
-# A look into the index of FTS5.
-WORDS_FOUND = "VIRTUAL TABLE INDEX 0:M1"
-
-
-def is_scan(line: str, *, in_order: bool) -> bool:
-    """Whether a step of SQLite goes through a whole table, or all that an account has in it."""
-    table = re.match(r"(SCAN|SEARCH) (\w+)", line)
-    if table is None or table[2] not in GROWN or WORDS_FOUND in line:
-        return False
-    return table[1] == "SCAN" or (line.endswith("(account_id=?)") and not in_order)
-
-
-LOOK = (
-    "LOAD 'auto_explain'",
-    "SET auto_explain.log_min_duration = 0",
-    "SET auto_explain.log_analyze = on",
-    "SET auto_explain.log_timing = off",
-    "SET auto_explain.log_format = json",
-    "SET auto_explain.log_nested_statements = on",
-    "SET client_min_messages = log",
-)
-
-
-class OnPostgres(PostgresTransaction):
-    """A transaction that keeps the plan of all that it runs, as the server says it was.
-
-    `plans` are those that the server makes: for these values, or for any.
-    """
-
-    def __init__(self, address: str, made: dict[int, str], plans: str) -> None:
-        super().__init__(connect(address, PLANS), {})
-        self.seen: list[Seen] = []
-        self.made = made
-        self.said: list[dict[str, Any]] = []
-        for text in (*LOOK, f"SET plan_cache_mode = {plans}"):
-            self._link.execute(text)
-        self._link.add_notice_handler(self.hear)
-
-    def hear(self, notice: psycopg.errors.Diagnostic) -> None:
-        _, brace, rest = (notice.message_primary or "").partition("{")
-        self.said.append(json.loads(brace + rest))
-
-    def close(self) -> None:
-        self._link.close()
-
-    def rows(self, statement: Statement, values: Values) -> list[Row]:
-        self.said.clear()
-        found = super().rows(statement, values)
-        said = self.said[-1]  # after those of the functions that it calls
-        tree = [one for each in reversed(self.said) for one in nodes_of(each["Plan"])]
-        nodes = [node for _, node in tree]
-        self.seen.append(
-            Seen(
-                maker=self.made.get(id(statement), ""),
-                text=said["Query Text"],
-                plan="\n".join(f"{' ' * deep}{shown(node)}" for deep, node in tree),
-                cost=sum(map(touched, nodes)),
-                scans=[shown(node) for node in nodes if is_scan_on_server(node)],
-                sorts=any(node["Node Type"] == "Sort" for node in nodes),
-                estimate=said["Plan"]["Total Cost"],
-            )
-        )
-        return found
-
-
-def is_scan_on_server(node: dict[str, Any]) -> bool:
-    """Whether a node goes through a whole table, or through all words of an account."""
-    if node["Node Type"] == "Seq Scan":
-        return node["Relation Name"] in GROWN
-    return node.get("Index Name") == "search_words_pkey" and "record_id" not in node["Index Cond"]
-
-
-def nodes_of(plan: dict[str, Any], deep: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
-    yield deep, plan
-    for inner in plan.get("Plans", ()):
-        yield from nodes_of(inner, deep + 1)
-
-
-def shown(node: dict[str, Any]) -> str:
-    names = ("Node Type", "Relation Name", "Index Name", "Index Cond", "Filter")
-    what = " ".join(str(node[name]) for name in names if name in node)
-    return f"{what} (rows {node['Actual Rows']}, loops {node['Actual Loops']})"
-
-
-def touched(node: dict[str, Any]) -> int:
-    """The rows that a node read from a table or an index, those that it then left out too."""
-    if "Relation Name" not in node and "Index Name" not in node:
-        return 0
-    removed = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
-    each = node["Actual Rows"] + sum(node.get(name, 0) for name in removed)
-    return round(each * node["Actual Loops"])
 
 
 # What planning is worth to PostgreSQL, for each table of a statement and one more.
