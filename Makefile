@@ -75,8 +75,9 @@ proxies: .venv/dev ## try the configurations of docs/proxies (needs nginx and Ca
 bench: .venv/bench ## measure beside two peers, write bench/RESULTS.md (needs wrk, 2 cores)
 	PYTHONPATH=tests $(BIN)/python bench/run.py
 
-bench-scale: .venv/bench ## measure lists at ten million reports on both stores (long, 20 GB of disk)
+bench-scale: .venv/bench ## measure every list at ten million reports on both stores (hours, 30 GB of disk)
 	PYTHONPATH=tests $(BIN)/python bench/scale.py
+	PYTHONPATH=tests:tests/store $(BIN)/python bench/matrix.py
 
 bench-pages: .venv/bench ## measure the portfolio at 10,000 workspaces against 100 on both stores
 	PYTHONPATH=tests $(BIN)/python bench/pages.py

@@ -3,28 +3,24 @@
 The cases come from the declarations of all kinds, so a new filter is tried because it exists.
 """
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from itertools import combinations
 from typing import Any, NamedTuple
 
-import psycopg
-from watched import NUMBERS
+from filling import NUMBERS, Run, filled
 
-from healthreports.app import open_database
 from healthreports.contract.resources import RESOURCES, FilterSpec, FilterType
 from healthreports.core.access import Reach
 from healthreports.core.query import Filter, Query, Sort
 from healthreports.core.vocabulary import Kind
-from healthreports.settings import Settings
 from healthreports.store.engine.database import Version
-from healthreports.store.lists import verify
 from healthreports.store.lists.bounds import Caller
-from healthreports.store.schema.upgrade import is_server, upgrade
+from healthreports.store.schema.upgrade import is_server
 
-FEW, MANY = 400, 6_000  # workspaces; twice as many reports, a quarter as many users
+FEW, MANY = 400, 6_000  # workspaces; a quarter as many users
+EACH = 2  # reports of a workspace
 T0, DAY = 1_700_000_000_000_000, 86_400_000_000
+SPAN = 200 * DAY  # between the first record and the last, where there are very many
 # In 20 workspaces, and in more than are looked into one by one.
 IN_FEW, IN_MOST = 2, 3
 WHO = {
@@ -39,11 +35,11 @@ FILL = (
     f"""INSERT INTO users (id, account_id, full_name, name_key, email_address, disabled, created_at,
       updated_at)
     {{numbers}} SELECT i, 1, 'User ' || i, 'user ' || i, 'u' || i || '@example.org',
-      CASE WHEN i % 10 = 9 THEN 1 ELSE 0 END, {T0} + i * {DAY}, {T0} + i * {DAY}
+      CASE WHEN i % 10 = 9 THEN 1 ELSE 0 END, {T0} + i * {{day}}, {T0} + i * {{day}}
     FROM n WHERE i <= {{size}} / 4""",
     f"""INSERT INTO account_memberships (id, account_id, user_id, permission, created_at,
       updated_at, disabled_at)
-    {{numbers}} SELECT i, 1, i, 'collaborator', {T0} + i * {DAY}, {T0} + i * {DAY},
+    {{numbers}} SELECT i, 1, i, 'collaborator', {T0} + i * {{day}}, {T0} + i * {{day}},
       CASE WHEN i % 10 = 9 THEN {T0} ELSE NULL END FROM n WHERE i <= {{size}} / 4""",
     f"""INSERT INTO workspaces (account_id, id, creator_id, title, title_key, archived,
       access_level, clients_see_status_reports, start_date, due_date, created_at, updated_at)
@@ -51,25 +47,26 @@ FILL = (
       CASE WHEN i % 10 = 9 THEN 1 ELSE 0 END, 'invitation', 1,
       CASE WHEN i % 3 = 0 THEN '2026-01-' || (10 + i % 20) ELSE NULL END,
       CASE WHEN i % 3 = 1 THEN '2026-03-' || (10 + i % 20) ELSE NULL END,
-      {T0} + i * {DAY}, {T0} + i * {DAY} FROM n WHERE i <= {{size}}""",
+      {T0} + i * {{day}}, {T0} + i * {{day}} FROM n WHERE i <= {{size}}""",
     f"""INSERT INTO participations (account_id, id, workspace_id, user_id, side, permission,
       team_lead, user_name_key, created_at, updated_at)
-    {{numbers}} SELECT 1, i, i, 10 + i % 40, 'provider', 'edit', 1, 'user ' || (10 + i % 40),
-      {T0} + i * {DAY}, {T0} + i * {DAY} FROM n WHERE i <= {{size}}""",
+    {{numbers}} SELECT 1, i, i, 10 + i % {{people}}, 'provider', 'edit', 1,
+      'user ' || (10 + i % {{people}}), {T0} + i * {{day}}, {T0} + i * {{day}}
+    FROM n WHERE i <= {{size}}""",
     f"""INSERT INTO participations (account_id, id, workspace_id, user_id, side, permission,
       team_lead, user_name_key, created_at, updated_at)
-    {{numbers}} SELECT 1, {{size}} + i, i * {{size}} / 300, {IN_MOST}, 'client', 'view', 0,
-      'user 3', {T0} + i * {DAY}, {T0} + i * {DAY} FROM n WHERE i <= 300""",
+    {{numbers}} SELECT 1, {{size}} + i, i * {{size}} / {{most}}, {IN_MOST}, 'client', 'view', 0,
+      'user 3', {T0} + i * {{day}}, {T0} + i * {{day}} FROM n WHERE i <= {{most}}""",
     f"""INSERT INTO participations (account_id, id, workspace_id, user_id, side, permission,
       team_lead, user_name_key, created_at, updated_at)
     {{numbers}} SELECT 1, 2 * {{size}} + i, i * {{size}} / 20, {IN_FEW}, 'provider', 'edit', 0,
-      'user 2', {T0} + i * {DAY}, {T0} + i * {DAY} FROM n WHERE i <= 20""",
+      'user 2', {T0} + i * {{day}}, {T0} + i * {{day}} FROM n WHERE i <= 20""",
     f"""INSERT INTO status_reports (account_id, id, workspace_id, creator_id, color, description,
       budget_color, created_at, updated_at)
     {{numbers}} SELECT 1, i, 1 + i % {{size}}, CASE WHEN i % 50 = 0 THEN 5 ELSE 1 END,
       CASE WHEN i % 20 = 0 THEN 'red' ELSE 'green' END, 'Report ' || i,
-      CASE WHEN i % 20 = 1 THEN 'red' ELSE 'green' END, {T0} + i * {DAY} / 2,
-      {T0} + i * {DAY} / 2 FROM n WHERE i <= 2 * {{size}}""",
+      CASE WHEN i % 20 = 1 THEN 'red' ELSE 'green' END, {T0} + i * {{day}} / {{each}},
+      {T0} + i * {{day}} / {{each}} FROM n WHERE i <= {{each}} * {{size}}""",
     *(
         f"""INSERT INTO external_references (account_id, id, workspace_id, subject_type, subject_id,
           service_name, service_model, service_model_ref, status, external_status,
@@ -77,43 +74,45 @@ FILL = (
         {{numbers}} SELECT 1, {first} * {{size}} + i, {space}, '{kind}', {subject},
           CASE WHEN i % 10 = 0 THEN 'ledger' ELSE 'tracker' END, 'issue', 'REF-' || i,
           CASE WHEN i % 10 = 5 THEN 'failed' ELSE 'successful' END, 'open', 'Done.',
-          {T0} + i * {DAY}, {T0} + i * {DAY}, {T0} + i * {DAY} FROM n WHERE i <= {{size}}"""
-        for first, kind, space, subject in (
-            (0, "Workspace", "i", "i"),
-            (1, "StatusReport", "1 + 2 * i % {size}", "2 * i"),
+          {moment}, {moment}, {moment} FROM n WHERE i <= {number}"""
+        for first, kind, space, subject, moment, number in (
+            (0, "Workspace", "i", "i", f"{T0} + i * {{day}}", "{size}"),
+            (
+                1,
+                "StatusReport",
+                "1 + {step} * i % {size}",
+                "{step} * i",
+                f"{T0} + {{step}} * i * {{day}} / {{each}}",
+                "{each} * {size} / {step}",
+            ),
         )
     ),
     f"""INSERT INTO workspace_groups (account_id, id, name, name_key, company, created_at,
       updated_at)
-    {{numbers}} SELECT 1, i, 'Group ' || i, 'group ' || i, i % 2, {T0} + i * {DAY}, {T0} + i * {DAY}
-    FROM n WHERE i <= {{size}} / 20""",
+    {{numbers}} SELECT 1, i, 'Group ' || i, 'group ' || i, i % 2, {T0} + i * {{day}},
+      {T0} + i * {{day}} FROM n WHERE i <= {{size}} / 20""",
     """INSERT INTO group_workspaces (account_id, group_id, workspace_id)
     {numbers} SELECT 1, 1 + i % ({size} / 20), i FROM n WHERE i <= {size}""",
 )
 
 
-def fill(run: Callable[[str], object], size: int, *, on_server: bool) -> None:
-    numbers = NUMBERS[on_server].format(last=2 * size)
+def fill(run: Run, size: int, each: int, *, on_server: bool) -> None:
+    """Put `size` workspaces with `each` reports into an account, and the rest by these."""
+    values = {
+        "numbers": NUMBERS[on_server].format(last=each * size),
+        "size": size,
+        "each": each,
+        "step": max(each // 10, 2),  # every so many reports one has an external reference
+        "day": DAY if each == EACH else SPAN // size,
+        "most": min(300, size),
+        "people": min(40, size // 4 - 10),
+    }
     for text in FILL:
-        run(text.format(numbers=numbers, size=size))
+        run(text.format(**values))
 
 
 def build(address: str, size: int) -> str:
-    upgrade(address)
-    if is_server(address):
-        with psycopg.connect(address) as connection:
-            fill(connection.execute, size, on_server=True)
-    else:
-        with closing(sqlite3.connect(address, isolation_level=None)) as connection:
-            connection.execute("BEGIN")
-            fill(connection.execute, size, on_server=False)
-            connection.execute("COMMIT")
-    with closing(open_database(Settings(database=address))) as database:
-        database.write_here(verify.rebuild)
-    if is_server(address):
-        with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute("VACUUM ANALYZE")
-    return address
+    return filled(address, lambda run: fill(run, size, EACH, on_server=is_server(address)))
 
 
 # A value of each filter that leaves some records, by its name or by its type.

@@ -3,31 +3,26 @@
 import importlib
 import pkgutil
 import re
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import wraps
 from math import isqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psycopg
 import pytest
-from sqlalchemy.schema import CreateIndex, DropIndex
-from watched import NUMBERS, OnPostgres, OnSqlite, Seen
+from filling import NUMBERS, Run, filled
+from watched import OnPostgres, OnSqlite, Seen
 
-from healthreports.app import open_database
 from healthreports.core.access import Reach
 from healthreports.core.query import Filter, FilterValue, Query, Sort, Window
 from healthreports.core.vocabulary import Kind
-from healthreports.settings import Settings
 from healthreports.store.engine import sqlite
 from healthreports.store.engine.database import Version
 from healthreports.store.engine.statement import Statement
-from healthreports.store.lists import counts, plans, report_query, verify
+from healthreports.store.lists import counts, plans, report_query
 from healthreports.store.lists import pages as records
-from healthreports.store.schema.tables import external_references, status_reports
-from healthreports.store.schema.upgrade import is_server, upgrade
+from healthreports.store.schema.upgrade import is_server
 
 FEW_REPORTS, MANY_REPORTS = 10_000, 200_000
 IN_A_WORKSPACE = 100
@@ -82,44 +77,15 @@ FILL = (
 )
 
 
-def fill(run: Callable[[str], object], reports: int, *, on_server: bool) -> None:
-    """Put so many reports into an empty database; it does not look up what they refer to."""
-    full = reports // IN_A_WORKSPACE
-    numbers = NUMBERS[on_server].format(last=reports)
-    # Some are made in another way on each database: those stay.
-    indexes = [
-        one
-        for one in sorted(
-            status_reports.indexes | external_references.indexes, key=lambda i: i.name
-        )
-        if one.name != "ix_external_references_synced"
-    ]
-    for index in indexes:
-        run(str(DropIndex(index)))
-    for text in FILL:
-        run(text.format(numbers=numbers, full=full, step=SPAN_US // reports))
-    for index in indexes:
-        run(str(CreateIndex(index)))
-
-
 def build(address: str, reports: int) -> str:
-    upgrade(address)
-    if is_server(address):
-        with psycopg.connect(address) as connection:
-            connection.execute("SET session_replication_role = replica")
-            fill(connection.execute, reports, on_server=True)
-    else:
-        with closing(sqlite3.connect(address, isolation_level=None)) as connection:
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.execute("BEGIN")
-            fill(connection.execute, reports, on_server=False)
-            connection.execute("COMMIT")
-    with closing(open_database(Settings(database=address))) as database:
-        database.write_here(verify.rebuild)
-    if is_server(address):
-        with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute("VACUUM ANALYZE")
-    return address
+    full = reports // IN_A_WORKSPACE
+    numbers = NUMBERS[is_server(address)].format(last=reports)
+
+    def fill(run: Run) -> None:
+        for text in FILL:
+            run(text.format(numbers=numbers, full=full, step=SPAN_US // reports))
+
+    return filled(address, fill)
 
 
 # -- what a statement does

@@ -15,11 +15,6 @@ from healthreports.store.engine.statement import DriverText, Statement, Values
 
 GROWN = ("status_reports", "external_references", "report_terms", "search_words")
 
-NUMBERS = {
-    False: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {last}) ",
-    True: "WITH n(i) AS (SELECT generate_series(1::bigint, {last})) ",
-}
-
 
 class Seen(NamedTuple):
     """A statement as it was run: who made it, its text, its plan, and what it looked at.
@@ -35,6 +30,7 @@ class Seen(NamedTuple):
     scans: list[str]
     sorts: bool
     estimate: float = 0.0
+    buffers: int = 0
 
     def __str__(self) -> str:
         return f"{self.maker} looked at {self.cost}:\n{self.text}\n{self.plan}"
@@ -106,6 +102,7 @@ LOOK = (
     "SET auto_explain.log_min_duration = 0",
     "SET auto_explain.log_analyze = on",
     "SET auto_explain.log_timing = off",
+    "SET auto_explain.log_buffers = on",
     "SET auto_explain.log_format = json",
     "SET auto_explain.log_nested_statements = on",
     "SET client_min_messages = log",
@@ -149,6 +146,7 @@ class OnPostgres(PostgresTransaction):
                 scans=[shown(node) for node in nodes if is_scan_on_server(node)],
                 sorts=any(node["Node Type"] == "Sort" for node in nodes),
                 estimate=said["Plan"]["Total Cost"],
+                buffers=sum(buffers(each["Plan"]) for each in self.said),
             )
         )
         return found
@@ -171,6 +169,11 @@ def shown(node: dict[str, Any]) -> str:
     names = ("Node Type", "Relation Name", "Index Name", "Index Cond", "Filter")
     what = " ".join(str(node[name]) for name in names if name in node)
     return f"{what} (rows {node['Actual Rows']}, loops {node['Actual Loops']})"
+
+
+def buffers(plan: dict[str, Any]) -> int:
+    """The pages that a plan looked at, found in memory or not."""
+    return int(plan.get("Shared Hit Blocks", 0) + plan.get("Shared Read Blocks", 0))
 
 
 def touched(node: dict[str, Any]) -> int:
