@@ -1,5 +1,6 @@
 """The composition root: builds the store and the services, and mounts the interfaces."""
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -16,14 +17,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from healthreports.api.docs import DOCUMENT_PATH, docs_routes
 from healthreports.api.oauth import oauth_routes
 from healthreports.api.routes import Paths, api_endpoints
+from healthreports.contract.envelope import REPRESENTATION
 from healthreports.contract.failure import failure_of
 from healthreports.contract.resources import RESOURCES
 from healthreports.core.errors import PathUnknown
 from healthreports.core.model import Instant
+from healthreports.core.tags import Tags
 from healthreports.edge.answer import Answer
 from healthreports.edge.middleware import Edge
 from healthreports.service.auth.oauth import ENDPOINTS
 from healthreports.service.auth.sign_in import (
+    TAGS,
     SignIn,
     actor_of_session,
     known_signing_key,
@@ -32,6 +36,7 @@ from healthreports.service.auth.sign_in import (
 from healthreports.service.auth.tokens import authenticate as authenticate_token
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import BadStore, Limits
+from healthreports.service.sweeping import sweep_now_and_then
 from healthreports.settings import BadSetting, Settings
 from healthreports.store.engine.database import Database, OnReplaced
 from healthreports.store.engine.sqlite import SqliteDatabase
@@ -83,14 +88,17 @@ def build(settings: Settings, origin: str) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(sweep_now_and_then(database, now, settings.trash_days))
         yield
+        sweeping.cancel()
         sign_in.close()
         database.close()
 
+    tags = _tags(database, settings)
     tokens_in = Gateway(
-        database, now, limits, authenticate_token, include_limit=settings.include_limit
+        database, now, limits, tags, authenticate_token, include_limit=settings.include_limit
     )
-    sessions_in = Gateway(database, now, limits, actor_of_session, latest=True)
+    sessions_in = Gateway(database, now, limits, tags, actor_of_session, latest=True)
     provider = _provider(settings)
     pages = Router(
         routes=[
@@ -102,7 +110,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         default=_path_unknown,
         lifespan=lifespan,
     )
-    key = _signing_key(database)
+    key = _signing_key(database, "sessions")
     return Edge(
         Paths(
             api_endpoints(tokens_in),
@@ -176,10 +184,16 @@ def _provider(settings: Settings) -> Provider | None:
     )
 
 
-def _signing_key(database: Database) -> str:
+def _tags(database: Database, settings: Settings) -> Tags:
+    """What makes entity tags: others in another database, or for answers of another form."""
+    key = _signing_key(database, f"{TAGS} in {database.place()}")
+    return Tags(f"{key} {REPRESENTATION} {settings.include_limit}")
+
+
+def _signing_key(database: Database, purpose: str) -> str:
     # Only the first process of a database has to write.
-    known = database.read_here(lambda tx: known_signing_key(tx, "sessions"))
-    return known or database.write_here(lambda tx: signing_key(tx, "sessions", now()))
+    known = database.read_here(lambda tx: known_signing_key(tx, purpose))
+    return known or database.write_here(lambda tx: signing_key(tx, purpose, now()))
 
 
 def check_declarations() -> None:

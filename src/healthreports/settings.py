@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     unsent_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_UNSENT_LIMIT_BYTES
     include_limit: Annotated[int, Meta(ge=1)] = DEFAULT_INCLUDE_LIMIT
     busy_timeout_s: Positive = 5.0
+    trash_days: Annotated[int, Meta(ge=1, le=3650)] = 30
     access_log: bool = False
     public_url: PublicUrl = ""
     trusted_proxies: str = ""

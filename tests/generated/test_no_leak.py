@@ -178,7 +178,8 @@ def assert_same(response: httpx.Response, other: httpx.Response) -> None:
     assert heads[0] == heads[1]
 
 
-PASSING = {"date", "x-request-id", "x-runtime"}
+# The tag of a list says how often its account has changed, and no more (8.1).
+PASSING = {"date", "etag", "x-request-id", "x-runtime"}
 
 
 def assert_beside(
@@ -897,7 +898,7 @@ def http(server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-@effort(80, 1_000)
+@effort(50, 1_000)
 @given(plans=world_plans, data=st.data())
 def test_no_answer_holds_what_its_caller_may_not_see(
     http: httpx.Client, database: Database, plans: list[dict[str, Any]], data: st.DataObject

@@ -22,6 +22,7 @@ from expect import assert_envelope, assert_failure
 from healthreports.app import now, open_database
 from healthreports.core.errors import TooManyRequests
 from healthreports.core.model import Actor
+from healthreports.core.tags import Tags
 from healthreports.service import limits as limits_module
 from healthreports.service.auth import tokens
 from healthreports.service.gateway import Gateway
@@ -517,7 +518,7 @@ def test_a_read_that_is_begun_again_in_a_thread_counts_once(
         return tx.rows(heavy, {})[0][0]
 
     async def reads(opened: Database) -> list[int]:
-        gateway = Gateway(opened, now, Limits(MEMORY, LIMIT, 0))
+        gateway = Gateway(opened, now, Limits(MEMORY, LIMIT, 0), Tags("test"))
         secret = account.secrets["viewer"]
         found = [await gateway.read(secret, work) for _ in range(LIMIT)]
         with pytest.raises(TooManyRequests):

@@ -9,6 +9,7 @@ import pytest
 from healthreports.app import now
 from healthreports.core.errors import Forbidden, Unauthenticated
 from healthreports.core.model import Actor, Instant
+from healthreports.core.tags import Tags
 from healthreports.core.vocabulary import AccountPermission
 from healthreports.service.auth import tokens
 from healthreports.service.gateway import Gateway, Transaction
@@ -30,7 +31,7 @@ class Desk:
             self.looked_up += 1
             return tokens.authenticate(tx, secret, at)
 
-        self.gateway = Gateway(self.database, now, Limits(MEMORY, 0, 0), authenticate)
+        self.gateway = Gateway(self.database, now, Limits(MEMORY, 0, 0), Tags("test"), authenticate)
 
     def token(self, *, read_only: bool = False) -> str:
         def work(tx: Transaction) -> str:

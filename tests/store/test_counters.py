@@ -262,7 +262,7 @@ def take(tx: Transaction, place: Place, step: Step) -> None:
         if step.does == "change":
             reports.change(tx, actor, one, sent, now)
         elif step.does == "delete":
-            reports.delete(tx, actor, one)
+            reports.delete(tx, actor, one, now)
         elif step.does == "delete a reference":
             references.delete(tx, actor, one)
         else:
@@ -316,7 +316,7 @@ def let_next_ids_follow(address: str, last: int) -> None:
             raw.execute(address, "UPDATE sqlite_sequence SET seq = ? WHERE name = ?", last, table)
 
 
-@effort(60, 3_000)
+@effort(30, 3_000)
 @given(last_id=st.sampled_from(LAST_IDS), tries=st.lists(attempts, min_size=1, max_size=8))
 def test_after_any_changes_all_is_counted_and_rebuilding_counts_the_same(
     address: str, database: Database, last_id: int, tries: list[Attempt]
@@ -396,7 +396,9 @@ def write_much(database: Database, place: Place, shared: int, name: str, meet: B
         database.write_here(change, lock)
         if turn % 3 == 2:
             first = min(own)
-            database.write_here(partial(reports.delete, actor=actor, report_id=first), lock)
+            database.write_here(
+                partial(reports.delete, actor=actor, report_id=first, now=THEN), lock
+            )
             del own[first]
     return Told(own, says, frozenset(f"{name}-{turn}" for turn in range(TURNS)))
 

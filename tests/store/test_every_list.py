@@ -96,7 +96,7 @@ def test_every_filter_that_may_grow_is_declared() -> None:
         assert not one.filters or one.filters == words
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(RESOURCES))
 @pytest.mark.parametrize("some", [alone, pairs], ids=["alone", "pairs"])
 def test_no_list_grows_with_the_account(
     ends: Ends, kind: Kind, some: Callable[[Kind], Iterator[Case]]

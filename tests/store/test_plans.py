@@ -24,7 +24,7 @@ from healthreports.store.lists import counts, plans, report_query
 from healthreports.store.lists import pages as records
 from healthreports.store.schema.upgrade import is_server
 
-FEW_REPORTS, MANY_REPORTS = 10_000, 200_000
+FEW_REPORTS, MANY_REPORTS = 10_000, 120_000
 IN_A_WORKSPACE = 100
 # As many in both sizes, most of them empty in the smaller: who sees many sees many in both.
 WORKSPACES = MANY_REPORTS // IN_A_WORKSPACE

@@ -83,6 +83,11 @@ def reference(
     }
 
 
+CONTENTS = {"color", "description"} | {
+    f"{category}_{what}"
+    for category in ("scope", "budget", "schedule", "client")
+    for what in ("color", "description")
+}
 # What an earlier schema did not have is here as its migration makes it: a provider, no team lead.
 ROWS: dict[str, list[dict[str, Any]]] = {
     "accounts": [
@@ -307,6 +312,37 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "group_workspaces": [{"account_id": 1, "group_id": 1, "workspace_id": 2}],
+    "report_versions": [
+        {
+            "account_id": 1,
+            "report_id": 3,
+            "number": number,
+            "event": event,
+            "user_id": 1,
+            "created_at": T0,
+            **{name: text for name, text in report(3, 1, 1, 1).items() if name in CONTENTS},
+        }
+        for number, event in ((1, "created"), (2, "updated"))
+    ],
+    "deleted_reports": [
+        report(99, 1, 1, 1) | {"deleter_id": 1, "deleted_at": T0, "external_references": "[]"}
+    ],
+    "purges": [{"account_id": 1, "kind": "user", "record_id": 9, "purged_at": T0}],
+    "idempotency_keys": [
+        {
+            "account_id": 1,
+            "user_id": 1,
+            "number": 1,
+            "path": "/api/v1/status_reports",
+            "key": "k",
+            "fingerprint": "f",
+            "status": 200,
+            "body": b"{}",
+            "kind": "status_reports",
+            "record_ids": "3",
+            "created_at": T0,
+        }
+    ],
     "signing_keys": [{"id": 1, "purpose": "sessions", "secret": "k", "created_at": T0}],
 }
 # What follows from the other tables: migrations fill it, and `verify.rebuild` does.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from sharing import open_account
+from sharing import fill_account, open_account
 
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure
@@ -15,19 +15,13 @@ from healthreports.store.engine.database import Database
 KINDS = pytest.mark.parametrize("resource", RESOURCES.values(), ids=list(RESOURCES))
 # 7.5: the list of references needs it.
 ALWAYS = {Kind.EXTERNAL_REFERENCES: {"subject_type": "StatusReport"}}
-REFERENCE = {"service_name": "tracker", "service_model": "Issue", "service_model_ref": "1"}
 
 
 @pytest.fixture(scope="module")
 def full(server: Server, database: Database) -> Iterator[Account]:
     """An account that has a few of everything; the tests here only read it."""
     with open_account(server, database) as account:
-        for number in range(3):
-            account.report(external_reference={**REFERENCE, "service_model_ref": str(number)})
-        for name in ("beta", "Alpha", "Ärger"):
-            sent = {"name": name, "add_workspace_ids": account.workspaces}
-            answer = account.api.post("/workspace_groups", json={"workspace_group": sent})
-            assert answer.is_success, answer.text
+        fill_account(account)
         yield account
 
 

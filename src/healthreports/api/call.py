@@ -1,8 +1,10 @@
 """One request to one path of the API, as the handlers see it. Contract: 1.2 to 1.6."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from typing import Final
 
 from starlette.types import Receive, Scope
@@ -11,10 +13,12 @@ from healthreports.api.bearer import secret_in
 from healthreports.contract.bodies import Body, demand_readable, read_body
 from healthreports.contract.params import Params, read_id, read_params
 from healthreports.contract.resources import Resource
-from healthreports.core.errors import NotFound, UnsupportedMedia
+from healthreports.core.errors import BadKey, NotFound, UnsupportedMedia
+from healthreports.service.retries import Asked
 
 # A body of up to so many bytes is parsed in less time than a change of thread takes.
 _SHORT_BODY_BYTES: Final = 64 * 1024
+_KEY: Final = re.compile(r"[!-~]{1,255}")
 
 
 class Call:
@@ -23,6 +27,7 @@ class Call:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._scope = scope
         self._receive = receive
+        self._body: bytes | None = None
         # Of a repeated header the last one counts; none of those we read may be repeated.
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self.secret = secret_in(self._headers)
@@ -42,6 +47,16 @@ class Call:
     def wants_body(self) -> bool:
         """Whether the answer's body is sent."""
         return bool(self._scope["method"] != "HEAD")
+
+    @property
+    def address(self) -> str:
+        """The path and what stands behind the question mark."""
+        return f"{self._scope['path']}?{self.query_string}"
+
+    def header(self, name: bytes) -> str | None:
+        """The value of a header, by its name in small letters; None where it was not sent."""
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
     def deadline_renewal(self) -> Callable[[], None]:
         """A function that gives this request its full time again."""
@@ -72,7 +87,27 @@ class Call:
             return read_body(body, content_type, resource.root, many_root)
         return await asyncio.to_thread(read_body, body, content_type, resource.root, many_root)
 
+    async def asked(self) -> Asked | None:
+        """What tells a repetition of this request, where it has an Idempotency-Key. Contract: 8.2.
+
+        Raises BadKey.
+        """
+        key = self.header(b"idempotency-key")
+        if key is None or self._scope["method"] != "POST":
+            return None
+        if _KEY.fullmatch(key) is None:
+            raise BadKey
+        content_type = self._headers.get(b"content-type", b"")
+        parts = (self._scope["query_string"], content_type, await self._whole_body())
+        fingerprint = sha256(b"".join(b"%d:%b" % (len(one), one) for one in parts)).hexdigest()
+        return Asked(self._scope["path"], key, fingerprint)
+
     async def _whole_body(self) -> bytes:
+        if self._body is None:
+            self._body = await self._received()
+        return self._body
+
+    async def _received(self) -> bytes:
         chunks: list[bytes] = []
         more = True
         while more:

@@ -4,6 +4,8 @@ Every handler runs its use case in one transaction, through the gateway.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -11,42 +13,64 @@ from starlette.types import ASGIApp
 
 from healthreports.api.call import Call
 from healthreports.api.stream import Piece, streamed
-from healthreports.contract.envelope import envelope
+from healthreports.contract.envelope import envelope, shown
+from healthreports.contract.failure import failure_of
 from healthreports.contract.lines import LineFormat
-from healthreports.contract.params import list_query, show_query, stream_query, written_query
-from healthreports.contract.resources import Resource
+from healthreports.contract.params import (
+    list_query,
+    page_window,
+    show_query,
+    stream_query,
+    written_query,
+)
+from healthreports.contract.resources import STATUS_REPORTS, Resource
+from healthreports.core.errors import HealthReportsError, KeyInUse, Outdated, StorageBusy
 from healthreports.core.model import Actor, Instant, Record
-from healthreports.core.query import Query
+from healthreports.core.query import Page, Query, Window
 from healthreports.core.rules.reading import Sent
+from healthreports.core.tags import fits, is_still
 from healthreports.edge.answer import Answer
-from healthreports.service import lookup
-from healthreports.service.gateway import Gateway, Transaction
+from healthreports.service import lookup, retries
+from healthreports.service.gateway import Admitted, Gateway, Transaction
+from healthreports.service.retries import Asked
 
 Handler = Callable[[Gateway, Resource, Call], Awaitable[ASGIApp]]
 Create = Callable[[Transaction, Actor, Sent, Instant], Record]
 CreateMany = Callable[[Transaction, Actor, Sequence[object], Instant], list[Any]]
 Act = Callable[[Transaction, Actor, int, Instant], Record]
 Change = Callable[[Transaction, Actor, int, Sent, Instant], Record]
-Delete = Callable[[Transaction, Actor, int], None]
+Delete = Callable[[Transaction, Actor, int, Instant], None]
+Named = Callable[[Transaction, Actor, int], Record]
+FindBelow = Callable[[Transaction, Actor, int, Window], Page]
+FindAll = Callable[[Transaction, Actor, Window], Page]
+Work = Callable[[Transaction, Actor, Instant], Page]
 
+_IF_MATCH: Final = b"if-match"
+_IF_NONE_MATCH: Final = b"if-none-match"
+_REPLAYED: Final = {"idempotency-replayed": "true"}
+# What a repetition may be answered otherwise (8.2).
+_NEVER_KEPT: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+_OF_SERVER: Final = 500
 _TRUE: Final = ("true", "TRUE", "1")
 # Reports that a stream reads at once: a few hundred kB in memory.
 _PIECE: Final = 1_000
 
 
 async def find(gateway: Gateway, resource: Resource, call: Call) -> Answer:
-    """List. The envelope is made where the rows are read: off the event loop if there are many."""
-    return Answer(
-        await gateway.read(
-            call.secret,
-            lambda tx, actor: envelope(
-                lookup.find(
-                    tx, actor, _limited(gateway, list_query(resource.kind, call.query_string))
-                )
-            ),
-        ),
-        is_read=True,
-    )
+    """List. The envelope is made where the rows are read: off the event loop if there are many.
+
+    Who has the list as it is gets nothing, and nothing is looked for. Contract: 8.1.
+    """
+    known = call.header(_IF_NONE_MATCH)
+
+    def work(tx: Transaction, actor: Actor) -> tuple[bytes | None, str]:
+        tag = gateway.tags.of_list(actor, lookup.version(tx, actor), call.address)
+        if known is not None and fits(known, tag):
+            return None, tag
+        query = _limited(gateway, list_query(resource.kind, call.query_string))
+        return envelope(lookup.find(tx, actor, query)), tag
+
+    return Answer.of_read(*await gateway.read(call.secret, work))
 
 
 async def show(gateway: Gateway, resource: Resource, call: Call) -> Answer:
@@ -97,36 +121,46 @@ def creates(use_case: Create, many: CreateMany | None = None) -> Handler:
     """
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
-        writer = await gateway.admit_writer(call.secret)
-        body = await call.body(resource, resource.kind.value if many is not None else None)
-        params = {**call.params, **body.params}
+        async def read_body() -> Work:
+            body = await call.body(resource, resource.kind.value if many is not None else None)
+            params = {**call.params, **body.params}
 
-        def work(tx: Transaction, actor: Actor, now: Instant) -> bytes:
-            if many is not None and body.many is not None:
-                records = many(tx, actor, body.many, now)
-            else:
-                records = [use_case(tx, actor, body.attributes, now)]
-            query = _limited(gateway, written_query(resource, params))
-            return envelope(lookup.written(tx, actor, query, records))
+            def work(tx: Transaction, actor: Actor, now: Instant) -> Page:
+                if many is not None and body.many is not None:
+                    records = many(tx, actor, body.many, now)
+                else:
+                    records = [use_case(tx, actor, body.attributes, now)]
+                query = _limited(gateway, written_query(resource, params))
+                return lookup.written(tx, actor, query, records)
 
-        return Answer(await gateway.write(writer, work))
+            return work
+
+        return await _write(gateway, call, read_body)
 
     return answer
 
 
-def acts(use_case: Act) -> Handler:
-    """The handler that does to the record that the path names what needs no body, then shows it."""
+def acts(use_case: Act, named: Named | None = None) -> Handler:
+    """The handler that does to the record that the path names what needs no body, then shows it.
+
+    `named` finds that record, where it is not one of the resource.
+    """
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
-        writer = await gateway.admit_writer(call.secret)
-        await call.demand_readable_body()
+        find = named or _visible(resource)
 
-        def work(tx: Transaction, actor: Actor, now: Instant) -> bytes:
-            record = use_case(tx, actor, call.record_id(resource), now)
+        async def read_body() -> Work:
+            await call.demand_readable_body()
+            return work
+
+        def work(tx: Transaction, actor: Actor, now: Instant) -> Page:
+            record_id = call.record_id(resource)
+            _demand_state(gateway, call, lambda: find(tx, actor, record_id))
+            record = use_case(tx, actor, record_id, now)
             query = _limited(gateway, written_query(resource, call.params))
-            return envelope(lookup.written(tx, actor, query, [record]))
+            return lookup.written(tx, actor, query, [record])
 
-        return Answer(await gateway.write(writer, work))
+        return await _write(gateway, call, read_body)
 
     return answer
 
@@ -136,24 +170,133 @@ def changes(use_case: Change) -> Handler:
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> ASGIApp:
         def change(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> Record:
-            return use_case(tx, actor, call.record_id(resource), sent, now)
+            record_id = call.record_id(resource)
+            _demand_state(gateway, call, lambda: _visible(resource)(tx, actor, record_id))
+            return use_case(tx, actor, record_id, sent, now)
 
         return await creates(change)(gateway, resource, call)
 
     return answer
 
 
-def deletes(use_case: Delete) -> Handler:
-    """The handler that deletes the record that the path names, and answers without a body."""
+def whenever(use_case: Callable[[Transaction, Actor, int], None]) -> Delete:
+    """A use case that deletes the same at any time."""
+    return lambda tx, actor, record_id, _now: use_case(tx, actor, record_id)
+
+
+def finds(use_case: FindAll) -> Handler:
+    """The handler of a list that has pages, and nothing else to ask for."""
+    return finds_below(lambda tx, actor, _id, window: use_case(tx, actor, window), None)
+
+
+def finds_below(use_case: FindBelow, above: Resource | None = STATUS_REPORTS) -> Handler:
+    """The handler of a list of what belongs to the record of `above` that the path names."""
+
+    async def answer(gateway: Gateway, _resource: Resource, call: Call) -> Answer:
+        known = call.header(_IF_NONE_MATCH)
+
+        def work(tx: Transaction, actor: Actor) -> tuple[bytes | None, str]:
+            record_id = 0 if above is None else call.record_id(above)
+            page = use_case(tx, actor, record_id, page_window(call.params))
+            tag = gateway.tags.of_list(actor, lookup.version(tx, actor), call.address)
+            is_known = known is not None and fits(known, tag)
+            return None if is_known else envelope(page), tag
+
+        return Answer.of_read(*await gateway.read(call.secret, work))
+
+    return answer
+
+
+def deletes(use_case: Delete, named: Named | None = None) -> Handler:
+    """The handler that deletes the record that the path names, and answers without a body.
+
+    `named` finds that record, where it is not of a kind that has lists.
+    """
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
+        find = named or _visible(resource)
         writer = await gateway.admit_writer(call.secret)
-        await gateway.write(
-            writer, lambda tx, actor, _now: use_case(tx, actor, call.record_id(resource))
-        )
+
+        def work(tx: Transaction, actor: Actor, now: Instant) -> None:
+            record_id = call.record_id(resource)
+            _demand_state(gateway, call, lambda: find(tx, actor, record_id))
+            use_case(tx, actor, record_id, now)
+
+        await gateway.write(writer, work)
         return Answer(None)
 
     return answer
+
+
+async def _write(gateway: Gateway, call: Call, read_body: Callable[[], Awaitable[Work]]) -> Answer:
+    """Write as the body says, and answer with what was written."""
+    writer = await gateway.admit_writer(call.secret)
+    asked = await call.asked()
+    if asked is not None:
+        return await _write_once(gateway, writer, asked, read_body)
+    work = await read_body()
+    return Answer(await gateway.write(writer, lambda *who: envelope(work(*who))))
+
+
+async def _write_once(
+    gateway: Gateway, writer: Admitted, asked: Asked, read_body: Callable[[], Awaitable[Work]]
+) -> Answer:
+    """`_write`, unless it was done before: then the answer of then.
+
+    Writes of an account run one after another, so the second of two finds what the first did. An
+    answer that says no is kept in a transaction of its own, since nothing stays of the first; one
+    that may be another the next time is not. Contract: 8.2.
+    """
+    is_first = False
+    try:
+        work = await read_body()
+    except HealthReportsError as error:
+        work = _raising(error)
+
+    def once(tx: Transaction, actor: Actor, now: Instant) -> Answer:
+        nonlocal is_first
+        kept = retries.first_answer(tx, actor, asked, now)
+        if kept is not None:
+            return Answer(kept.body, kept.status, _REPLAYED)
+        is_first = True
+        page = work(tx, actor, now)
+        body = envelope(page)
+        ids = [one.id for one in page.records]
+        retries.keep(tx, actor, asked, now, HTTPStatus.OK, body, page.kind, ids)
+        return Answer(body)
+
+    def keep(tx: Transaction, actor: Actor, now: Instant) -> None:
+        if retries.first_answer(tx, actor, asked, now) is None:
+            retries.keep(tx, actor, asked, now, failure.status, failure.body)
+
+    try:
+        return await gateway.write(writer, once)
+    except StorageBusy:
+        raise KeyInUse from None
+    except HealthReportsError as error:
+        failure = failure_of(error)
+        if is_first and failure.status not in _NEVER_KEPT and failure.status < _OF_SERVER:
+            with suppress(HealthReportsError):
+                await gateway.write(writer, keep)
+        raise
+
+
+def _raising(error: HealthReportsError) -> Work:
+    def work(_tx: Transaction, _actor: Actor, _now: Instant) -> Page:
+        raise error
+
+    return work
+
+
+def _visible(resource: Resource) -> Named:
+    return lambda tx, actor, record_id: lookup.visible_of(tx, actor, resource.kind, record_id)
+
+
+def _demand_state(gateway: Gateway, call: Call, record: Callable[[], Record]) -> None:
+    """Raise Outdated where the record is not as the caller knows it. Contract: 8.1."""
+    known = call.header(_IF_MATCH)
+    if known is not None and not is_still(known, gateway.tags.of_state(record())):
+        raise Outdated
 
 
 def _limited(gateway: Gateway, query: Query) -> Query:
@@ -164,16 +307,11 @@ def _limited(gateway: Gateway, query: Query) -> Query:
 async def _show(
     gateway: Gateway, resource: Resource, call: Call, id_for: Callable[[Actor], int]
 ) -> Answer:
-    return Answer(
-        await gateway.read(
-            call.secret,
-            lambda tx, actor: envelope(
-                lookup.get(
-                    tx,
-                    actor,
-                    _limited(gateway, show_query(resource, call.params, id_for(actor))),
-                )
-            ),
-        ),
-        is_read=True,
-    )
+    known = call.header(_IF_NONE_MATCH)
+
+    def work(tx: Transaction, actor: Actor) -> tuple[bytes | None, str]:
+        query = _limited(gateway, show_query(resource, call.params, id_for(actor)))
+        body, tag = shown(lookup.get(tx, actor, query), gateway.tags)
+        return None if known is not None and fits(known, tag) else body, tag
+
+    return Answer.of_read(*await gateway.read(call.secret, work))

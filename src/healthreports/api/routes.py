@@ -14,9 +14,12 @@ from healthreports.api.handlers import (
     creates,
     deletes,
     find,
+    finds,
+    finds_below,
     show,
     show_me,
     streams,
+    whenever,
 )
 from healthreports.contract.lines import CSV, JSON_LINES, RAW_CSV
 from healthreports.contract.operations import BASE, OPERATIONS
@@ -24,7 +27,7 @@ from healthreports.contract.resources import Resource
 from healthreports.core.errors import MethodNotAllowed
 from healthreports.service.gateway import Gateway
 from healthreports.service.people import groups, members, workspaces
-from healthreports.service.reports import references, reports
+from healthreports.service.reports import history, references, reports
 
 # What answers each operation, by its OpenAPI name.
 HANDLERS: Final[Mapping[str, Handler]] = {
@@ -34,6 +37,10 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "UpdateStatusReport": changes(reports.change),
     "PatchStatusReport": changes(reports.change),
     "DeleteStatusReport": deletes(reports.delete),
+    "GetStatusReportVersions": finds_below(history.versions),
+    "GetDeletedStatusReports": finds(history.deleted),
+    "RestoreStatusReport": acts(history.restore, history.deleted_report),
+    "PurgeStatusReport": deletes(history.purge, history.deleted_report),
     "StreamStatusReports": streams(JSON_LINES, JSON_LINES, "status_reports.ndjson"),
     "StreamStatusReportsAsCsv": streams(CSV, RAW_CSV, "status_reports.csv"),
     "GetWorkspaces": find,
@@ -49,7 +56,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     ),
     "GetParticipation": show,
     "UpdateParticipation": changes(workspaces.change_participation),
-    "DeleteParticipation": deletes(workspaces.delete_participation),
+    "DeleteParticipation": deletes(whenever(workspaces.delete_participation)),
     "GetAccountMemberships": find,
     "CreateAccountMembership": creates(members.create_membership),
     "GetAccountMembership": show,
@@ -60,10 +67,10 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "CreateWorkspaceGroup": creates(groups.create_group),
     "GetWorkspaceGroup": show,
     "UpdateWorkspaceGroup": changes(groups.change_group),
-    "DeleteWorkspaceGroup": deletes(groups.delete_group),
+    "DeleteWorkspaceGroup": deletes(whenever(groups.delete_group)),
     "GetExternalReferences": find,
     "CreateOrUpdateExternalReference": creates(references.create_or_update),
-    "DeleteExternalReference": deletes(references.delete),
+    "DeleteExternalReference": deletes(whenever(references.delete)),
 }
 _ID: Final = "/{id}"
 

@@ -194,6 +194,9 @@ def _serving_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--include-limit", help="objects that an answer may hold beside its own (default: 20000)"
     )
+    parser.add_argument(
+        "--trash-days", help="days that a deleted report can be restored (default: 30)"
+    )
     parser.add_argument("--busy-timeout-s", help="how long to wait for the database (default: 5)")
     parser.add_argument("--public-url", help="the address that clients use, if a proxy has another")
     parser.add_argument(

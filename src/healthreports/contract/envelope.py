@@ -7,9 +7,17 @@ from typing import Any, Final
 import msgspec
 
 from healthreports.contract.moments import as_datetime
-from healthreports.contract.resources import RESOURCES, Association, Field, FieldType, Resource
+from healthreports.contract.resources import (
+    RESOURCES,
+    SHOWN,
+    Association,
+    Field,
+    FieldType,
+    Resource,
+)
 from healthreports.core.model import Record, WorkspacePermissions
 from healthreports.core.query import Page
+from healthreports.core.tags import Tags, digest_of
 from healthreports.core.vocabulary import Kind
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -17,23 +25,37 @@ _encode: Final = msgspec.json.Encoder().encode
 Link = tuple[Kind, int]
 
 
-# A record as JSON: as one of the results; and as an entry among the objects of its kind, without
-# the brace that ends it, so that attributes may follow.
-_Piece = tuple[bytes, bytes]
+# A record as JSON: as one of the results; as an entry among the objects of its kind, without the
+# brace that ends it, so that attributes may follow. And the digest of the record.
+_Piece = tuple[bytes, bytes, str]
 
 
 def envelope(page: Page) -> bytes:
     """The envelope around `page`, as UTF-8 JSON. Contract: 2."""
+    return _envelope(page, _of_records(page))
+
+
+def shown(page: Page, tags: Tags) -> tuple[bytes, str]:
+    """The envelope around a `page` of one record, and its entity tag. Contract: 2.5, 8.1."""
+    pieces = _of_records(page)
+    body, [(_, _, digest)] = _envelope(page, pieces), pieces
+    more = page.related or page.optional_fields or page.kind in _OF_CALLER
+    return body, tags.of_answer(digest, body) if more else tags.of_record(digest)
+
+
+def _of_records(page: Page) -> list[_Piece]:
+    return (_pieces.of if page.lasting else _written)(page.kind, page.records)
+
+
+def _envelope(page: Page, pieces: Sequence[_Piece]) -> bytes:
     kind = page.kind
-    write = _pieces.of if page.lasting else _written
-    pieces = write(kind, page.records)
-    entries = [entry for _, entry in pieces]
+    entries = [entry for _, entry, _ in pieces]
     if page.related or page.optional_fields or kind is Kind.WORKSPACES:
         for more in _more(page):
             entries = list(map(add, entries, more))
     return b'{"count":%d,"results":[%b]%b%b,"meta":%b}' % (
         page.count,
-        b",".join([result for result, _ in pieces]),
+        b",".join([result for result, _, _ in pieces]),
         _objects(kind, entries),
         _side_loads(page) if page.related else b"",
         _meta(page),
@@ -72,7 +94,7 @@ def _side_loads(page: Page) -> bytes:
         if not association.is_polymorphic:
             objects.setdefault(association.kinds[0], {})
         for kind, found in related.objects.items():
-            entries = [entry for _, entry in of(kind, found.values())]
+            entries = [entry for _, entry, _ in of(kind, found.values())]
             if kind is Kind.WORKSPACES:
                 entries = list(map(add, entries, _permissions([may[one] for one in found])))
             objects.setdefault(kind, {}).update(zip(found, entries, strict=True))
@@ -104,6 +126,7 @@ def _written(kind: Kind, records: Iterable[Record]) -> list[_Piece]:
         (
             b'{"key":"%b","id":"%d"}' % (key, one.id),
             b'"%d":%b' % (one.id, _encode(write(one))[:-1]),
+            digest_of(one),
         )
         for one in records
     ]
@@ -155,7 +178,7 @@ class _Pieces:
 
 
 # What is kept of a piece beside its JSON; the record is no larger than that, about.
-_PIECE_BYTES: Final = 300
+_PIECE_BYTES: Final = 380
 MOST_PIECES_BYTES: Final = 4 * 1024 * 1024
 _pieces: Final = _Pieces(MOST_PIECES_BYTES)
 
@@ -218,4 +241,15 @@ def _expression(field: Field) -> str:
 # Every other type of field is written as it stands in the model; msgspec writes the datetimes.
 _EXPRESSIONS: Final = {FieldType.ID: "str({})", FieldType.TIME: "as_datetime({})"}
 _KEYS: Final = {kind: kind.value.encode() for kind in Kind}
-_WRITE: Final = {kind: _writer(resource) for kind, resource in RESOURCES.items()}
+# Of these an answer also says something of who asks.
+_OF_CALLER: Final = frozenset(
+    kind for kind, one in SHOWN.items() if any(field.of_caller for field in one.fields)
+)
+# What differs where an answer of this version of the program differs from one of another.
+REPRESENTATION: Final = repr(
+    [
+        (kind.value, [(one.name, one.type.value, one.nullable) for one in resource.fields])
+        for kind, resource in SHOWN.items()
+    ]
+)
+_WRITE: Final = {kind: _writer(resource) for kind, resource in SHOWN.items()}

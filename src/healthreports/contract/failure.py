@@ -8,6 +8,7 @@ import msgspec
 
 from healthreports.core.errors import (
     BadConsentRequest,
+    BadKey,
     BadParameter,
     BodyTooLarge,
     Fault,
@@ -15,11 +16,14 @@ from healthreports.core.errors import (
     Forbidden,
     HealthReportsError,
     Invalid,
+    KeyInUse,
+    KeyReused,
     LinkEnded,
     MalformedBody,
     MalformedHttp,
     MethodNotAllowed,
     NotFound,
+    Outdated,
     Overtaken,
     PathUnknown,
     Problem,
@@ -146,6 +150,8 @@ _NAMES: Final = {
     Kind.PARTICIPATIONS: "participation",
     Kind.ACCOUNT_MEMBERSHIPS: "account membership",
     Kind.WORKSPACE_GROUPS: "workspace group",
+    Kind.STATUS_REPORT_VERSIONS: "version of a status report",
+    Kind.DELETED_STATUS_REPORTS: "deleted status report",
 }
 
 
@@ -196,6 +202,21 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
         lambda e: f"The parameter {e.name} must be {e.expected}",
         _no_headers,
     ),
+    BadKey: (
+        HTTPStatus.BAD_REQUEST,
+        lambda _: "The header Idempotency-Key must have 1 to 255 visible characters",
+        _no_headers,
+    ),
+    KeyReused: (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        lambda _: "Another request was sent with this Idempotency-Key; take a new one",
+        _no_headers,
+    ),
+    KeyInUse: (
+        HTTPStatus.CONFLICT,
+        lambda _: "The first request with this Idempotency-Key may still be under way; try again",
+        _retry,
+    ),
     FilterNotServed: (
         HTTPStatus.BAD_REQUEST,
         lambda e: f"The filter {e.name} is not served here; without it the list would be too long",
@@ -231,6 +252,11 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     Overtaken: (
         HTTPStatus.CONFLICT,
         lambda _: "Somebody else wrote a report meanwhile. Nothing was saved; look at both",
+        _no_headers,
+    ),
+    Outdated: (
+        HTTPStatus.PRECONDITION_FAILED,
+        lambda _: "Somebody else has changed it since: read it again, then decide",
         _no_headers,
     ),
     PathUnknown: (HTTPStatus.NOT_FOUND, lambda _: "No such path", _no_headers),

@@ -14,6 +14,7 @@ from healthreports.contract.params import shown_by
 from healthreports.contract.resources import (
     CHOICES,
     RESOURCES,
+    SHOWN,
     FieldType,
     FilterSpec,
     FilterType,
@@ -53,6 +54,8 @@ _SCHEMA_NAMES: Final = {
     Kind.PARTICIPATIONS: "Participation",
     Kind.ACCOUNT_MEMBERSHIPS: "AccountMembership",
     Kind.WORKSPACE_GROUPS: "WorkspaceGroup",
+    Kind.STATUS_REPORT_VERSIONS: "StatusReportVersion",
+    Kind.DELETED_STATUS_REPORTS: "DeletedStatusReport",
 }
 _TEXT: Final[Json] = {"type": "string"}
 _LONG_TEXT: Final[Json] = {"type": ["string", "null"], "maxLength": MAX_LINK}
@@ -224,6 +227,13 @@ _REFUSALS: Final = {
     "503": "the storage does not answer",
     "504": "it took longer than the server allows",
 }
+_OF_HEADERS: Final = {
+    "POST": {"409": "the first request with this Idempotency-Key may still be under way"},
+    **{
+        method: {"412": "the record is not as If-Match says"}
+        for method in ("PUT", "PATCH", "DELETE")
+    },
+}
 _BODY_REFUSALS: Final = {
     "413": "the body is too large",
     "415": "the body is of a type that is not read",
@@ -250,11 +260,8 @@ def document() -> Json:
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
             "schemas": {
-                **{_SCHEMA_NAMES[kind]: _record(one) for kind, one in RESOURCES.items()},
-                **{
-                    f"{_SCHEMA_NAMES[kind]}Envelope": _envelope(one)
-                    for kind, one in RESOURCES.items()
-                },
+                **{_SCHEMA_NAMES[kind]: _record(one) for kind, one in SHOWN.items()},
+                **{f"{_SCHEMA_NAMES[kind]}Envelope": _envelope(one) for kind, one in SHOWN.items()},
                 "Errors": _ERRORS,
             },
         },
@@ -271,7 +278,7 @@ def _operation(operation: Operation) -> Json:
         "operationId": operation.name,
         "summary": operation.says,
         "tags": [operation.resource.kind.value],
-        "parameters": _parameters(operation),
+        "parameters": [*_parameters(operation), *_headers(operation)],
     }
     refusals = dict(_REFUSALS)
     if operation.name in _BODIES:
@@ -285,6 +292,7 @@ def _operation(operation: Operation) -> Json:
             "content": {"application/json": {"schema": body}},
         }
         refusals |= _BODY_REFUSALS
+    refusals |= _OF_HEADERS.get(operation.method, {})
     described["responses"] = {
         **_success(operation),
         **{
@@ -307,7 +315,10 @@ def _success(operation: Operation) -> Json:
     if operation.gives is Gives.NOTHING:
         return {"204": {"description": "deleted, no content"}}
     envelope = f"{_SCHEMA_NAMES[operation.resource.kind]}Envelope"
-    return {"200": {"description": "envelope", "content": _json(_ref(envelope))}}
+    answers: Json = {"200": {"description": "envelope", "content": _json(_ref(envelope))}}
+    if operation.method == "GET":
+        answers["304"] = {"description": "it is as If-None-Match says, no content"}
+    return answers
 
 
 def _parameters(operation: Operation) -> list[Json]:
@@ -319,7 +330,8 @@ def _parameters(operation: Operation) -> list[Json]:
         )
     if operation.gives is Gives.LIST:
         parameters += [_filter(one) for one in resource.filters]
-        parameters += _paging(resource)
+        parameters += _paging()
+        parameters += _asking(resource) if resource.kind in RESOURCES else []
     elif operation.gives is Gives.STREAM:
         parameters += [_filter(one) for one in resource.filters]
         parameters.append(_query("after_id", _TEXT, "go on after the line with this id"))
@@ -347,17 +359,44 @@ def _filter(spec: FilterSpec) -> Json:
     return _query(spec.name, schema, spec.says, required=spec.required)
 
 
-def _paging(resource: Resource) -> list[Json]:
+def _headers(operation: Operation) -> list[Json]:
+    """The headers that a call may have. Contract: 8.1, 8.2."""
+    if operation.gives is Gives.STREAM:
+        return []
+    if operation.method == "GET":
+        return [_header("If-None-Match", "the ETag of the answer that you have (extension)")]
+    if operation.method == "POST":
+        key = {"type": "string", "pattern": "^[!-~]{1,255}$"}
+        return [_header("Idempotency-Key", "answered once, however often it is sent", key)]
+    return [_header("If-Match", "the ETag of the record that you want to change (extension)")]
+
+
+def _header(name: str, says: str, schema: Json | None = None) -> Json:
+    return {
+        "in": "header",
+        "name": name,
+        "required": False,
+        "schema": schema or _TEXT,
+        "description": says,
+    }
+
+
+def _paging() -> list[Json]:
     integer: Json = {"type": "integer"}
-    sorts = ", ".join(resource.sorts)
-    optional = ", ".join(field.name for field in resource.fields if field.optional)
     size = {**integer, "default": DEFAULT_PAGE_SIZE, "maximum": MAX_PAGE_SIZE}
     return [
-        _query("only", _TEXT, "these ids, comma-separated; no paging"),
         _query("page", {**integer, "default": 1}, "which page"),
         _query("per_page", size, "rows on a page"),
         _query("limit", integer, "with offset: how many rows, instead of page and per_page"),
         _query("offset", integer, "with limit: how many rows to skip"),
+    ]
+
+
+def _asking(resource: Resource) -> list[Json]:
+    sorts = ", ".join(resource.sorts)
+    optional = ", ".join(field.name for field in resource.fields if field.optional)
+    return [
+        _query("only", _TEXT, "these ids, comma-separated; no paging"),
         _query("order", _TEXT, f"extension: one of {sorts}, then :asc or :desc"),
         _query("optional_fields", _TEXT, f"comma-separated: {optional or 'there are none'}"),
     ]

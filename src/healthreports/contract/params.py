@@ -92,7 +92,7 @@ def _list_query(kind: Kind, query_string: str) -> Query:
         kind=resource.kind,
         filters=filters,
         sort=_sort(resource, params),
-        window=_window(params),
+        window=page_window(params),
         only=only,
         includes=_includes(resource, params),
         optional_fields=_optional_fields(resource, params),
@@ -152,7 +152,8 @@ def ruby_integer(text: str) -> int:
     return 0 if match is None else int(match[1].replace("_", "")[:_MOST_DIGITS])
 
 
-def _window(params: Params) -> Window:
+def page_window(params: Params) -> Window:
+    """Which page is asked for. Contract: 4.1, 4.2."""
     page = ruby_integer(params.get("page", "1"))
     size = ruby_integer(params.get("per_page", "0"))
     size = min(size, MAX_PAGE_SIZE) if size >= 1 else DEFAULT_PAGE_SIZE

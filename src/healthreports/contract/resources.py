@@ -27,6 +27,7 @@ from healthreports.core.vocabulary import (
     Side,
     SideRole,
     SyncStatus,
+    VersionEvent,
 )
 
 
@@ -37,6 +38,7 @@ class FieldType(StrEnum):
     INTEGER = auto()
     TEXT = auto()
     COLOR = auto()
+    VERSION_EVENT = auto()
     SYNC_STATUS = auto()
     SIDE = auto()
     ROLE = auto()
@@ -577,8 +579,40 @@ RESOURCES: Final = {
     )
 }
 
+# What has become of a report: lists of their own, without filters and orders (8.3, 8.4).
+STATUS_REPORT_VERSIONS: Final = Resource(
+    kind=Kind.STATUS_REPORT_VERSIONS,
+    root="status_report_version",
+    fields=(
+        Field("id", FieldType.ID),
+        Field("number", FieldType.INTEGER),
+        Field("event", FieldType.VERSION_EVENT),
+        Field("user_id", FieldType.ID),
+        Field("created_at", FieldType.TIME),
+        Field("color", FieldType.COLOR),
+        Field("description", FieldType.TEXT),
+        Field("details", FieldType.DETAILS),
+    ),
+)
+DELETED_STATUS_REPORTS: Final = Resource(
+    kind=Kind.DELETED_STATUS_REPORTS,
+    root="deleted_status_report",
+    fields=(
+        *STATUS_REPORTS.fields,
+        Field("deleter_id", FieldType.ID),
+        Field("deleted_at", FieldType.TIME),
+    ),
+)
+# All that an answer may hold.
+SHOWN: Final = {
+    **RESOURCES,
+    Kind.STATUS_REPORT_VERSIONS: STATUS_REPORT_VERSIONS,
+    Kind.DELETED_STATUS_REPORTS: DELETED_STATUS_REPORTS,
+}
+
 CHOICES: Final = {
     FieldType.COLOR: tuple(Color),
+    FieldType.VERSION_EVENT: tuple(VersionEvent),
     FieldType.SYNC_STATUS: tuple(SyncStatus),
     FieldType.SIDE: tuple(Side),
     FieldType.ROLE: tuple(SideRole),

@@ -28,6 +28,7 @@ class Action(StrEnum):
 
     SEE_WORKSPACE = "see workspace"
     SEE_REPORTS = "see reports"
+    SEE_VERSIONS = "see what reports said before"
     CREATE_REPORT = "create report"
     CHANGE_REPORT = "change report"
     CHANGE_WORKSPACE = "change workspace"
@@ -47,19 +48,21 @@ class Role(StrEnum):
 
 
 _READ: Final = frozenset({Action.SEE_WORKSPACE, Action.SEE_REPORTS})
+# The client side sees what a report says, and not how it came to say so.
+_READ_ALL: Final = _READ | {Action.SEE_VERSIONS}
 
 ALLOWED: Final[dict[Role, frozenset[Action]]] = {
     Role.ADMINISTRATOR: frozenset(Action),
-    Role.REPORTS_VIEWER: _READ,
+    Role.REPORTS_VIEWER: _READ_ALL,
     Role.PROVIDER_ADMIN: frozenset(Action),
-    Role.PROVIDER_EDIT: _READ | {Action.CREATE_REPORT},
-    Role.PROVIDER_VIEW: _READ,
+    Role.PROVIDER_EDIT: _READ_ALL | {Action.CREATE_REPORT},
+    Role.PROVIDER_VIEW: _READ_ALL,
     Role.CLIENT: frozenset({Action.SEE_WORKSPACE}),
     Role.CLIENT_SHOWN: _READ,
     Role.AUTHOR: frozenset({Action.CHANGE_REPORT}),
 }
 # All that can be done in an archived workspace.
-ALLOWED_IN_ARCHIVE: Final = _READ
+ALLOWED_IN_ARCHIVE: Final = _READ_ALL
 
 # What is missing where an action is not allowed; seeing is never refused like this, but hidden.
 NEEDS: Final = {

@@ -6,6 +6,7 @@
     │   ├── MalformedBody           not JSON, not a form, too deep
     │   ├── RootMissing             the root key is not there or not an object
     │   ├── BadParameter            a query parameter has a value it cannot have
+    │   ├── BadKey                  an Idempotency-Key that cannot be one
     │   └── BadConsentRequest       an application asks to act for a user, and not as it must
     ├── UnsupportedMedia            a body of a type that we do not read
     ├── BodyTooLarge
@@ -19,6 +20,9 @@
     │   └── StaleForm               a form that is not of a page of this session
     ├── NotFound                    not there, or not visible: the caller cannot tell
     ├── Overtaken                   somebody else wrote what this was to take the place of
+    ├── Outdated                    a record is not in the state that the caller named
+    ├── KeyReused                   an Idempotency-Key that another request had
+    ├── KeyInUse                    the first request with an Idempotency-Key is under way
     ├── TooManyRequests             more than the limit in its time
     ├── TooMuchUnsent               large answers wait to be read, and there is no room for more
     ├── Invalid                     a body with faults, all of them
@@ -124,6 +128,10 @@ class BadParameter(MalformedRequest):
         super().__init__(name, expected)
         self.name = name
         self.expected = expected
+
+
+class BadKey(MalformedRequest):
+    """An Idempotency-Key that is empty, too long, or has characters that are not visible (8.2)."""
 
 
 class FilterNotServed(MalformedRequest):
@@ -253,6 +261,18 @@ class Overtaken(HealthReportsError):
     def __init__(self, report: StatusReport) -> None:
         super().__init__(report.id)
         self.report = report
+
+
+class Outdated(HealthReportsError):
+    """A record is not in the state that the caller wants to change (8.1)."""
+
+
+class KeyReused(HealthReportsError):
+    """Another request was sent with this Idempotency-Key (8.2)."""
+
+
+class KeyInUse(HealthReportsError):
+    """The first request with this Idempotency-Key may still be under way (8.2)."""
 
 
 class Invalid(HealthReportsError):

@@ -20,6 +20,7 @@ from healthreports.core.vocabulary import (
     Side,
     SubjectType,
     SyncStatus,
+    VersionEvent,
 )
 
 # A moment: microseconds since 1970-01-01T00:00:00Z. One integer means the same in both databases,
@@ -60,6 +61,34 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     details: tuple[Detail, ...]
     created_at: Instant
     updated_at: Instant
+
+
+class DeletedReport(StatusReport, frozen=True, kw_only=True, gc=False):
+    """A report that was deleted and can be restored (8.4)."""
+
+    deleter_id: int
+    deleted_at: Instant
+
+
+class ReportVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a report said from `created_at` on, and who made it say so (8.3).
+
+    `id` is the `number` of the version of its report, from 1.
+    """
+
+    id: int
+    account_id: int
+    event: VersionEvent
+    user_id: int
+    created_at: Instant
+    color: Color
+    description: str
+    details: tuple[Detail, ...]
+
+    @property
+    def number(self) -> int:
+        """Which version of the report it is."""
+        return self.id
 
 
 class Workspace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -276,6 +305,8 @@ Record = (
     | Participation
     | AccountMembership
     | WorkspaceGroup
+    | DeletedReport
+    | ReportVersion
 )
 # One of the kinds of record: for what is asked for by its class.
 R = TypeVar("R", bound=Record)

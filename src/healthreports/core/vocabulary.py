@@ -33,6 +33,22 @@ class SyncStatus(StrEnum):
     FAILED = "failed"
 
 
+class VersionEvent(StrEnum):
+    """How a version of a report came about (8.3)."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+    RESTORED = "restored"
+
+
+class Purged(StrEnum):
+    """What can be purged for good (8.4)."""
+
+    STATUS_REPORT = "status_report"
+    USER = "user"
+
+
 class Kind(StrEnum):
     """The kinds of object on the wire; the value is the top-level key of the envelope (2.1)."""
 
@@ -43,6 +59,8 @@ class Kind(StrEnum):
     PARTICIPATIONS = "participations"
     ACCOUNT_MEMBERSHIPS = "account_memberships"
     WORKSPACE_GROUPS = "workspace_groups"
+    STATUS_REPORT_VERSIONS = "status_report_versions"
+    DELETED_STATUS_REPORTS = "deleted_status_reports"
 
 
 class SubjectType(StrEnum):

@@ -10,6 +10,7 @@ from healthreports.contract.failure import Failure
 from healthreports.core.errors import MethodNotAllowed
 
 _NO_CONTENT: Final = HTTPStatus.NO_CONTENT.value
+_NOT_MODIFIED: Final = HTTPStatus.NOT_MODIFIED.value
 _JSON: Final = (b"content-type", b"application/json; charset=utf-8")
 
 
@@ -23,7 +24,7 @@ _OF_READS: Final = (
 class Answer:
     """An ASGI response. Without a body it is a 204 with no content type.
 
-    `is_read` says that it answers a GET of the API.
+    `is_read` says that it answers a GET of the API, with the entity `tag` where it has one.
     """
 
     def __init__(
@@ -33,10 +34,13 @@ class Answer:
         headers: Mapping[str, str] | None = None,
         *,
         is_read: bool = False,
+        tag: str | None = None,
     ) -> None:
         self._body = body or b""
         self._status = status
         self._headers: list[tuple[bytes, bytes]] = [*_OF_READS] if is_read else []
+        if tag is not None:
+            self._headers.append((b"etag", tag.encode()))
         if headers:
             self._headers += [
                 (n.encode("latin-1"), v.encode("latin-1")) for n, v in headers.items()
@@ -45,6 +49,14 @@ class Answer:
             self._status = _NO_CONTENT
         else:
             self._headers += [_JSON, (b"content-length", b"%d" % len(body))]
+
+    @classmethod
+    def of_read(cls, body: bytes | None, tag: str) -> "Answer":
+        """The answer to a GET of the API: without a body, that it has not changed (8.1)."""
+        answer = cls(body, is_read=True, tag=tag)
+        if body is None:
+            answer._status = _NOT_MODIFIED
+        return answer
 
     @classmethod
     def of_failure(cls, failure: Failure) -> "Answer":

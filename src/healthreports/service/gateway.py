@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Actor, Clock, Instant
+from healthreports.core.tags import Tags
 from healthreports.core.vocabulary import DEFAULT_INCLUDE_LIMIT
 from healthreports.service.auth import tokens
 from healthreports.service.limits import Limits, SpentShare
@@ -32,7 +33,7 @@ class Gateway:
 
     `authenticate` tells whom a secret stands for: a token (the API) or a session (the browser).
     What people see of themselves is `latest`: it may not come from a replica that is behind.
-    An answer holds at most `include_limit` side-loaded objects (2.8).
+    An answer holds at most `include_limit` side-loaded objects (2.8). `tags` makes entity tags.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class Gateway:
         database: Database,
         clock: Clock,
         limits: Limits,
+        tags: Tags,
         authenticate: Authenticate = tokens.authenticate,
         *,
         latest: bool = False,
         include_limit: int = DEFAULT_INCLUDE_LIMIT,
     ) -> None:
         self.include_limit = include_limit
+        self.tags = tags
         self._database = database
         self._read = database.read_latest if latest else database.read
         self._clock = clock

@@ -98,6 +98,16 @@ def visible(tx: Transaction, actor: Actor, model: type[R], record_id: int) -> R:
     return get(tx, actor, Query(KIND_OF[model], only=(record_id,))).records_of(model)[0]
 
 
+def visible_of(tx: Transaction, actor: Actor, kind: Kind, record_id: int) -> Record:
+    """The record of a kind with that id, if `actor` may see it. Raises NotFound."""
+    return get(tx, actor, Query(kind, only=(record_id,))).records[0]
+
+
+def version(tx: Transaction, actor: Actor) -> int:
+    """How often the account of `actor` has changed: at one version it sees the same."""
+    return accounts.version(tx, actor.account_id).changed
+
+
 def seen(
     name: str, record_id: int | UnsetType, problems: list[Problem], find: Callable[[int], T]
 ) -> T | None:
@@ -133,6 +143,14 @@ def demand(
         raise NotFound(Kind.WORKSPACES)
     demand_in(tx, actor, action, workspace, report)
     return workspace
+
+
+def is_allowed(tx: Transaction, actor: Actor, action: Action, report: StatusReport) -> bool:
+    """Whether `actor` may do `action` with a report."""
+    workspace = workspaces.workspace(tx, actor.account_id, report.workspace_id)
+    assert workspace is not None  # it has a report
+    place = workspaces.participation(tx, actor.account_id, workspace.id, actor.user_id)
+    return may(actor, action, workspace, place, report)
 
 
 def demand_in(

@@ -288,6 +288,10 @@ def actor_of_session(tx: Transaction, secret: str, now: Instant) -> Actor:
     return actor
 
 
+# Of the keys that entity tags are made with; one for each place that the database was in.
+TAGS: Final = "entity tags"
+
+
 def known_signing_key(tx: Transaction, purpose: str) -> str | None:
     """What every process of this database signs with for `purpose`, if any ever did."""
     return credentials.signing_key(tx, purpose)

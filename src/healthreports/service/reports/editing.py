@@ -1,12 +1,14 @@
 """Writing reports in the pages, without overwriting what a colleague wrote in the meantime.
 
-The API has no such check (5.3): there the last write wins.
+A form holds the entity tag of what its writer saw, as a program would (8.1). A program that sends
+none overwrites (5.3).
 """
 
 from healthreports.core.access import Action
 from healthreports.core.errors import Overtaken
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
 from healthreports.core.rules.reading import Sent
+from healthreports.core.tags import Tags
 from healthreports.service.lookup import demand, visible
 from healthreports.service.reports.reports import change, create
 from healthreports.store.engine.database import Transaction
@@ -30,27 +32,36 @@ def begin_change(
     return workspace, report, reports.before(tx, report)
 
 
-def add(tx: Transaction, actor: Actor, sent: Sent, now: Instant, *, seen: int) -> StatusReport:
-    """Store a new report of a writer who saw the one with the id `seen` (0: none) as current.
+def add(
+    tx: Transaction, actor: Actor, sent: Sent, now: Instant, tags: Tags, *, seen: str
+) -> StatusReport:
+    """Store a new report of a writer who saw the one with the tag `seen` ("": none) as current.
 
     Returns it. Raises Overtaken where another one came, and what `create` raises.
     """
     workspace_id = sent.get("workspace_id")
     assert isinstance(workspace_id, int)  # it is in the address of the page
     _, newest = begin(tx, actor, workspace_id)
-    if newest is not None and newest.id != seen:
+    if newest is not None and tags.of_state(newest) != seen:
         raise Overtaken(newest)
     return create(tx, actor, sent, now)
 
 
-def edit(
-    tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Instant, *, seen: int
+def edit(  # noqa: PLR0917  those of every change, and what was seen
+    tx: Transaction,
+    actor: Actor,
+    report_id: int,
+    sent: Sent,
+    now: Instant,
+    tags: Tags,
+    *,
+    seen: str,
 ) -> StatusReport:
-    """Change a report whose writer saw it as it was at its `updated_at` of `seen`. Returns it.
+    """Change a report whose writer saw it as it was with the tag `seen`. Returns it.
 
     Raises Overtaken where it was changed since, and what `change` raises.
     """
     _, report, _ = begin_change(tx, actor, report_id)
-    if report.updated_at != seen:
+    if tags.of_state(report) != seen:
         raise Overtaken(report)
     return change(tx, actor, report_id, sent, now)

@@ -13,11 +13,12 @@ from healthreports.core.rules.reports import (
     check_new_report,
     check_report_change,
 )
+from healthreports.core.vocabulary import VersionEvent
 from healthreports.service.linking import attach
 from healthreports.service.lookup import demand, seen, visible
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import accounts
-from healthreports.store.reports import reports
+from healthreports.store.reports import reports, trash, versions
 
 
 def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> StatusReport:
@@ -66,11 +67,16 @@ def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Insta
     return changed
 
 
-def delete(tx: Transaction, actor: Actor, report_id: int) -> None:
-    """Delete a report and its external references. Raises NotFound, Forbidden. Contract: 5.5."""
+def delete(tx: Transaction, actor: Actor, report_id: int, now: Instant) -> None:
+    """Delete a report and its external references; `history.restore` brings them back.
+
+    Raises NotFound, Forbidden. Contract: 5.5, 8.4.
+    """
     report = visible(tx, actor, StatusReport, report_id)
     demand(tx, actor, Action.CHANGE_REPORT, report.workspace_id, report)
-    reports.delete_with_references(tx, report)
+    references = reports.delete_with_references(tx, report)
+    trash.put(tx, report, references, actor.user_id, now)
+    versions.note(tx, report, report, VersionEvent.DELETED, actor.user_id, now)
     accounts.touch(tx, actor.account_id)
 
 

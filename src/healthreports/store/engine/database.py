@@ -244,6 +244,10 @@ class Database(ABC):
             )
 
     @abstractmethod
+    def place(self) -> str:
+        """Where the database is kept: a copy of it has another place."""
+
+    @abstractmethod
     def close(self) -> None:
         """Wait for what is under way, then let go of the database."""
 

@@ -25,6 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumper
+from sqlalchemy import text
 
 from healthreports.core.errors import StorageBusy, StorageFull, StorageReplaced, StorageUnavailable
 from healthreports.store.engine.database import (
@@ -314,6 +315,15 @@ class _Purpose(Enum):
     READ_COPY = auto()
 
 
+_NUMBER: Final = Statement(
+    text(
+        "SELECT oid, has_function_privilege('pg_control_system()', 'EXECUTE') "
+        "FROM pg_database WHERE datname = current_database()"
+    )
+)
+_CLUSTER: Final = Statement(text("SELECT system_identifier FROM pg_control_system()"))
+
+
 class PostgresDatabase(Database):
     """One PostgreSQL database, and where `replica` is given, a copy of it to read from.
 
@@ -349,6 +359,16 @@ class PostgresDatabase(Database):
         self._links: set[Link] = set()
         self._remembered = Memory()
         self._writers = [Writer(self._begin) for _ in range(WRITERS)]
+
+    def place(self) -> str:
+        """The server's cluster, where we may ask for it, and the number of the database in it."""
+
+        def ask(tx: Transaction) -> str:
+            [[number, may_ask]] = tx.rows(_NUMBER, {})
+            cluster = tx.rows(_CLUSTER, {})[0][0] if may_ask else ""
+            return f"{cluster}.{number}"
+
+        return self._read_latest(ask, Waiting())
 
     def close(self) -> None:
         """Wait for what is under way, then let go of the server."""

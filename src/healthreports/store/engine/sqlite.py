@@ -292,6 +292,10 @@ class SqliteDatabase(Database):
                 raise self._translated(error) from error
         return await self.read_long(work)
 
+    def place(self) -> str:
+        """The number of its file."""
+        return str(self._path.stat().st_ino)
+
     def close(self) -> None:
         """Wait for what is under way, then let go of the file."""
         self._snapshots.drop()

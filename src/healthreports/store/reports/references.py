@@ -76,6 +76,15 @@ def put(
     return new
 
 
+def put_back(tx: Transaction, having: Sequence[ExternalReference]) -> None:
+    """Store the references of a subject that was deleted, with the ids that they had."""
+    if having:
+        one = having[0]
+        tx.run_each(_INSERT, [msgspec.structs.asdict(each) for each in having])
+        tallies.note(tx, one.account_id, Kind.EXTERNAL_REFERENCES, come=having)
+        _note(tx, one, [], having)
+
+
 def delete_one(tx: Transaction, gone: ExternalReference) -> None:
     """Delete a reference."""
     having = of_subject(tx, gone.account_id, gone.subject_type, gone.subject_id)

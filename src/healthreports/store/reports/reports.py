@@ -16,26 +16,18 @@ from sqlalchemy import (
 )
 from sqlalchemy import insert as plain_insert
 
-from healthreports.core.model import StatusReport
-from healthreports.core.vocabulary import Category, Kind, SubjectType
+from healthreports.core.model import ExternalReference, StatusReport
+from healthreports.core.vocabulary import Kind, SubjectType, VersionEvent
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, Values, deletion, one_row, replacement
 from healthreports.store.lists import counters as tally
 from healthreports.store.lists import tallies, words
 from healthreports.store.lists.selections import REPORTS
-from healthreports.store.reports import references
-from healthreports.store.schema.tables import (
-    color_column,
-    description_column,
-    external_references,
-    status_reports,
-)
+from healthreports.store.reports import references, versions
+from healthreports.store.reports.contents import CONTENTS, contents_of
+from healthreports.store.schema.tables import external_references, status_reports
 
-_DETAIL_COLUMNS: Final = {
-    category: (color_column(category), description_column(category)) for category in Category
-}
-_NO_DETAILS: Final = dict.fromkeys(name for pair in _DETAIL_COLUMNS.values() for name in pair)
-_CHANGED: Final = ("updater_id", "color", "description", "updated_at", *_NO_DETAILS)
+_CHANGED: Final = ("updater_id", "updated_at", *CONTENTS)
 _VALUES: Final[dict[str, Any]] = {
     column.name: bindparam(column.name) for column in status_reports.columns
 }
@@ -114,21 +106,38 @@ def insert(tx: Transaction, account_id: int, new: Sequence[StatusReport]) -> lis
         msgspec.structs.replace(report, id=report_id)
         for report, report_id in zip(new, ids, strict=True)
     ]
-    tx.run_each(_INSERT, list(map(_columns, stored)))
-    tally.note(tx, account_id, come=stored)
-    words.note(tx, come=list(map(words.of_report, stored)))
+    _insert(tx, account_id, stored)
     return stored
 
 
-def replace(tx: Transaction, report: StatusReport, changed: StatusReport) -> None:
-    """Store `changed` in place of `report`, which has its id."""
+def put_back(tx: Transaction, report: StatusReport, having: Sequence[ExternalReference]) -> None:
+    """Store a report that was deleted, and its references, with the ids that they had."""
+    _insert(tx, report.account_id, [report])
+    references.put_back(tx, having)
+
+
+def _insert(tx: Transaction, account_id: int, stored: Sequence[StatusReport]) -> None:
+    tx.run_each(_INSERT, list(map(_columns, stored)))
+    tally.note(tx, account_id, come=stored)
+    words.note(tx, come=list(map(words.of_report, stored)))
+
+
+def replace(
+    tx: Transaction,
+    report: StatusReport,
+    changed: StatusReport,
+    event: VersionEvent = VersionEvent.UPDATED,
+) -> None:
+    """Store `changed` in place of `report`, which has its id; what it said is kept as a version."""
+    assert changed.updater_id is not None  # whoever changed it
+    versions.note(tx, report, changed, event, changed.updater_id, changed.updated_at)
     tx.rows(_REPLACE, _columns(changed) | one_row(changed))
     tally.note(tx, changed.account_id, gone=[report], come=[changed])
     words.note(tx, gone=[words.of_report(report)], come=[words.of_report(changed)])
 
 
-def delete_with_references(tx: Transaction, report: StatusReport) -> None:
-    """Delete a report and its external references (5.5)."""
+def delete_with_references(tx: Transaction, report: StatusReport) -> list[ExternalReference]:
+    """Delete a report and its external references (5.5). Returns these."""
     having = references.of_subject(tx, report.account_id, SubjectType.STATUS_REPORT, report.id)
     tx.rows(_DELETE_REFERENCES, one_row(report))
     tx.rows(_DELETE, one_row(report))
@@ -137,11 +146,10 @@ def delete_with_references(tx: Transaction, report: StatusReport) -> None:
     tally.note_terms(tx, report.account_id, report.id, gone, frozenset())
     tally.note(tx, report.account_id, gone=[report])
     words.note(tx, gone=[words.of_report(report)])
+    return having
 
 
 def _columns(report: StatusReport) -> dict[str, Any]:
-    values = msgspec.structs.asdict(report) | _NO_DETAILS
-    for detail in values.pop("details"):
-        color, description = _DETAIL_COLUMNS[detail.category]
-        values[color], values[description] = detail.color, detail.description
+    values = msgspec.structs.asdict(report) | contents_of(report)
+    del values["details"]
     return values

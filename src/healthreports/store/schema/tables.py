@@ -19,6 +19,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Sequence,
     Table,
@@ -34,13 +35,15 @@ from healthreports.core.vocabulary import (
     Category,
     Color,
     ParticipationPermission,
+    Purged,
     Side,
     SubjectType,
     SyncStatus,
+    VersionEvent,
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0010"
+SCHEMA_REVISION: Final = "0011"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -72,10 +75,12 @@ def _account_key() -> Column[int]:
 def _key_in_account(table: str) -> tuple[Column[int], Column[int]]:
     """The two columns of a key; `Transaction.new_ids` gives the second, from a sequence."""
     Sequence(f"{table}_ids", metadata=metadata)
-    return (
-        _account_key(),
-        Column("id", BigInteger, primary_key=True, autoincrement=False),
-    )
+    return _account_and_id()
+
+
+def _account_and_id() -> tuple[Column[int], Column[int]]:
+    """The two columns of a key whose second was given out by another table."""
+    return _account_key(), Column("id", BigInteger, primary_key=True, autoincrement=False)
 
 
 def _in_workspace() -> ForeignKeyConstraint:
@@ -317,6 +322,83 @@ status_reports: Final = Table(
         Index(f"ix_status_reports_{name}", "account_id", name, "id")
         for name in ("color", *(color_column(category) for category in Category), "creator_id")
     ),
+)
+
+# What a report has said: nothing until it is first changed, then all its states and the one that it
+# has now among them. A report that is not here has the one version that `status_reports` holds.
+report_versions: Final = Table(
+    "report_versions",
+    metadata,
+    _account_key(),
+    Column("report_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 1
+    Column("event", Text, nullable=False),
+    _reference("user_id", "users"),
+    _instant("created_at"),
+    Column("color", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    *_detail_columns(),
+    _one_of("event", tuple(VersionEvent)),
+    _one_of("color", tuple(Color)),
+    *_detail_checks(),
+)
+
+# Reports that were deleted, until they are purged: all of the report, its references as JSON.
+deleted_reports: Final = Table(
+    "deleted_reports",
+    metadata,
+    *_account_and_id(),
+    Column("workspace_id", BigInteger, nullable=False),
+    _reference("creator_id", "users"),
+    _reference("updater_id", "users", nullable=True),  # null until the first update (3.5)
+    Column("color", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    *_detail_columns(),
+    _instant("created_at"),
+    _instant("updated_at"),
+    _reference("deleter_id", "users"),
+    _instant("deleted_at"),
+    Column("external_references", Text, nullable=False),
+    _one_of("color", tuple(Color)),
+    *_detail_checks(),
+    _in_workspace(),
+    # The list of an account's, and what is to be purged.
+    Index("ix_deleted_reports_deleted", "account_id", "deleted_at", "id"),
+    # The list of those in the workspaces of a user, and of one workspace.
+    Index("ix_deleted_reports_workspace", "account_id", "workspace_id", "deleted_at", "id"),
+)
+
+# What was purged, and when: replayed after a restore, so that a backup brings nothing back.
+purges: Final = Table(
+    "purges",
+    metadata,
+    _account_key(),
+    Column("kind", Text, primary_key=True),
+    Column("record_id", BigInteger, primary_key=True, autoincrement=False),
+    _instant("purged_at"),
+    _one_of("kind", tuple(Purged)),
+    sqlite_with_rowid=_BY_KEY,
+)
+
+# The first answer to a request with an Idempotency-Key (8.2). `number` counts those of a user.
+idempotency_keys: Final = Table(
+    "idempotency_keys",
+    metadata,
+    _account_key(),
+    Column("user_id", BigInteger, ForeignKey("users.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("path", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),  # of query, content type and body
+    Column("status", Integer, nullable=False),
+    # Null where what it said was purged.
+    Column("body", LargeBinary),
+    # What it names: a kind, or nothing, and ids separated by a space.
+    Column("kind", Text, nullable=False),
+    Column("record_ids", Text, nullable=False),
+    _instant("created_at"),
+    UniqueConstraint("account_id", "user_id", "path", "key"),
+    Index("ix_idempotency_keys_created", "account_id", "created_at"),  # what is swept away
 )
 
 external_references: Final = Table(

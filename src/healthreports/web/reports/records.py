@@ -101,9 +101,9 @@ class RecordPages:
         writer, _ = await sent_form(self._gateway, request)
         report_id = id_in_path(request, Kind.STATUS_REPORTS)
 
-        def work(tx: Transaction, actor: Actor, _now: Instant) -> int:
+        def work(tx: Transaction, actor: Actor, now: Instant) -> int:
             workspace_id = portfolio.story(tx, actor, report_id).workspace.id
-            reports.delete(tx, actor, report_id)
+            reports.delete(tx, actor, report_id, now)
             return workspace_id
 
         workspace_id = await self._gateway.write(writer, work)

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from healthreports.contract.failure import sentence_of
-from healthreports.contract.params import read_id
 from healthreports.core import compare
 from healthreports.core.errors import HealthReportsError, Invalid, Overtaken, Problem
 from healthreports.core.model import Actor, Instant, StatusReport, Workspace
@@ -36,11 +35,9 @@ class _Begun(msgspec.Struct, frozen=True):
     asker: dict[str, object]
 
     @property
-    def seen(self) -> int:
-        """What the writer sees as it begins: a report's id, or when the one to change was so."""
-        if self.report is not None:
-            return self.report.updated_at
-        return 0 if self.before is None else self.before.id
+    def shown(self) -> StatusReport | None:
+        """What the writer sees as it begins: the report to change, or the current one."""
+        return self.report or self.before
 
 
 class WritingPages:
@@ -52,7 +49,7 @@ class WritingPages:
     async def begin(self, request: Request) -> Response:
         """An empty form, but for what the last report said."""
         begun = await self._begun(request)
-        return _form(request, begun, _fields_of(begun.report or begun.before))
+        return self._form(request, begun, _fields_of(begun.shown))
 
     async def save(self, request: Request) -> Response:
         """Save a new report or a change, or show what it would look like."""
@@ -60,14 +57,14 @@ class WritingPages:
         if _PREVIEW in fields:
             begun = await self._begun(request)
             part = "_preview.html" if "hx-request" in request.headers else None
-            return _form(request, begun, fields, part=part)
+            return self._form(request, begun, fields, part=part)
         try:
             report_id = await self._gateway.write(
                 writer,
-                lambda tx, actor, now: _written(tx, actor, request, fields, now),
+                lambda tx, actor, now: self._written(tx, actor, request, fields, now),
             )
         except (Invalid, Overtaken) as error:
-            return _form(request, await self._begun(request), fields, error)
+            return self._form(request, await self._begun(request), fields, error)
         return lead_to(f"{REPORTS}/{report_id}?saved=yes")
 
     async def _begun(self, request: Request) -> _Begun:
@@ -82,56 +79,49 @@ class WritingPages:
 
         return await self._gateway.read(session.secret_of(request), work)
 
+    def _written(
+        self, tx: Transaction, actor: Actor, request: Request, fields: Fields, now: Instant
+    ) -> int:
+        tags, seen, sent = self._gateway.tags, fields.get(_SEEN, ""), _sent(fields)
+        if _is_new(request):
+            sent["workspace_id"] = id_in_path(request, Kind.WORKSPACES)
+            return editing.add(tx, actor, sent, now, tags, seen=seen).id
+        report_id = id_in_path(request, Kind.STATUS_REPORTS)
+        return editing.edit(tx, actor, report_id, sent, now, tags, seen=seen).id
+
+    def _form(
+        self,
+        request: Request,
+        begun: _Begun,
+        fields: Fields,
+        error: HealthReportsError | None = None,
+        part: str | None = None,
+    ) -> Response:
+        draft = _draft(begun, fields)
+        values = begun.asker | {
+            "workspace": begun.workspace,
+            "report": begun.report,
+            "before": begun.before,
+            "fields": fields,
+            # Who has not seen what came meanwhile goes on not having seen it.
+            "seen": fields.get(_SEEN, self._tag(begun.shown)),
+            "draft": draft,
+            "hints": () if draft is None else compare.hints(begun.before, draft),
+            "faults": {},
+            "theirs": None,
+        }
+        if isinstance(error, Invalid):
+            values["faults"] = _faults(fields, error.problems)
+        if isinstance(error, Overtaken):
+            values |= {"theirs": error.report, "seen": self._tag(error.report)}
+        return page(request, part or "report_form.html", values, error)
+
+    def _tag(self, report: StatusReport | None) -> str:
+        return "" if report is None else self._gateway.tags.of_state(report)
+
 
 def _is_new(request: Request) -> bool:
     return request.url.path.startswith("/workspaces")
-
-
-def _written(tx: Transaction, actor: Actor, request: Request, fields: Fields, now: Instant) -> int:
-    known = _seen(fields)
-    sent = _sent(fields)
-    if _is_new(request):
-        sent["workspace_id"] = id_in_path(request, Kind.WORKSPACES)
-        return editing.add(tx, actor, sent, now, seen=known).id
-    report_id = id_in_path(request, Kind.STATUS_REPORTS)
-    return editing.edit(tx, actor, report_id, sent, now, seen=known).id
-
-
-def _seen(fields: Fields) -> int:
-    """What the writer saw; of what is no number, nothing that was ever there."""
-    text = fields.get(_SEEN, "")
-    return 0 if text == "0" else read_id(text) or -1
-
-
-def _form(
-    request: Request,
-    begun: _Begun,
-    fields: Fields,
-    error: HealthReportsError | None = None,
-    part: str | None = None,
-) -> Response:
-    draft = _draft(begun, fields)
-    values = begun.asker | {
-        "workspace": begun.workspace,
-        "report": begun.report,
-        "before": begun.before,
-        "fields": fields,
-        # Who has not seen what came meanwhile goes on not having seen it.
-        "seen": fields.get(_SEEN, begun.seen),
-        "draft": draft,
-        "hints": () if draft is None else compare.hints(begun.before, draft),
-        "faults": {},
-        "theirs": None,
-    }
-    if isinstance(error, Invalid):
-        values["faults"] = _faults(fields, error.problems)
-    if isinstance(error, Overtaken):
-        theirs = error.report
-        values |= {
-            "theirs": theirs,
-            "seen": theirs.id if begun.report is None else theirs.updated_at,
-        }
-    return page(request, part or "report_form.html", values, error)
 
 
 def _fields_of(report: StatusReport | None) -> dict[str, str]:

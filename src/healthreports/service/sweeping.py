@@ -1,0 +1,63 @@
+"""What goes by itself after its time: answers kept for a retry, and reports in the trash."""
+
+import asyncio
+import logging
+import random
+from contextlib import suppress
+from typing import Final, NoReturn
+
+from healthreports.core.errors import StorageUnavailable
+from healthreports.core.model import Clock, Instant
+from healthreports.service.reports.history import purge_for_good
+from healthreports.service.retries import KEPT_US
+from healthreports.store.auth import answers
+from healthreports.store.engine.database import Database, Transaction
+from healthreports.store.people import accounts
+from healthreports.store.reports import trash
+
+log: Final = logging.getLogger("healthreports")
+
+_DAY_US: Final = 86_400_000_000
+_EVERY_S: Final = 600.0
+
+
+async def sweep_now_and_then(database: Database, clock: Clock, retention_days: int) -> NoReturn:
+    """`sweep` every ten minutes or so, in a thread, if the database answers then."""
+    while True:
+        # Not all processes at once.
+        await asyncio.sleep(_EVERY_S * (0.5 + random.random()))  # noqa: S311  nothing secret
+        with suppress(StorageUnavailable):
+            await asyncio.to_thread(sweep, database, clock, retention_days)
+
+
+def sweep(database: Database, clock: Clock, retention_days: int) -> int:
+    """Delete what is past its time, in the calling thread. Returns how many reports were purged.
+
+    A deleted report is purged after `retention_days`. Each transaction is short, and whoever sweeps
+    at the same time does no harm.
+    """
+    ids = [account_id for account_id, _, _ in database.read_here(accounts.accounts_by_id)]
+    purged = sum(_sweep(database, one, clock(), retention_days) for one in ids)
+    if purged:
+        log.info("purged %d reports that were deleted %d days ago", purged, retention_days)
+    return purged
+
+
+def _sweep(database: Database, account_id: int, now: Instant, retention_days: int) -> int:
+    unkept, until = Instant(now - KEPT_US), Instant(now - retention_days * _DAY_US)
+    if database.read_here(lambda tx: answers.has_expired(tx, account_id, unkept)):
+        database.write_here(lambda tx: answers.forget_expired(tx, account_id, unkept), account_id)
+    purged = 0
+    while database.read_here(lambda tx: trash.has_older(tx, account_id, until)):
+        purged += database.write_here(
+            lambda tx: _purge_oldest(tx, account_id, until, now), account_id
+        )
+    return purged
+
+
+def _purge_oldest(tx: Transaction, account_id: int, until: Instant, now: Instant) -> int:
+    found = trash.oldest(tx, account_id, until)
+    for report in found:
+        purge_for_good(tx, report, now)
+    accounts.touch(tx, account_id)
+    return len(found)
