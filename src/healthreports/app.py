@@ -104,7 +104,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         routes=[
             *docs_routes(),
             *oauth_routes(tokens_in, limits, origin),
-            *page_routes(sessions_in, sign_in, limits, provider, now, origin),
+            *page_routes(sessions_in, sign_in, limits, provider, now, origin, settings.trash_days),
         ],
         redirect_slashes=False,
         default=_path_unknown,

@@ -13,6 +13,7 @@ from msgspec import Meta
 from healthreports.core.vocabulary import (
     DEFAULT_BODY_LIMIT_BYTES,
     DEFAULT_INCLUDE_LIMIT,
+    DEFAULT_TRASH_DAYS,
     DEFAULT_UNSENT_LIMIT_BYTES,
 )
 
@@ -45,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     unsent_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_UNSENT_LIMIT_BYTES
     include_limit: Annotated[int, Meta(ge=1)] = DEFAULT_INCLUDE_LIMIT
     busy_timeout_s: Positive = 5.0
-    trash_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    trash_days: Annotated[int, Meta(ge=1, le=3650)] = DEFAULT_TRASH_DAYS
     access_log: bool = False
     public_url: PublicUrl = ""
     trusted_proxies: str = ""

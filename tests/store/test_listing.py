@@ -655,7 +655,7 @@ def test_a_page_is_what_a_look_at_every_report_gives(world: World, thresholds: T
 
         a_page_agrees()
 
-    run(queries(world, min(thresholds.few, 30)), 200, 10_000)
+    run(queries(world, min(thresholds.few, 30)), 300, 10_000)
     run(far(world), 50, 1_000)
     run(in_one_workspace(world), 30, 1_000)
     run(broad(world), 100, 1_000)

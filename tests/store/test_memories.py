@@ -109,7 +109,7 @@ def test_records_as_json_are_forgotten_before_they_are_too_many() -> None:
         one = a_user(number % 700, "h" * (number % 999))
         [piece] = pieces.of(Kind.USERS, [one])
         assert pieces.of(Kind.USERS, [one])[0] is piece
-        [(_, entry)] = pieces.of(Kind.USERS, [a_user(one.id, "another")])
+        [(_, entry, _)] = pieces.of(Kind.USERS, [a_user(one.id, "another")])
         assert b'"another"' in entry
         assert pieces.kept_bytes <= 100_000
     pieces.of(Kind.USERS, [a_user(1, "h" * 200_000)])

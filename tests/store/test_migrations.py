@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from healthreports.contract.resources import RESOURCES
 from healthreports.core.model import Instant
-from healthreports.core.vocabulary import AccountPermission, Kind
+from healthreports.core.vocabulary import AccountPermission
 from healthreports.service.auth import tokens
 from healthreports.store.engine.sqlite import SqliteDatabase
 from healthreports.store.people import members, workspaces
@@ -68,7 +69,7 @@ def test_everything_is_there_after_the_upgrade(tmp_path: Path) -> None:
         assert (marks["workspaces"], marks["users"], marks["tokens"]) == (8, 2, 1)
         tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master")}
     assert not {name for name in tables if name.startswith("new_")}
-    assert set(Kind) <= tables
+    assert set(RESOURCES) <= tables
 
 
 def test_a_failed_upgrade_leaves_the_database_as_it_was(tmp_path: Path) -> None:

@@ -353,7 +353,7 @@ def test_an_archived_workspace_is_left_out_and_still_has_its_page(site: Site) ->
     assert titles(site.page("/")) == ["Second"]
     assert counts(site.page("/"))["red"] == "0"
     page = site.page(f"/workspaces/{first}")
-    assert "Archived." in page.text
+    assert "This workspace is archived" in page.text
     assert not page.all("a", href=f"/workspaces/{first}/reports/new")
 
 

@@ -65,9 +65,14 @@ def fault(page: Node, name: str) -> str:
     return page.one("p", "fault", id=f"fault-{name}").text
 
 
+# What a form has beside what is typed.
+OF_PAGE = ("csrf", "once", "seen")
+
+
 def test_the_first_report_begins_empty(site: Site, new: str) -> None:
     fields = begin(site.at("editor"), new)
     assert fields.pop("csrf")
+    assert fields.pop("once")
     assert set(fields) == {"seen", "description"} | {
         f"{one.lower()}_{part}" for one in Category for part in ("color", "description")
     }
@@ -81,7 +86,7 @@ def test_a_report_begins_with_what_the_last_one_said(site: Site, new: str) -> No
         first, "yellow", text="Last <b> & words.\nTwo lines.", scope="green", client=("red", "Sad.")
     )
     fields = begin(site.at("editor"), new)
-    shown = {name: text for name, text in fields.items() if text and name not in ("csrf", "seen")}
+    shown = {name: text for name, text in fields.items() if text and name not in OF_PAGE}
     assert shown == {
         "color": "yellow",
         "description": "Last <b> & words.\nTwo lines.",
@@ -344,8 +349,20 @@ def test_of_two_first_reports_the_second_is_told_too(site: Site, new: str) -> No
 def test_a_form_sent_twice_saves_once(site: Site, new: str) -> None:
     at = site.at("editor")
     sent = begin(at, new) | RIGHT
+    first, again = send(at, new, sent), send(at, new, sent)
+    saved(site, first)
+    assert (again.status_code, again.headers["location"]) == (303, first.headers["location"])
+    assert len(reports(site)) == 1
+
+
+def test_a_form_that_was_sent_and_is_sent_again_with_other_words_is_another_one(
+    site: Site, new: str
+) -> None:
+    """Back, another text, save: what was saved before was not seen on that page."""
+    at = site.at("editor")
+    sent = begin(at, new) | RIGHT
     saved(site, send(at, new, sent))
-    assert send(at, new, sent).status_code == 409
+    assert send(at, new, sent, description="Other words.").status_code == 409
     assert len(reports(site)) == 1
 
 
@@ -414,7 +431,7 @@ def test_a_change_is_saved(site: Site) -> None:
     assert (report["color"], report["description"]) == ("green", "Better.")
     assert [one["category"] for one in report["details"]] == ["Scope"]
     assert report["updater_id"] == str(site.account.users["administrator"].id)
-    assert "Changed by The administrator" in read(at.get(f"/reports/{made}")).text
+    assert "Edited by The administrator" in read(at.get(f"/reports/{made}")).text
     assert len(reports(site)) == 1
 
 
@@ -502,11 +519,16 @@ def test_a_report_is_deleted_from_its_page(site: Site) -> None:
     form = form_of(at.get(f"/reports/{made}"), f"/reports/{made}/delete")
     answer = at.post(form.attrs["action"], data=fields_of(form))
     assert answer.status_code == 303
-    assert answer.headers["location"] == f"/workspaces/{first}"
+    assert answer.headers["location"] == f"/workspaces/{first}?deleted={made}"
     assert at.get(f"/reports/{made}").status_code == 404
     assert [one["id"] for one in reports(site)] == [str(older)]
     assert "Older." in site.page(f"/workspaces/{first}").text
-    assert at.post(form.attrs["action"], data=fields_of(form)).status_code == 404
+    again = at.post(form.attrs["action"], data=fields_of(form))
+    assert again.headers["location"] == answer.headers["location"]
+    undo = form_of(at.get(answer.headers["location"]), f"/deleted/{made}/restore")
+    undone = at.post(undo.attrs["action"], data=fields_of(undo))
+    assert undone.headers["location"] == f"/reports/{made}"
+    assert "Gone." in site.page(f"/reports/{made}").text
 
 
 @pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("outsider", 404)])
@@ -574,6 +596,7 @@ FIELDS = RIGHT | {
     "old_password": "x",
     "password": "x",
     "days": "3",
+    "number": "1",
 }
 
 
@@ -624,7 +647,9 @@ def things(site: Site) -> dict[str, str]:
         "people": str(site.account.users["viewer"].id),
         "workspaces": site.account.workspaces[0],
         "reports": str(site.report(site.account.workspaces[0])),
+        "deleted": str(site.report(site.account.workspaces[0])),
     }
+    assert site.account.api.delete(f"/status_reports/{made['deleted']}").is_success
     if "/shares/{id}/revoke" in POSTS:
         at, to = site.at(), f"/reports/{made['reports']}/shares"
         page = read(at.post(to, data={"csrf": proof_of(at), "days": "3", "what": "report"}))
@@ -686,3 +711,22 @@ def test_a_form_of_somebody_who_is_not_signed_in_writes_nothing(
     assert answer.status_code < 500
     assert answer.status_code != 200
     assert site.stored() == before
+
+
+@pytest.mark.parametrize("path", [path for path in POSTS if path not in NEEDS_NO_SESSION])
+def test_a_form_that_is_sent_twice_is_done_once(
+    site: Site, things: dict[str, str], path: str
+) -> None:
+    """A double click, or back and again."""
+    at, to = site.at(), filled(path, things)
+    fields = FIELDS | {"csrf": proof_of(at), "once": "a-form-that-was-shown-once"}
+    at.post(to, data=fields)
+    after = stored(site)
+    again = at.post(to, data=fields)
+    assert again.status_code < 500
+    assert stored(site) == after
+
+
+def stored(site: Site) -> list[str]:
+    """All that there is, but how often the account has changed."""
+    return [row for row in site.stored() if not row.startswith("account_versions ")]

@@ -145,6 +145,8 @@ MAX_PAGE_SIZE: Final = 200
 MAX_LISTED: Final = 200
 # 2.8: side-loaded objects of one answer.
 DEFAULT_INCLUDE_LIMIT: Final = 20_000
+# Days that a deleted report can be restored (8.4).
+DEFAULT_TRASH_DAYS: Final = 30
 # 7.3: records that one body may create.
 MAX_BULK: Final = 100
 # 5.7: lengths in characters.

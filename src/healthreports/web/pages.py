@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute, Route
 
 from healthreports.core.model import Clock
+from healthreports.core.vocabulary import DEFAULT_TRASH_DAYS
 from healthreports.service.auth import oauth
 from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Gateway
@@ -30,6 +31,7 @@ from healthreports.web.kit.documents import Documents
 from healthreports.web.kit.show import STATIC_FILES, Handler, Methods, shown, static_file
 from healthreports.web.people.account_people import PeoplePages
 from healthreports.web.people.workspace_people import WorkspacePages
+from healthreports.web.reports.history import HistoryPages
 from healthreports.web.reports.portfolio import PortfolioPage
 from healthreports.web.reports.records import RecordPages
 from healthreports.web.reports.sharing import SharingPages
@@ -43,13 +45,18 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     provider: Provider | None,
     clock: Clock,
     origin: str,
+    trash_days: int = DEFAULT_TRASH_DAYS,
 ) -> Sequence[BaseRoute]:
-    """The pages. `gateway` knows people by their sessions; `origin` is our own address."""
+    """The pages. `gateway` knows people by their sessions; `origin` is our own address.
+
+    A deleted report is kept for `trash_days`.
+    """
     entrance = Entrance(gateway, sign_in, limits, provider, origin)
     consent = ConsentPage(gateway, clock, origin)
     account = AccountPages(gateway, sign_in, clock)
     documents = Documents(limits)
-    records = RecordPages(gateway, documents, clock)
+    records = RecordPages(gateway, documents, clock, trash_days)
+    past = HistoryPages(gateway, clock, trash_days)
     writing = WritingPages(gateway)
     shares = SharingPages(gateway, limits, documents, records, clock, origin)
     people = PeoplePages(gateway, sign_in, provider.name if provider else None, clock, origin)
@@ -58,7 +65,10 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("GET", HOME, PortfolioPage(gateway, clock).show),
         ("GET", f"{WORKSPACES}/new", workspaces.ask_workspace),
         ("POST", f"{WORKSPACES}/new", workspaces.make_workspace),
+        ("GET", f"{WORKSPACES}/archived", past.show_archive),
         ("GET", f"{WORKSPACES}/{{id}}", records.show_workspace),
+        ("GET", f"{WORKSPACES}/{{id}}/deleted", past.show_trash),
+        ("POST", f"{WORKSPACES}/{{id}}/bring-back", past.bring_back),
         ("GET", f"{WORKSPACES}/{{id}}/settings", workspaces.show_settings),
         ("POST", f"{WORKSPACES}/{{id}}/settings", workspaces.change_workspace),
         ("POST", f"{WORKSPACES}/{{id}}/participants", workspaces.add_participant),
@@ -71,6 +81,10 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("GET", f"{REPORTS}/{{id}}/edit", writing.begin),
         ("POST", f"{REPORTS}/{{id}}/edit", writing.save),
         ("POST", f"{REPORTS}/{{id}}/delete", records.delete_report),
+        ("GET", f"{REPORTS}/{{id}}/versions", past.show_versions),
+        ("POST", f"{REPORTS}/{{id}}/versions", past.take_version_back),
+        ("POST", "/deleted/{id}/restore", past.restore),
+        ("POST", "/deleted/{id}/purge", past.purge),
         ("GET", f"{REPORTS}/{{id}}", records.show_report),
         ("POST", f"{REPORTS}/{{id}}/shares", shares.make),
         ("POST", "/shares/{id}/revoke", shares.revoke),

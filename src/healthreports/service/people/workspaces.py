@@ -21,6 +21,7 @@ from healthreports.core.model import (
     WorkspaceGroup,
     later,
 )
+from healthreports.core.query import Filter, Page, Query, Sort, Window
 from healthreports.core.rules.people import (
     WorkspaceLinks,
     check_participation,
@@ -30,12 +31,13 @@ from healthreports.core.rules.reading import Sent, values_sent
 from healthreports.core.vocabulary import (
     MAX_BULK,
     AccessLevel,
+    Kind,
     ParticipationPermission,
     Side,
 )
 from healthreports.core.words import fold
 from healthreports.service.linking import attach
-from healthreports.service.lookup import demand, demand_in, seen, visible
+from healthreports.service.lookup import demand, demand_in, find, seen, visible
 from healthreports.service.people import groups
 from healthreports.service.people.members import demand_names
 from healthreports.store.engine.database import Transaction
@@ -65,6 +67,19 @@ def create_workspace(tx: Transaction, actor: Actor, sent: Sent, now: Instant) ->
     join(tx, workspace.id, creator, admin, now, side=side, team_lead=True)
     _link(tx, workspace, links, lead, grouped, now)
     return workspace
+
+
+# Archived workspaces on a page.
+SHOWN: Final = 50
+
+
+def archived(tx: Transaction, actor: Actor, text: str, page: int) -> Page:
+    """Archived workspaces that `actor` sees, by title; those that a `text` finds, or all."""
+    filters = [Filter("archived", "only")]
+    if text:
+        filters.append(Filter("matching", text))
+    window = Window(SHOWN, (page - 1) * SHOWN, SHOWN, page)
+    return find(tx, actor, Query(Kind.WORKSPACES, tuple(filters), Sort("title"), window))
 
 
 def change_workspace(

@@ -1,7 +1,11 @@
 """What reports said before, and reports that were deleted. Contract: 8.3, 8.4."""
 
+from typing import Final
+
+import msgspec
 from msgspec.structs import asdict, replace
 
+from healthreports.core import compare
 from healthreports.core.access import MAY_MANAGE_PEOPLE, Action
 from healthreports.core.errors import NotFound
 from healthreports.core.model import (
@@ -10,6 +14,8 @@ from healthreports.core.model import (
     Instant,
     ReportVersion,
     StatusReport,
+    User,
+    Workspace,
     later,
 )
 from healthreports.core.query import Page, Window
@@ -17,9 +23,78 @@ from healthreports.core.vocabulary import Kind, VersionEvent
 from healthreports.service.lookup import demand, demand_administrator, is_allowed, visible
 from healthreports.store.auth import answers
 from healthreports.store.engine.database import Transaction
-from healthreports.store.people import accounts
+from healthreports.store.lists import pages as records
+from healthreports.store.people import accounts, workspaces
 from healthreports.store.reports import reports, trash
 from healthreports.store.reports import versions as stored
+
+# Versions on a page.
+SHOWN: Final = 20
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One version of a report, who made it, and how the report stood then and before."""
+
+    version: ReportVersion
+    author: User
+    now: StatusReport
+    before: StatusReport | None
+
+    @property
+    def moves(self) -> tuple[compare.Move, ...]:
+        """Which states it changed."""
+        return () if self.before is None else compare.moves(self.before, self.now)
+
+    @property
+    def rewordings(self) -> tuple[compare.Rewording, ...]:
+        """Which texts it changed."""
+        return () if self.before is None else compare.rewordings(self.before, self.now)
+
+
+class History(msgspec.Struct, frozen=True):
+    """A report and its versions, the newest first: `SHOWN` of `count`."""
+
+    workspace: Workspace
+    report: StatusReport
+    versions: tuple[Told, ...]
+    count: int
+    may_change: bool
+
+
+def told(tx: Transaction, actor: Actor, report_id: int, page: int = 1) -> History:
+    """What a report has said, for people. Raises NotFound."""
+    report = _with_versions(tx, actor, report_id)
+    # One more, to compare the last one with.
+    found, count = stored.page(tx, report, (page - 1) * SHOWN, SHOWN + 1)
+    olders = [*found[1:], None]
+    authors = records.by_ids(tx, User, actor.account_id, {one.user_id for one in found})
+    workspace = workspaces.workspace(tx, actor.account_id, report.workspace_id)
+    assert workspace is not None  # it has a report
+    return History(
+        workspace,
+        report,
+        tuple(
+            _told(report, one, older, authors[one.user_id])
+            for one, older in zip(found[:SHOWN], olders, strict=False)
+        ),
+        count,
+        is_allowed(tx, actor, Action.CHANGE_REPORT, report),
+    )
+
+
+def compared(tx: Transaction, actor: Actor, report_id: int, older: int, newer: int) -> Told:
+    """The version `newer` of a report, beside the version `older`. Raises NotFound."""
+    report = _with_versions(tx, actor, report_id)
+    one, other = (version(tx, actor, report_id, number) for number in (newer, older))
+    author = records.by_ids(tx, User, actor.account_id, {one.user_id})[one.user_id]
+    return _told(report, one, other, author)
+
+
+def _told(
+    report: StatusReport, one: ReportVersion, older: ReportVersion | None, author: User
+) -> Told:
+    before = None if older is None else as_report(report, older)
+    return Told(one, author, as_report(report, one), before)
 
 
 def versions(tx: Transaction, actor: Actor, report_id: int, window: Window) -> Page:
@@ -103,6 +178,23 @@ def purge_for_good(tx: Transaction, report: DeletedReport, now: Instant) -> None
     # All that an answer can hold of it stands below these two.
     parts = (f'"{Kind.STATUS_REPORTS}"'.encode(), f'"{report.id}"'.encode())
     answers.empty_those_with(tx, report.account_id, parts)
+
+
+def trash_of(
+    tx: Transaction, actor: Actor, workspace_id: int, page: int = 1
+) -> tuple[Workspace, tuple[tuple[DeletedReport, User, User], ...], int]:
+    """The deleted reports of a workspace with author and deleter, and how many. Raises NotFound."""
+    workspace = visible(tx, actor, Workspace, workspace_id)
+    window = Window(SHOWN, (page - 1) * SHOWN, SHOWN, page)
+    found = deleted(tx, actor, window, workspace_id)
+    reports_found = found.records_of(DeletedReport)
+    ids = {user for one in reports_found for user in (one.creator_id, one.deleter_id)}
+    people = records.by_ids(tx, User, actor.account_id, ids)
+    return (
+        workspace,
+        tuple((one, people[one.creator_id], people[one.deleter_id]) for one in reports_found),
+        found.count,
+    )
 
 
 def _with_versions(tx: Transaction, actor: Actor, report_id: int) -> StatusReport:

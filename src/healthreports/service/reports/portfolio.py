@@ -52,6 +52,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     references: tuple[ExternalReference, ...]
     may_change: bool
     may_share: bool
+    sees_versions: bool
 
     @property
     def moves(self) -> tuple[compare.Move, ...]:
@@ -79,6 +80,7 @@ class WorkspaceStory(msgspec.Struct, frozen=True, kw_only=True):
     shows_reports: bool
     may_report: bool
     may_manage: bool
+    may_bring_back: bool
 
 
 def standings(
@@ -152,6 +154,13 @@ def workspace_story(
         shows_reports=sees,
         may_report=allowed[Action.CREATE_REPORT],
         may_manage=allowed[Action.CHANGE_WORKSPACE],
+        may_bring_back=workspace.archived
+        and may(
+            actor,
+            Action.CHANGE_WORKSPACE,
+            msgspec.structs.replace(workspace, archived=False),
+            participation,
+        ),
     )
 
 
@@ -179,4 +188,5 @@ def _story(tx: Transaction, actor: Actor, report: StatusReport) -> Story:
         ),
         may_change=may(actor, Action.CHANGE_REPORT, workspace, participation, report),
         may_share=may(actor, Action.CREATE_REPORT, workspace, participation),
+        sees_versions=may(actor, Action.SEE_VERSIONS, workspace, participation),
     )

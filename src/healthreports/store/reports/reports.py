@@ -129,8 +129,8 @@ def replace(
     event: VersionEvent = VersionEvent.UPDATED,
 ) -> None:
     """Store `changed` in place of `report`, which has its id; what it said is kept as a version."""
-    assert changed.updater_id is not None  # whoever changed it
-    versions.note(tx, report, changed, event, changed.updater_id, changed.updated_at)
+    writer = changed.creator_id if changed.updater_id is None else changed.updater_id
+    versions.note(tx, report, changed, event, writer, changed.updated_at)
     tx.rows(_REPLACE, _columns(changed) | one_row(changed))
     tally.note(tx, changed.account_id, gone=[report], come=[changed])
     words.note(tx, gone=[words.of_report(report)], come=[words.of_report(changed)])

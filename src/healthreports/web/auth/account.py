@@ -21,7 +21,7 @@ from healthreports.service.lookup import demand_administrator
 from healthreports.service.people import members
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import ACCOUNT, APPLICATIONS
-from healthreports.web.kit.forms import Fields, sent_form
+from healthreports.web.kit.forms import Fields, sent_form, write_once
 from healthreports.web.kit.show import address_of, lead_to, page, who
 
 
@@ -39,7 +39,8 @@ class AccountPages:
 
     async def make_token(self, request: Request) -> Response:
         """Make a personal token, and show its secret this once."""
-        writer, fields = await sent_form(self._gateway, request)
+        form = await sent_form(self._gateway, request)
+        fields = form.fields
 
         def work(tx: Transaction, actor: Actor, now: Instant) -> str:
             days = _number(fields, "days", MAX_TOKEN_DAYS)
@@ -53,7 +54,7 @@ class AccountPages:
             )
 
         try:
-            secret = await self._gateway.write(writer, work)
+            secret = await write_once(self._gateway, form, work, lambda _: ACCOUNT)
         except Invalid as error:
             return await self._own_page(request, error=error)
         return await self._own_page(request, made=secret)
@@ -68,13 +69,16 @@ class AccountPages:
 
     async def change_profile(self, request: Request) -> Response:
         """Change one's name and headline."""
-        writer, fields = await sent_form(self._gateway, request)
+        form = await sent_form(self._gateway, request)
+        fields = form.fields
         try:
-            await self._gateway.write(
-                writer,
+            await write_once(
+                self._gateway,
+                form,
                 lambda tx, actor, now: members.change_profile(
                     tx, actor, fields.get("full_name", ""), fields.get("headline", ""), now
                 ),
+                lambda _: ACCOUNT,
             )
         except Invalid as error:
             return await self._own_page(request, error=error)
@@ -82,7 +86,7 @@ class AccountPages:
 
     async def change_password(self, request: Request) -> Response:
         """Change one's password."""
-        writer, fields = await sent_form(self._gateway, request)
+        writer, fields, _ = await sent_form(self._gateway, request)
         try:
             await self._sign_in.change_password(
                 writer.secret,
@@ -97,7 +101,7 @@ class AccountPages:
 
     async def withdraw_invitation(self, request: Request) -> Response:
         """End the invitation by which somebody could take one's place."""
-        writer, _ = await sent_form(self._gateway, request)
+        writer, _, _ = await sent_form(self._gateway, request)
         await self._gateway.write(
             writer, lambda tx, actor, _now: invitations.withdraw(tx, actor, actor.user_id)
         )
@@ -109,7 +113,8 @@ class AccountPages:
 
     async def register(self, request: Request) -> Response:
         """Register an application, and show its secret this once."""
-        writer, fields = await sent_form(self._gateway, request)
+        form = await sent_form(self._gateway, request)
+        fields = form.fields
 
         def work(tx: Transaction, actor: Actor, now: Instant) -> dict[str, object]:
             demand_administrator(actor)
@@ -131,14 +136,14 @@ class AccountPages:
             return {"client_id": made.client_id, "secret": secret, "name": made.name}
 
         try:
-            made = await self._gateway.write(writer, work)
+            made = await write_once(self._gateway, form, work, lambda _: APPLICATIONS)
         except Invalid as error:
             return await self._applications_page(request, error=error, sent=fields)
         return await self._applications_page(request, made=made)
 
     async def revoke_application(self, request: Request) -> Response:
         """Revoke an application and all that it was granted."""
-        writer, _ = await sent_form(self._gateway, request)
+        writer, _, _ = await sent_form(self._gateway, request)
         client_id = request.path_params["client_id"]
 
         def work(tx: Transaction, actor: Actor, now: Instant) -> None:
@@ -152,7 +157,7 @@ class AccountPages:
         self, request: Request, use_case: Callable[[Transaction, int, int | None, Instant], None]
     ) -> Response:
         """Run `use_case(tx, user_id, id, now)` on what the path names."""
-        writer, _ = await sent_form(self._gateway, request)
+        writer, _, _ = await sent_form(self._gateway, request)
         named = read_id(request.path_params["id"])
         await self._gateway.write(
             writer,

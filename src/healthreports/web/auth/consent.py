@@ -47,7 +47,7 @@ class ConsentPage:
 
     async def decide(self, request: Request) -> Response:
         """Send the browser back to the application with what the user decided."""
-        writer, fields = await sent_form(self._gateway, request)
+        writer, fields, _ = await sent_form(self._gateway, request)
         asked = _asked(request)
         allowed = fields.get("decision") == "allow"
         try:

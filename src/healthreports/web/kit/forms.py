@@ -1,29 +1,50 @@
 """What a browser sent, read: the fields of a form, a choice, the id in a path, a page number."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final, NamedTuple, TypeVar
 
 from starlette.requests import Request
 
 from healthreports.contract.failure import sentence_of
 from healthreports.contract.params import read_id
-from healthreports.core.errors import Fault, Invalid, NotFound, Problem
+from healthreports.core.errors import Fault, Invalid, KeyReused, NotFound, Problem
+from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import Kind
-from healthreports.service.gateway import Admitted, Gateway
+from healthreports.service import retries
+from healthreports.service.gateway import Admitted, Gateway, Transaction
+from healthreports.service.retries import Asked
 from healthreports.web.kit.session import read_form, secret_of
 
 Fields = Mapping[str, str]
 Choice = TypeVar("Choice", bound=StrEnum)
 
+T = TypeVar("T")
+
+# The field that tells one showing of a form from every other.
+ONCE: Final = "once"
+_MOST_KEY: Final = 255
+# What a form has beside what was typed.
+_OF_PAGE: Final = ("csrf", ONCE)
+_SEE_OTHER: Final = 303
 _MOST_PAGES: Final = 1_000_000
 
 
 class SentForm(NamedTuple):
-    """A form of a page of ours: who sent it, and its fields."""
+    """A form of a page of ours: who sent it, its fields, and what tells that it was sent before."""
 
     writer: Admitted
     fields: Fields
+    asked: Asked | None = None
+
+
+class AlreadySent(Exception):
+    """A form that was sent before, by a second click or from the page before: `address` is next."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.address = address
 
 
 async def sent_form(gateway: Gateway, request: Request) -> SentForm:
@@ -32,7 +53,42 @@ async def sent_form(gateway: Gateway, request: Request) -> SentForm:
     Raises Unauthenticated, Forbidden, MalformedBody.
     """
     writer = await gateway.admit_writer(secret_of(request))
-    return SentForm(writer, await read_form(request))
+    fields = await read_form(request)
+    key = fields.get(ONCE, "")
+    if not 0 < len(key) <= _MOST_KEY:
+        return SentForm(writer, fields)
+    said = sorted((name, text) for name, text in fields.items() if name not in _OF_PAGE)
+    fingerprint = sha256(repr(said).encode()).hexdigest()
+    return SentForm(writer, fields, Asked(request.url.path, key, fingerprint))
+
+
+async def write_once(
+    gateway: Gateway,
+    form: SentForm,
+    work: Callable[[Transaction, Actor, Instant], T],
+    leads_to: Callable[[T], str],
+) -> T:
+    """What `work` returns, once it is on disk; of a form that is sent twice, once.
+
+    `leads_to` gives the address that the form leads to; of the answer nothing else is kept. Raises
+    AlreadySent, and what `work` raises. Of a form that was changed and sent again, `work` decides.
+    """
+
+    def once(tx: Transaction, actor: Actor, now: Instant) -> T:
+        asked = form.asked
+        if asked is None:
+            return work(tx, actor, now)
+        try:
+            kept = retries.first_answer(tx, actor, asked, now)
+        except KeyReused:
+            return work(tx, actor, now)
+        if kept is not None:
+            raise AlreadySent((kept.body or b"/").decode())
+        result = work(tx, actor, now)
+        retries.keep(tx, actor, asked, now, _SEE_OTHER, leads_to(result).encode())
+        return result
+
+    return await gateway.write(form.writer, once)
 
 
 def chosen(options: type[Choice], text: str | None) -> Choice | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,7 @@ from healthreports.service.gateway import Transaction
 from healthreports.service.limits import Limits
 from healthreports.service.people import accounts, members
 from healthreports.web.kit.addresses import SIGN_IN
+from healthreports.web.kit.forms import AlreadySent
 from healthreports.web.kit.session import form_proof, others_of
 
 log: Final = logging.getLogger("healthreports")
@@ -123,7 +125,7 @@ def _static(name: str) -> str:
     return f"/static/{name}?v={STATIC_FILES[name]}"
 
 
-_templates.env.globals |= {"static": _static}
+_templates.env.globals |= {"static": _static, "once": lambda: secrets.token_urlsafe(12)}
 _templates.env.globals |= {"categories": tuple(Category), "states": tuple(State)}
 
 
@@ -242,6 +244,8 @@ def shown(handler: Handler, limits: Limits) -> Handler:
             except StaleForm:
                 await limits.admit_stranger(address_of(request))
                 raise
+        except AlreadySent as sent:
+            return lead_to(sent.address)
         except Unauthenticated:
             if request.method != "GET":
                 return lead_to(SIGN_IN)

@@ -28,6 +28,7 @@ from healthreports.web.kit.forms import (
     id_in_path,
     page_number,
     sent_form,
+    write_once,
 )
 from healthreports.web.kit.show import address_of, lead_to, page, who
 
@@ -89,7 +90,7 @@ class PeoplePages:
 
     async def withdraw(self, request: Request) -> Response:
         """End an invitation, as an administrator."""
-        writer, _ = await sent_form(self._gateway, request)
+        writer, _, _ = await sent_form(self._gateway, request)
         user_id = id_in_path(request, Kind.USERS)
         await self._gateway.write(
             writer, lambda tx, actor, _now: invitations.withdraw(tx, actor, user_id)
@@ -98,7 +99,7 @@ class PeoplePages:
 
     async def change(self, request: Request) -> Response:
         """Change what a person may do in the account, or whether it may come in."""
-        writer, fields = await sent_form(self._gateway, request)
+        writer, fields, _ = await sent_form(self._gateway, request)
         membership_id = id_in_path(request, Kind.ACCOUNT_MEMBERSHIPS)
         sent: dict[str, object] = {
             "permission": fields.get("permission", ""),
@@ -140,7 +141,7 @@ class PeoplePages:
         fields: Fields | None = None,
     ) -> Response:
         try:
-            secret = await self._gateway.write(form.writer, work)
+            secret = await write_once(self._gateway, form, work, lambda _: PEOPLE)
         except Invalid as error:
             return await self._people(request, error=error, fields=fields)
         if secret is None:

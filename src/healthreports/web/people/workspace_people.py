@@ -18,17 +18,19 @@ from healthreports.core.vocabulary import (
     ParticipationPermission,
     Side,
 )
-from healthreports.service.gateway import Admitted, Gateway, Transaction
+from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.lookup import demand, demand_in, find, visible
 from healthreports.service.people import members, workspaces
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import WORKSPACES
 from healthreports.web.kit.forms import (
     Fields,
+    SentForm,
     faults_of,
     id_in_path,
     sent_form,
     typed,
+    write_once,
 )
 from healthreports.web.kit.show import lead_to, page, who
 
@@ -50,17 +52,17 @@ class WorkspacePages:
 
     async def make_workspace(self, request: Request) -> Response:
         """Make a workspace."""
-        writer, fields = await sent_form(self._gateway, request)
+        form = await sent_form(self._gateway, request)
+        fields = form.fields
+
+        def work(tx: Transaction, actor: Actor, now: Instant) -> str:
+            made = workspaces.create_workspace(tx, actor, _workspace_of(fields), now)
+            return f"{WORKSPACES}/{made.id}"
+
         try:
-            workspace = await self._gateway.write(
-                writer,
-                lambda tx, actor, now: workspaces.create_workspace(
-                    tx, actor, _workspace_of(fields), now
-                ),
-            )
+            return lead_to(await write_once(self._gateway, form, work, str))
         except Invalid as error:
             return await self._workspace_form(request, fields, error)
-        return lead_to(f"{WORKSPACES}/{workspace.id}")
 
     async def show_settings(self, request: Request) -> Response:
         """A workspace's settings and who participates in it."""
@@ -68,11 +70,12 @@ class WorkspacePages:
 
     async def change_workspace(self, request: Request) -> Response:
         """Change a workspace's settings."""
-        writer, fields = await sent_form(self._gateway, request)
+        form = await sent_form(self._gateway, request)
+        fields = form.fields
         sent = _workspace_of(fields) | {name: name in fields for name in _FLAGS}
         return await self._change(
             request,
-            writer,
+            form,
             lambda tx, actor, workspace_id, now: workspaces.change_workspace(
                 tx, actor, workspace_id, sent, now
             ),
@@ -81,7 +84,8 @@ class WorkspacePages:
 
     async def add_participant(self, request: Request) -> Response:
         """Let a person of the account participate."""
-        writer, fields = await sent_form(self._gateway, request)
+        form = await sent_form(self._gateway, request)
+        fields = form.fields
 
         def work(tx: Transaction, actor: Actor, workspace_id: int, now: Instant) -> None:
             demand(tx, actor, Action.CHANGE_WORKSPACE, workspace_id)
@@ -98,15 +102,15 @@ class WorkspacePages:
                 raise Invalid([_of_form(one) for one in error.problems]) from error
 
         typed_address = {"email_address": fields.get("email_address", "")}
-        return await self._change(request, writer, work, typed_address)
+        return await self._change(request, form, work, typed_address)
 
     async def remove_participant(self, request: Request) -> Response:
         """End a participation."""
-        writer, fields = await sent_form(self._gateway, request)
-        participation_id = read_id(fields.get("participation", "")) or MAX_ID
+        form = await sent_form(self._gateway, request)
+        participation_id = read_id(form.fields.get("participation", "")) or MAX_ID
         return await self._change(
             request,
-            writer,
+            form,
             lambda tx, actor, _workspace_id, _now: workspaces.delete_participation(
                 tx, actor, participation_id
             ),
@@ -115,21 +119,21 @@ class WorkspacePages:
     async def _change(
         self,
         request: Request,
-        writer: Admitted,
+        form: SentForm,
         work: Callable[[Transaction, Actor, int, Instant], object],
         fields: Fields | None = None,
     ) -> Response:
         workspace_id = id_in_path(request, Kind.WORKSPACES)
 
-        def change(tx: Transaction, actor: Actor, now: Instant) -> None:
+        def change(tx: Transaction, actor: Actor, now: Instant) -> str:
             visible(tx, actor, Workspace, workspace_id)
             work(tx, actor, workspace_id, now)
+            return f"{WORKSPACES}/{workspace_id}/settings"
 
         try:
-            await self._gateway.write(writer, change)
+            return lead_to(await write_once(self._gateway, form, change, str))
         except Invalid as error:
             return await self._settings(request, error, fields)
-        return lead_to(f"{WORKSPACES}/{workspace_id}/settings")
 
     async def _workspace_form(
         self, request: Request, fields: Fields, error: Invalid | None = None

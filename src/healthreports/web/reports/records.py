@@ -5,6 +5,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from healthreports.contract.params import read_id
 from healthreports.core.model import Actor, Clock, Instant
 from healthreports.core.vocabulary import DEFAULT_SHARE_DAYS, MAX_SHARE_DAYS, Kind
 from healthreports.exports import badge, markdown
@@ -13,7 +14,7 @@ from healthreports.service.reports import portfolio, reports, sharing
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import WORKSPACES
 from healthreports.web.kit.documents import Documents
-from healthreports.web.kit.forms import id_in_path, page_number, sent_form
+from healthreports.web.kit.forms import id_in_path, page_number, sent_form, write_once
 from healthreports.web.kit.show import file_of, lead_to, page, who
 
 # Of the picture of a workspace's history: a column of 22, a large symbol over four small ones.
@@ -24,7 +25,10 @@ _HEIGHT: Final = 88
 class RecordPages:
     """The pages below `/workspaces` and `/reports` that are only read, and the end of a report."""
 
-    def __init__(self, gateway: Gateway, documents: Documents, clock: Clock) -> None:
+    def __init__(
+        self, gateway: Gateway, documents: Documents, clock: Clock, trash_days: int
+    ) -> None:
+        self._trash_days = trash_days
         self._gateway = gateway
         self._documents = documents
         self._clock = clock
@@ -44,6 +48,7 @@ class RecordPages:
             "story": story,
             "now": self._clock(),
             "number": number,
+            "deleted": read_id(request.query_params.get("deleted", "")),
             "pages": -(-story.count // portfolio.HISTORY),
             "picture": {
                 "step": _STEP,
@@ -70,6 +75,7 @@ class RecordPages:
             "made": made,
             "days": DEFAULT_SHARE_DAYS,
             "most_days": MAX_SHARE_DAYS,
+            "trash_days": self._trash_days,
             "now": now,
             "saved": request.query_params.get("saved", ""),
         }
@@ -98,16 +104,15 @@ class RecordPages:
 
     async def delete_report(self, request: Request) -> Response:
         """Delete one report."""
-        writer, _ = await sent_form(self._gateway, request)
+        form = await sent_form(self._gateway, request)
         report_id = id_in_path(request, Kind.STATUS_REPORTS)
 
-        def work(tx: Transaction, actor: Actor, now: Instant) -> int:
+        def work(tx: Transaction, actor: Actor, now: Instant) -> str:
             workspace_id = portfolio.story(tx, actor, report_id).workspace.id
             reports.delete(tx, actor, report_id, now)
-            return workspace_id
+            return f"{WORKSPACES}/{workspace_id}?deleted={report_id}"
 
-        workspace_id = await self._gateway.write(writer, work)
-        return lead_to(f"{WORKSPACES}/{workspace_id}")
+        return lead_to(await write_once(self._gateway, form, work, str))
 
     async def _story(self, request: Request) -> portfolio.Story:
         report_id = id_in_path(request, Kind.STATUS_REPORTS)

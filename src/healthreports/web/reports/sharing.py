@@ -18,7 +18,7 @@ from healthreports.service.limits import Limits
 from healthreports.service.reports import sharing
 from healthreports.web.kit.addresses import REPORTS, SHARED
 from healthreports.web.kit.documents import Documents
-from healthreports.web.kit.forms import id_in_path, sent_form
+from healthreports.web.kit.forms import id_in_path, sent_form, write_once
 from healthreports.web.kit.show import address_of, file_of, lead_to, page
 from healthreports.web.reports.records import RecordPages
 
@@ -46,7 +46,8 @@ class SharingPages:
 
     async def make(self, request: Request) -> Response:
         """Make a link, and show its address this once."""
-        writer, fields = await sent_form(self._gateway, request)
+        form = await sent_form(self._gateway, request)
+        fields = form.fields
         report_id = id_in_path(request, Kind.STATUS_REPORTS)
         hidden = frozenset(one for one in Category if f"hide_{one.lower()}" in fields)
 
@@ -61,14 +62,14 @@ class SharingPages:
                 follows=fields.get("what") == "current",
             )
 
-        secret = await self._gateway.write(writer, work)
+        secret = await write_once(self._gateway, form, work, lambda _: f"{REPORTS}/{report_id}")
         address = f"{self._origin}{SHARED}?{LINK}={secret}"
         picture = f"{self._origin}{SHARED}/badge.svg?{LINK}={secret}"
         return await self._records.show_report(request, made=(address, picture))
 
     async def revoke(self, request: Request) -> Response:
         """End a link."""
-        writer, fields = await sent_form(self._gateway, request)
+        writer, fields, _ = await sent_form(self._gateway, request)
         link_id = id_in_path(request, Kind.STATUS_REPORTS)
         report_id = read_id(fields.get("report", ""))
         if report_id is None:

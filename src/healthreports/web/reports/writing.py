@@ -19,7 +19,7 @@ from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.reports import editing
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import REPORTS
-from healthreports.web.kit.forms import Fields, id_in_path, sent_form, typed
+from healthreports.web.kit.forms import Fields, id_in_path, sent_form, typed, write_once
 from healthreports.web.kit.show import lead_to, page, who
 
 _SEEN: Final = "seen"
@@ -53,19 +53,22 @@ class WritingPages:
 
     async def save(self, request: Request) -> Response:
         """Save a new report or a change, or show what it would look like."""
-        writer, fields = await sent_form(self._gateway, request)
+        form = await sent_form(self._gateway, request)
+        fields = form.fields
         if _PREVIEW in fields:
             begun = await self._begun(request)
             part = "_preview.html" if "hx-request" in request.headers else None
             return self._form(request, begun, fields, part=part)
         try:
-            report_id = await self._gateway.write(
-                writer,
+            leads_to = await write_once(
+                self._gateway,
+                form,
                 lambda tx, actor, now: self._written(tx, actor, request, fields, now),
+                str,
             )
         except (Invalid, Overtaken) as error:
             return self._form(request, await self._begun(request), fields, error)
-        return lead_to(f"{REPORTS}/{report_id}?saved=yes")
+        return lead_to(leads_to)
 
     async def _begun(self, request: Request) -> _Begun:
         def work(tx: Transaction, actor: Actor) -> _Begun:
@@ -81,13 +84,16 @@ class WritingPages:
 
     def _written(
         self, tx: Transaction, actor: Actor, request: Request, fields: Fields, now: Instant
-    ) -> int:
+    ) -> str:
+        """Write, and return the address of what was written."""
         tags, seen, sent = self._gateway.tags, fields.get(_SEEN, ""), _sent(fields)
         if _is_new(request):
             sent["workspace_id"] = id_in_path(request, Kind.WORKSPACES)
-            return editing.add(tx, actor, sent, now, tags, seen=seen).id
-        report_id = id_in_path(request, Kind.STATUS_REPORTS)
-        return editing.edit(tx, actor, report_id, sent, now, tags, seen=seen).id
+            report = editing.add(tx, actor, sent, now, tags, seen=seen)
+        else:
+            report_id = id_in_path(request, Kind.STATUS_REPORTS)
+            report = editing.edit(tx, actor, report_id, sent, now, tags, seen=seen)
+        return f"{REPORTS}/{report.id}?saved=yes"
 
     def _form(
         self,
