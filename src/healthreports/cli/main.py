@@ -23,6 +23,7 @@ from healthreports.cli.command import (
     write,
 )
 from healthreports.cli.people import add_people_commands
+from healthreports.cli.safekeeping import add_safekeeping_commands, bring_up_to_date
 from healthreports.contract.failure import failure_of
 from healthreports.contract.openapi import document_bytes
 from healthreports.contract.params import list_query
@@ -30,7 +31,7 @@ from healthreports.core.errors import HealthReportsError
 from healthreports.core.vocabulary import Kind
 from healthreports.service.upkeep import count_anew, explain, wrong_counts
 from healthreports.settings import BadSetting, Settings, load
-from healthreports.store.schema.upgrade import WrongSchema, shown, upgrade
+from healthreports.store.schema.upgrade import WrongSchema, shown
 
 # Where the demonstration keeps its database unless it is told otherwise.
 DEMO_DATABASE: Final = "var/demo.sqlite3"
@@ -63,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
 
 
-def _serve(settings: Settings, _options: argparse.Namespace) -> int:
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    if options.upgrade:
+        bring_up_to_date(settings, options)
     from healthreports.cli.serve import serve  # noqa: PLC0415  the server's libraries load slowly
 
     return serve(settings)
@@ -81,8 +84,8 @@ def _import(settings: Settings, options: argparse.Namespace) -> int:
     return run(settings, options)
 
 
-def _upgrade(settings: Settings, _options: argparse.Namespace) -> None:
-    upgrade(settings.database)
+def _upgrade(settings: Settings, options: argparse.Namespace) -> None:
+    bring_up_to_date(settings, options)
     print(f"{shown(settings.database)} is ready")
 
 
@@ -128,12 +131,24 @@ def _parser() -> argparse.ArgumentParser:
 
     served = command(commands, "serve", "run the server", _serve)
     _serving_flags(served)
+    served.add_argument(
+        "--upgrade", action="store_true", help="first bring the database to this version"
+    )
+    served.set_defaults(while_serving=False, no_backup=False)
     shown = command(commands, "demo", "run a server with the sample portfolio, ready to try", _demo)
     shown.set_defaults(defaults={"database": DEMO_DATABASE})
     _serving_flags(shown)
 
     group = group_of(commands, "db", "the database")
-    command(group, "upgrade", "create the database, or bring it to this version", _upgrade)
+    upgraded = command(
+        group, "upgrade", "create the database, or bring it to this version", _upgrade
+    )
+    upgraded.add_argument(
+        "--while-serving", action="store_true", help="upgrade even while a server is running"
+    )
+    upgraded.add_argument(
+        "--no-backup", action="store_true", help="upgrade a SQLite file without a copy of it"
+    )
     checked = command(group, "check", "compare what is counted with what is there", _check)
     checked.add_argument("--repair", action="store_true", help="count anew where they differ")
 
@@ -167,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_people_commands(commands)
     add_access_commands(commands)
+    add_safekeeping_commands(commands)
 
     written = command(commands, "openapi", "print the OpenAPI document", _openapi, database=False)
     written.add_argument("--output", type=Path, metavar="FILE", help="write it there instead")

@@ -26,7 +26,13 @@ from healthreports.edge.connections import ConnectionLimits
 from healthreports.edge.protocol import Protocol, headers_of_all
 from healthreports.service.limits import MEMORY
 from healthreports.settings import PREFIX, BadSetting, Settings
-from healthreports.store.schema.upgrade import Unreachable, demand_current, demand_sound, is_server
+from healthreports.store.schema.upgrade import (
+    Unreachable,
+    demand_current,
+    demand_sound,
+    hold,
+    is_server,
+)
 
 # How long requests under way may still take once the server is told to stop.
 _GRACE_S = 10
@@ -48,13 +54,17 @@ def serve(settings: Settings) -> int:
     """
     demand_current(settings.database)
     demand_sound(settings.database)
+    serving = hold(settings.database)  # until this process ends
     if settings.read_database:
         _demand_copy(settings)
     listening = listen(settings)
     says = f"healthreports listens on {address(settings, listening)}"
     if settings.workers > 1 and settings.limit_store == MEMORY:
         says += f"\nhealthreports: each worker counts requests by itself, see {PREFIX}LIMIT_STORE"
-    return run(settings, listening, lambda: print(says, file=sys.stderr, flush=True))
+    try:
+        return run(settings, listening, lambda: print(says, file=sys.stderr, flush=True))
+    finally:
+        del serving
 
 
 def _demand_copy(settings: Settings) -> None:

@@ -292,6 +292,11 @@ def actor_of_session(tx: Transaction, secret: str, now: Instant) -> Actor:
 TAGS: Final = "entity tags"
 
 
+def forget_tags(tx: Transaction) -> None:
+    """Let no entity tag that was given out fit any more: the database is as it once was (8.1)."""
+    credentials.delete_signing_keys(tx, TAGS)
+
+
 def known_signing_key(tx: Transaction, purpose: str) -> str | None:
     """What every process of this database signs with for `purpose`, if any ever did."""
     return credentials.signing_key(tx, purpose)

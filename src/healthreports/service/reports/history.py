@@ -172,6 +172,22 @@ def purge(tx: Transaction, actor: Actor, report_id: int, now: Instant) -> None:
     accounts.touch(tx, actor.account_id)
 
 
+def purge_wherever(tx: Transaction, account_id: int, report_id: int, now: Instant) -> bool:
+    """Delete a report for good, deleted before or not. Returns whether there was one."""
+    found = trash.find(tx, account_id, report_id)
+    if found is None:
+        alive = records.by_ids(tx, StatusReport, account_id, {report_id}).get(report_id)
+        if alive is None:
+            return False
+        references = reports.delete_with_references(tx, alive)
+        trash.put(tx, alive, references, alive.creator_id, now)
+        found = trash.find(tx, account_id, report_id)
+        assert found is not None  # it was just put there
+    purge_for_good(tx, found, now)
+    accounts.touch(tx, account_id)
+    return True
+
+
 def purge_for_good(tx: Transaction, report: DeletedReport, now: Instant) -> None:
     """Delete all that is left of a report: its versions, and what answers said of it."""
     trash.purge(tx, report, now)

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import bindparam, delete, func, literal_column, null, select, update
 
 from healthreports.core.model import Instant
+from healthreports.core.vocabulary import MAX_ID
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, insertion
 from healthreports.store.schema.tables import idempotency_keys
@@ -120,6 +121,11 @@ def keep(  # noqa: PLR0917  who asked what, and what was answered
     )
     if number > most:
         tx.rows(_DELETE_OLDEST, {**of_user, "last": number - most})
+
+
+def forget_user(tx: Transaction, account_id: int, user_id: int) -> None:
+    """Delete all that a user was answered."""
+    tx.rows(_DELETE_OLDEST, {"of_account": account_id, "of_user": user_id, "last": MAX_ID})
 
 
 def has_expired(tx: Transaction, account_id: int, until: Instant) -> bool:

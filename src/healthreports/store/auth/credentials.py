@@ -55,6 +55,9 @@ _FORGET_SESSIONS: Final = Statement(
         sessions.c.user_id == bindparam("of_user"), sessions.c.expires_at <= bindparam("now")
     )
 )
+_DELETE_KEYS: Final = Statement(
+    delete(signing_keys).where(signing_keys.c.purpose.like(bindparam("purposes")))
+)
 _SIGNING_KEY: Final = Statement(
     select(signing_keys.c.secret).where(signing_keys.c.purpose == bindparam("purpose"))
 )
@@ -147,6 +150,11 @@ def signing_key(tx: Transaction, purpose: str) -> str | None:
     """What the server signs with for `purpose`, if it has signed before."""
     row = tx.row(_SIGNING_KEY, {"purpose": purpose})
     return None if row is None else str(row[0])
+
+
+def delete_signing_keys(tx: Transaction, purpose: str) -> None:
+    """Delete the keys whose purpose begins so."""
+    tx.rows(_DELETE_KEYS, {"purposes": f"{purpose}%"})
 
 
 def insert_signing_key(tx: Transaction, purpose: str, secret: str, now: Instant) -> None:

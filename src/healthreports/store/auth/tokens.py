@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, literal_column, select, update
 
 from healthreports.core.model import Actor, Instant, Token
 from healthreports.core.vocabulary import Scope
@@ -47,6 +47,9 @@ _REVOKE_ALL: Final = Statement(
     update(tokens)
     .where(tokens.c.user_id == bindparam("of_user"), tokens.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
+)
+_FORGET_NAMES: Final = Statement(
+    update(tokens).where(tokens.c.user_id == bindparam("of_user")).values(name=literal_column("''"))
 )
 _NOTE_USE: Final = replacement(tokens, ("last_used_at",))
 
@@ -115,6 +118,11 @@ def revoke(tx: Transaction, token_id: int, now: Instant) -> bool:
 def revoke_all(tx: Transaction, user_id: int, now: Instant) -> None:
     """Revoke every token of a user, those of applications too."""
     tx.rows(_REVOKE_ALL, {"of_user": user_id, "now": now})
+
+
+def forget_names(tx: Transaction, user_id: int) -> None:
+    """Forget what a user called its tokens."""
+    tx.rows(_FORGET_NAMES, {"of_user": user_id})
 
 
 def note_use(tx: Transaction, token_id: int, now: Instant) -> None:

@@ -96,7 +96,7 @@ _PATIENCE: Final = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
-    "application_name": "healthreports",
+    "application_name": "healthreports",  # by which an upgrade tells that a server is connected
 }
 
 

@@ -33,7 +33,10 @@ _INSERT_MEMBERSHIP: Final = insertion(account_memberships)
 _REPLACE_MEMBERSHIP: Final = replacement(
     account_memberships, ("permission", "updated_at", "disabled_at")
 )
-_REPLACE_USER: Final = replacement(users, ("full_name", "name_key", "headline", "updated_at"))
+_REPLACE_USER: Final = replacement(
+    users,
+    ("full_name", "name_key", "email_address", "headline", "photo_path", "updated_at"),
+)
 _DISABLE_USER: Final = replacement(users, ("disabled",))
 _RENAME_PLACES: Final = Statement(
     update(participations).where(

@@ -3,6 +3,7 @@
 Alembic is imported only where it migrates: a server that starts does not need it.
 """
 
+import fcntl
 import os
 import re
 import secrets
@@ -28,6 +29,11 @@ _BEFORE_SERVERS: Final = "0004"
 _MIGRATING: Final = 7_310_001
 # What every write holds a share of (`store/engine/postgres`): none is under way meanwhile.
 _WRITING: Final = 7_310_002
+# Servers show themselves by the name of their connections (`store/engine/postgres`).
+_SERVING: Final = (
+    "SELECT count(*) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND application_name = 'healthreports'"
+)
 # How long `serve` may look for damage before it starts.
 _CHECK_S: Final = 0.2
 _STEPS_BETWEEN_LOOKS: Final = 1_000
@@ -102,6 +108,55 @@ def _make_private(path: Path) -> None:
 
 
 _PRIVATE: Final = 0o600
+
+
+def pending(address: str) -> str:
+    """The revision of a database that has data and is of an older version; "" for any other.
+
+    Raises WrongSchema.
+    """
+    if not is_server(address) and not Path(address).exists():
+        return ""
+    revision = _demand_known(address)
+    return "" if revision == SCHEMA_REVISION else revision
+
+
+def hold(address: str) -> object:
+    """Show that a server runs on a SQLite file, until what is returned is closed or collected."""
+    if is_server(address):
+        return None  # its connections show it
+    file = open(_mark_of(address), "a", opener=_private)  # noqa: SIM115  held while the server runs
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
+def demand_unserved(address: str) -> None:
+    """Raise WrongSchema while a server runs on the database."""
+    if is_server(address):
+        with _reach(address) as connection:
+            [[number]] = connection.execute(_SERVING).fetchall()
+        is_served = bool(number)
+    else:
+        with open(_mark_of(address), "a", opener=_private) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_served = False
+            except BlockingIOError:
+                is_served = True
+    if is_served:
+        raise WrongSchema(
+            f"a server of another version runs on {shown(address)}: stop it first, "
+            "or upgrade under it with --while-serving"
+        )
+
+
+def _mark_of(address: str) -> Path:
+    path = Path(address)
+    return path.with_name(f"{path.name}.serving")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, _PRIVATE)
 
 
 def demand_current(address: str) -> None:

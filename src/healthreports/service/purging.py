@@ -1,0 +1,102 @@
+"""Deleting people and reports for good, everywhere, and telling what is known of a person."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from healthreports.core.access import Reach
+from healthreports.core.model import Instant, Record, User
+from healthreports.core.query import Filter, Query, Window
+from healthreports.core.vocabulary import MAX_ID, Kind, Purged
+from healthreports.service.people import members
+from healthreports.service.reports import history
+from healthreports.store.auth import answers, credentials, invitations, oauth, tokens
+from healthreports.store.engine.database import Transaction
+from healthreports.store.lists import pages
+from healthreports.store.people import accounts
+from healthreports.store.people import members as stored
+from healthreports.store.reports import trash
+
+_AT_ONCE: Final = 1_000
+
+
+def purge_user(tx: Transaction, user: User, now: Instant) -> None:
+    """Erase who a user is: name, address, how it signs in, what it was let do.
+
+    What it wrote stays, by "Former user" and a number. Raises Invalid for the last administrator.
+    """
+    members.disable(tx, user, now, disabled=True)
+    tokens.revoke_all(tx, user.id, now)
+    tokens.forget_names(tx, user.id)
+    oauth.revoke_grants(tx, user.id, now)
+    credentials.delete_proofs(tx, user.id)
+    invitations.remove(tx, user.id)
+    nobody = replace(
+        user,
+        full_name=f"Former user {user.id}",
+        email_address=f"user{user.id}@purged.invalid",
+        headline=None,
+        photo_path=None,
+    )
+    stored.replace_user(tx, user, nobody, now)
+    answers.forget_user(tx, user.account_id, user.id)
+    parts = (f'"{Kind.USERS}"'.encode(), f'"{user.id}"'.encode())
+    answers.empty_those_with(tx, user.account_id, parts)
+    trash.note_purge(tx, user.account_id, Purged.USER, user.id, now)
+
+
+def purges(tx: Transaction) -> list[tuple[int, Purged, int, Instant]]:
+    """All that was ever purged: the account, what it was, its id, and when."""
+    return [
+        (account_id, *one)
+        for account_id, _, _ in accounts.accounts_by_id(tx)
+        for one in trash.purged(tx, account_id)
+    ]
+
+
+def replay(tx: Transaction, account_id: int, what: Purged, record_id: int, now: Instant) -> bool:
+    """Purge again what a backup has brought back. Returns whether there was anything."""
+    if what is Purged.USER:
+        user = stored.user(tx, record_id)
+        is_back = user is not None and user.account_id == account_id and not _is_nobody(user)
+        if user is not None and is_back:
+            purge_user(tx, user, now)
+        trash.note_purge(tx, account_id, what, record_id, now)
+        return is_back
+    was_back = history.purge_wherever(tx, account_id, record_id, now)
+    trash.note_purge(tx, account_id, what, record_id, now)
+    return was_back
+
+
+def _is_nobody(user: User) -> bool:
+    return user.email_address == f"user{user.id}@purged.invalid"
+
+
+def known_of(tx: Transaction, user: User) -> dict[str, Any]:
+    """All that is known of a person, for it to read; secrets are left out."""
+    invitation = invitations.of_user(tx, user.id)
+    seen = Query(Kind.PARTICIPATIONS, (Filter("user_id", (user.id,)),), window=Window(MAX_ID))
+    within = Reach(user.account_id, None)
+    return {
+        "user": user,
+        "account": accounts.account_title(tx, user.account_id),
+        "membership": stored.membership(tx, user.id),
+        "has_password": credentials.password_hash(tx, user.id) is not None,
+        "participations": pages.page(tx, seen, within).records,
+        "tokens": tokens.personal(tx, user.id),
+        "granted": [
+            {"application": name, "grant": one} for name, one in oauth.grants_of_user(tx, user.id)
+        ],
+        "invitation": None if invitation is None else invitation._asdict(),
+        "reports": list(_written_by(tx, user)),
+    }
+
+
+def _written_by(tx: Transaction, user: User) -> Iterator[Record]:
+    query = Query(Kind.STATUS_REPORTS, (Filter("creator_id", (user.id,)),))
+    within, version = Reach(user.account_id, None), accounts.version(tx, user.account_id)
+    last = 0
+    while found := pages.after(tx, query, within, version, after_id=last, number=_AT_ONCE):
+        yield from found
+        last = found[-1].id
