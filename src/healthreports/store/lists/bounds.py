@@ -58,3 +58,10 @@ COUNTS_MAY_GROW: Final = Bound(
     "Counting by a pair of filters; what a participant sees counts as one.",
     "The records that the best index leaves.",
 )
+# Where many match, but all of them at the far end of the order, no index has both: ten million
+# reports took up to 1.3 s (`bench/RESULTS.md`, every list on SQLite).
+PAGES_MAY_GROW: Final = Bound(
+    "A page of reports by a time and another filter, in an order that runs against that time.",
+    "The reports before the first that match.",
+    kinds=frozenset({Kind.STATUS_REPORTS}),
+)
