@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-from page_kit import Site, fields_of, form_of, read
+import sqlalchemy
+from page_kit import Site, day, fields_of, form_of, read
 
 from conftest import Account, Server
 from expect import only_record
-from healthreports.core.vocabulary import Kind
+from healthreports.core.vocabulary import DAY_US, Kind
+from healthreports.store.engine.statement import Statement
 
 pytestmark = pytest.mark.one_store
 
@@ -168,3 +170,47 @@ def test_who_manages_a_workspace_brings_it_back_from_its_page(site: Site) -> Non
     assert not any(
         one.text == "Bring it back" for one in site.page(f"/workspaces/{first}").all("button")
     )
+
+
+def test_the_portfolio_of_a_day_shows_what_stood_there_on_that_day(site: Site) -> None:
+    first = site.account.workspaces[0]
+    report = site.report(first, "green", ago=5, text="As planned.", budget="yellow")
+    age_workspaces(site, 9)
+    change(site, report, color="red", description="Too late.", details=[])
+    then, now = site.page(f"/?as_of={day(3)}"), site.page("/")
+    counted = [page.one("ul", "counts").text for page in (then, now)]
+    assert "1 green" in counted[0]
+    assert "1 red" in counted[1]
+    for query, is_found in (
+        ("status=green", True),
+        ("status=red", False),
+        ("category=Budget&category_status=yellow", True),
+    ):
+        shown = site.at().get(f"/?as_of={day(3)}&{query}").text
+        assert (f'href="/workspaces/{first}"' in shown) == is_found, query
+
+
+def test_a_workspace_that_was_not_there_yet_is_not_in_the_portfolio_of_a_day(site: Site) -> None:
+    first, second = site.account.workspaces
+    site.report(first, "green", ago=5)
+    # Both were made today; the first one's report says that it is older.
+    then = site.page(f"/?as_of={day(3)}")
+    assert f'href="/workspaces/{first}"' in html(site)
+    assert f'href="/workspaces/{second}"' not in html(site)
+    assert "1 workspaces" in then.one("ul", "counts").text
+    age_workspaces(site, 9)
+    assert f'href="/workspaces/{second}"' in html(site)
+
+
+def html(site: Site) -> str:
+    return site.at().get(f"/?as_of={day(3)}").text
+
+
+def age_workspaces(site: Site, days: int) -> None:
+    older = Statement(
+        sqlalchemy.text(
+            "UPDATE workspaces SET created_at = created_at - :by WHERE account_id = :account"
+        )
+    )
+    values = {"by": days * DAY_US, "account": site.account.id}
+    site.account.database.write_here(lambda tx: tx.rows(older, values))

@@ -131,6 +131,12 @@ def take_version_back(
     return changed
 
 
+def as_of(tx: Transaction, report: StatusReport, at: Instant) -> StatusReport:
+    """`report` as it was at a time after it was made."""
+    then = stored.at(tx, report, at)
+    return report if then is None else as_report(report, then)
+
+
 def as_report(report: StatusReport, then: ReportVersion) -> StatusReport:
     """`report` as it was in a version of it."""
     return replace(report, color=then.color, description=then.description, details=then.details)

@@ -27,6 +27,7 @@ from healthreports.core.portfolio import (
 from healthreports.core.query import Filter, Query, Sort, Window
 from healthreports.core.vocabulary import Color, Kind, SubjectType
 from healthreports.service.lookup import find, visible
+from healthreports.service.reports import history
 from healthreports.store.engine.database import Row, Transaction
 from healthreports.store.lists import pages as records
 from healthreports.store.lists import portfolio
@@ -93,7 +94,7 @@ def standings(
     ends = tuple(week_ends(at)) if weeks else ()
     ids = tuple(row[0] for row in rows)
     colors = [portfolio.states_at(tx, actor.account_id, ids, end) for end in ends] if ids else []
-    found = _standings(tx, actor, rows)
+    found = _standings(tx, actor, rows, query.as_of)
     return Portfolio(
         tuple(
             msgspec.structs.replace(one, weeks=tuple(_state(one, week) for week in colors))
@@ -109,7 +110,9 @@ def _state(one: Standing, week: dict[int, Color]) -> State:
     return State.NONE if color is None else State(color)
 
 
-def _standings(tx: Transaction, actor: Actor, rows: list[Row]) -> list[Standing]:
+def _standings(
+    tx: Transaction, actor: Actor, rows: list[Row], as_of: Instant | None
+) -> list[Standing]:
     account_id = actor.account_id
     shown = records.by_ids(tx, Workspace, account_id, {row[0] for row in rows})
     ids = {row[1] for row in rows if row[1] is not None}
@@ -119,6 +122,8 @@ def _standings(tx: Transaction, actor: Actor, rows: list[Row]) -> list[Standing]
     found = []
     for workspace_id, report_id, previous_color in rows:
         report = current.get(report_id)
+        if report is not None and as_of is not None and report.updated_at > as_of:
+            report = history.as_of(tx, report, as_of)
         found.append(
             Standing(
                 workspace=shown[workspace_id],

@@ -14,8 +14,10 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     delete,
     literal_column,
+    or_,
     select,
     true,
 )
@@ -30,6 +32,7 @@ from healthreports.store.schema.tables import (
     accounts,
     color_column,
     current_reports,
+    report_versions,
     status_reports,
     workspaces,
 )
@@ -52,6 +55,12 @@ def standing(*, as_of: bool, lateral: bool) -> tuple[FromClause, Columns]:
     return workspaces.outerjoin(report, is_newest), _columns(report, as_of=True)
 
 
+def existed(kept: Columns) -> ColumnElement[bool]:
+    """At the time `as_of` there was the workspace: it was made, or had a report."""
+    was_made = workspaces.c.created_at <= bindparam("as_of", type_=BigInteger)
+    return or_(was_made, kept["report_id"].is_not(None))
+
+
 def _found(*, as_of: bool, lateral: bool) -> tuple[FromClause, ColumnElement[bool]]:
     """The newest report of a workspace, and what joins it to the workspace."""
     if lateral:
@@ -65,9 +74,9 @@ def _found(*, as_of: bool, lateral: bool) -> tuple[FromClause, ColumnElement[boo
 
 
 def _columns(report: FromClause, *, as_of: bool) -> dict[str, ColumnElement[Any]]:
-    """The columns of `current_reports`, of the report itself."""
+    """The columns of `current_reports`, of the report itself: what it said then."""
     before = status_reports.alias("newest_1")
-    previous = _newest_of(before, select(before.c.color), 1, as_of=as_of)
+    previous = _newest_of(before, select(_said(before, "color", as_of=as_of)), 1, as_of=as_of)
     return {
         "account_id": workspaces.c.account_id,
         "workspace_id": workspaces.c.id,
@@ -75,10 +84,33 @@ def _columns(report: FromClause, *, as_of: bool) -> dict[str, ColumnElement[Any]
         "report_id": report.c.id,
         "created_at": report.c.created_at,
         "updated_at": report.c.updated_at,
-        "color": report.c.color,
+        "color": _said(report, "color", as_of=as_of),
         "previous_color": previous.scalar_subquery(),
-        **{name: report.c[name] for name in CATEGORY_COLORS},
+        **{name: _said(report, name, as_of=as_of) for name in CATEGORY_COLORS},
     }
+
+
+def _said(report: FromClause, name: str, *, as_of: bool) -> ColumnElement[Any]:
+    """A color of a report as it was then: that of a version, where it was changed since (8.3)."""
+    if not as_of:
+        return report.c[name]
+    at = bindparam("as_of", type_=BigInteger)
+    of_then = (
+        in_account(report_versions),
+        report_versions.c.report_id == report.c.id,
+        report_versions.c.created_at <= at,
+    )
+    then = (
+        select(report_versions.c[name])
+        .where(*of_then)
+        .order_by(report_versions.c.number.desc())
+        .limit(literal_column("1"))
+        .correlate(report)
+        .scalar_subquery()
+    )
+    # One that was changed before versions were kept has none of then.
+    has_then = select(literal_column("1")).where(*of_then).correlate(report).exists()
+    return case((and_(report.c.updated_at > at, has_then), then), else_=report.c[name])
 
 
 def _newest_of(

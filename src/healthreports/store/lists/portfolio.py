@@ -186,6 +186,7 @@ def _seen(shape: Shape, kept: Kept) -> list[Condition]:
     return [
         in_account(table),
         kept["archived"] == 0,
+        *([current.existed(kept)] if shape.in_past else []),
         *([in_reach] if shape.narrowed else []),
     ]
 

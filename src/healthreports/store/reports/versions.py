@@ -7,7 +7,7 @@ change writes two, the state before it and the state after it, each other change
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, literal_column, select
 
 from healthreports.core.model import Detail, Instant, ReportVersion, StatusReport
 from healthreports.core.vocabulary import Category, Color, VersionEvent
@@ -40,6 +40,12 @@ _PAGE: Final = Statement(
     .where(*_OF_REPORT, _table.number <= bindparam("last"))
     .order_by(_table.number.desc())
     .limit(bindparam("rows"))
+)
+_AT: Final = Statement(
+    select(*_COLUMNS)
+    .where(*_OF_REPORT, _table.created_at <= bindparam("moment"))
+    .order_by(_table.number.desc())
+    .limit(literal_column("1"))
 )
 _INSERT: Final = insertion(report_versions)
 _DELETE: Final = Statement(delete(report_versions).where(*_OF_REPORT))
@@ -106,6 +112,12 @@ def find(tx: Transaction, report: StatusReport, number: int) -> ReportVersion | 
     if 0 < number < last:
         found, _ = page(tx, report, last - number, 1)
     return found[0] if 0 < number <= last else None
+
+
+def at(tx: Transaction, report: StatusReport, moment: Instant) -> ReportVersion | None:
+    """The version that a report had at a time; None where no version is as old."""
+    row = tx.row(_AT, {**_key(report), "moment": moment})
+    return None if row is None else _read(report.account_id, row)
 
 
 def forget(tx: Transaction, report: StatusReport) -> None:
