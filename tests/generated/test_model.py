@@ -235,6 +235,15 @@ class Machine(RuleBasedStateMachine):
         self.ids = ["0", "abc", "-1", "1.5", "9" * 30, "\uff11", hidden]
         self.moments = [now()]
         self.is_refused = False
+        # What each report has said: the event, and what it said from then on (8.3).
+        self.said: dict[int, list[tuple[str, str, str, list[dict[str, Any]]]]] = {}
+        self.deleted: dict[int, Report] = {}
+        # Requests with a key, with what was answered and what that names (8.2).
+        self.kept: list[tuple[str, str, str, dict[str, Any], httpx.Response, int | None]] = []
+        # What was answered to whom with each tag, by where (8.1).
+        self.tagged: dict[tuple[str, str], dict[str, bytes]] = {}
+        # The tags that a report had, with how much it had said by then.
+        self.tags: dict[int, list[tuple[str, int]]] = {}
 
     def teardown(self) -> None:
         for client in self.account.clients.values():
@@ -270,7 +279,8 @@ class Machine(RuleBasedStateMachine):
         }
         rest = {key: one for key, one in good_changes.items() if key not in needed}
         attributes = data.draw(st.fixed_dictionaries(needed, optional=rest), label="attributes")
-        self._create(role, attributes, way, include, suffix)
+        has_key = data.draw(st.integers(0, 1), label="has a key")
+        self._create(role, attributes, way, include, suffix, has_key)
 
     @rule(data=st.data(), role=roles, way=ways, include=includes, suffix=suffixes)
     def create_anything(
@@ -283,15 +293,146 @@ class Machine(RuleBasedStateMachine):
         picked = data.draw(st.integers(0, len(spaces) + len(bad) - 1), label="workspace")
         changes = {"workspace_id": st.just([*spaces, *bad][picked]), **any_changes}
         attributes = data.draw(st.fixed_dictionaries({}, optional=changes), label="attributes")
-        self._create(role, attributes, way, include, suffix)
+        has_key = data.draw(st.integers(0, 1), label="has a key")
+        self._create(role, attributes, way, include, suffix, has_key)
 
-    def _create(
-        self, role: str, attributes: dict[str, Any], way: str, include: str, suffix: str
+    @precondition(lambda self: self.kept)
+    @rule(data=st.data(), is_other=st.sampled_from([False, False, True]))
+    def send_again(self, data: st.DataObject, is_other: bool) -> None:
+        """A request with a key, once more, as it was or with another question."""
+        number = data.draw(st.integers(0, len(self.kept) - 1), label="which")
+        role, path, include, sent, first, made = self.kept[number]
+        response, _ = self._write(role, "POST", path, f"{include},x" if is_other else include, sent)
+        self.is_refused = True
+        if first.status_code >= 400 and "content" in sent and response.status_code == 413:
+            return
+        if is_other:
+            assert_failure(response, 422)
+        elif made is not None and self.model.find(role, str(made)) is None:
+            assert_failure(response, 404)
+        else:
+            assert (response.status_code, response.content) == (first.status_code, first.content)
+            assert response.headers["idempotency-replayed"] == "true"
+
+    @rule(data=st.data(), role=roles, color=colors)
+    def update_in_a_state(self, data: st.DataObject, role: str, color: str) -> None:
+        """A change by who knows the report as it is, or as it was."""
+        path_id = self._pick(data)
+        report = self.model.find("administrator", path_id)
+        if report is None:
+            return
+        path = f"/status_reports/{report.id}"
+        known = self.tags.setdefault(report.id, [])
+        tag = self.account.api.get(path).headers["etag"]
+        known.append((tag, len(self.said[report.id])))
+        tag, then = known[data.draw(st.integers(0, len(known) - 1), label="which tag")]
+        sent = {"json": {"status_report": {"color": color}}, "headers": {"if-match": tag}}
+        response, span = self._write(role, "PUT", path, "", sent)
+        if self.model.find(role, path_id) is None:
+            assert_failure(response, 404)
+        elif then != len(self.said[report.id]):
+            assert_failure(response, 412)
+        elif not self.model.may_write(role, report.workspace_id):
+            assert_failure(response, 403)
+        else:
+            self._one(response)
+            if color != report.color:
+                report.color, report.updated = color, span
+                report.updater_id = self.user_ids[role]
+                self._says(report, "updated")
+            return
+        self.is_refused = True
+
+    @precondition(lambda self: self.deleted)
+    @rule(data=st.data(), role=roles, for_good=st.sampled_from([False, False, True]))
+    def take_out_of_the_trash(self, data: st.DataObject, role: str, for_good: bool) -> None:
+        there = sorted(self.deleted)
+        report = self.deleted[data.draw(st.sampled_from(there), label="which")]
+        may_write = self.model.may_write(role, report.workspace_id)
+        path = f"/deleted_status_reports/{report.id}"
+        if for_good:
+            response, _ = self._write(role, "DELETE", path, "", {})
+        else:
+            response, _ = self._write(role, "POST", f"{path}/restore", "", {})
+        self.is_refused = True
+        if not may_write:
+            assert_failure(response, 404)
+        elif for_good and role != "administrator":
+            assert_failure(response, 403)
+        elif for_good:
+            assert response.status_code == 204
+            del self.deleted[report.id]
+        else:
+            _, body = self._one(response)
+            del self.deleted[report.id]
+            self.model.reports[report.id] = report
+            self._says(report, "restored")
+            self._agrees(body, [report], set())
+
+    @rule(role=roles)
+    def list_the_trash(self, role: str) -> None:
+        answer = self.account.clients[role].get("/deleted_status_reports", params={"per_page": 200})
+        body = assert_envelope(answer, "deleted_status_reports")
+        shown = {int(one["id"]) for one in body["results"]}
+        assert shown == {
+            one.id for one in self.deleted.values() if self.model.may_write(role, one.workspace_id)
+        }
+        for one in shown:
+            record = body["deleted_status_reports"][str(one)]
+            assert record["description"] == self.deleted[one].description
+
+    @rule(data=st.data(), role=roles)
+    def ask_for_versions(self, data: st.DataObject, role: str) -> None:
+        path_id = self._pick(data)
+        report = self.model.find(role, path_id)
+        answer = self.account.clients[role].get(
+            f"/status_reports/{quote(path_id)}/versions", params={"per_page": 200}
+        )
+        if report is None:
+            assert_failure(answer, 404)
+            return
+        body = assert_envelope(answer, "status_report_versions")
+        found = [body["status_report_versions"][one["id"]] for one in body["results"]]
+        said = self.said[report.id]
+        assert [one["number"] for one in found] == list(range(len(said), 0, -1))
+        assert [
+            (one["event"], one["color"], one["description"], one["details"]) for one in found
+        ] == said[::-1]
+
+    def _says(self, report: Report, event: str) -> None:
+        said = (event, report.color, report.description, [dict(one) for one in report.details])
+        self.said.setdefault(report.id, []).append(said)
+
+    def _tagged(self, role: str, url: str, response: httpx.Response) -> None:
+        """What has one tag is one answer; who has it is told so."""
+        if response.status_code != 200:
+            assert "etag" not in response.headers
+            return
+        tag = response.headers["etag"]
+        known = self.tagged.setdefault((role, url), {})
+        assert known.setdefault(tag, response.content) == response.content
+        again = self.account.clients[role].get(url, headers={"if-none-match": tag})
+        assert (again.status_code, again.content) == (304, b"")
+
+    def _create(  # noqa: PLR0917
+        self,
+        role: str,
+        attributes: dict[str, Any],
+        way: str,
+        include: str,
+        suffix: str,
+        key_number: int = 0,
     ) -> None:
         faults = self.model.faults(attributes, role, creating=True)
-        response, span = self._write(
-            role, "POST", f"/status_reports{suffix}", include, body_of(attributes, way)
-        )
+        path, sent = f"/status_reports{suffix}", body_of(attributes, way)
+        key = ""
+        if key_number and way != "multipart":  # its boundary is another one each time
+            key = f"key {len(self.kept)}".replace(" ", "-")
+            sent["headers"] = {**sent.get("headers", {}), "idempotency-key": key}
+        response, span = self._write(role, "POST", path, include, sent)
+        if key:
+            made = int(response.json()["results"][0]["id"]) if response.is_success else None
+            self.kept.append((role, path, include, sent, response, made))
         workspace_id = str(attributes.get("workspace_id"))
         is_allowed = self.model.may_write(role, workspace_id)
         if self._is_refusal(response, faults, is_allowed=is_allowed or "workspace_id" in faults):
@@ -309,6 +450,7 @@ class Machine(RuleBasedStateMachine):
         assert report.id not in self.model.reports
         self._take_parts(report, attributes, record)
         self.model.reports[report.id] = report
+        self._says(report, "created")
         self.ids.append(record["id"])
         self._agrees(body, [report], included([("include", include)]))
 
@@ -370,6 +512,7 @@ class Machine(RuleBasedStateMachine):
         self._take_parts(report, changes, record)
         if before != (report.color, report.description, report.details):
             report.updated, report.updater_id = span, self.user_ids[role]
+            self._says(report, "updated")
         elif "external_reference" in changes:
             report.updater_id = self._either(record, report, role)
             if self._is_updated_after(span.begin, report):
@@ -425,6 +568,8 @@ class Machine(RuleBasedStateMachine):
         else:
             assert (response.status_code, response.content) == (204, b"")
             del self.model.reports[report.id]
+            self.deleted[report.id] = report
+            self._says(report, "deleted")
         self.is_refused = True
 
     @rule(
@@ -483,6 +628,7 @@ class Machine(RuleBasedStateMachine):
             f"/status_reports/{quote(path_id)}{suffix}", params=pairs
         )
         report = self.model.find(role, path_id)
+        self._tagged(role, str(response.request.url), response)
         if report is None:
             assert_failure(response, 404)
         else:
@@ -503,6 +649,7 @@ class Machine(RuleBasedStateMachine):
 
     def _list(self, role: str, pairs: Pairs, suffix: str) -> None:
         response = self.account.clients[role].get(f"/status_reports{suffix}", params=pairs)
+        self._tagged(role, str(response.request.url), response)
         try:
             page = self.model.page(role, pairs)
         except Undecided:

@@ -230,6 +230,8 @@ def _unchanged(
         for record in _by_ids(tx, kind, account_id, ids - found.keys()).values():
             found[record.id] = record
             tx.counts[kind, record.id] = (reshaped, record)
+        # In one order, whatever was known: one state of the account gives one answer (8.1).
+        return {one: found[one] for one in sorted(found)}
     return found
 
 
@@ -265,7 +267,7 @@ def _references(  # noqa: PLR0917  as for `_related`
     _demand_room(sum(map(len, found.values())), room, query, name, target)
     return Related(
         {owner: [(target, one.id) for one in some] for owner, some in found.items()},
-        {target: {one.id: one for some in found.values() for one in some}},
+        {target: {one.id: one for record in records for one in found[record.id]}},
     )
 
 
