@@ -1,19 +1,25 @@
 -- Sends POSTs of one body. Arguments: the path, the file with the body, the file that takes the id
--- of each report that was acknowledged with 200.
+-- of each report that was acknowledged with 200, and optionally what each request's key begins with.
 local request_text
 local acknowledged
+local key, body, path
+local turn = 0
 
 function init(args)
-  local body = io.open(args[2], "rb")
+  local file = io.open(args[2], "rb")
   wrk.headers["Content-Type"] = "application/json"
-  request_text = wrk.format("POST", args[1], wrk.headers, body:read("*a"))
-  body:close()
+  path, body, key = args[1], file:read("*a"), args[4]
+  request_text = wrk.format("POST", path, wrk.headers, body)
+  file:close()
   acknowledged = io.open(args[3], "a")
   acknowledged:setvbuf("line")
 end
 
 function request()
-  return request_text
+  if not key then return request_text end
+  turn = turn + 1
+  wrk.headers["Idempotency-Key"] = key .. "-" .. turn
+  return wrk.format("POST", path, wrk.headers, body)
 end
 
 function response(status, _, body)

@@ -1,10 +1,12 @@
 -- Sends GETs. Arguments: a path, and optionally how many ids its %d stands for (they take turns,
--- in an order that jumps, so that neighbours do not stand on one page of the database).
+-- in an order that jumps, so that neighbours do not stand on one page of the database), and the tag
+-- of the answer that the client has.
 local requests = {}
 local turn = 0
 
 function init(args)
   local ids = tonumber(args[2] or "1")
+  if args[3] then wrk.headers["If-None-Match"] = args[3] end
   for number = 1, math.min(ids, 1000) do
     local id = (number * 7919) % ids + 1
     requests[number] = wrk.format("GET", string.format(args[1], id))

@@ -99,29 +99,40 @@ def _on_postgres(case: str, least: float) -> Callable[[Measurements], tuple[str,
 
 def _price(found: Measurements) -> tuple[str, str, bool]:
     """What the includes cost: processor time of a page with them, in pages without."""
-    pages, more = (f"{case}, participant" for case in ("list-20", "list-20-include"))
-    by_cpu, by_clock = (
-        statistics.median(
-            getattr(page, rate) / getattr(one, rate)
-            for page, one in zip(found.turns[pages]["ours"], found.turns[more]["ours"], strict=True)
-        )
-        for rate in ("rate_cpu", "rate")
-    )
+    by_cpu, by_clock = _beside(found, ("list-20", "ours"), ("list-20-include", "ours"))
     return f"{by_cpu:.2f}", f"{by_clock:.2f}", by_cpu <= MAX_PRICE
 
 
 def _creates_beside_reads(found: Measurements) -> tuple[str, str, bool]:
     """Creates as a share of the reads of one report, both for a second of processor time."""
-    creates = found.turns["create, participant"]["writer"]
-    reads = found.turns["get-one, participant"]["ours"]
+    by_cpu, by_clock = _beside(found, ("create", "writer"), ("get-one", "ours"))
+    return f"{by_cpu:.1%}", f"{by_clock:.1%}", by_cpu >= MIN_CREATES
+
+
+def _beside(
+    found: Measurements, one: tuple[str, str], other: tuple[str, str]
+) -> tuple[float, float]:
+    """The rate of a case and app in that of another: per processor second, and by the clock."""
+    turns = found.turns[f"{one[0]}, participant"][one[1]]
+    others = found.turns[f"{other[0]}, participant"][other[1]]
     by_cpu, by_clock = (
         statistics.median(
-            getattr(one, rate) / getattr(read, rate)
-            for one, read in zip(creates, reads, strict=True)
+            getattr(mine, rate) / getattr(theirs, rate)
+            for mine, theirs in zip(turns, others, strict=True)
         )
         for rate in ("rate_cpu", "rate")
     )
-    return f"{by_cpu:.1%}", f"{by_clock:.1%}", by_cpu >= MIN_CREATES
+    return by_cpu, by_clock
+
+
+def _unchanged(found: Measurements) -> tuple[str, str, bool]:
+    by_cpu, by_clock = _beside(found, ("list-304", "ours"), ("get-one", "ours"))
+    return f"{by_cpu:.1%}", f"{by_clock:.1%}", by_cpu >= MIN_UNCHANGED
+
+
+def _keyed(found: Measurements) -> tuple[str, str, bool]:
+    by_cpu, by_clock = _beside(found, ("create", "writer"), ("create-key", "writer"))
+    return f"{by_cpu - 1:+.1%}", f"{by_clock - 1:+.1%}", by_cpu <= MAX_OF_KEY
 
 
 def _start(found: Measurements) -> tuple[str, str, bool]:
@@ -137,6 +148,8 @@ MIN_SHARE_OF_DISK = 0.5
 MIN_CREATES = 0.35
 MAX_PRICE = 1.8
 MAX_STARTS = 4.0
+MIN_UNCHANGED = 0.85
+MAX_OF_KEY = 1.15
 MAX_RESIDENT_MB = 100.0
 THRESHOLDS = (
     Threshold("get-one / bare", "at least 42 %", _at_least("get-one", "bare", 0.42, "{:.1%}")),
@@ -165,6 +178,8 @@ THRESHOLDS = (
         lambda found: _share_of_disk(statistics.median(found.disk_shares("create, participant"))),
     ),
     Threshold("create / get-one", "at least 35 % of its rate", _creates_beside_reads),
+    Threshold("list-304 / get-one", "at least 85 %", _unchanged),
+    Threshold("create-key / create", "at most 15 % more processor time", _keyed),
     Threshold("cold start / bare", "at most 4 times", _start),
     Threshold(
         "peak resident memory",

@@ -95,9 +95,17 @@ CASES = [
     )
     for user in ("participant", "administrator")
 ]
-CREATES = [
-    Case("create", user, LIST_PATH, ("writer",)) for user in ("participant", "administrator")
+# The first page again, by who has it: answered with 304.
+UNCHANGED = [
+    Case("list-304", user, LIST_PATH, ("ours",)) for user in ("participant", "administrator")
 ]
+CREATES = [
+    Case(name, user, LIST_PATH, ("writer",))
+    for name in ("create", "create-key")
+    for user in ("participant", "administrator")
+]
+# Each keeps what the report said before.
+UPDATES = [Case("update", "administrator", SHOW_PATH, ("writer",), data.REPORTS)]
 
 
 class Server:
@@ -290,7 +298,7 @@ def measure(content: Content, options: argparse.Namespace) -> Measurements:
     content.servers["postgres"].start(content.secret("postgres", "participant"))
     check_answers(content)
     print("the answers are right; warming up", flush=True)
-    for case in CASES + CREATES:
+    for case in CASES + UNCHANGED + CREATES + UPDATES:
         for app in case.apps:
             turn(content, case, app, 1)
     for number in range(options.rounds):
@@ -309,12 +317,14 @@ def measure(content: Content, options: argparse.Namespace) -> Measurements:
 
 def play_round(content: Content, found: Measurements, number: int, seconds: int) -> None:
     """One turn of each application in each case; who goes first changes from round to round."""
-    for case in CASES:
+    for case in CASES + UNCHANGED:
         for place in range(len(case.apps)):
             app = case.apps[(place + number) % len(case.apps)]
             found.add(case.label, app, turn(content, case, app, seconds))
     for case in CREATES:
         found.fsync_rates.setdefault(case.label, []).append(fsync_rate())
+        found.add(case.label, "writer", turn(content, case, "writer", seconds))
+    for case in UPDATES:
         found.add(case.label, "writer", turn(content, case, "writer", seconds))
 
 
@@ -378,12 +388,20 @@ def _demand_page(page: dict[str, Any]) -> None:
 def turn(content: Content, case: Case, app: str, seconds: int) -> Turn:
     """Let wrk call one application. Raises Stop when an answer is not 200."""
     server = content.servers[app]
-    if case.name == "create":
+    if case in CREATES:
         script, connections = "create.lua", WRITING_CONNECTIONS
         arguments = [case.path, str(_create_body()), str(_acknowledged())]
+        if case.name == "create-key":
+            arguments.append(f"{time.time_ns()}")
+    elif case in UPDATES:
+        script, connections = "update.lua", WRITING_CONNECTIONS
+        arguments = [case.path, str(case.ids)]
     else:
         script, connections = "read.lua", CONNECTIONS
         arguments = [case.path, str(case.ids)]
+        if case in UNCHANGED:
+            headers = dict(server.get(case.path, content.secret(app, case.user))[1])
+            arguments.append(headers["etag"])
     before, wrk_before, start = server.cpu_s(), _children_cpu_s(), time.perf_counter()
     printed = _run(
         *("taskset", "-c", str(cores()[1]), "wrk", "-t1", f"-c{connections}"),

@@ -1,17 +1,20 @@
 """Deleted reports: listed, restored, purged. Contract: 8.4."""
 
 import json
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import text
 
-from conftest import Account
+from conftest import Account, Server
 from expect import assert_envelope, assert_failure, only_record
-from healthreports.app import now
+from healthreports.app import now, open_database
 from healthreports.core.vocabulary import Purged
 from healthreports.service.sweeping import sweep
+from healthreports.settings import Settings
 from healthreports.store.engine.statement import Statement
 from healthreports.store.lists import verify
 from healthreports.store.reports import trash
@@ -264,3 +267,31 @@ def test_a_restore_that_is_sent_again_is_answered_as_before(account: Account) ->
     )
     assert (first.status_code, again.content) == (200, first.content)
     assert json.loads(again.content)["results"] == [{"key": "status_reports", "id": report}]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("UPDATE report_versions SET color = 'yellow' WHERE number = 2", "not what it says"),
+        ("DELETE FROM report_versions WHERE number = 1", "a version is missing"),
+        ("UPDATE report_versions SET report_id = report_id + 1000000", "its versions are"),
+        ("UPDATE deleted_reports SET id = :alive", "deleted and not deleted"),
+    ],
+)
+def test_what_does_not_belong_together_is_found(
+    own_server: Callable[..., Server],
+    own_account: Callable[[Server], Account],
+    change: str,
+    says: str,
+) -> None:
+    server = own_server()
+    account = own_account(server)
+    alive, gone = account.report(), account.report()
+    sent = {"status_report": {"color": "red"}}
+    assert account.api.put(f"/status_reports/{alive}", json=sent).is_success
+    delete(account, gone)
+    with closing(open_database(Settings(database=str(server.database)))) as database:
+        assert database.read_here(verify.differences) == []
+        values = {"alive": int(alive)} if ":alive" in change else {}
+        database.write_here(lambda tx: tx.rows(Statement(text(change)), values))
+        assert any(says in line for line in database.read_here(verify.differences))

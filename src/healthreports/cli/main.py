@@ -90,7 +90,10 @@ def _upgrade(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _check(settings: Settings, options: argparse.Namespace) -> int:
-    found = read(settings, wrong_counts)
+    def say(what: str) -> None:
+        print(f"healthreports: looking at {what}", file=sys.stderr)
+
+    found = read(settings, lambda tx: wrong_counts(tx, say))
     for one in found:
         print(one)
     if not found:

@@ -1,5 +1,6 @@
 """Maintenance of the database, for whoever runs the server."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from healthreports.core.access import reach
@@ -14,9 +15,12 @@ from healthreports.store.lists.plans.choice import choose
 from healthreports.store.people import accounts
 
 
-def wrong_counts(tx: Transaction) -> list[str]:
-    """Where what is counted of reports is not what is there, a line for each."""
-    return verify.differences(tx)
+def wrong_counts(tx: Transaction, say: Callable[[str], object] | None = None) -> list[str]:
+    """Where what is kept of reports is not what is there, a line for each.
+
+    `say` is told what is looked at next.
+    """
+    return verify.differences(tx) if say is None else verify.differences(tx, say)
 
 
 def count_anew(tx: Transaction) -> None:

@@ -1,7 +1,7 @@
 """Checking what `counters` and `current` keep against the reports, and rebuilding it."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -9,13 +9,16 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
+    Table,
     Text,
     bindparam,
     case,
     delete,
+    exists,
     func,
     literal,
     literal_column,
+    or_,
     select,
     tuple_,
 )
@@ -59,11 +62,14 @@ from healthreports.store.lists.selections import (
 from healthreports.store.schema.tables import (
     color_column,
     current_reports,
+    deleted_reports,
+    description_column,
     external_references,
     group_workspaces,
     report_blocks,
     report_counts,
     report_terms,
+    report_versions,
     status_reports,
     users,
 )
@@ -239,15 +245,20 @@ def _recount(tx: Transaction) -> None:
     tallies.put(tx, _Tallying().all_of(tx))
 
 
-def differences(tx: Transaction) -> list[str]:
-    """What is kept wrongly, a line for each difference; an empty list if all is well."""
-    return [
-        *_wrong_counts(tx),
-        *_wrong_blocks(tx),
-        *_wrong_terms(tx),
-        *_wrong_words(tx),
-        *current.differences(tx),
-    ]
+def _nobody(_what: str) -> None:
+    """Who is told nothing."""
+
+
+def differences(tx: Transaction, say: Callable[[str], object] = _nobody) -> list[str]:
+    """What is kept wrongly, a line for each difference; an empty list if all is well.
+
+    `say` is told what is looked at next.
+    """
+    found: list[str] = []
+    for what, look in _LOOKS.items():
+        say(what)
+        found += look(tx)
+    return found
 
 
 def _wrong_counts(tx: Transaction) -> Iterator[str]:
@@ -286,6 +297,76 @@ def _wrong_terms(tx: Transaction) -> Iterator[str]:
     true, kept = _gist(_true_terms(tx)), _gist(_kept_terms(tx))
     if true != kept:
         yield f"report_terms: {kept[0]} kept, {true[0]} there, or as many others"
+
+
+def _wrong_versions(tx: Transaction) -> Iterator[str]:
+    """Versions and deleted reports that do not belong to each other (8.3, 8.4)."""
+    for says, statement in _WRONG_VERSIONS.items():
+        for account_id, report_id in tx.rows(statement, {}):
+            yield f"report {report_id} of account {account_id}: {says}"
+
+
+def _wrong_ones(*conditions: ColumnElement[bool]) -> Select[Any]:
+    pair = (report_versions.c.account_id, report_versions.c.report_id)
+    return select(*pair).where(*conditions).distinct().limit(_MOST_SAID)
+
+
+def _of_version(table: Table) -> ColumnElement[bool]:
+    return exists().where(
+        table.c.account_id == report_versions.c.account_id,
+        table.c.id == report_versions.c.report_id,
+    )
+
+
+_MOST_SAID: Final = 20
+_later: Final = report_versions.alias("later")
+_IS_LAST: Final = ~exists().where(
+    _later.c.account_id == report_versions.c.account_id,
+    _later.c.report_id == report_versions.c.report_id,
+    _later.c.number > report_versions.c.number,
+)
+_CONTENTS: Final = (
+    "color",
+    "description",
+    *(column for one in Category for column in (color_column(one), description_column(one))),
+)
+_WRONG: Final[dict[str, Select[Any]]] = {
+    "its last version is not what it says": _wrong_ones(
+        _IS_LAST,
+        exists().where(
+            status_reports.c.account_id == report_versions.c.account_id,
+            status_reports.c.id == report_versions.c.report_id,
+            or_(
+                *(
+                    status_reports.c[name].is_distinct_from(report_versions.c[name])
+                    for name in _CONTENTS
+                )
+            ),
+        ),
+    ),
+    "a version is missing": _wrong_ones(
+        report_versions.c.number > literal_column("1"),
+        ~exists().where(
+            _later.c.account_id == report_versions.c.account_id,
+            _later.c.report_id == report_versions.c.report_id,
+            _later.c.number == report_versions.c.number - literal_column("1"),
+        ),
+    ),
+    "it is not there, and its versions are": _wrong_ones(
+        ~_of_version(status_reports), ~_of_version(deleted_reports)
+    ),
+    "it is deleted and not deleted": (
+        select(deleted_reports.c.account_id, deleted_reports.c.id)
+        .where(
+            exists().where(
+                status_reports.c.account_id == deleted_reports.c.account_id,
+                status_reports.c.id == deleted_reports.c.id,
+            )
+        )
+        .limit(_MOST_SAID)
+    ),
+}
+_WRONG_VERSIONS: Final = {says: Statement(one) for says, one in _WRONG.items()}
 
 
 class _Tallying:
@@ -414,3 +495,13 @@ def _kept_terms(tx: Transaction) -> Iterator[list[Row]]:
     ):
         yield rows
         last = rows[-1]
+
+
+_LOOKS: Final[Mapping[str, Callable[[Transaction], Iterable[str]]]] = {
+    "what is counted": _wrong_counts,
+    "where reports lie": _wrong_blocks,
+    "external references": _wrong_terms,
+    "words": _wrong_words,
+    "current reports": current.differences,
+    "versions and deleted reports": _wrong_versions,
+}
