@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -77,6 +78,8 @@ class Server:
         line = self.process.stderr.readline()
         match = _LISTENS.search(line)
         if match is None:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=5)  # so that all of what it says is heard
             self.process.kill()
             pytest.fail(line + self.process.communicate()[1])
         self.base = match[1]
