@@ -33,10 +33,12 @@ from healthreports.store.lists.counters import Dimension
 from healthreports.store.reports.imports import Progress
 from healthreports.store.schema.tables import (
     current_reports,
+    deleted_reports,
     external_references,
     report_blocks,
     report_counts,
     report_terms,
+    report_versions,
     status_reports,
 )
 from healthreports.store.schema.upgrade import is_server, upgrade
@@ -299,7 +301,7 @@ def begin_anew(database: Database, address: str, last_id: int = 0) -> None:
     """Leave no report and no reference, so that nobody finds the faults of who was before."""
 
     def empty(tx: Transaction) -> None:
-        for table in (*TRUTH, *COUNTED):
+        for table in (*TRUTH, *COUNTED, report_versions, deleted_reports):
             tx.rows(Statement(delete(table)), {})
         verify.rebuild(tx)  # a workspace stands somehow without a report, too
 

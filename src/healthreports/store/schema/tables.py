@@ -9,7 +9,7 @@ and of its indexes, so that a distributed PostgreSQL can keep each account in on
 found by a secret or an e-mail address is what tells the account: it cannot have that in its key.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -287,18 +287,25 @@ def _detail_checks() -> list[CheckConstraint]:
     ]
 
 
+def _report_columns() -> list[Column[Any]]:
+    """What a report has, deleted or not."""
+    return [
+        Column("workspace_id", BigInteger, nullable=False),
+        _reference("creator_id", "users"),
+        _reference("updater_id", "users", nullable=True),  # null until the first update (3.5)
+        Column("color", Text, nullable=False),
+        Column("description", Text, nullable=False),
+        *_detail_columns(),
+        _instant("created_at"),
+        _instant("updated_at"),
+    ]
+
+
 status_reports: Final = Table(
     "status_reports",
     metadata,
     *_key_in_account("status_reports"),
-    Column("workspace_id", BigInteger, nullable=False),
-    _reference("creator_id", "users"),
-    _reference("updater_id", "users", nullable=True),  # null until the first update (3.5)
-    Column("color", Text, nullable=False),
-    Column("description", Text, nullable=False),
-    *_detail_columns(),
-    _instant("created_at"),
-    _instant("updated_at"),
+    *_report_columns(),
     _one_of("color", tuple(Color)),
     *_detail_checks(),
     _in_workspace(),
@@ -348,14 +355,7 @@ deleted_reports: Final = Table(
     "deleted_reports",
     metadata,
     *_account_and_id(),
-    Column("workspace_id", BigInteger, nullable=False),
-    _reference("creator_id", "users"),
-    _reference("updater_id", "users", nullable=True),  # null until the first update (3.5)
-    Column("color", Text, nullable=False),
-    Column("description", Text, nullable=False),
-    *_detail_columns(),
-    _instant("created_at"),
-    _instant("updated_at"),
+    *_report_columns(),
     _reference("deleter_id", "users"),
     _instant("deleted_at"),
     Column("external_references", Text, nullable=False),
