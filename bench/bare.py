@@ -18,6 +18,7 @@ def _answer(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     headers = [
         (b"cache-control", b"private, no-cache"),
         (b"vary", b"Authorization"),
+        (b"etag", b'"00000000-000000000000000000000000"'),
         (b"content-type", b"application/json; charset=utf-8"),
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", b"0" * 32),
