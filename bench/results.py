@@ -316,7 +316,7 @@ def _creates(found: Measurements) -> str:
                     *(_median(turns, p, "{:.1f}") for p in _PERCENTILES),
                 )
             )
-    head = ("case", "creates a second", "the disk's own", "share", "p50, ms", "p99, ms")
+    head = ("case", "writes a second", "the disk's own", "share", "p50, ms", "p99, ms")
     return _table(head, rows)
 
 

@@ -321,10 +321,8 @@ def play_round(content: Content, found: Measurements, number: int, seconds: int)
         for place in range(len(case.apps)):
             app = case.apps[(place + number) % len(case.apps)]
             found.add(case.label, app, turn(content, case, app, seconds))
-    for case in CREATES:
+    for case in CREATES + UPDATES:
         found.fsync_rates.setdefault(case.label, []).append(fsync_rate())
-        found.add(case.label, "writer", turn(content, case, "writer", seconds))
-    for case in UPDATES:
         found.add(case.label, "writer", turn(content, case, "writer", seconds))
 
 
