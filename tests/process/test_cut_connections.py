@@ -14,7 +14,7 @@ import pytest
 from conftest import Account, Server
 from effort import effort
 
-WANTED = effort(300, 10_000).max_examples
+WANTED = effort(150, 10_000).max_examples
 CLIENTS = 8
 
 
