@@ -206,3 +206,15 @@ def test_of_two_who_change_one_report_the_second_is_told(account: Account) -> No
     assert only_record(mine)["description"] == "Mine."
     assert_failure(theirs, 412)
     assert only_record(account.api.get(path))["description"] == "Mine."
+
+
+@by_name(LISTS)
+def test_any_tag_will_do_only_where_there_is_an_answer(full: Account, operation: Operation) -> None:
+    if "{id}" in operation.path:
+        path, status = operation.path.replace("{id}", "999999999"), 404
+    elif operation.resource.not_served:
+        path, status = f"{operation.path}?{next(iter(operation.resource.not_served))}=7", 400
+    else:
+        return
+    answer = full.api.get(path, headers={"if-none-match": "*"})
+    assert_failure(answer, status)

@@ -57,18 +57,32 @@ _PIECE: Final = 1_000
 
 
 async def find(gateway: Gateway, resource: Resource, call: Call) -> Answer:
-    """List. The envelope is made where the rows are read: off the event loop if there are many.
+    """List."""
 
-    Who has the list as it is gets nothing, and nothing is looked for. Contract: 8.1.
+    def page(tx: Transaction, actor: Actor) -> Page:
+        query = _limited(gateway, list_query(resource.kind, call.query_string))
+        return lookup.find(tx, actor, query)
+
+    return await _listed(gateway, call, page)
+
+
+async def _listed(
+    gateway: Gateway, call: Call, page: Callable[[Transaction, Actor], Page]
+) -> Answer:
+    """The answer with a page of a list.
+
+    The envelope is made where the rows are read: off the event loop if there are many. Who has the
+    list as it is gets nothing, and nothing is looked for. Contract: 8.1.
     """
-    known = call.header(_IF_NONE_MATCH)
+    known = call.header(_IF_NONE_MATCH) or ""
 
     def work(tx: Transaction, actor: Actor) -> tuple[bytes | None, str]:
         tag = gateway.tags.of_list(actor, lookup.version(tx, actor), call.address)
-        if known is not None and fits(known, tag):
+        is_known = fits(known, tag)
+        if is_known and tag in known:  # a tag, and not `*`, which says nothing of the list
             return None, tag
-        query = _limited(gateway, list_query(resource.kind, call.query_string))
-        return envelope(lookup.find(tx, actor, query)), tag
+        body = envelope(page(tx, actor))
+        return None if is_known else body, tag
 
     return Answer.of_read(*await gateway.read(call.secret, work))
 
@@ -193,16 +207,11 @@ def finds_below(use_case: FindBelow, above: Resource | None = STATUS_REPORTS) ->
     """The handler of a list of what belongs to the record of `above` that the path names."""
 
     async def answer(gateway: Gateway, _resource: Resource, call: Call) -> Answer:
-        known = call.header(_IF_NONE_MATCH)
-
-        def work(tx: Transaction, actor: Actor) -> tuple[bytes | None, str]:
+        def page(tx: Transaction, actor: Actor) -> Page:
             record_id = 0 if above is None else call.record_id(above)
-            page = use_case(tx, actor, record_id, page_window(call.params))
-            tag = gateway.tags.of_list(actor, lookup.version(tx, actor), call.address)
-            is_known = known is not None and fits(known, tag)
-            return None if is_known else envelope(page), tag
+            return use_case(tx, actor, record_id, page_window(call.params))
 
-        return Answer.of_read(*await gateway.read(call.secret, work))
+        return await _listed(gateway, call, page)
 
     return answer
 

@@ -94,7 +94,7 @@ def bring_up_to_date(settings: Settings, options: argparse.Namespace) -> None:
         kept = path.with_name(f"{path.name}.before-{was}")
         if not kept.exists():  # else an upgrade that was interrupted has made it
             working = path.with_name(f".{kept.name}.part")
-            _remove(working)
+            backups.remove(working)
             backups.copy(path, working)
             backups.make_single(working)
             working.rename(kept)
@@ -129,18 +129,13 @@ def _back_up_file(path: Path, file: Path) -> None:
         _demand_right(working)
         backups.pack(working, file)
     finally:
-        _remove(working)
+        backups.remove(working)
 
 
 def _demand_right(path: Path) -> None:
     found = read(Settings(database=str(path)), wrong_counts)
     if found:
         raise WrongSchema(f"the copy is not right, see: healthreports db check ({found[0]})")
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _keep_purges(path: Path, new: list[_Purge]) -> None:
@@ -183,7 +178,7 @@ def _restore(settings: Settings, options: argparse.Namespace) -> int:
 def _restore_file(path: Path, file: Path, purged: list[_Purge]) -> None:
     """Everything is done beside the database, which is replaced at the end, in one step."""
     working = path.with_name(f".{path.name}.restoring")
-    _remove(working)
+    backups.remove(working)
     try:
         backups.unpack(file, working)
         upgrade(str(working))
@@ -193,7 +188,7 @@ def _restore_file(path: Path, file: Path, purged: list[_Purge]) -> None:
         aside = path.with_name(f"{path.name}.before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
         backups.replace(path, working, aside)
     finally:
-        _remove(working)
+        backups.remove(working)
     upgrade(str(path))  # which gives it the journal that a server wants
 
 

@@ -117,6 +117,12 @@ def load(address: str, path: Path) -> None:
     _run(address, "pg_restore", *flags, more=(str(path),))
 
 
+def remove(path: Path) -> None:
+    """Delete a SQLite database, which nobody has open, with what lies beside it, if it is there."""
+    for suffix in ("", *_BESIDE):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 def rotate(folder: Path, keep: int) -> list[Path]:
     """Delete all backups in a folder but the newest `keep`. Returns those that are gone."""
     found = sorted(one for one in folder.iterdir() if _NAME.fullmatch(one.name))
