@@ -60,9 +60,10 @@ lock: .venv/uv ## write the lock files anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group bench -c requirements-dev.lock pyproject.toml -o requirements-bench.lock
 
-fuzz: .venv/dev ## thousands of generated requests, fifty servers killed on each store, attacks, races (long)
+fuzz: .venv/dev ## thousands of generated requests, fifty servers killed on each store, attacks, races, power loss (long, needs strace)
 	HEALTHREPORTS_FUZZ=1 $(BIN)/pytest tests/process/test_crash.py tests/process/test_cut_connections.py tests/generated tests/store tests/attacks
 	HEALTHREPORTS_FUZZ=1 $(BIN)/pytest -k at_once tests/oauth tests/web
+	$(BIN)/pytest -s tests/process/try_power_loss.py
 	$(BIN)/pytest tests/attacks/try_mixed_load.py
 
 proxies: .venv/dev ## try the configurations of docs/proxies (needs nginx and Caddy)

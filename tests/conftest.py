@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -54,6 +54,7 @@ class Server:
 
     database: Path | str
     environment: dict[str, str] = field(default_factory=dict)
+    command: Sequence[str] = (sys.executable, "-m", "healthreports")
     process: subprocess.Popen[str] | None = None
     base: str = ""
     heard: list[str] = field(default_factory=list)
@@ -61,7 +62,7 @@ class Server:
 
     def start(self) -> "Server":
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "healthreports", "serve", "--port", "0"],
+            [*self.command, "serve", "--port", "0"],
             env={
                 **os.environ,
                 "HEALTHREPORTS_DATABASE": str(self.database),

@@ -48,10 +48,19 @@ def on_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 class State(NamedTuple):
-    """What a report says, and what it is called elsewhere: (service, reference)."""
+    """What a report says, what it is called elsewhere (service, reference), and whether it is here.
+
+    A report that is not here is in the trash, and whatever it is called is kept for it.
+    """
 
     says: str
     links: frozenset[tuple[str, str]]
+    is_here: bool = True
+
+    @property
+    def shown(self) -> "State":
+        """What can be seen of it: the trash shows no links."""
+        return self if self.is_here else self._replace(links=frozenset())
 
     def linked(self, service: str, ref: str) -> "State":
         return self._replace(links=self.unlinked(service).links | {(service, ref)})
@@ -64,22 +73,33 @@ class State(NamedTuple):
 class Client:
     """Writes one thing after another, in reports that nobody else writes, and notes the answers.
 
-    A report is in one of the states that are possible by the answers; None is deleted.
+    A report is in one of the states that are possible by the answers; None is purged. A report that
+    was sent and not answered is sent again with its key.
     """
 
     name: str
     random: random.Random
     possible: dict[str, set[State | None]] = field(default_factory=dict)
-    # New reports without an answer.
-    unanswered: set[State] = field(default_factory=set)
+    # New reports without an answer, by their keys.
+    unanswered: dict[str, tuple[State, dict[str, object]]] = field(default_factory=dict)
+    # Of the report that all change: how often this client was told that it did, or was not told.
+    raised: int = 0
+    maybe_raised: int = 0
     references: dict[tuple[str, str], str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
 
-    def write(self, api: httpx.Client, workspaces: list[str], note: Callable[[], None]) -> None:
+    def write(
+        self, api: httpx.Client, workspaces: list[str], common: str, note: Callable[[], None]
+    ) -> None:
         """Write until the server is gone."""
         try:
+            for key in list(self.unanswered):
+                self.send_new(api, key)
             while True:
-                self._write_one(api, workspaces)
+                if self.random.random() < 0.2:
+                    self._raise_number(api, common)
+                else:
+                    self._write_one(api, workspaces)
                 note()
         except httpx.TransportError:
             return
@@ -89,12 +109,15 @@ class Client:
             key: next(iter(states)) for key, states in self.possible.items() if len(states) == 1
         }
         mine = [(key, state) for key, state in known.items() if state is not None]
-        text = f"{self.name} {next(self.numbers)}"
+        text = f"{self.name}-{next(self.numbers)}"
         service = self.random.choice(SERVICES)
         if len(mine) < 3 or self.random.random() < 0.3:
             self._create(api, self.random.choice(workspaces), text, service)
             return
         key, state = self.random.choice(mine)
+        if not state.is_here:
+            self._end_deletion(api, key, state)
+            return
         reference = self.references.get((key, service))
         does = self.random.choice(["change", "change", "refer", "refer", "unrefer", "delete"])
         if does == "change":
@@ -102,7 +125,9 @@ class Client:
             after = State(text, state.links).linked(service, text)
             self._send(api, "PUT", f"/status_reports/{key}", {"status_report": sent}, key, after)
         elif does == "delete":
-            self._send(api, "DELETE", f"/status_reports/{key}", None, key, None)
+            self._send(
+                api, "DELETE", f"/status_reports/{key}", None, key, state._replace(is_here=False)
+            )
         elif does == "unrefer" and reference is not None:
             path, after = f"/external_references/{reference}", state.unlinked(service)
             self._send(api, "DELETE", path, None, key, after)
@@ -120,11 +145,34 @@ class Client:
         if self.random.random() < 0.7:
             new |= {"external_reference": self._link(service, text)}
             state = state.linked(service, text)
-        self.unanswered.add(state)
-        answer = api.post("/status_reports", json={"status_report": new})
+        self.unanswered[text] = state, {"status_report": new}
+        self.send_new(api, text)
+
+    def send_new(self, api: httpx.Client, key: str) -> None:
+        state, new = self.unanswered[key]
+        answer = api.post("/status_reports", json=new, headers={"idempotency-key": key})
         assert answer.status_code == 200, answer.text
         self.possible[answer.json()["results"][0]["id"]] = {state}
-        self.unanswered.remove(state)
+        del self.unanswered[key]
+
+    def _end_deletion(self, api: httpx.Client, key: str, state: State) -> None:
+        path = f"/deleted_status_reports/{key}"
+        if self.random.random() < 0.7:
+            self._send(api, "POST", f"{path}/restore", None, key, state._replace(is_here=True))
+        else:
+            self._send(api, "DELETE", path, None, key, None)
+
+    def _raise_number(self, api: httpx.Client, common: str) -> None:
+        """Add one to what the common report says, unless somebody else was first."""
+        path = f"/status_reports/{common}"
+        shown = api.get(path)
+        number = int(shown.json()["status_reports"][common]["description"])
+        sent = {"status_report": {"description": str(number + 1)}}
+        self.maybe_raised += 1
+        answer = api.put(path, json=sent, headers={"if-match": shown.headers["etag"]})
+        assert answer.status_code in {200, 412}, answer.text
+        self.maybe_raised -= 1
+        self.raised += answer.status_code == 200
 
     def _send(  # noqa: PLR0917  a request, and what is so once it is answered
         self,
@@ -147,13 +195,13 @@ class Client:
 
 
 def write_until_killed(
-    server: Server, account: Account, clients: list[Client], chance: random.Random
+    server: Server, account: Account, clients: list[Client], common: str, chance: random.Random
 ) -> None:
     answered = threading.Semaphore(0)
     apis = [server.client(account.secrets["administrator"]) for _ in clients]
     with ThreadPoolExecutor(len(clients)) as pool:
         writing = [
-            pool.submit(client.write, api, account.workspaces, answered.release)
+            pool.submit(client.write, api, account.workspaces, common, answered.release)
             for client, api in zip(clients, apis, strict=True)
         ]
         try:
@@ -190,6 +238,14 @@ def found(api: httpx.Client) -> dict[str, State]:
         if page >= body["meta"]["page_count"]:
             break
     assert len(reports) == body["count"]
+    for page in count(1):
+        answer = api.get("/deleted_status_reports", params={"per_page": 200, "page": page})
+        body = answer.json()
+        for key, report in body["deleted_status_reports"].items():
+            assert key not in reports
+            reports[key] = State(report["description"], frozenset(), is_here=False)
+        if page >= body["meta"]["page_count"]:
+            break
     return reports
 
 
@@ -197,28 +253,34 @@ def test_a_server_killed_again_and_again_keeps_what_it_answered_and_counts_right
     on_disk: str, own_account: Callable[[Server], Account]
 ) -> None:
     chance = random.Random()
-    clients = [Client(f"client {number}", random.Random(number)) for number in range(CLIENTS)]
+    clients = [Client(f"client-{number}", random.Random(number)) for number in range(CLIENTS)]
     server = Server(on_disk).start()
     account = own_account(server)
+    common = account.report(description="0")
     for _ in range(ROUNDS):
-        write_until_killed(server, account, clients, chance)
+        write_until_killed(server, account, clients, common, chance)
         server.start()
     with server.client(account.secrets["administrator"]) as api:
+        for client in clients:
+            for key in list(client.unanswered):
+                client.send_new(api, key)
         reports = found(api)
+        versions = api.get(f"/status_reports/{common}/versions", params={"per_page": 1}).json()
     assert "Traceback" not in server.stop()
+    number = int(reports.pop(common).says)
+    raised = sum(client.raised for client in clients)
+    assert raised <= number <= raised + sum(client.maybe_raised for client in clients)
+    assert versions["count"] == number + 1
     wrong = {
         key: (states, reports.get(key))
         for client in clients
         for key, states in client.possible.items()
-        if reports.get(key) not in states
+        if reports.get(key) not in {state and state.shown for state in states}
     }
     assert wrong == {}
     answered = {key for client in clients for key in client.possible}
     assert answered
-    unanswered = [state for client in clients for state in client.unanswered]
-    unknown = [state for key, state in reports.items() if key not in answered]
-    assert [state for state in unknown if state not in unanswered] == []
-    assert len(unknown) == len(set(unknown))
+    assert reports.keys() <= answered
     database = open_database(Settings(database=on_disk))
     try:
         assert database.read_here(verify.differences) == []
