@@ -180,6 +180,22 @@ def test_who_and_when_are_kept(loading: Loading) -> None:
     assert (created["creator_id"], created["updater_id"]) == (users["viewer"], None)
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_line_may_say_since_when_its_workspace_exists(loading: Loading, suffix: str) -> None:
+    """The earliest time counts, and a later one than is known does not."""
+    times = ("2021-03-04T00:00:00Z", "2019-05-06T00:00:00Z", "2030-01-01T00:00:00Z")
+    lines = [loading.line(workspace_created_at=one) for one in times]
+    whole = loading.json_lines(*lines) if suffix == "ndjson" else as_csv(lines)
+    loading.load(loading.write(f"aged.{suffix}", whole))
+    later = loading.json_lines(loading.line(workspace_created_at="2020-01-01T00:00:00Z"))
+    loading.load(loading.write("later.ndjson", later))
+    [one, *_] = loading.account.workspaces
+    answer = loading.account.api.get("/workspaces", params={"created_before": "2019-05-07T00:00Z"})
+    body = assert_envelope(answer, "workspaces", count=1)
+    assert body["workspaces"][one]["created_at"] == "2019-05-06T00:00:00Z"
+    assert loading.account.database.read_here(verify.differences) == []
+
+
 def test_an_instant_is_kept_to_the_microsecond(loading: Loading) -> None:
     line = loading.line(created_at="2020-02-29T12:34:56.123457Z")
     loading.load(loading.write("exact.ndjson", loading.json_lines(line)))

@@ -253,6 +253,6 @@ _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _REFERENCE: Final = "external_reference_"
 # What a line may say that a client may not.
 _OWN: Final = (
-    (("created_at", "updated_at"), _moment, Fault.NOT_A_TIME),
+    (("created_at", "updated_at", "workspace_created_at"), _moment, Fault.NOT_A_TIME),
     (("creator_id", "updater_id"), _id, Fault.UNKNOWN_OBJECT),
 )

@@ -41,7 +41,8 @@ class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
     """A status report as a line of a file has it, to be kept as it was elsewhere.
 
     `number` counts lines from 1, `end` bytes of the file up to behind the line. A time or a person
-    that the line does not name is None. `problems` are those of body it.
+    that the line does not name is None. `workspace_created_at` is since when its workspace exists.
+    `problems` are those of the members that only a line has.
     """
 
     number: int
@@ -51,6 +52,7 @@ class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: Instant | None = None
     creator_id: int | None = None
     updater_id: int | None = None
+    workspace_created_at: Instant | None = None
     problems: tuple[Problem, ...] = ()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from healthreports.core.errors import Fault, Problem
 from healthreports.core.model import Instant, StatusReport, User, Workspace
@@ -16,7 +17,7 @@ from healthreports.core.rules.reports import ReportDraft, ReportLine, check_new_
 from healthreports.service.linking import attach
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages as records
-from healthreports.store.people import accounts
+from healthreports.store.people import accounts, workspaces
 from healthreports.store.reports import imports, reports
 from healthreports.store.reports.imports import Progress
 
@@ -65,19 +66,38 @@ def store(  # noqa: PLR0917  a batch, and the import before and after it
     for report, (_, draft) in zip(stored, found, strict=True):
         if draft.reference is not UNSET:
             attach(tx, report, draft.reference, report.updated_at)
+    has_older = _make_older(tx, by, stored, lines)
     imports.note(tx, by.account_id, done)
-    accounts.touch(tx, by.account_id, only_reports=True)
+    accounts.touch(tx, by.account_id, only_reports=not has_older)
     return []
+
+
+def _make_older(
+    tx: Transaction, by: User, stored: Sequence[StatusReport], lines: Sequence[ReportLine]
+) -> bool:
+    """Let workspaces exist since the earliest time that lines say. Returns whether one changed."""
+    said: dict[int, Instant] = {}
+    for report, line in zip(stored, lines, strict=True):
+        if (since := line.workspace_created_at) is not None:
+            said[report.workspace_id] = min(said.get(report.workspace_id, since), since)
+    older = [
+        one
+        for one in records.by_ids(tx, Workspace, by.account_id, set(said)).values()
+        if said[one.id] < one.created_at
+    ]
+    for one in older:
+        workspaces.replace_workspace(tx, one, replace(one, created_at=said[one.id]))
+    return bool(older)
 
 
 def _read(
     tx: Transaction, by: User, lines: Sequence[ReportLine], now: Instant
 ) -> tuple[list[tuple[StatusReport, ReportDraft]], list[BadLine]]:
     checked = [(line, *_checked(line)) for line in lines]
-    workspaces = {draft.workspace_id for _, draft, _ in checked if draft.workspace_id is not UNSET}
+    named = {draft.workspace_id for _, draft, _ in checked if draft.workspace_id is not UNSET}
     users = {one for line in lines for one in (line.creator_id, line.updater_id) if one is not None}
     known = (
-        set(records.by_ids(tx, Workspace, by.account_id, workspaces)),
+        set(records.by_ids(tx, Workspace, by.account_id, named)),
         set(records.by_ids(tx, User, by.account_id, users)),
     )
     found, bad = [], []
@@ -97,13 +117,13 @@ def _checked(line: ReportLine) -> tuple[ReportDraft, list[Problem]]:
 
 
 def _strangers(
-    line: ReportLine, draft: ReportDraft, workspaces: set[int], users: set[int]
+    line: ReportLine, draft: ReportDraft, known_workspaces: set[int], known_users: set[int]
 ) -> list[Problem]:
     """What the line names that the account does not have."""
     named = {
-        "workspace_id": (draft.workspace_id, workspaces),
-        "creator_id": (line.creator_id, users),
-        "updater_id": (line.updater_id, users),
+        "workspace_id": (draft.workspace_id, known_workspaces),
+        "creator_id": (line.creator_id, known_users),
+        "updater_id": (line.updater_id, known_users),
     }
     return [
         Problem(name, Fault.UNKNOWN_OBJECT)

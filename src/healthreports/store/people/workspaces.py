@@ -43,6 +43,7 @@ _REPLACE_WORKSPACE: Final = replacement(
         "clients_see_status_reports",
         "start_date",
         "due_date",
+        "created_at",
         "updated_at",
     ),
 )
