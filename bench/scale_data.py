@@ -11,7 +11,6 @@ from contextlib import closing
 from typing import Final, NamedTuple
 
 from sqlalchemy import text
-from sqlalchemy.schema import CreateIndex, DropIndex
 
 from healthreports.app import now, open_database
 from healthreports.core.vocabulary import AccountPermission
@@ -21,7 +20,6 @@ from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement
 from healthreports.store.lists import verify
-from healthreports.store.schema.tables import external_references, status_reports
 from healthreports.store.schema.upgrade import is_server, upgrade
 
 REPORTS_A_WORKSPACE: Final = 100
@@ -31,6 +29,16 @@ ROLES: Final = {"administrator": 0, "in 50": 50, "in 10,000": 10_000}
 OTHER_ACCOUNTS: Final = 10
 
 # The numbers from 1 to `last`, as each database makes them.
+_INDEXES: Final = {
+    False: (
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL "
+        "AND tbl_name IN ('status_reports', 'external_references')"
+    ),
+    True: (
+        "SELECT indexname, indexdef FROM pg_indexes WHERE starts_with(indexname, 'ix_') "
+        "AND tablename IN ('status_reports', 'external_references')"
+    ),
+}
 _NUMBERS: Final = {
     False: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :last) ",
     True: "WITH n(i) AS (SELECT generate_series(1, :last)) ",
@@ -103,9 +111,10 @@ def build(address: str, reports: int, say: Callable[[str], None] = print) -> Bui
         )
         secrets = _people(tx)
         run(tx, _WORKSPACES, last=workspaces)
-        indexes = sorted(status_reports.indexes | external_references.indexes, key=lambda i: i.name)
-        for index in indexes:
-            run(tx, str(DropIndex(index)))
+        # As the migrations made them, which may differ between the databases.
+        indexes = tx.rows(Statement(text(_INDEXES[is_server(address)])), {})
+        for name, _ in indexes:
+            run(tx, f"DROP INDEX {name}")
         say("reports")
         run(tx, _REPORTS, last=reports, workspaces=workspaces, step=SPAN_US // reports)
         run(tx, _REFERENCES)
@@ -120,8 +129,8 @@ def build(address: str, reports: int, say: Callable[[str], None] = print) -> Bui
                 stride=workspaces // 2 // mine,
             )
         say("indexes")
-        for index in indexes:
-            run(tx, str(CreateIndex(index)))
+        for _, made_by in indexes:
+            run(tx, made_by)
         say("what is counted")
         verify.rebuild(tx)
         for table in ("workspaces", "status_reports", "external_references", "participations"):
