@@ -33,11 +33,11 @@ help: ## list the targets
 	then cd tests/$* && npm ci --ignore-scripts --no-progress --loglevel=error && touch ../../$@; \
 	else echo "no node and npm on this machine: tests/$* will be skipped"; fi
 
-# Debian's Chromium and pdftotext. On CI they are installed; elsewhere their tests are skipped.
+# Debian's Chromium, pdftotext and a font with Chinese. On CI they are installed; elsewhere their tests are skipped.
 .venv/browser: .venv/uv
 	@if [ -n "$$CI" ] && ! { command -v chromium && command -v pdftotext; } >/dev/null; \
 	then apt-get update -qq && \
-	apt-get install -y -qq --no-install-recommends chromium poppler-utils >/dev/null; fi
+	apt-get install -y -qq --no-install-recommends chromium poppler-utils fonts-droid-fallback >/dev/null; fi
 	@if command -v chromium >/dev/null; then touch $@; \
 	else echo "no chromium on this machine: tests/browser will be skipped"; fi
 

@@ -29,19 +29,24 @@ from scale_data import build
 SMALL, LARGE = 20_000, 2_000_000
 ASKED = 31
 WARM = 3
-MOST = 3
+MOST = 2.5
+MOST_MS = 150
 PASSWORD = "only for this measurement"
 EMAIL = "user0@example.org"
 PAGES = {
     "the portfolio": "/",
     "page 2, by title": "/?order=title&page=2",
-    "red, older than two weeks": "/?status=red&stale=yes",
+    "red and overdue": "/?status=red&show=overdue",
+    "of one owner": "/?owner=me",
     "with a text": "/?text=workspace+7",
-    "through the weeks": "/?view=weeks",
+    "by status": "/?group=status",
+    "by owner": "/?group=owner",
+    "compared with a week ago": "/?compare=week",
+    "the timeline": "/?view=weeks",
     "as of a day": "/?as_of=2025-06-30",
     "one workspace": "/workspaces/1",
 }
-# The limit is for the first page; the others are told.
+# Its limit is a ratio; that of the other pages is a time.
 LIMITED = "the portfolio"
 
 
@@ -102,14 +107,15 @@ def part(store: str, rows: list[tuple[str, float, float, int]]) -> str:
     """The part of RESULTS.md."""
     table = "\n".join(
         f"| {name} | {small:.1f} | {large:.1f} | {large / small:.2f}"
-        f"{' (at most 3)' if name == LIMITED else ''} | {size / 1_000:.0f} |"
+        f"{f' (at most {MOST})' if name == LIMITED else ''} | {size / 1_000:.0f} |"
         for name, small, large, size in rows
     )
     return f"""## Pages on {store}
 
 Written by `make bench-pages`: time to the first byte, in milliseconds, for an administrator; the
 median of {ASKED}. 100 workspaces with 10,000 reports against 10,000 with 1,000,000; before each
-call a report was created. The size is that of the HTML, in kB, before any compression.
+call a report was created. The size is that of the HTML, in kB, before any compression. Pages other
+than the portfolio itself are to take at most {MOST_MS} ms.
 
 | page | 100 workspaces | 10,000 workspaces | ratio | size |
 | --- | --- | --- | --- | --- |
@@ -126,7 +132,9 @@ def main() -> int:
     for store in [chosen] if chosen else ["SQLite", "PostgreSQL"]:
         rows = measure(store)
         write_part(f"pages of {store}", part(store, rows))
-        missed |= any(name == LIMITED and large > MOST * small for name, small, large, _ in rows)
+        missed |= any(
+            large > (MOST * small if name == LIMITED else MOST_MS) for name, small, large, _ in rows
+        )
     return int(missed)
 
 

@@ -9,7 +9,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -18,6 +19,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Locator,
     Page,
     Playwright,
     Request,
@@ -37,16 +39,20 @@ from healthreports.store.schema.upgrade import upgrade
 FOLDER: Final = Path(__file__).parent
 AXE: Final = FOLDER / "node_modules" / "axe-core" / "axe.min.js"
 ADMINISTRATOR: Final = "administrator@example.org"
-# May report on what the Department for Transport does.
+# Owns some of the projects, and edits others.
 EDITOR: Final = "editor@example.org"
+# At a client: sees what it is shown.
+VIEWER: Final = "viewer@example.org"
+# Of another account, whose reports are all of one day long ago and never due.
+READER: Final = "reader@example.org"
 # Sees nothing yet: the only one of an account without workspaces.
 NEWCOMER: Final = "newcomer@example.org"
-EDITORS_WORKSPACE: Final = "HS2 Phase 1"
+EDITORS_WORKSPACE: Final = "Claims portal rollout"
 BARE_WORKSPACE: Final = "Nothing written yet"
-# Of the sample portfolio, whose last report is of this day.
-PUBLISHED: Final = "2025-03-31"
 
 NARROW: Final = {"width": 360, "height": 740}
+# As narrow as a page must still be without scrolling sideways (WCAG 2.2, 1.4.10).
+NARROWEST: Final = {"width": 320, "height": 640}
 WIDE: Final = {"width": 1280, "height": 800}
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -109,7 +115,8 @@ class Site:
     passwords: dict[str, str]
     consent: str
     states: dict[str, Any] = field(default_factory=dict)
-    numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 30)))
+    # Not the first, which a client sees, nor the editor's, nor those of `PLACES`.
+    numbers: Iterator[int] = field(default_factory=lambda: chain(range(3, 30), range(37, 41)))
 
     @property
     def base(self) -> str:
@@ -169,7 +176,7 @@ def running_site(database: Path, browser: Browser) -> Iterator[Site]:
         "code_challenge_method": "S256",
     }
     server = Server(database).start()
-    people_here = (ADMINISTRATOR, EDITOR, NEWCOMER)
+    people_here = (ADMINISTRATOR, EDITOR, VIEWER, READER, NEWCOMER)
     try:
         yield Site(
             server,
@@ -210,6 +217,36 @@ def _furnish(tx: Any, password: str) -> str:
     return made.client_id
 
 
+def days_ago(days: int) -> date:
+    """A day in the past, in UTC as the server counts."""
+    return datetime.now(UTC).date() - timedelta(days=days)
+
+
+def said(day: date) -> str:
+    """A day as the pages say it."""
+    return f"{day.day} {day:%b %Y}"
+
+
+def menu(page: Page, name: str) -> Locator:
+    """A menu by how what is written on it begins."""
+    summary = page.locator("summary").filter(has_text=re.compile(rf"^\s*{re.escape(name)}"))
+    return page.locator("details.menu").filter(has=summary)
+
+
+def show_filters(page: Page) -> None:
+    """Show what a phone hides behind a button; elsewhere it is there already."""
+    button = page.get_by_text("Filters", exact=True)
+    if button.is_visible():
+        button.click()
+
+
+def choose(page: Page, name: str, choice: str) -> None:
+    """Open a menu, and follow a link of it."""
+    one = menu(page, name)
+    one.locator("summary").click()
+    one.get_by_role("link", name=re.compile(rf"^{re.escape(choice)}\b")).click()
+
+
 def write(page: Page, text: str, color: str = "Green") -> None:
     """Fill in what a report must have. Whatever else the form holds is of the report before."""
     page.get_by_role("group", name="Overall status").get_by_label(color).check()
@@ -217,7 +254,7 @@ def write(page: Page, text: str, color: str = "Green") -> None:
 
 
 def save(page: Page) -> None:
-    page.get_by_role("button", name=re.compile("^Save")).click()
+    page.get_by_role("button", name=re.compile("^(Publish|Save changes)$")).click()
 
 
 def saved_report(page: Page, workspace: int, text: str) -> int:
@@ -243,12 +280,12 @@ def send_unchecked(page: Page) -> None:
 
 
 class Look(NamedTuple):
-    """What was seen of one page: the width of its document on a narrow screen first.
+    """What was seen of one page: the width of its document on narrow screens first, by theirs.
 
     `weight` is in bytes, of `requests` answers; `shift` is the browser's cumulative layout shift.
     """
 
-    width: int
+    widths: dict[int, int]
     broken: list[str]
     elsewhere: list[str]
     complaints: list[str]
@@ -285,17 +322,19 @@ def look_at(site: Site, place: "Place") -> Look:
             "all => all.map(one => one.getAttribute('href'))"
         )
         weight, requests, shift = page.evaluate(_PERFORMANCE)
-        page.set_viewport_size(NARROW)
-        width = page.evaluate("document.documentElement.scrollWidth")
+        widths = {}
+        for size in (NARROW, NARROWEST):
+            page.set_viewport_size(size)
+            widths[size["width"]] = page.evaluate("document.documentElement.scrollWidth")
         page.set_viewport_size(WIDE)
         broken, complaints = page.evaluate("window.broken"), list(watched.complaints)
-        barriers = _barriers(page) if AXE.exists() else {}
+        barriers = barriers_of(page) if AXE.exists() else {}
     return Look(
-        width, broken, watched.elsewhere(), complaints, links, barriers, weight, requests, shift
+        widths, broken, watched.elsewhere(), complaints, links, barriers, weight, requests, shift
     )
 
 
-def _barriers(page: Page) -> dict[str, list[str]]:
+def barriers_of(page: Page) -> dict[str, list[str]]:
     """What axe-core finds in either theme; nothing but the contrast depends on the theme."""
     page.evaluate(AXE.read_text("utf-8"))
     found = {}
@@ -331,6 +370,24 @@ def _refused(page: Page, _site: Site) -> None:
     expect(page.get_by_role("alert")).to_be_visible()
 
 
+def _menu(page: Page, _site: Site) -> None:
+    page.goto("/")
+    show_filters(page)
+    menu(page, "Category").locator("summary").click()
+    expect(menu(page, "Category").get_by_role("link").first).to_be_visible()
+
+
+def _view(page: Page, _site: Site) -> None:
+    page.goto("/?status=red&text=portal")
+    show_filters(page)
+    if menu(page, "Save view").is_visible():
+        menu(page, "Save view").locator("summary").click()
+        page.get_by_label("Name of this view").fill("Red portals")
+        page.get_by_role("button", name="Save", exact=True).click()
+        show_filters(page)
+    expect(page.get_by_role("link", name="Red portals")).to_be_visible()
+
+
 def _bare(page: Page, _site: Site) -> None:
     page.goto(f"/workspaces/{workspace_called(page, BARE_WORKSPACE)}")
 
@@ -339,7 +396,7 @@ def _form_with_errors(page: Page, _site: Site) -> None:
     page.goto("/workspaces/30/reports/new")
     page.locator("#description").fill("")
     page.locator("#scope_description").fill("x")
-    page.get_by_role("group", name="Scope").get_by_label("Not reported").check()
+    page.get_by_role("group", name="Scope").get_by_label("None").check()
     send_unchecked(page)
     expect(page.locator(".fault").first).to_be_visible()
 
@@ -376,7 +433,7 @@ def _deleted(page: Page, _site: Site) -> None:
     save(page)
     page.wait_for_url("**/reports/*?saved=yes")
     page.locator("details", has=page.locator("form[action$='/delete']")).locator("summary").click()
-    page.get_by_role("button", name="Delete it").click()
+    page.get_by_role("button", name="Delete report").click()
     expect(page.get_by_role("button", name="Undo")).to_be_visible()
 
 
@@ -388,15 +445,15 @@ def _trash(page: Page, site: Site) -> None:
 
 def _made_token(page: Page, _site: Site) -> None:
     page.goto("/account")
-    page.get_by_label("What it is for").fill("a look at the page")
-    page.get_by_role("button", name="Make a token").click()
+    page.get_by_label("Name", exact=True).fill("a look at the page")
+    page.get_by_role("button", name="Create token").click()
     expect(page.locator(".secret")).to_be_visible()
 
 
 def _refused_application(page: Page, _site: Site) -> None:
     page.goto("/account/applications")
     page.get_by_label("Name, as people").fill("Wrong")
-    page.get_by_label("Where it is sent back to").fill("javascript:alert(1)")
+    page.get_by_label("Redirect addresses").fill("javascript:alert(1)")
     page.get_by_role("button", name="Register").click()
     expect(page.get_by_role("alert")).to_be_visible()
 
@@ -444,9 +501,21 @@ PLACES: Final = (
     _at("portfolio", "/"),
     _at("portfolio with nothing in it", "/", NEWCOMER),
     _at("portfolio without a match", "/?text=no+such+programme"),
-    _at("portfolio as of a day", f"/?as_of={PUBLISHED}&text=Programme"),
-    _at("weeks", f"/?as_of={PUBLISHED}&text=Programme&view=weeks"),
+    _at("portfolio as of a day", f"/?as_of={days_ago(30)}&text=portal"),
+    _at("portfolio with filters", "/?status=yellow&category=Budget&category_status=yellow"),
+    _at("portfolio in groups", "/?group=client&text=portal"),
+    _at("portfolio beside a week ago", "/?compare=week&text=portal"),
+    Place("portfolio with a menu open", _menu),
+    Place("portfolio with a saved view", _view, EDITOR),
+    _at("portfolio of a client", "/", VIEWER),
+    _at("portfolio that was published", "/?text=Programme", READER),
+    _at("weeks", f"/?as_of={days_ago(30)}&text=portal&view=weeks"),
+    _at("weeks of a category", "/?view=weeks&text=portal&lane=Budget"),
+    _at("search", "/search"),
+    _at("search with matches", "/search?q=in"),
+    _at("search without a match", "/search?q=no+such+programme"),
     _at("workspace", "/workspaces/31"),
+    _at("workspace of a client", "/workspaces/1", VIEWER),
     Place("workspace without a report", _bare),
     _at("report", "/reports/60"),
     _at("write form", "/workspaces/31/reports/new"),

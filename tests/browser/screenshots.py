@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from browser_kit import ADMINISTRATOR, PLACES, PUBLISHED, Place, Site, launch, running_site
+from browser_kit import ADMINISTRATOR, PLACES, Place, Site, launch, running_site, save
 from playwright.sync_api import sync_playwright
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "screens"
@@ -22,11 +22,11 @@ SHOWN: Final[dict[str, dict[str, Any]]] = {
     "print": {"viewport": {"width": 794, "height": 1123}},  # A4 at 96 dpi
 }
 REPORT: Final = {
-    "description": "The supplier of the track is four weeks late; the test of the first section "
-    "moves to May. We need a decision of the board on the second supplier by 12 December.",
-    "scope_description": "As agreed in September.",
-    "budget_description": "Two per cent over plan, covered by the reserve.",
-    "schedule_description": "Four weeks behind. We need the decision to get two of them back.",
+    "description": "The pilot is eight weeks late; the second supplier can win two of them back. "
+    "We need the board's approval of its contract by Friday.",
+    "scope_description": "Frozen until the second supplier is on board.",
+    "budget_description": "£ 265,000 over plan, of which the contingency covers two thirds.",
+    "schedule_description": "Eight weeks behind. We need the contract to get two of them back.",
     "client_description": "Informed on Monday, and supports the second supplier.",
 }
 COLORS: Final = {
@@ -39,7 +39,7 @@ COLORS: Final = {
 
 
 def main() -> None:
-    """Run a server with the sample portfolio, and take a picture of every page."""
+    """Run a server with the sample, and take a picture of every page."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
@@ -55,8 +55,8 @@ def main() -> None:
 def shown_pages(report: int) -> list[Place]:
     """What the README shows."""
     pages = {
-        "shown portfolio": f"/?as_of={PUBLISHED}",
-        "shown weeks": f"/?view=weeks&as_of={PUBLISHED}",
+        "shown portfolio": "/",
+        "shown weeks": "/?view=weeks",
         "shown workspace": "/workspaces/2",
         "shown report": f"/reports/{report}",
         "shown form": "/workspaces/2/reports/new",
@@ -85,7 +85,8 @@ def write_report(site: Site) -> int:
             page.fill(f"#{name}", text)
         for name, color in COLORS.items():
             page.check(f"input[name={name}][value={color}]")
-        page.click("text=Save the report")
+        save(page)
+        page.wait_for_url("**/reports/*?saved=yes")
         return int(page.url.rpartition("/")[2].partition("?")[0])
 
 

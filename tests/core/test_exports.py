@@ -2,6 +2,8 @@
 
 import gc
 import re
+import shutil
+import subprocess
 import warnings
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -14,7 +16,7 @@ from markdown_it import MarkdownIt
 
 from healthreports.core.model import Detail, Instant, StatusReport, User, Workspace
 from healthreports.core.vocabulary import DAY_US, Category, Color
-from healthreports.exports import badge, markdown, pdf
+from healthreports.exports import badge, letters, markdown, pdf
 
 SVG = "{http://www.w3.org/2000/svg}"
 THEN = Instant(20_000 * DAY_US)  # 2024-10-04
@@ -314,3 +316,49 @@ def test_any_text_can_be_printed() -> None:
     for title in (ODD_TEXTS[0], "\u200b", "x" * 255):
         made = printed(title, "\n\n".join(ODD_TEXTS), Color.YELLOW, *details, author=title)
         assert sheets(made) >= 1
+
+
+def lines_of(content: bytes) -> list[str]:
+    """What is printed, line by line, as somebody reads it who has the file."""
+    if shutil.which("pdftotext") is None:
+        pytest.skip("no pdftotext on this machine")
+    read = subprocess.run(
+        ["pdftotext", "-layout", "-", "-"], input=content, capture_output=True, check=True
+    )
+    # Marks of direction are the tool's.
+    said = re.sub("[\u202a-\u202e\u2066-\u2069]", "", read.stdout.decode())
+    return [" ".join(line.split()) for line in said.splitlines() if line.strip()]
+
+
+def test_a_script_that_runs_to_the_left_is_shaped_and_in_its_order() -> None:
+    text = "مشروع التحول الرقمي"
+    assert letters.runs_left(text)
+    assert not letters.runs_left("A مشروع")
+    assert letters.letters_of(text) == ((), "")
+    shown = " ".join(lines_of(printed("Bridge", f"{text}\nAll is well.", Color.GREEN)))
+    assert text in shown
+    assert "All is well." in shown
+
+
+def test_a_script_that_we_have_no_letters_for_takes_those_of_the_machine() -> None:
+    text = "数字化转型"
+    found = letters.letters_of(text)
+    if found.missing:
+        pytest.skip("no font with Chinese on this machine")
+    assert text in " ".join(lines_of(printed(text, "一切按计划进行。", Color.GREEN)))
+    assert not pdf.missing_in(text)
+
+
+def test_a_letter_that_no_font_has_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letters, "_files", lambda: ())
+    says = "No font on this server has 2 of the characters: U+6771, U+4EAC."
+    assert sorted(pdf.missing_in("Bridge", "東京 is fine")) == sorted(says)
+    shown = lines_of(printed("東京", "All is well.", Color.GREEN))
+    assert any("No font on this server has 2 of the characters" in line for line in shown)
+    assert pdf.missing_in("Bridge", "Ünïcödé Ελληνικά Кириллица עברית") == ""
+
+
+def test_marks_of_markdown_are_not_printed() -> None:
+    shown = lines_of(printed("B", "**Late.** We need:\n\n- a crane\n- a decision", Color.RED))
+    assert "Late. We need:" in shown
+    assert "• a crane" in shown

@@ -66,7 +66,7 @@ def form(root: dict[str, Any], *, is_indexed: bool) -> Pairs:
     ]
 
 
-@effort(200, 5_000)
+@effort(100, 5_000)
 @given(root=roots(elements_alike))
 @example(root={"status_report": {"details": [{"category": "Scope"}, {"category": "Budget"}]}})
 def test_what_repeated_keys_spell_is_read_back(root: dict[str, Any]) -> None:

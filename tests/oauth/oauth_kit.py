@@ -53,18 +53,26 @@ class Form(NamedTuple):
 
 
 class _Forms(HTMLParser):
+    """The forms that change something; those that look for something need no proof."""
+
     def __init__(self, page: str) -> None:
         super().__init__()
         self.found: list[Form] = []
+        self.current: Form | None = None
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         if tag == "form":
+            self.current = None
+            if values["method"] == "get":
+                assert values["role"] == "search"
+                return
             assert values["method"] == "post"
-            self.found.append(Form(values["action"], {}))
-        elif tag == "input" and self.found:
-            self.found[-1].fields[values["name"]] = values.get("value", "")
+            self.current = Form(values["action"], {})
+            self.found.append(self.current)
+        elif tag == "input" and self.current:
+            self.current.fields[values["name"]] = values.get("value", "")
 
 
 def forms_of(answer: httpx.Response) -> list[Form]:

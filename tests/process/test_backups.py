@@ -281,7 +281,7 @@ def test_a_damaged_database_is_not_backed_up_over_a_good_backup(live: Path, tmp_
 def test_what_is_counted_wrongly_is_no_backup(live: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(live)) as connection:
         connection.execute("INSERT INTO accounts VALUES (1, 'A', 'a', 0)")
-        connection.execute("INSERT INTO account_versions VALUES (1, 0, 0)")
+        connection.execute("INSERT INTO account_versions VALUES (1, 0, 0, 0)")
         connection.execute("INSERT INTO report_counts VALUES (1, 0, 0, 7)")
         connection.commit()
     assert "db check" in run("backup", tmp_path / "out", "--database", live, code=1)
@@ -383,11 +383,21 @@ def test_an_upgrade_waits_for_no_server_and_does_not_pull_the_schema_from_under_
 
 
 def back_to(revision: str, place: str) -> None:
-    """Say that the schema is an older one; nothing of it is changed."""
+    """Make of the schema an older one, as far as the migrations since would stumble over it."""
     said = Statement(text("UPDATE alembic_version SET version_num = :revision"))
     dropped = [
         Statement(text(f"DROP TABLE {name}"))
-        for name in ("report_versions", "deleted_reports", "purges", "idempotency_keys")
+        for name in (
+            *("report_versions", "deleted_reports", "purges", "idempotency_keys"),
+            "saved_views",
+        )
+    ] + [
+        Statement(text(f"ALTER TABLE {table} DROP COLUMN {name}"))
+        for table, name in (
+            *(("workspaces", f"report_{one}") for one in ("every", "day", "paused_until")),
+            *(("current_reports", one) for one in ("overdue_at", "due_date")),
+            ("account_versions", "rewritten"),
+        )
     ]
     with closing(open_database(Settings(database=place))) as database:
 

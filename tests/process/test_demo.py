@@ -13,6 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from healthreports.app import open_database
+from healthreports.core.access import Reach
+from healthreports.core.model import Instant
+from healthreports.core.portfolio import PortfolioQuery
+from healthreports.core.vocabulary import DAY_US
+from healthreports.sample import portfolio
+from healthreports.sample.consultancy import PROJECTS
+from healthreports.settings import Settings
+from healthreports.store.lists import portfolio as lists
+from healthreports.store.schema.upgrade import upgrade
+
+NOW = Instant(1_795_780_000_000_000)
+WRITTEN = sum(len(one.arc.replace(" ", "")) for one in PROJECTS)
+PUBLISHED = 37
 DEMO = [sys.executable, "-m", "healthreports", "demo"]
 
 
@@ -60,11 +74,11 @@ def run_curl(line: str) -> dict:
 
 def test_prints_a_token_for_each_role_and_three_curl_lines_that_work(demo) -> None:
     shown = demo()
-    assert set(shown.tokens) == {"administrator", "editor", "viewer"}
+    assert set(shown.tokens) == {"administrator", "editor", "viewer", "reader"}
     assert len(shown.curls) == 3
     listed, one, created = map(run_curl, shown.curls)
-    assert listed["count"] == 37 * 13
-    assert one["external_references"]["1"]["service_name"] == "gmpp"
+    assert listed["count"] == WRITTEN
+    assert one["external_references"]["1"]["service_name"] == "jira"
     assert created["status_reports"][created["results"][0]["id"]]["color"] == "red"
 
 
@@ -75,35 +89,70 @@ def test_the_roles_see_what_their_names_say(demo) -> None:
         line = shown.curls[0].replace(shown.tokens["administrator"], token)
         counts[role] = run_curl(line)["count"]
     assert counts["administrator"] > counts["editor"] > counts["viewer"] > 0
-    create = shown.curls[2].replace(shown.tokens["administrator"], shown.tokens["viewer"])
+    assert counts["reader"] == PUBLISHED
+    create = shown.curls[2].replace(shown.tokens["administrator"], shown.tokens["reader"])
     assert run_curl(create)["errors"][0]["field"] == "workspace_id"
+    create = shown.curls[2].replace(shown.tokens["administrator"], shown.tokens["viewer"])
+    assert "permission to edit" in run_curl(create)["errors"][0]["message"]
 
 
-def test_the_portfolio_is_the_same_in_every_run(demo, tmp_path: Path) -> None:
-    rows = []
-    for name in ("one.sqlite3", "two.sqlite3"):
-        demo(name).stop()
-        with closing(sqlite3.connect(tmp_path / name)) as database:
-            rows.append(database.execute("SELECT * FROM status_reports ORDER BY id").fetchall())
-    assert rows[0] == rows[1]
-    assert len(rows[0]) == 481
+def stored(path: Path, now: Instant = NOW) -> dict[str, list[tuple]]:
+    """What the sample of a day consists of."""
+    upgrade(str(path))
+    with closing(open_database(Settings(database=str(path)))) as database:
+        database.write_here(lambda tx: portfolio.load(tx, now))
+    with closing(sqlite3.connect(path)) as opened:
+        return {
+            table: opened.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
+            for table in ("status_reports", "workspaces", "participations", "report_versions")
+        }
 
 
-def test_made_up_history_is_labelled_and_published_ratings_are_real(demo, tmp_path: Path) -> None:
-    demo().stop()
-    with closing(sqlite3.connect(tmp_path / "demo.sqlite3")) as database:
-        reports = database.execute(
-            "SELECT r.id, r.color, r.description, e.service_model_ref FROM status_reports r "
-            "LEFT JOIN external_references e ON e.subject_id = r.id"
+def test_the_sample_is_the_same_all_day_long(tmp_path: Path) -> None:
+    morning, evening = Instant(NOW - NOW % DAY_US), Instant(NOW - NOW % DAY_US + DAY_US - 1)
+    one, two = (
+        stored(tmp_path / name, now)
+        for name, now in (("one.sqlite3", morning), ("two.sqlite3", evening))
+    )
+    assert one == two
+    assert len(one["status_reports"]) == WRITTEN + PUBLISHED
+
+
+def test_it_says_what_is_made_up_and_what_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "sample.sqlite3"
+    stored(path)
+    with closing(sqlite3.connect(path)) as database:
+        titles = database.execute("SELECT title FROM accounts ORDER BY id").fetchall()
+        descriptions = database.execute("SELECT account_id, description FROM workspaces").fetchall()
+        rated = database.execute(
+            "SELECT e.service_model_ref, r.color FROM status_reports r "
+            "JOIN external_references e ON e.subject_id = r.id AND e.service_name = 'gmpp'"
         ).fetchall()
-    made_up = [report for report in reports if "Made-up history" in report[2]]
-    published = {report[3]: report[1] for report in reports if report[3]}
-    assert len(made_up) == 37 * 12
-    assert len(published) == 37
-    assert not {report[0] for report in made_up} & {r[0] for r in reports if r[3]}
+        details = database.execute(
+            "SELECT count(*) FROM status_reports WHERE account_id = 2 AND scope_color IS NOT NULL"
+        ).fetchone()
+    assert titles == [("Larkfield Partners (made-up)",), ("Government major projects 2024-25",)]
+    assert all(("made up" in text) == (account == 1) for account, text in descriptions)
+    published = dict(rated)
+    assert len(published) == PUBLISHED
     assert published["DFT_0040_2021-Q1"] == "red"
     assert published["DWP_0009_1112-Q1"] == "green"
     assert published["CO_0438_2425-Q3"] == "yellow"
+    assert details == (0,), "nothing is said of them that was not published"
+
+
+@pytest.mark.parametrize("days", range(7))
+def test_the_story_is_the_same_on_every_day_of_the_week(tmp_path: Path, days: int) -> None:
+    now = Instant(NOW + days * DAY_US)
+    path = tmp_path / "sample.sqlite3"
+    stored(path, now)
+    with closing(open_database(Settings(database=str(path)))) as database:
+        everything = Reach(1, None)
+        query = PortfolioQuery()
+        totals = database.read_here(lambda tx: lists.totals(tx, query, everything, now))
+    assert totals.workspaces == len(PROJECTS) == 40
+    assert (totals.overdue, totals.past_due, totals.worse, totals.none) == (2, 2, 3, 1)
+    assert totals.red == 4
 
 
 def test_a_second_run_keeps_what_was_written_and_the_tokens_given_out(demo) -> None:
@@ -113,8 +162,8 @@ def test_a_second_run_keeps_what_was_written_and_the_tokens_given_out(demo) -> N
     again = demo()
     port = re.search(r":(\d+)/api", again.says)
     line = re.sub(r":\d+/api", f":{port[1]}/api", first.curls[0])
-    assert run_curl(line)["count"] == 482
-    show = again.curls[1].replace("status_reports/1?", f"status_reports/{created}?")
+    assert run_curl(line)["count"] == WRITTEN + 1
+    show = re.sub(r"status_reports/\d+\?", f"status_reports/{created}?", again.curls[1])
     assert run_curl(show)["count"] == 1
 
 

@@ -20,7 +20,7 @@ import healthreports.store.schema
 from conftest import new_address
 from healthreports.app import open_database
 from healthreports.settings import Settings
-from healthreports.store.lists import verify
+from healthreports.store.lists import verify, words
 from healthreports.store.lists.counters import Dimension
 from healthreports.store.schema.tables import metadata
 from healthreports.store.schema.upgrade import is_server, upgrade
@@ -178,6 +178,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         reference(3, 1, 1, "Workspace", 1),
         reference(4, 2, 3, "StatusReport", 2_000_000, status="failed", locked=1),
     ],
+    "saved_views": [{"account_id": 1, "user_id": 1, "name": "Board", "query": "status=red"}],
     "imports": [
         {
             "account_id": 1,
@@ -480,6 +481,9 @@ def test_an_upgraded_database_is_like_a_fresh_one(
     fill(fresh, {name: rows for name, rows in ROWS.items() if name in then | FILLED})
     with closing(open_database(Settings(database=fresh))) as database:
         database.write_here(verify.rebuild)
+        entries = database.read_here(
+            lambda tx: [one for some in verify.true_words(tx) for one in some]
+        )
     fill(old, ROWS)
     follows = {name: named_rows(fresh, name) for name in FOLLOWS}
     if revision < FOUND_BY_WORDS:
@@ -492,7 +496,7 @@ def test_an_upgraded_database_is_like_a_fresh_one(
         with monkeypatch.context() as patch:
             patch.setattr("healthreports.app.SCHEMA_REVISION", revision)
             with closing(open_database(Settings(database=old))) as database:
-                database.write_here(verify.rebuild)
+                database.write_here(lambda tx: words.put(tx, entries))
     upgrade(old)
     assert schema(old) == schema(fresh)
     assert all_rows(old) == all_rows(fresh)

@@ -16,17 +16,18 @@ from msgspec.structs import replace
 
 from conftest import Account, Server
 from healthreports.app import now
-from healthreports.core.model import Detail, Instant, StatusReport
+from healthreports.core.model import Detail, Instant, StatusReport, WorkspaceGroup
 from healthreports.core.vocabulary import (
     DAY_US,
     Category,
     Color,
     ParticipationPermission,
     Side,
+    Weekday,
 )
 from healthreports.service.auth import sign_in
 from healthreports.service.people import workspaces
-from healthreports.store.people import accounts
+from healthreports.store.people import accounts, groups
 from healthreports.store.people import workspaces as stored_workspaces
 from healthreports.store.reports import reports
 
@@ -115,6 +116,11 @@ def fields_of(form: Node) -> dict[str, str]:
     for one in form.walk():
         if one.tag == "textarea":
             sent[one.attrs["name"]] = one.raw
+        elif one.tag == "select":
+            options = one.all("option")
+            chosen = [option for option in options if "selected" in option.attrs] or options[:1]
+            assert len(chosen) == 1, one.attrs["name"]
+            sent[one.attrs["name"]] = chosen[0].attrs.get("value", chosen[0].text)
         elif one.tag == "input":
             kind = one.attrs.get("type", "text")
             if kind not in ("radio", "checkbox") or "checked" in one.attrs:
@@ -127,9 +133,29 @@ def proof_of(at: httpx.Client) -> str:
     return read(at.get("/account")).one("form", action="/sign-out").one("input").attrs["value"]
 
 
+def _date(ago: float) -> datetime:
+    return datetime.fromtimestamp((now() - ago * DAY_US) // 1_000_000, UTC)
+
+
 def day(ago: float = 0) -> str:
-    """The day so many days ago, in UTC."""
-    return f"{datetime.fromtimestamp((now() - ago * DAY_US) // 1_000_000, UTC):%Y-%m-%d}"
+    """The day so many days ago, in UTC, as addresses and forms have it."""
+    return f"{_date(ago):%Y-%m-%d}"
+
+
+def short_day(ago: float = 0) -> str:
+    """`day` as a page says it where the year is clear."""
+    found = _date(ago)
+    return f"{found.day} {found:%b}"
+
+
+def long_day(ago: float = 0) -> str:
+    """`day` as a page says it."""
+    return f"{short_day(ago)} {_date(ago):%Y}"
+
+
+def weekday(ago: float = 0) -> Weekday:
+    """Of which day of the week that day was."""
+    return tuple(Weekday)[_date(ago).weekday()]
 
 
 @dataclass
@@ -221,13 +247,36 @@ class Site:
         role: str,
         permission: str = "view",
         side: Side = Side.PROVIDER,
+        **more: bool,
     ) -> None:
-        user = self.account.users[role]
+        """Let the user with that role participate; `team_lead=True` makes it the owner."""
+        user, may = self.account.users[role], ParticipationPermission(permission)
         self._write(
-            lambda tx: workspaces.join(
-                tx, workspace_id, user, ParticipationPermission(permission), now(), side=side
-            )
+            lambda tx: workspaces.join(tx, workspace_id, user, may, now(), side=side, **more)
         )
+
+    def group(self, name: str, *workspace_ids: int | str, company: bool = True) -> int:
+        """A client, or a programme, with these workspaces in it."""
+        time = now()
+        new = WorkspaceGroup(
+            id=0,
+            account_id=self.account.id,
+            name=name,
+            company=company,
+            notes=None,
+            contact_name=None,
+            email=None,
+            website=None,
+            created_at=time,
+            updated_at=time,
+        )
+
+        def work(tx: Any) -> int:
+            made = groups.insert_group(tx, new)
+            groups.put_workspaces(tx, made, tuple(map(int, workspace_ids)))
+            return made.id
+
+        return self._write(work)
 
     def report(
         self,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import sqlalchemy
-from page_kit import Site, day, fields_of, form_of, read
+from page_kit import Node, Site, day, fields_of, form_of, read
 
 from conftest import Account, Server
 from expect import only_record
@@ -46,14 +46,16 @@ def test_versions_say_who_when_and_what_changed(site: Site) -> None:
     assert [one.text for one in page.all("del")] == ["well"]
     assert "Green" in told[1]
     assert "Red" in told[1]
-    assert site.page(f"/reports/{report}").all("a", href=f"/reports/{report}/versions")
+    shown = site.page(f"/reports/{report}")
+    assert shown.all("a", href=f"/reports/{report}/versions")
+    assert "edited, " in shown.one("span", "edited").text
 
 
 def test_a_report_that_was_never_changed_does_not_speak_of_versions(site: Site) -> None:
     report = site.report(site.account.workspaces[0])
     page = site.page(f"/reports/{report}")
     assert not page.all("a", href=f"/reports/{report}/versions")
-    assert "Edited" not in page.text
+    assert "edited" not in page.text.lower()
     assert len(site.page(f"/reports/{report}/versions").all("li", "version")) == 1
 
 
@@ -127,7 +129,7 @@ def test_the_trash_of_a_workspace_restores_and_purges(site: Site) -> None:
     purge = form_of(at.get(path), f"/deleted/{gone}/purge")
     answer = at.post(purge.attrs["action"], data=fields_of(purge))
     assert answer.headers["location"] == path
-    assert "Nothing is deleted here" in site.page(path).text
+    assert "No deleted reports." in site.page(path).text
     assert site.account.api.get("/deleted_status_reports").json()["count"] == 0
 
 
@@ -140,7 +142,7 @@ def test_who_does_not_administer_the_account_does_not_purge(site: Site) -> None:
     assert f"/deleted/{report}/restore" in actions
     assert f"/deleted/{report}/purge" not in actions
     viewers = read(site.at("viewer").get(f"/workspaces/{first}/deleted"))
-    assert "Nothing is deleted here" in viewers.text
+    assert "No deleted reports." in viewers.text
 
 
 def test_archived_workspaces_are_listed_found_and_brought_back(site: Site) -> None:
@@ -178,9 +180,17 @@ def test_the_portfolio_of_a_day_shows_what_stood_there_on_that_day(site: Site) -
     age_workspaces(site, 9)
     change(site, report, color="red", description="Too late.", details=[])
     then, now = site.page(f"/?as_of={day(3)}"), site.page("/")
-    counted = [page.one("ul", "counts").text for page in (then, now)]
-    assert "1 green" in counted[0]
-    assert "1 red" in counted[1]
+    assert [states_of(page) for page in (then, now)] == [
+        {"Red": "0", "Yellow": "0", "Green": "1", "No report": "1"},
+        {"Red": "1", "Yellow": "0", "Green": "0", "No report": "1"},
+    ]
+    # The weeks that are over, too, are as they were then.
+    assert states_of(now, weeks_ago=1) == {
+        "Red": "0",
+        "Yellow": "0",
+        "Green": "0",
+        "No report": "2",
+    }
     for query, is_found in (
         ("status=green", True),
         ("status=red", False),
@@ -197,9 +207,18 @@ def test_a_workspace_that_was_not_there_yet_is_not_in_the_portfolio_of_a_day(sit
     then = site.page(f"/?as_of={day(3)}")
     assert f'href="/workspaces/{first}"' in html(site)
     assert f'href="/workspaces/{second}"' not in html(site)
-    assert "1 workspaces" in then.one("ul", "counts").text
+    assert then.one("nav", "tabs").all("a")[0].text == "All 1"
+    assert sum(map(int, states_of(then).values())) == 1
     age_workspaces(site, 9)
     assert f'href="/workspaces/{second}"' in html(site)
+
+
+def states_of(page: Node, weeks_ago: int = 0) -> dict[str, str]:
+    """How many workspaces stand how, or did at the end of a week."""
+    table = page.one("section", "trend").one("table")
+    row = table.one("tbody").all("tr")[-1 - weeks_ago]
+    names = [one.text for one in table.one("thead").all("th")[1:]]
+    return dict(zip(names, (one.text for one in row.all("td")), strict=True))
 
 
 def html(site: Site) -> str:

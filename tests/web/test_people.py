@@ -3,16 +3,24 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from page_kit import Node, Site, proof_of, read
+from page_kit import Node, Site, day, fields_of, proof_of, read, weekday
 
 from conftest import Account, Server
+from expect import assert_failure, only_record
 from healthreports.app import now
 from healthreports.core.model import User
-from healthreports.core.vocabulary import DAY_US, AccountPermission, Side
+from healthreports.core.vocabulary import (
+    DAY_US,
+    AccountPermission,
+    ReportEvery,
+    Side,
+    Weekday,
+)
 from healthreports.service.auth import sign_in
 from healthreports.service.auth.invitations import invite_as_operator
 from healthreports.service.people import members as member_service
@@ -66,7 +74,7 @@ def fault_at(answer: httpx.Response, name: str) -> str:
     [field] = [
         one
         for one in page.walk()
-        if one.attrs.get("id") == name and one.tag in {"input", "textarea"}
+        if one.attrs.get("id") == name and one.tag in {"input", "textarea", "select"}
     ]
     assert field.attrs.get("aria-invalid") == "true", field.attrs
     return page.one("p", id=field.attrs["aria-describedby"]).text
@@ -267,6 +275,7 @@ def test_who_is_added_chooses_a_password_and_is_in(site: Site) -> None:
     page = at.get(address)
     assert page.status_code == 200
     assert "Ada Newcomer" in read(page).one("h1").text
+    assert read(page).one("main").one("button").text == "Set password and sign in"
     answer = at.post(address, data={"csrf": proof_on(page), "password": PASSWORD})
     assert answer.status_code == 303
     assert answer.headers["location"] == "/"
@@ -611,7 +620,10 @@ def participation(site: Site, role: str) -> int:
 
 
 def stored_workspace(site: Site) -> list[tuple]:
-    columns = "title, description, archived, clients_see_status_reports, start_date, due_date"
+    columns = (
+        "title, description, archived, clients_see_status_reports, start_date, due_date,"
+        " report_every, report_day, report_paused_until"
+    )
     return execute(
         site.server.database,
         f"SELECT {columns} FROM workspaces WHERE id = ?",
@@ -624,14 +636,26 @@ def test_an_admin_changes_a_workspace(site: Site, role: str) -> None:
     answer = save(site, role, title="Bridge", description="Of steel", due_date="2027-05-01")
     assert answer.status_code == 303
     assert answer.headers["location"] == f"/workspaces/{first(site)}/settings"
-    assert stored_workspace(site) == [("Bridge", "Of steel", 0, 0, None, "2027-05-01")]
+    cadence = ("2 weeks", "friday", None)
+    assert stored_workspace(site) == [("Bridge", "Of steel", 0, 0, None, "2027-05-01", *cadence)]
     assert save(site, role, title="Bridge", description=" ", due_date="").status_code == 303
-    assert stored_workspace(site) == [("Bridge", None, 0, 0, None, None)]
+    assert stored_workspace(site) == [("Bridge", None, 0, 0, None, None, *cadence)]
+
+
+WRONG_OF_A_CADENCE = [
+    ("report_every", "fortnight"),
+    ("report_every", "2 Weeks"),
+    ("report_every", ""),
+    ("report_day", "Friday"),
+    ("report_day", ""),
+    ("report_paused_until", "2026-02-30"),
+    ("report_paused_until", "in spring"),
+]
 
 
 def test_what_is_wrong_of_settings_stands_next_to_its_field(site: Site) -> None:
     before = stored_workspace(site)
-    for name, value in WRONG_OF_A_WORKSPACE:
+    for name, value in WRONG_OF_A_WORKSPACE + WRONG_OF_A_CADENCE:
         assert fault_at(save(site, **{name: value}), name)
     assert stored_workspace(site) == before
 
@@ -643,13 +667,347 @@ def test_settings_that_are_wrong_are_still_in_the_form(site: Site) -> None:
         description="Long\nto write",
         due_date="2026-02-30",
         clients_see_status_reports="on",
+        report_every="month",
+        report_day="monday",
+        report_paused_until="2027-01-31",
+        owner="nobdy@example.org",
+        clients="Acme\r\nBest",
+        programmes="North",
     )
     assert answer.status_code == 422
     page = read(answer)
+    form = page.one("form", action=f"/workspaces/{first(site)}/settings")
+    kept = fields_of(form)
+    assert (kept["report_every"], kept["report_day"]) == ("month", "monday")
+    assert kept["report_paused_until"] == "2027-01-31"
+    assert kept["owner"] == "nobdy@example.org"
+    assert (kept["clients"].split(), kept["programmes"]) == (["Acme", "Best"], "North")
     assert page.one("textarea", name="description").raw == "Long\nto write"
     assert page.one("input", name="title").attrs["value"] == "Bridge"
     assert page.one("input", name="due_date").attrs["value"] == "2026-02-30"
     assert "checked" in page.one("input", name="clients_see_status_reports").attrs
+
+
+# When its reports are due.
+
+
+def settings_form(site: Site, role: str = "administrator") -> dict[str, str]:
+    """What the form of a workspace's settings holds."""
+    action = f"/workspaces/{first(site)}/settings"
+    return fields_of(settings_of(site, role).one("form", action=action))
+
+
+CADENCE = ("report_every", "report_day", "report_paused_until")
+
+
+def cadence_of(fields: dict[str, Any]) -> tuple:
+    return tuple(fields[name] for name in CADENCE)
+
+
+def by_api(site: Site, role: str = "administrator", **changed: object) -> httpx.Response:
+    address = f"/workspaces/{first(site)}?optional_fields={','.join(CADENCE)}"
+    api = site.account.clients[role]
+    return api.put(address, json={"workspace": changed}) if changed else api.get(address)
+
+
+def test_a_workspace_is_reported_on_every_second_friday_unless_it_is_said(site: Site) -> None:
+    assert cadence_of(settings_form(site)) == ("2 weeks", "friday", "")
+    assert cadence_of(only_record(by_api(site), "workspaces")) == ("2 weeks", "friday", None)
+    made = send(site.at(), "/workspaces/new", title="A tunnel").headers["location"]
+    fields = fields_of(site.page(f"{made}/settings").one("form", action=f"{made}/settings"))
+    assert cadence_of(fields) == ("2 weeks", "friday", "")
+    assert not site.page("/workspaces/new").all("select")
+
+
+@pytest.mark.parametrize("role", ["administrator", "editor"])
+def test_when_reports_are_due_is_set_on_the_page_of_settings(site: Site, role: str) -> None:
+    page = settings_of(site, role)
+    options = {
+        name: [
+            one.attrs.get("value", one.text) for one in page.one("select", name=name).all("option")
+        ]
+        for name in CADENCE[:2]
+    }
+    assert options["report_every"] == list(ReportEvery)
+    assert options["report_day"] == list(Weekday)
+    for every in ReportEvery:
+        for on, until in ((Weekday.MONDAY, ""), (Weekday.SUNDAY, "2031-02-28")):
+            sent = dict(zip(CADENCE, (every.value, on.value, until), strict=True))
+            assert save(site, role, **sent).status_code == 303
+            assert cadence_of(settings_form(site, role)) == (every, on, until)
+            found = only_record(by_api(site, role), "workspaces")
+            assert cadence_of(found) == (every, on, until or None)
+    # A form from before there were those fields leaves them alone.
+    assert save(site, role, title="Bridge").status_code == 303
+    assert cadence_of(settings_form(site, role)) == ("never", "sunday", "2031-02-28")
+
+
+def test_when_reports_are_due_is_set_over_the_api(site: Site) -> None:
+    answer = by_api(site, "editor", report_every="month", report_paused_until="2031-02-28")
+    assert cadence_of(only_record(answer, "workspaces")) == ("month", "friday", "2031-02-28")
+    assert cadence_of(settings_form(site)) == ("month", "friday", "2031-02-28")
+    answer = by_api(site, report_day="tuesday", report_paused_until=None)
+    assert cadence_of(only_record(answer, "workspaces")) == ("month", "tuesday", None)
+    # Who does not ask for it is not told: the contract has no such attributes.
+    plain = only_record(site.account.api.get(f"/workspaces/{first(site)}"), "workspaces")
+    assert not set(CADENCE) & set(plain)
+    before = stored_workspace(site)
+    wrong: list[dict[str, object]] = [
+        {"report_every": "fortnight"},
+        {"report_every": None},
+        {"report_every": 2},
+        {"report_day": "Friday"},
+        {"report_day": None},
+        {"report_paused_until": "2031-02-30"},
+        {"report_paused_until": 5},
+        {"report_paused_until": "2031-2-1"},
+    ]
+    for sent in wrong:
+        assert_failure(by_api(site, **sent), 422, "validation", *sent)
+    assert by_api(site, "viewer", report_every="never").status_code == 403
+    assert by_api(site, "outsider", report_every="never").status_code == 404
+    assert stored_workspace(site) == before
+    made = site.account.api.post(
+        f"/workspaces?optional_fields={','.join(CADENCE)}",
+        json={"workspace": {"title": "A tunnel", "report_every": "week", "report_day": "monday"}},
+    )
+    assert cadence_of(only_record(made, "workspaces")) == ("week", "monday", None)
+
+
+@pytest.mark.both_stores
+def test_what_is_overdue_follows_the_settings(site: Site) -> None:
+    """At once: set on the page or by a program."""
+    site.report(first(site), ago=20)
+
+    def overdue() -> bool:
+        page = site.page("/", show="overdue")
+        [tab] = [one for one in page.one("nav", "tabs").all("a") if one.text.startswith("Over")]
+        is_overdue = bool(page.all("a", href=f"/workspaces/{first(site)}"))
+        assert tab.text == f"Overdue {int(is_overdue)}"
+        return is_overdue
+
+    assert overdue()
+    told = [
+        ({"report_every": "4 weeks"}, False),
+        ({"report_every": "week"}, True),
+        ({"report_every": "never"}, False),
+        ({"report_every": "2 weeks"}, True),
+        ({"report_paused_until": day(-1)}, False),
+        ({"report_paused_until": day(30)}, True),
+        ({"report_paused_until": day(6), "report_day": weekday(1)}, True),
+        ({"report_paused_until": day(6), "report_day": weekday()}, False),
+        ({"report_every": "3 weeks", "report_day": weekday(1), "report_paused_until": ""}, True),
+        ({"report_every": "3 weeks", "report_day": weekday()}, False),
+    ]
+    for changed, expected in told:
+        assert save(site, **(settings_form(site) | changed)).status_code == 303
+        assert overdue() == expected, changed
+    for changed, expected in told:
+        sent = {name: value or None for name, value in changed.items()}
+        assert by_api(site, **sent).is_success
+        assert overdue() == expected, changed
+
+
+@pytest.mark.parametrize("until", ["0001-01-01", "1969-12-31", "9999-12-31"])
+@pytest.mark.both_stores
+def test_a_pause_may_last_to_any_day(site: Site, until: str) -> None:
+    """Also to one that no day of the week comes after."""
+    site.report(first(site), ago=20)
+    for every in ReportEvery:
+        for on in Weekday:
+            changed = {"report_every": every, "report_day": on, "report_paused_until": until}
+            assert by_api(site, **changed).is_success, changed
+            for address in (
+                "/",
+                "/?view=weeks",
+                f"/workspaces/{first(site)}",
+                "/?as_of=2020-01-01",
+            ):
+                assert site.at().get(address).status_code == 200, (changed, address)
+    assert cadence_of(settings_form(site)) == ("never", "sunday", until)
+
+
+def test_forms_say_what_they_do(site: Site) -> None:
+    settings = f"/workspaces/{first(site)}/settings"
+    said = {}
+    for address, action in (
+        ("/workspaces/new", ""),
+        (settings, settings),
+        (settings, f"/workspaces/{first(site)}/participants"),
+        ("/people", "/people"),
+        ("/account", "/account/tokens"),
+    ):
+        page = site.page(address)
+        [form] = [
+            one
+            for one in page.one("main").all("form", method="post")
+            if one.attrs.get("action", "") == action
+        ]
+        labels = [one.text for one in form.all("label")]
+        said[address, action] = ([one.text for one in form.all("button")], set(labels))
+    buttons = [found for found, _ in said.values()]
+    assert buttons == [
+        ["Create workspace"],
+        ["Save"],
+        ["Add"],
+        ["Add and invite"],
+        ["Create token"],
+    ]
+    words = [found for _, found in said.values()]
+    assert {"Every", "On", "Paused until", "Owner (e-mail address)"} <= words[1]
+    assert {"Clients, one a line", "Programmes, one a line"} <= words[1]
+    assert "Role" in words[2]
+    assert "Role" in words[3]
+    assert {"Name", "Access", "Expires after (days)"} == words[4]
+
+
+# Its owner, clients and programmes.
+
+
+def groups_in(site: Site) -> list[tuple[str, int]]:
+    """The groups that the first workspace is in: their names, and whether they are clients."""
+    return sorted(
+        execute(
+            site.server.database,
+            "SELECT g.name, g.company FROM workspace_groups g JOIN group_workspaces w"
+            " ON w.group_id = g.id WHERE w.workspace_id = ?",
+            first(site),
+        )
+    )
+
+
+def all_groups(site: Site) -> list[str]:
+    found = execute(
+        site.server.database,
+        "SELECT name FROM workspace_groups WHERE account_id = ?",
+        site.account.id,
+    )
+    return sorted(name for (name,) in found)
+
+
+def owner_of(site: Site) -> list[str]:
+    return [row[0] for row in participants(settings_of(site)) if row[2].endswith("owner")]
+
+
+def test_an_owner_is_set_by_its_address(site: Site) -> None:
+    assert settings_form(site)["owner"] == ""
+    address = user(site, "viewer").email_address
+    assert save(site, "editor", owner=f" {address.upper()} ").status_code == 303
+    assert settings_form(site)["owner"] == address
+    assert owner_of(site) == ["The viewer"]
+    # Who is not there yet comes as an admin; who led it before stays, and leads no more.
+    assert save(site, owner=user(site, "outsider").email_address).status_code == 303
+    assert owner_of(site) == ["The outsider"]
+    assert ["The outsider", "provider", "admin, owner"] in participants(settings_of(site))
+    assert ["The viewer", "provider", "view"] in participants(settings_of(site))
+    # What is not said changes nothing.
+    assert save(site).status_code == 303
+    assert save(site, **settings_form(site)).status_code == 303
+    assert owner_of(site) == ["The outsider"]
+    row = site.page("/").one("span", "owner", title="The outsider")
+    assert row.text.endswith("The outsider")
+
+
+def test_an_owner_that_cannot_be_is_refused_at_the_field(site: Site, other: Site) -> None:
+    site.join(first(site), "outsider", "edit", side=Side.CLIENT)
+    before = stored_workspace(site), participants(settings_of(site))
+    unknown = ("nobody@example.org", user(other, "viewer").email_address, "x" * 5000, "\0")
+    for role, addresses in (("administrator", unknown), ("editor", unknown)):
+        for address in addresses:
+            answer = save(site, role, title="Other", owner=address)
+            said = fault_at(answer, "owner")
+            assert said.endswith("is not known"), said
+            assert "maven" not in said.lower(), "the form calls it the owner"
+            assert "maven" not in says(answer).lower()
+    answer = save(site, title="Other", owner=user(site, "outsider").email_address)
+    assert fault_at(answer, "owner")
+    assert (stored_workspace(site), participants(settings_of(site))) == before
+
+
+def test_clients_and_programmes_are_named_one_a_line(site: Site) -> None:
+    site.group("Acme")
+    site.group("North", company=False)
+    sent = {"clients": "acme\r\n  Best \r\n\r\n", "programmes": "North\r\nSouth"}
+    assert save(site, **sent).status_code == 303
+    assert groups_in(site) == [("Acme", 1), ("Best", 1), ("North", 0), ("South", 0)]
+    assert all_groups(site) == ["Acme", "Best", "North", "South"]
+    form = settings_form(site)
+    assert form["clients"].split("\n") == ["Acme", "Best"]
+    assert form["programmes"].split("\n") == ["North", "South"]
+    # Another form, of its people or without these fields, leaves them alone; to save all, too.
+    assert save(site).status_code == 303
+    assert save(site, **form).status_code == 303
+    assert len(groups_in(site)) == 4
+    assert save(site, clients="Best", programmes="").status_code == 303
+    assert groups_in(site) == [("Best", 1)]
+    assert all_groups(site) == ["Acme", "Best", "North", "South"], "the groups stay"
+    page = site.page(f"/workspaces/{first(site)}")
+    assert "Best" in page.one("p", "crumb").text
+
+
+def test_a_client_that_is_named_twice_is_one(site: Site) -> None:
+    assert save(site, clients="Acme\nACME\nacme", programmes="South\nsouth").status_code == 303
+    assert groups_in(site) == [("Acme", 1), ("South", 0)]
+
+
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        ("clients", "North"),
+        ("clients", "Acme\nnorth"),
+        ("programmes", "ACME"),
+        ("clients", "x" * 256),
+        ("programmes", "New\nx\0y"),
+    ],
+    ids=ascii,
+)
+def test_what_cannot_be_a_client_or_programme_is_refused_at_its_field(
+    site: Site, field: str, names: str
+) -> None:
+    site.group("Acme", first(site))
+    site.group("North", company=False)
+    before = stored_workspace(site), groups_in(site), all_groups(site)
+    sent = {"clients": "Fresh", "programmes": ""} | {field: names}
+    answer = save(site, title="Other", **sent)
+    assert fault_at(answer, field)
+    assert (stored_workspace(site), groups_in(site), all_groups(site)) == before
+
+
+def test_one_name_is_no_client_and_programme_at_once(site: Site) -> None:
+    answer = save(site, clients="Acme", programmes="acme")
+    assert fault_at(answer, "programmes")
+    assert all_groups(site) == []
+
+
+@pytest.mark.parametrize("permission", ["collaborator", "project_creator", "project_lead"])
+def test_only_who_manages_groups_names_them(site: Site, permission: str) -> None:
+    permit(site, "editor", permission)
+    site.group("Acme", first(site))
+    may = permission == "project_lead"
+    form = settings_form(site, "editor")
+    assert ({"clients", "programmes"} <= set(form)) == may
+    answer = save(site, "editor", title="Bridge", clients="Best", programmes="North")
+    assert answer.status_code == 303
+    assert stored_workspace(site)[0][0] == "Bridge"
+    assert groups_in(site) == ([("Best", 1), ("North", 0)] if may else [("Acme", 1)])
+    assert all_groups(site) == (["Acme", "Best", "North"] if may else ["Acme"])
+
+
+def test_who_manages_groups_and_not_the_workspace_makes_none(site: Site) -> None:
+    permit(site, "viewer", "project_lead")
+    permit(site, "outsider", "project_lead")
+    for role in ("viewer", "outsider"):
+        assert signed_in(site.at(role))
+    before = stored(site)
+    sent = {"clients": "Best", "programmes": "North", "owner": user(site, "viewer").email_address}
+    assert save(site, "viewer", **sent).status_code == 403
+    assert save(site, "outsider", **sent).status_code == 404
+    assert stored(site) == before
+
+
+def stored(site: Site) -> list[str]:
+    """All that there is, but the ids that were given out: none is given out again."""
+    return [row for row in site.stored() if not row.startswith("sqlite_sequence ")]
 
 
 def test_a_workspace_is_archived_and_brought_back(site: Site) -> None:

@@ -178,7 +178,12 @@ def test_a_link_shows_a_report_to_who_has_no_account(site: Site, guest: httpx.Cl
     page = read(answer)
     assert page.one("h1").text == "First"
     said = page.one("main").text
-    for text in ("Half of it stands.", "Piles late.", "by The editor", "Schedule", "Not reported"):
+    for text in (
+        "Half of it stands.",
+        "Piles late.",
+        "by The editor",
+        "No report on Schedule, Client.",
+    ):
         assert text in said
     picture = look(guest, secret, "/shared/badge.svg")
     assert picture.headers["content-type"].startswith("image/svg+xml")
@@ -198,7 +203,12 @@ def test_a_link_shows_a_report_to_who_has_no_account(site: Site, guest: httpx.Cl
 
 
 def test_a_secret_is_shown_once_and_kept_nowhere(site: Site, report: int) -> None:
-    secret = link(site, report)
+    form = site.page(f"/reports/{report}", "editor").one("form", action=f"/reports/{report}/shares")
+    assert form.one("button").text == "Create link"
+    assert form.one("label", for_="days").text == "Expires after (days), at most 365"
+    answer = share(site, report)
+    assert "You won't see it again." in read(answer).one("div", "done").text
+    secret = secret_in(addresses_on(answer)[0])
     assert len(secret) > 40
     assert secret not in site.at("editor").get(f"/reports/{report}").text
     assert not [line for line in site.stored() if secret in line]
@@ -255,7 +265,9 @@ def test_everything_may_be_hidden(site: Site, guest: httpx.Client) -> None:
     page = read(look(guest, secret))
     assert "Help." in page.text
     assert "Piles." not in page.text
-    assert not page.all("section", "tile")
+    assert not page.all("section", "card")
+    for category in ("Scope", "Budget", "Schedule", "Client", "No report"):
+        assert category not in page.text
 
 
 def test_a_title_is_text_in_all_that_a_link_shows(site: Site, guest: httpx.Client) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -94,15 +95,34 @@ def test_a_report_begins_with_what_the_last_one_said(site: Site, new: str) -> No
         "client_color": "red",
         "client_description": "Sad.",
     }
-    page = site.page(new, "editor")
-    was = [one.text for one in page.all("p", "was")]
-    assert was == [
-        "Last time: Yellow",
-        "Last time: Green",
-        "Last time: Not reported",
-        "Last time: Not reported",
-        "Last time: Red",
-    ]
+    assert was(site.page(new, "editor")) == dict.fromkeys(ALL, "unchanged")
+
+
+# The status and the categories, as the form names them.
+ALL = ("Overall status", "Scope", "Budget", "Schedule", "Client")
+
+
+def was(page: Node) -> dict[str, str]:
+    """What the form says of the last time, by what is chosen."""
+    return {
+        one.one("legend").text: one.one("span", "was").text
+        for one in page.one("form", "write").all("fieldset")
+    }
+
+
+def test_what_is_chosen_stands_beside_what_was_said_the_last_time(site: Site, new: str) -> None:
+    first = site.account.workspaces[0]
+    site.report(first, "yellow", scope="green", client=("red", "Sad."))
+    at = site.at("editor")
+    changed = {"color": "red", "scope_color": "", "budget_color": "green", "client_color": "green"}
+    page = read(send(at, new, begin(at, new), **changed, preview="yes"))
+    assert was(page) == {
+        "Overall status": "was yellow",
+        "Scope": "was green",
+        "Budget": "was no report",
+        "Schedule": "unchanged",
+        "Client": "was red",
+    }
 
 
 def test_what_is_written_is_saved(site: Site, new: str) -> None:
@@ -161,7 +181,7 @@ def test_who_may_not_report_cannot(site: Site, new: str, role: str, status: int)
     proof = proof_of(at)
     before = site.stored()
     sent = {"csrf": proof, "seen": "0", "color": "green", "description": "D"}
-    for more in ({}, {"preview": "yes"}):
+    for more in ({}, {"preview": "yes"}, {"same": "yes"}):
         assert send(at, new, sent | more).status_code == status
     assert at.get(new).status_code == status
     assert site.stored() == before
@@ -221,7 +241,7 @@ def test_a_preview_of_what_cannot_be_saved_is_a_page_too(
     at = site.at("editor")
     answer = send(at, new, {"csrf": proof_of(at), "preview": "yes"} | sent)
     assert answer.status_code == 200
-    assert "a preview stands here" in read(answer).text
+    assert "to see a preview" in read(answer).one("section", id="preview").text
 
 
 RIGHT = {"color": "green", "description": "All is well."}
@@ -316,6 +336,7 @@ def assert_conflict(answer: httpx.Response, *, mine: str, theirs: str) -> dict[s
     assert answer.status_code == 409
     page = read(answer)
     assert theirs in page.one("section", "conflict").text
+    assert page.one("section", "conflict").one("h2").text.startswith("Published meanwhile, ")
     fields = fields_of(form_of(answer))
     assert fields["description"] == mine
     return fields
@@ -352,6 +373,115 @@ def test_a_form_sent_twice_saves_once(site: Site, new: str) -> None:
     first, again = send(at, new, sent), send(at, new, sent)
     saved(site, first)
     assert (again.status_code, again.headers["location"]) == (303, first.headers["location"])
+    assert len(reports(site)) == 1
+
+
+def buttons(page: Node) -> list[str]:
+    """What may be done with a form that writes a report."""
+    bar = page.one("form", "write").one("div", "bar")
+    return [
+        one.text for one in bar.walk() if one.tag == "button" or one.attrs.get("class") == "button"
+    ]
+
+
+def test_a_form_is_published_or_saved_and_may_be_left(site: Site, new: str) -> None:
+    first = site.account.workspaces[0]
+    assert buttons(site.page(new, "editor")) == ["Cancel", "Preview", "Publish"]
+    made = site.report(first)
+    again = site.page(new, "editor")
+    assert buttons(again) == ["Cancel", "Preview", "No change this week", "Publish"]
+    edit = site.page(f"/reports/{made}/edit", "editor")
+    assert buttons(edit) == ["Cancel", "Preview", "Save changes"]
+    left = [one.one("div", "bar").one("a", "button").attrs["href"] for one in (again, edit)]
+    assert left == [f"/workspaces/{first}", f"/reports/{made}"]
+    labels = {one.attrs.get("for"): one.text for one in again.all("label")}
+    assert labels["description"] == "Summary"
+    assert labels["client_description"] == "Client notes"
+
+
+LAST = {"text": "As planned.\nTwo lines.", "scope": "red", "client": ("green", "Is content.")}
+
+
+def test_no_change_publishes_again_what_the_last_report_says(site: Site, new: str) -> None:
+    site.report(site.account.workspaces[0], "yellow", ago=7, by="administrator", **LAST)
+    at = site.at("editor")
+    report = saved(site, send(at, new, begin(at, new), same="yes"))
+    [newest, last] = reports(site)
+    assert newest == report
+    told = ("color", "description", "details")
+    assert [report[one] for one in told] == [last[one] for one in told]
+    assert report["creator_id"] == str(site.account.users["editor"].id)
+    assert report["created_at"] > last["created_at"]
+
+
+def test_no_change_twice_is_one_report(site: Site, new: str) -> None:
+    """A double click."""
+    site.report(site.account.workspaces[0], "yellow", ago=7, **LAST)
+    at = site.at("editor")
+    sent = begin(at, new) | {"same": "yes"}
+    first, again = send(at, new, sent), send(at, new, sent)
+    saved(site, first)
+    assert (again.status_code, again.headers["location"]) == (303, first.headers["location"])
+    assert len(reports(site)) == 2
+
+
+@pytest.mark.race
+def test_no_change_twice_at_once_is_one_report(site: Site, new: str) -> None:
+    site.report(site.account.workspaces[0], "yellow", ago=7, **LAST)
+    at, cookies = site.at("editor"), site.at("editor").cookies
+    sent = begin(at, new) | {"same": "yes"}
+    clients = [site.stranger() for _ in range(3)]
+    for one in clients:
+        one.cookies.update(cookies)
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(lambda one: send(one, new, sent), clients))
+    assert {one.status_code for one in answers} == {303}
+    assert len({one.headers["location"] for one in answers}) == 1
+    assert len(reports(site)) == 2
+
+
+def test_no_change_says_what_the_last_report_says_whatever_was_typed(site: Site, new: str) -> None:
+    site.report(site.account.workspaces[0], "yellow", ago=7, **LAST)
+    at = site.at("editor")
+    typed = {
+        "color": "red",
+        "description": "",
+        "scope_description": "Typed.",
+        "budget_color": "red",
+        "budget_description": "Typed too.",
+        "schedule_description": "Without a color.",
+        "client_color": "purple",
+    }
+    report = saved(site, send(at, new, begin(at, new) | typed, same="yes"))
+    [_, last] = reports(site)
+    told = ("color", "description", "details")
+    assert [report[one] for one in told] == [last[one] for one in told]
+
+
+def test_no_change_is_none_where_something_was_published_meanwhile(site: Site, new: str) -> None:
+    first = site.account.workspaces[0]
+    site.report(first, "yellow", ago=7, text="As planned.")
+    at = site.at("editor")
+    sent = begin(at, new) | {"same": "yes"}
+    site.report(first, "red", text="By another.")
+    assert_conflict(send(at, new, sent), mine="As planned.", theirs="By another.")
+    assert len(reports(site)) == 2
+
+
+def test_no_change_needs_a_report_before(site: Site, new: str) -> None:
+    at = site.at("editor")
+    answer = send(at, new, begin(at, new), same="yes")
+    assert answer.status_code == 422
+    assert fault(read(answer), "description") == "Description is required"
+    assert reports(site) == []
+
+
+def test_no_change_of_a_report_that_is_changed_is_a_change(site: Site) -> None:
+    """There is no such button there."""
+    made = site.report(site.account.workspaces[0], "red", text="As it was.")
+    edit, at = f"/reports/{made}/edit", site.at("editor")
+    answer = send(at, edit, begin(at, edit), description="Mine.", same="yes")
+    assert saved(site, answer)["description"] == "Mine."
     assert len(reports(site)) == 1
 
 
@@ -417,7 +547,10 @@ def test_a_change_begins_with_what_the_report_says(site: Site) -> None:
     assert (fields["color"], fields["description"]) == ("red", "Now.")
     assert (fields["budget_color"], fields["budget_description"]) == ("yellow", "Dear.")
     page = site.page(f"/reports/{made}/edit", "editor")
-    assert page.all("p", "was")[0].text == "Last time: Green"
+    assert was(page) == dict.fromkeys(ALL, "unchanged") | {
+        "Overall status": "was green",
+        "Budget": "was no report",
+    }
 
 
 def test_a_change_is_saved(site: Site) -> None:
@@ -431,7 +564,7 @@ def test_a_change_is_saved(site: Site) -> None:
     assert (report["color"], report["description"]) == ("green", "Better.")
     assert [one["category"] for one in report["details"]] == ["Scope"]
     assert report["updater_id"] == str(site.account.users["administrator"].id)
-    assert "Edited by The administrator" in read(at.get(f"/reports/{made}")).text
+    assert "edited by The administrator" in read(at.get(f"/reports/{made}")).text
     assert len(reports(site)) == 1
 
 

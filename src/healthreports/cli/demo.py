@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 from healthreports.app import now, open_database
 from healthreports.cli.serve import address, listen, run
 from healthreports.core.errors import Invalid
-from healthreports.sample import portfolio
+from healthreports.sample import portfolio, story
+from healthreports.sample.consultancy import COMPANY
 from healthreports.service.auth import tokens
 from healthreports.service.auth.sign_in import set_password
 from healthreports.service.people import members
@@ -16,6 +17,12 @@ from healthreports.store.engine.database import Transaction
 from healthreports.store.schema.upgrade import WrongSchema, is_server, shown, upgrade
 
 _PURPOSE: Final = "demo"
+_WHO: Final = {
+    "administrator": f"leads delivery at {COMPANY}",
+    "editor": "writes reports there",
+    "viewer": "reads them at a client",
+    "reader": "reads what was published of real programmes",
+}
 
 
 class Secrets(NamedTuple):
@@ -55,7 +62,7 @@ def prepare(settings: Settings) -> Secrets:
 
 def _prepare(tx: Transaction) -> Secrets:
     if not portfolio.is_loaded(tx):
-        portfolio.load(tx)
+        portfolio.load(tx, now())
     password = secrets.token_urlsafe(12)
     made = {}
     for sample in portfolio.SAMPLE_USERS:
@@ -74,14 +81,18 @@ def _greeting(base: str, path: str, made: Secrets) -> str:
         '"details": [{"category": "Schedule", "color": "red"}]}}'
     )
     roles = "\n".join(f"  {role:<14} {secret}" for role, secret in made.tokens.items())
+    people = "\n".join(
+        f"          {one.email_address:<27} {_WHO[one.role]}" for one in portfolio.SAMPLE_USERS
+    )
+    shown_report = f"status_reports/{story.SHOWN_REPORT}"
     return f"""
-healthreports with the sample portfolio (database {path})
+healthreports with sample data (database {path})
 
 Base URL  {api}
 Browse    {base}/docs
-Pages     {base}/?as_of={portfolio.PUBLISHED:%Y-%m-%d} (the sample ends on that day)
-Sign in   {base}/sign-in as {portfolio.SAMPLE_USERS[0].email_address}
-          (or another sample role's address), password {made.password}
+Pages     {base}/
+Sign in   with the password {made.password} as
+{people}
 
 Tokens
 {roles}
@@ -89,7 +100,7 @@ Tokens
 Try
   curl {bearer} "{api}/status_reports?per_page=2"
 
-  curl {bearer} "{api}/status_reports/1?include=workspace,creator,external_references"
+  curl {bearer} "{api}/{shown_report}?include=workspace,creator,external_references"
 
   curl {bearer} -H "Content-Type: application/json" -d '{body}' "{api}/status_reports"
 

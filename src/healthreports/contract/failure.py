@@ -136,6 +136,7 @@ _SAYS: Final = {
     Fault.IN_SEVERAL_ACCOUNTS: "{label} is known in several accounts: say which, with --account",
     Fault.NOT_SERVED: "{label} is not served here: it would say who may do what",
     Fault.CONTRADICTS: "{label} says something else than {options}",
+    Fault.ON_CLIENT_SIDE: "{label} is on the client side of this workspace",
     Fault.NOBODY_CONFIRMS: (
         "{label} can sign in already, so a second administrator has to confirm the invitation, and "
         "there is none; on the server, healthreports user invite makes one"

@@ -64,7 +64,7 @@ def _raw_csv(reports: Sequence[Record], first: bool) -> bytes:  # noqa: FBT001  
 
 
 def _csv(reports: Sequence[Record], first: bool) -> bytes:  # noqa: FBT001  as LineFormat has it
-    rows = ({name: _escaped(cell) for name, cell in _row(one).items()} for one in reports)
+    rows = ({name: escaped(cell) for name, cell in _row(one).items()} for one in reports)
     return _written(rows, first=first)
 
 
@@ -82,7 +82,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _QUOTE: Final = "'"
 
 
-def _escaped(cell: Any) -> Any:  # noqa: ANN401  a cell of any type
+def escaped(cell: Any) -> Any:  # noqa: ANN401  a cell of any type
     """A cell that no spreadsheet takes for a formula; `_unescaped` gives what it was."""
     if isinstance(cell, str) and cell.lstrip(_QUOTE).startswith(_FORMULA):
         return _QUOTE + cell

@@ -24,10 +24,12 @@ from healthreports.core.vocabulary import (
     Color,
     Kind,
     ParticipationPermission,
+    ReportEvery,
     Side,
     SideRole,
     SyncStatus,
     VersionEvent,
+    Weekday,
 )
 
 
@@ -44,6 +46,8 @@ class FieldType(StrEnum):
     ROLE = auto()
     PARTICIPATION_PERMISSION = auto()
     ACCOUNT_PERMISSION = auto()
+    REPORT_EVERY = auto()
+    WEEKDAY = auto()
     FLAG = auto()
     DATE = auto()
     TIME = auto()
@@ -259,6 +263,9 @@ WORKSPACES: Final = Resource(
         Field("updated_at", FieldType.TIME),
         Field("permissions", FieldType.PERMISSIONS, of_caller=True),
         Field("clients_see_status_reports", FieldType.FLAG, optional=True),
+        Field("report_every", FieldType.REPORT_EVERY, optional=True),
+        Field("report_day", FieldType.WEEKDAY, optional=True),
+        Field("report_paused_until", FieldType.DATE, nullable=True, optional=True),
     ),
     associations=(
         Association("creator", (Kind.USERS,), "creator_id", column=True),
@@ -618,4 +625,6 @@ CHOICES: Final = {
     FieldType.ROLE: tuple(SideRole),
     FieldType.PARTICIPATION_PERMISSION: tuple(ParticipationPermission),
     FieldType.ACCOUNT_PERMISSION: tuple(AccountPermission),
+    FieldType.REPORT_EVERY: tuple(ReportEvery),
+    FieldType.WEEKDAY: tuple(Weekday),
 }

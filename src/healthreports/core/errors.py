@@ -76,6 +76,7 @@ class Fault(StrEnum):
     NOBODY_CONFIRMS = "nobody_confirms"
     NOT_SERVED = "not_served"
     CONTRADICTS = "contradicts"
+    ON_CLIENT_SIDE = "on_client_side"
 
 
 class Problem(msgspec.Struct, frozen=True):

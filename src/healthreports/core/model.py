@@ -16,11 +16,13 @@ from healthreports.core.vocabulary import (
     Color,
     Kind,
     ParticipationPermission,
+    ReportEvery,
     Scope,
     Side,
     SubjectType,
     SyncStatus,
     VersionEvent,
+    Weekday,
 )
 
 # A moment: microseconds since 1970-01-01T00:00:00Z. One integer means the same in both databases,
@@ -106,6 +108,10 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     due_date: str | None
     created_at: Instant
     updated_at: Instant
+    # When reports are due (`core/cadence`); paused up to a calendar date, or not.
+    report_every: ReportEvery = ReportEvery.TWO_WEEKS
+    report_day: Weekday = Weekday.FRIDAY
+    report_paused_until: str | None = None
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -138,6 +138,29 @@ class ParticipationPermission(StrEnum):
     VIEW = "view"
 
 
+class ReportEvery(StrEnum):
+    """How often a workspace is to be reported on: our extension."""
+
+    WEEK = "week"
+    TWO_WEEKS = "2 weeks"
+    THREE_WEEKS = "3 weeks"
+    FOUR_WEEKS = "4 weeks"
+    MONTH = "month"
+    NEVER = "never"
+
+
+class Weekday(StrEnum):
+    """The day by whose end a report is due, in UTC; of a month the first such day."""
+
+    MONDAY = "monday"
+    TUESDAY = "tuesday"
+    WEDNESDAY = "wednesday"
+    THURSDAY = "thursday"
+    FRIDAY = "friday"
+    SATURDAY = "saturday"
+    SUNDAY = "sunday"
+
+
 # 2.4, 4.1: paging.
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_PAGE_SIZE: Final = 200

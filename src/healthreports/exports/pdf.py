@@ -1,11 +1,11 @@
 """A report as PDF, on one page where its text fits there at a size that can be read.
 
-The library draws; the letters are those of DejaVu Sans, which has what Europe writes in. A letter
-that it does not have is shown as an empty box.
+The library draws and shapes; the letters are those of DejaVu Sans and, for scripts that it does not
+have, of the fonts of the machine (`letters`). A letter that no font has is said at the end.
 """
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,15 +13,16 @@ from healthreports.contract.moments import as_datetime
 from healthreports.core.model import StatusReport, User, Workspace
 from healthreports.core.portfolio import State, state_of
 from healthreports.core.vocabulary import Category
+from healthreports.exports.letters import OWN, OWN_BOLD, is_shaped, letters_of, runs_left
+from healthreports.exports.prose import plain
 
 if TYPE_CHECKING:
     from fpdf import FPDF
 
-_FONTS: Final = Path(__file__).parent / "fonts"
 _INK: Final = {
-    State.RED: (179, 38, 30),
-    State.YELLOW: (168, 116, 0),
-    State.GREEN: (28, 122, 67),
+    State.RED: (207, 58, 50),
+    State.YELLOW: (199, 125, 8),
+    State.GREEN: (31, 138, 76),
     State.NONE: (90, 90, 90),
 }
 _MARGIN_MM: Final = 15
@@ -75,26 +76,58 @@ def _drawn(  # noqa: PLR0917  all that is on the paper
     paper: str,
     size: float,
 ) -> "FPDF":
-    document = _new(paper)
+    texts = {detail.category: detail.description or "" for detail in report.details}
+    shown_texts = [texts.get(category, "") for category in shown]
+    said = [workspace.title, author.full_name, report.description, *shown_texts]
+    letters = letters_of(*map(_printable, said))
+    document = _new(paper, letters.fonts)
     document.set_title(f"{workspace.title}: status report")
     document.set_author(author.full_name)
-    day = f"{as_datetime(report.created_at):%Y-%m-%d}"
+    moment = as_datetime(report.created_at)
+    day = f"{moment.day} {moment:%b %Y}"
     _text(document, workspace.title, size * 1.7, bold=True)
     _text(document, f"Status report of {day}, by {author.full_name}", size)
     document.ln(size * 0.3)
     _status(document, state_of(report), size * 1.9)
-    _text(document, report.description, size)
-    texts = {detail.category: detail.description for detail in report.details}
+    _text(document, plain(report.description), size)
     for category in shown:
         document.ln(size * 0.25)
         state = state_of(report, category)
         _status(document, state, size * 1.15, f"{category}: ")
         if text := texts.get(category):
-            _text(document, text, size)
+            _text(document, plain(text), size)
+    if letters.missing:
+        document.ln(size * 0.5)
+        _text(document, lacking(letters.missing), size * 0.9)
     return document
 
 
-def _new(paper: str) -> "FPDF":
+def texts_of(workspace: Workspace, report: StatusReport) -> tuple[str, ...]:
+    """All that a PDF of a report has in the words of people."""
+    details = [detail.description or "" for detail in report.details]
+    return (workspace.title, report.description, *details)
+
+
+def missing_in(*texts: str) -> str:
+    """What a page says of the letters that a PDF of these texts cannot show; nothing if it can."""
+    missing = letters_of(*texts).missing
+    return lacking(missing) if missing else ""
+
+
+def lacking(missing: str) -> str:
+    """The sentence about letters that no font has."""
+    codes = ", ".join(f"U+{ord(one):04X}" for one in missing[:_MOST_NAMED])
+    more = len(missing) - _MOST_NAMED
+    return (
+        f"No font on this server has {len(missing)} of the characters: {codes}"
+        f"{f' and {more} more' if more > 0 else ''}."
+    )
+
+
+_MOST_NAMED: Final = 5
+
+
+def _new(paper: str, fonts: Sequence[Path]) -> "FPDF":
     from fpdf import FPDF  # noqa: PLC0415  not read until somebody asks for a document
 
     logging.getLogger("fpdf").setLevel(logging.ERROR)
@@ -102,8 +135,12 @@ def _new(paper: str) -> "FPDF":
     document = FPDF(format=paper)
     document.set_margin(_MARGIN_MM)
     document.set_auto_page_break(auto=True, margin=_MARGIN_MM)
-    for style, name in (("", "DejaVuSans.ttf"), ("B", "DejaVuSans-Bold.ttf")):
-        document.add_font("DejaVu", style, _FONTS / name)
+    for style, path in (("", OWN), ("B", OWN_BOLD)):
+        document.add_font("DejaVu", style, path)
+    names = [f"other{number}" for number in range(len(fonts))]
+    for name, path in zip(names, fonts, strict=True):
+        document.add_font(name, "", path)
+    document.set_fallback_fonts(names, exact_match=False)
     document.set_lang("en")
     document.add_page()
     return document
@@ -112,7 +149,18 @@ def _new(paper: str) -> "FPDF":
 def _text(document: "FPDF", text: str, size: float, *, bold: bool = False) -> None:
     document.set_font("DejaVu", "B" if bold else "", size)
     document.set_text_color(20)
-    document.multi_cell(0, size * _LINE, _printable(text), align="L", new_x="LMARGIN", new_y="NEXT")
+    if not is_shaped(text):
+        _paragraph(document, _printable(text), size, "L")
+        return
+    for line in text.split("\n"):
+        left = runs_left(line)
+        document.set_text_shaping(True, direction="rtl" if left else "ltr")
+        _paragraph(document, _printable(line), size, "R" if left else "L")
+    document.set_text_shaping(False)
+
+
+def _paragraph(document: "FPDF", text: str, size: float, align: str) -> None:
+    document.multi_cell(0, size * _LINE, text, align=align, new_x="LMARGIN", new_y="NEXT")
 
 
 def _printable(text: str) -> str:
@@ -131,7 +179,7 @@ def _status(document: "FPDF", state: State, size: float, before: str = "") -> No
     document.set_x(left + side + 2)
     document.set_font("DejaVu", "B", size)
     document.set_text_color(20)
-    word = "not reported" if state is State.NONE else state.value.capitalize()
+    word = "no report" if state is State.NONE else state.value.capitalize()
     document.cell(0, height, f"{before}{word}", new_x="LMARGIN", new_y="NEXT")
 
 

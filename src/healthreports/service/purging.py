@@ -14,7 +14,7 @@ from healthreports.service.reports import history
 from healthreports.store.auth import answers, credentials, invitations, oauth, tokens
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages
-from healthreports.store.people import accounts
+from healthreports.store.people import accounts, views
 from healthreports.store.people import members as stored
 from healthreports.store.reports import trash
 
@@ -32,6 +32,7 @@ def purge_user(tx: Transaction, user: User, now: Instant) -> None:
     oauth.revoke_grants(tx, user.id, now)
     credentials.delete_proofs(tx, user.id)
     invitations.remove(tx, user.id)
+    views.drop_all(tx, user.account_id, user.id)
     nobody = replace(
         user,
         full_name=f"Former user {user.id}",
@@ -89,6 +90,7 @@ def known_of(tx: Transaction, user: User) -> dict[str, Any]:
             {"application": name, "grant": one} for name, one in oauth.grants_of_user(tx, user.id)
         ],
         "invitation": None if invitation is None else invitation._asdict(),
+        "views": dict(views.all_of(tx, user.account_id, user.id)),
         "reports": list(_written_by(tx, user)),
     }
 

@@ -20,6 +20,7 @@ from healthreports.web.kit.addresses import (
     CALLBACK,
     HOME,
     PEOPLE,
+    PORTFOLIO_FILE,
     REPORTS,
     SHARED,
     SIGN_IN,
@@ -34,6 +35,7 @@ from healthreports.web.people.workspace_people import WorkspacePages
 from healthreports.web.reports.history import HistoryPages
 from healthreports.web.reports.portfolio import PortfolioPage
 from healthreports.web.reports.records import RecordPages
+from healthreports.web.reports.searching import SearchPage
 from healthreports.web.reports.sharing import SharingPages
 from healthreports.web.reports.writing import WritingPages
 
@@ -55,6 +57,7 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     consent = ConsentPage(gateway, clock, origin)
     account = AccountPages(gateway, sign_in, clock)
     documents = Documents(limits)
+    portfolio = PortfolioPage(gateway, documents, clock)
     records = RecordPages(gateway, documents, clock, trash_days)
     past = HistoryPages(gateway, clock, trash_days)
     writing = WritingPages(gateway)
@@ -62,7 +65,12 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     people = PeoplePages(gateway, sign_in, provider.name if provider else None, clock, origin)
     workspaces = WorkspacePages(gateway)
     pages: list[tuple[str, str, Handler]] = [
-        ("GET", HOME, PortfolioPage(gateway, clock).show),
+        ("GET", HOME, portfolio.show),
+        ("POST", "/views", portfolio.save_view),
+        ("POST", "/views/forget", portfolio.forget_view),
+        ("GET", f"{PORTFOLIO_FILE}csv", portfolio.download_csv),
+        ("GET", f"{PORTFOLIO_FILE}xlsx", portfolio.download_xlsx),
+        ("GET", "/search", SearchPage(gateway, clock).show),
         ("GET", f"{WORKSPACES}/new", workspaces.ask_workspace),
         ("POST", f"{WORKSPACES}/new", workspaces.make_workspace),
         ("GET", f"{WORKSPACES}/archived", past.show_archive),

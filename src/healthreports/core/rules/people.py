@@ -27,8 +27,10 @@ from healthreports.core.vocabulary import (
     AccessLevel,
     AccountPermission,
     ParticipationPermission,
+    ReportEvery,
     Side,
     SideRole,
+    Weekday,
 )
 
 # A scheme of an application's own has a dot, as the names of its maker (RFC 8252, 7.1).
@@ -59,6 +61,9 @@ class WorkspaceDraft(msgspec.Struct, frozen=True, kw_only=True):
     clients_see_status_reports: bool | UnsetType = UNSET
     start_date: str | None | UnsetType = UNSET
     due_date: str | None | UnsetType = UNSET
+    report_every: ReportEvery | UnsetType = UNSET
+    report_day: Weekday | UnsetType = UNSET
+    report_paused_until: str | None | UnsetType = UNSET
 
 
 class WorkspaceLinks(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +129,9 @@ def check_workspace(
         clients_see_status_reports=body.flag("clients_see_status_reports"),
         start_date=body.date_or_null("start_date"),
         due_date=body.date_or_null("due_date"),
+        report_every=body.choice("report_every", ReportEvery, required=False),
+        report_day=body.choice("report_day", Weekday, required=False),
+        report_paused_until=body.date_or_null("report_paused_until"),
     )
     role = body.choice("creator_role", SideRole, required=False, also=_ALSO_ROLES) if new else UNSET
     links = WorkspaceLinks(

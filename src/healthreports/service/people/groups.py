@@ -65,6 +65,28 @@ def change_group(
     return changed
 
 
+def named(
+    tx: Transaction, actor: Actor, name: str, now: Instant, *, company: bool
+) -> WorkspaceGroup:
+    """The group with that name, whatever its case, which is made where there is none.
+
+    Raises Forbidden, and Invalid where the name is no name, or that of a group of the other kind.
+    """
+    _demand_manager(actor)
+    like = groups.like(tx, actor.account_id, name)
+    found = next((one for one in like if one.name.casefold() == name.casefold()), None)
+    if found is None:
+        return create_group(tx, actor, {"name": name, "company": company}, now)
+    if found.company != company:
+        raise Invalid([Problem("name", Fault.TAKEN)])
+    return found
+
+
+def of_workspace(tx: Transaction, workspace: Workspace) -> list[WorkspaceGroup]:
+    """The groups that a workspace is in, which whoever sees it sees (7.6), by name."""
+    return sorted(groups.of_workspace(tx, workspace), key=lambda one: (one.name, one.id))
+
+
 def delete_group(tx: Transaction, actor: Actor, group_id: int) -> None:
     """Delete a group; its workspaces stay. Raises NotFound, Forbidden."""
     group = visible(tx, actor, WorkspaceGroup, group_id)

@@ -147,7 +147,7 @@ def _make_lead(tx: Transaction, workspace: Workspace, user: User, now: Instant) 
         admin = ParticipationPermission.ADMIN
         join(tx, workspace.id, user, admin, now, team_lead=True)
     elif place.side is not Side.PROVIDER:
-        raise Invalid([Problem("primary_maven_id", Fault.TAKEN)])
+        raise Invalid([Problem("primary_maven_id", Fault.ON_CLIENT_SIDE)])
     elif not place.team_lead:
         _store_place(tx, replace(place, team_lead=True), now)
 

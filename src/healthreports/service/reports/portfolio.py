@@ -3,39 +3,58 @@
 Access is that of the lists: who sees a report there sees it here.
 """
 
+from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Final
 
 import msgspec
 
 from healthreports.core import compare
 from healthreports.core.access import Action, may, reach
+from healthreports.core.cadence import due_on
 from healthreports.core.model import (
     Actor,
     ExternalReference,
     Instant,
+    Participation,
+    Record,
     StatusReport,
     User,
     Workspace,
+    WorkspaceGroup,
 )
 from healthreports.core.portfolio import (
+    WEEK_US,
+    WEEKS_BESIDE,
+    Grouping,
     Portfolio,
     PortfolioQuery,
+    ScopeChoice,
     Standing,
     State,
+    Totals,
+    View,
+    WeekCounts,
+    WeekState,
     week_ends,
 )
 from healthreports.core.query import Filter, Query, Sort, Window
-from healthreports.core.vocabulary import Color, Kind, SubjectType
+from healthreports.core.vocabulary import Category, Color, Kind, Side, SubjectType
 from healthreports.service.lookup import find, visible
 from healthreports.service.reports import history
 from healthreports.store.engine.database import Row, Transaction
 from healthreports.store.lists import pages as records
 from healthreports.store.lists import portfolio
-from healthreports.store.people import members, workspaces
+from healthreports.store.people import accounts, members, workspaces
 from healthreports.store.reports import references, reports
 
 # As many as fit on a screen side by side.
 HISTORY: Final = 120
+# Of a portfolio, in a file; its reports are read so many at a time.
+MOST_EXPORTED: Final = 10_000
+_AT_ONCE: Final = 200
+# Shown beside a workspace; its settings show all.
+PEOPLE: Final = 12
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +97,11 @@ class WorkspaceStory(msgspec.Struct, frozen=True, kw_only=True):
     current: Story | None
     history: tuple[StatusReport, ...]
     count: int
+    people: tuple[tuple[Participation, User], ...]
+    clients: tuple[WorkspaceGroup, ...]
+    programmes: tuple[WorkspaceGroup, ...]
+    next_due: date | None
+    authors: Mapping[int, User]
     shows_reports: bool
     may_report: bool
     may_manage: bool
@@ -85,51 +109,160 @@ class WorkspaceStory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def standings(
-    tx: Transaction, actor: Actor, query: PortfolioQuery, now: Instant, *, weeks: bool
+    tx: Transaction,
+    actor: Actor,
+    query: PortfolioQuery,
+    now: Instant,
+    *,
+    weeks: int = WEEKS_BESIDE,
+    lane: Category | None = None,
 ) -> Portfolio:
-    """One page of how the workspaces stand that `actor` sees; with `weeks`, through time."""
+    """One page of how the workspaces stand that `actor` sees, with so many weeks of each.
+
+    With a `lane` the weeks are those of the category.
+    """
     within, at = reach(actor), now if query.as_of is None else query.as_of
-    counted = portfolio.totals(tx, query, within, now)
     rows = portfolio.rows(tx, query, within, now)
-    ends = tuple(week_ends(at)) if weeks else ()
+    totals = portfolio.totals(tx, query, within, now)
     ids = tuple(row[0] for row in rows)
-    colors = [portfolio.states_at(tx, actor.account_id, ids, end) for end in ends] if ids else []
-    found = _standings(tx, actor, rows, query.as_of)
+    ends = tuple(week_ends(at, weeks))
+    compared_at = query.compared_at
+    before = None if compared_at is None else portfolio.before(tx, query, within, compared_at)
     return Portfolio(
-        tuple(
-            msgspec.structs.replace(one, weeks=tuple(_state(one, week) for week in colors))
-            for one in found
-        ),
-        counted,
-        ends,
+        standings=_with_weeks(tx, _standings(tx, actor, rows, query.as_of), ids, ends, lane),
+        totals=totals,
+        week_ends=ends,
+        before=before,
+        trend=_trend(tx, actor, query, at, totals),
+        choices=_choices(tx, actor),
+        subtotals={} if query.group is None else portfolio.subtotals(tx, query, within, now),
     )
 
 
-def _state(one: Standing, week: dict[int, Color]) -> State:
-    color = week.get(one.workspace.id)
-    return State.NONE if color is None else State(color)
+def every_standing(
+    tx: Transaction, actor: Actor, query: PortfolioQuery, now: Instant
+) -> Iterator[Standing]:
+    """How all workspaces stand that match, `MOST_EXPORTED` at most, without their weeks."""
+    whole = msgspec.structs.replace(query, page=1)
+    rows = portfolio.rows(tx, whole, reach(actor), now, most=MOST_EXPORTED)
+    for start in range(0, len(rows), _AT_ONCE):
+        yield from _standings(tx, actor, rows[start : start + _AT_ONCE], query.as_of)
+
+
+def next_overdue(tx: Transaction, actor: Actor, now: Instant) -> Workspace | None:
+    """The workspace of `actor`'s own whose report is overdue, the one on top of the portfolio."""
+    mine = PortfolioQuery(owner_id=actor.user_id, view=View.OVERDUE)
+    rows = portfolio.rows(tx, mine, reach(actor), now, most=1)
+    return workspaces.workspace(tx, actor.account_id, rows[0][0]) if rows else None
+
+
+def chosen(tx: Transaction, actor: Actor, query: PortfolioQuery) -> dict[Grouping, str]:
+    """The names of what a portfolio is narrowed to, of what is beside workspaces `actor` sees."""
+    asked = {
+        Grouping.CLIENT: query.client_id,
+        Grouping.PROGRAMME: query.programme_id,
+        Grouping.OWNER: query.owner_id,
+    }
+    names = {
+        grouping: portfolio.choice(tx, reach(actor), grouping, record_id)
+        for grouping, record_id in asked.items()
+        if record_id is not None
+    }
+    return {grouping: name for grouping, name in names.items() if name is not None}
+
+
+def _choices(tx: Transaction, actor: Actor) -> tuple[ScopeChoice, ...]:
+    """What `actor` can narrow a portfolio to; remembered while only reports change."""
+    within, version = reach(actor), accounts.version(tx, actor.account_id)
+    known: tuple[int, tuple[ScopeChoice, ...]] | None = tx.counts.get(("choices", within))
+    if known is None or known[0] != version.reshaped:
+        known = version.reshaped, portfolio.choices(tx, within)
+        tx.counts["choices", within] = known
+    return known[1]
+
+
+def _trend(
+    tx: Transaction, actor: Actor, query: PortfolioQuery, at: Instant, now: Totals
+) -> tuple[WeekCounts, ...]:
+    """How many workspaces stood how at the ends of the last weeks; none where text is asked for.
+
+    What stood at the end of a week that is over is remembered while nothing that was known then is
+    changed: the time of each new report is later.
+    """
+    if query.text:
+        return ()
+    within, found = reach(actor), []
+    version = accounts.version(tx, actor.account_id)
+    marks = (version.reshaped, version.rewritten)
+    for end in week_ends(at, WEEKS_BESIDE)[:-1]:
+        then = msgspec.structs.replace(query, as_of=end, compared_at=None).scope
+        key = ("portfolio", within, then)
+        known_at, counts = tx.counts.get(key, (None, None))
+        if known_at != marks or counts is None:
+            states = portfolio.states(tx, then, within, at)
+            counts = WeekCounts(end, *(states.get(state, 0) for state in State))
+            tx.counts[key] = (marks, counts)
+        found.append(counts)
+    return (*found, WeekCounts(at, now.red, now.yellow, now.green, now.none))
+
+
+def _with_weeks(
+    tx: Transaction,
+    found: list[Standing],
+    ids: tuple[int, ...],
+    ends: tuple[Instant, ...],
+    lane: Category | None,
+) -> tuple[Standing, ...]:
+    if not found:
+        return ()
+    account_id = found[0].workspace.account_id
+    weeks = [(end, portfolio.states_at(tx, account_id, ids, end, lane)) for end in ends]
+    return tuple(
+        msgspec.structs.replace(
+            one, weeks=tuple(_week(states.get(one.workspace.id), end) for end, states in weeks)
+        )
+        for one in found
+    )
+
+
+def _week(found: tuple[State, Instant, bool] | None, end: Instant) -> WeekState:
+    if found is None:
+        return WeekState(State.NONE)
+    state, reported_at, is_overdue = found
+    return WeekState(state, reported_at > end - WEEK_US, is_overdue)
 
 
 def _standings(
     tx: Transaction, actor: Actor, rows: list[Row], as_of: Instant | None
 ) -> list[Standing]:
     account_id = actor.account_id
-    shown = records.by_ids(tx, Workspace, account_id, {row[0] for row in rows})
+    workspace_ids = tuple(row[0] for row in rows)
+    shown = records.by_ids(tx, Workspace, account_id, set(workspace_ids))
     ids = {row[1] for row in rows if row[1] is not None}
     current = records.by_ids(tx, StatusReport, account_id, ids)
-    author_ids = {report.creator_id for report in current.values()}
-    authors = records.by_ids(tx, User, account_id, author_ids)
+    owner_of = portfolio.owners(tx, account_id, workspace_ids)
+    user_ids = {report.creator_id for report in current.values()} | set(owner_of.values())
+    people = records.by_ids(tx, User, account_id, user_ids)
+    groups: dict[int, list[WorkspaceGroup]] = {}
+    for workspace_id, group in portfolio.groups(tx, account_id, workspace_ids):
+        groups.setdefault(workspace_id, []).append(group)
     found = []
-    for workspace_id, report_id, previous_color in rows:
+    for workspace_id, report_id, previous_color, overdue_at, group_name in rows:
         report = current.get(report_id)
         if report is not None and as_of is not None and report.updated_at > as_of:
             report = history.as_of(tx, report, as_of)
+        its_groups = groups.get(workspace_id, ())
         found.append(
             Standing(
                 workspace=shown[workspace_id],
                 report=report,
-                author=None if report is None else authors[report.creator_id],
+                author=None if report is None else people[report.creator_id],
                 previous_color=None if previous_color is None else Color(previous_color),
+                overdue_at=overdue_at,
+                clients=tuple(one for one in its_groups if one.company),
+                programmes=tuple(one for one in its_groups if not one.company),
+                owner=people.get(owner_of.get(workspace_id, 0)),
+                group=group_name,
             )
         )
     return found
@@ -151,10 +284,19 @@ def workspace_story(
     participation = workspaces.participation(tx, actor.account_id, workspace_id, actor.user_id)
     allowed = {action: may(actor, action, workspace, participation) for action in Action}
     sees = allowed[Action.SEE_REPORTS]
+    history = found.records_of(StatusReport)
+    groups = [one for _, one in portfolio.groups(tx, actor.account_id, (workspace_id,))]
+    authors = {one.creator_id for one in history}
+    newest_at = None if newest is None or not sees else newest.created_at
     return WorkspaceStory(
+        people=_people(tx, actor, workspace_id),
+        clients=tuple(one for one in groups if one.company),
+        programmes=tuple(one for one in groups if not one.company),
+        next_due=due_on(workspace, newest_at) if sees and not workspace.archived else None,
+        authors=records.by_ids(tx, User, actor.account_id, authors),
         workspace=workspace,
         current=_story(tx, actor, newest) if newest is not None and sees else None,
-        history=found.records_of(StatusReport),
+        history=history,
         count=found.count,
         shows_reports=sees,
         may_report=allowed[Action.CREATE_REPORT],
@@ -167,6 +309,29 @@ def workspace_story(
             participation,
         ),
     )
+
+
+def _people(
+    tx: Transaction, actor: Actor, workspace_id: int
+) -> tuple[tuple[Participation, User], ...]:
+    """Who participates, as far as `actor` sees, those who lead first; `PEOPLE` at most."""
+    query = Query(
+        Kind.PARTICIPATIONS,
+        (Filter("workspace_id", (workspace_id,)),),
+        Sort(),
+        Window(PEOPLE, 0, PEOPLE, 1),
+        includes=("user",),
+    )
+    found = find(tx, actor, query)
+    people = found.related["user"].objects.get(Kind.USERS, {})
+    places = [(one, people[one.user_id]) for one in found.records_of(Participation)]
+    return tuple(
+        (place, user) for place, user in sorted(places, key=_place_of) if isinstance(user, User)
+    )
+
+
+def _place_of(one: tuple[Participation, Record]) -> tuple[bool, bool, int]:
+    return one[0].side is Side.CLIENT, not one[0].team_lead, one[0].id
 
 
 def story(tx: Transaction, actor: Actor, report_id: int) -> Story:

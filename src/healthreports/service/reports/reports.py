@@ -37,7 +37,7 @@ def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> StatusRep
         raise Invalid(problems)
     [report] = reports.insert(tx, actor.account_id, [_new_report(actor, workspace, draft, now)])
     _attach(tx, report, draft.reference, now)
-    accounts.touch(tx, actor.account_id, only_reports=True)
+    accounts.touch(tx, actor.account_id, only_new=True)
     return report
 
 

@@ -31,11 +31,13 @@ _SMALL: Final = 500
 class Version(NamedTuple):
     """How often an account has changed.
 
-    `reshaped` is how often so that its older reports may be seen or found otherwise.
+    `reshaped` is how often so that its older reports may be seen or found otherwise, `rewritten`
+    how often otherwise than by a report that came now: what stood before it may be another.
     """
 
     changed: int
     reshaped: int
+    rewritten: int = 0
 
 
 def is_small(key: object) -> bool:

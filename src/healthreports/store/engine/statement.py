@@ -187,13 +187,30 @@ class Either(ColumnElement[bool]):
         return self.for_postgres._from_objects  # noqa: SLF001  what a WHERE adds to FROM
 
 
+class EitherNumber(ColumnElement[int]):
+    """A whole number that the two databases reckon differently."""
+
+    inherit_cache = False
+    type = BigInteger()
+
+    def __init__(self, for_sqlite: ColumnElement[Any], for_postgres: ColumnElement[Any]) -> None:
+        self.for_sqlite = for_sqlite
+        self.for_postgres = for_postgres
+
+    @property
+    def _from_objects(self) -> list[Any]:
+        return self.for_postgres._from_objects  # noqa: SLF001  as above
+
+
 @compiles(Either, "sqlite")
-def _on_sqlite(element: Either, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  as SQLAlchemy has it
+@compiles(EitherNumber, "sqlite")
+def _on_sqlite(element: Either | EitherNumber, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  as SQLAlchemy has it
     return compiler.process(element.for_sqlite, **options)
 
 
 @compiles(Either, "postgresql")
-def _on_postgres(element: Either, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  as above
+@compiles(EitherNumber, "postgresql")
+def _on_postgres(element: Either | EitherNumber, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401  as above
     return compiler.process(element.for_postgres, **options)
 
 

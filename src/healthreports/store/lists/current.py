@@ -27,6 +27,7 @@ from healthreports.core.model import StatusReport
 from healthreports.core.vocabulary import Category
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, among
+from healthreports.store.lists.overdue import overdue_at
 from healthreports.store.lists.selections import REPORTS, in_account
 from healthreports.store.schema.tables import (
     accounts,
@@ -41,6 +42,8 @@ CATEGORY_COLORS: Final = tuple(color_column(category) for category in Category)
 
 
 Columns = Mapping[str, ColumnElement[Any]]
+# The name that the time of a question about the past is bound to.
+_MOMENT: Final = "as_of"
 
 
 def standing(*, as_of: bool, lateral: bool) -> tuple[FromClause, Columns]:
@@ -57,26 +60,35 @@ def standing(*, as_of: bool, lateral: bool) -> tuple[FromClause, Columns]:
 
 def existed(kept: Columns) -> ColumnElement[bool]:
     """At the time `as_of` there was the workspace: it was made, or had a report."""
-    was_made = workspaces.c.created_at <= bindparam("as_of", type_=BigInteger)
+    was_made = workspaces.c.created_at <= bindparam(_MOMENT, type_=BigInteger)
     return or_(was_made, kept["report_id"].is_not(None))
 
 
 def _found(*, as_of: bool, lateral: bool) -> tuple[FromClause, ColumnElement[bool]]:
     """The newest report of a workspace, and what joins it to the workspace."""
+    moment = _MOMENT if as_of else None
     if lateral:
         wanted = (status_reports.c[name] for name in ("id", "created_at", "updated_at", "color"))
         colors = (status_reports.c[name] for name in CATEGORY_COLORS)
-        newest = _newest_of(status_reports, select(*wanted, *colors), 0, as_of=as_of)
+        newest = _newest_of(status_reports, select(*wanted, *colors), 0, moment)
         return newest.lateral("newest"), true()
     sought = status_reports.alias("newest_0")
-    newest_id = _newest_of(sought, select(sought.c.id), 0, as_of=as_of).scalar_subquery()
+    newest_id = _newest_of(sought, select(sought.c.id), 0, moment).scalar_subquery()
     return status_reports, and_(in_account(status_reports), status_reports.c.id == newest_id)
+
+
+def color_at(moment: str) -> ColumnElement[Any]:
+    """The color that the workspace of the row had at the moment bound to that name, or null."""
+    report = status_reports.alias("newest_then")
+    said = select(_said(report, "color", moment))
+    return _newest_of(report, said, 0, moment).scalar_subquery()
 
 
 def _columns(report: FromClause, *, as_of: bool) -> dict[str, ColumnElement[Any]]:
     """The columns of `current_reports`, of the report itself: what it said then."""
+    moment = _MOMENT if as_of else None
     before = status_reports.alias("newest_1")
-    previous = _newest_of(before, select(_said(before, "color", as_of=as_of)), 1, as_of=as_of)
+    previous = _newest_of(before, select(_said(before, "color", moment)), 1, moment)
     return {
         "account_id": workspaces.c.account_id,
         "workspace_id": workspaces.c.id,
@@ -84,17 +96,19 @@ def _columns(report: FromClause, *, as_of: bool) -> dict[str, ColumnElement[Any]
         "report_id": report.c.id,
         "created_at": report.c.created_at,
         "updated_at": report.c.updated_at,
-        "color": _said(report, "color", as_of=as_of),
+        "color": _said(report, "color", moment),
         "previous_color": previous.scalar_subquery(),
-        **{name: _said(report, name, as_of=as_of) for name in CATEGORY_COLORS},
+        **{name: _said(report, name, moment) for name in CATEGORY_COLORS},
+        "overdue_at": overdue_at(report.c.created_at),
+        "due_date": workspaces.c.due_date,
     }
 
 
-def _said(report: FromClause, name: str, *, as_of: bool) -> ColumnElement[Any]:
+def _said(report: FromClause, name: str, moment: str | None) -> ColumnElement[Any]:
     """A color of a report as it was then: that of a version, where it was changed since (8.3)."""
-    if not as_of:
+    if moment is None:
         return report.c[name]
-    at = bindparam("as_of", type_=BigInteger)
+    at = bindparam(moment, type_=BigInteger)
     of_then = (
         in_account(report_versions),
         report_versions.c.report_id == report.c.id,
@@ -114,12 +128,12 @@ def _said(report: FromClause, name: str, *, as_of: bool) -> ColumnElement[Any]:
 
 
 def _newest_of(
-    reports: FromClause, wanted: Select[Any], skipped: int, *, as_of: bool
+    reports: FromClause, wanted: Select[Any], skipped: int, moment: str | None
 ) -> Select[Any]:
     """What is `wanted` of the newest report of the workspace but `skipped`."""
     found = wanted.where(in_account(reports), reports.c.workspace_id == workspaces.c.id)
-    if as_of:
-        found = found.where(reports.c.created_at <= bindparam("as_of", type_=BigInteger))
+    if moment is not None:
+        found = found.where(reports.c.created_at <= bindparam(moment, type_=BigInteger))
     return (
         found.order_by(reports.c.created_at.desc(), reports.c.id.desc())
         .limit(literal_column("1"))

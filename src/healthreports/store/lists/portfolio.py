@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -20,34 +21,43 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    literal_column,
+    null,
     or_,
     select,
 )
 
 from healthreports.core.access import Reach
-from healthreports.core.model import Instant
+from healthreports.core.cadence import day_of
+from healthreports.core.model import Instant, WorkspaceGroup
 from healthreports.core.portfolio import (
     NEW_FOR_US,
     ROWS_A_PAGE,
     SEVERITY,
-    STALE_AFTER_US,
+    Before,
     Change,
+    Grouping,
     Order,
     PortfolioQuery,
+    ScopeChoice,
     State,
     Totals,
+    View,
 )
-from healthreports.core.vocabulary import Category, Color
+from healthreports.core.vocabulary import Category, Color, Side
 from healthreports.store.engine.database import Row, Transaction
 from healthreports.store.engine.statement import Statement, among
 from healthreports.store.lists import current, words
 from healthreports.store.lists.report_query import in_reach
-from healthreports.store.lists.selections import in_account
+from healthreports.store.lists.selections import GROUPS, in_account
 from healthreports.store.lists.words import WordsIn
 from healthreports.store.schema.tables import (
     color_column,
     current_reports,
+    group_workspaces,
     participations,
+    users,
+    workspace_groups,
     workspaces,
 )
 
@@ -58,55 +68,167 @@ _FIRST_ON_TOP: Final = {State.RED: 0, State.YELLOW: 1, State.NONE: 2, State.GREE
 # Of a category, that it is not reported says least.
 _CATEGORY_ON_TOP: Final = {State.RED: 0, State.YELLOW: 1, State.GREEN: 2, State.NONE: 3}
 _NO_DATE: Final = "9999-12-31"
+# Clients, programmes and owners that a page offers, of each kind.
+_MOST_CHOICES: Final = 100
 
 
 def totals(tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant) -> Totals:
-    """How many workspaces within `reach` there are of each kind, and how many match."""
+    """How many workspaces of the question's scope there are of each kind, and how many match."""
     statement = _totals_statement(_shape(query, reach))
     [row] = tx.rows(statement, _values(query, reach, now))
     numbers: list[Any] = [int(number) for number in row]
     return Totals(*numbers)
 
 
-def rows(tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant) -> list[Row]:
-    """A page: the ids of workspace and current report, the color before, in the asked order."""
-    statement = _page_statement(_shape(query, reach), query.order, reverse=query.reversed)
-    window = {"limit": ROWS_A_PAGE, "offset": (query.page - 1) * ROWS_A_PAGE}
-    return tx.rows(statement, _values(query, reach, now) | window)
+def before(tx: Transaction, query: PortfolioQuery, reach: Reach, at: Instant) -> Before:
+    """How many workspaces of the question's scope there were of some kinds at a time."""
+    then = replace(query.scope, as_of=at, compared_at=None)
+    [row] = tx.rows(_before_statement(_shape(then, reach)), _values(then, reach, at))
+    return Before(*map(int, row))
+
+
+def rows(
+    tx: Transaction,
+    query: PortfolioQuery,
+    reach: Reach,
+    now: Instant,
+    *,
+    most: int = ROWS_A_PAGE,
+) -> list[Row]:
+    """A page of `most` rows, in the asked order, group by group where it is grouped.
+
+    A row: the ids of workspace and current report, the color that it is compared with, from when on
+    a report is overdue, and the name of its group; what there is none of is null.
+    """
+    shape = _shape(query, reach)
+    # What is compared with is looked for in all workspaces only where rows are chosen by it.
+    is_late = shape.is_compared and _OF_COMPARISON.isdisjoint({query.order, *shape.conditions})
+    if is_late:
+        shape = replace(shape, is_compared=False)
+    statement = _page_statement(shape, query.order, reverse=query.reversed)
+    window = {"limit": most, "offset": (query.page - 1) * most}
+    found = tx.rows(statement, _values(query, reach, now) | window)
+    if not is_late or query.compared_at is None:
+        return found
+    ids = tuple(row[0] for row in found)
+    then = states_at(tx, reach.account_id, ids, query.compared_at)
+    return [
+        (row[0], row[1], then[row[0]][0] if row[0] in then else None, *row[3:]) for row in found
+    ]
+
+
+_OF_COMPARISON: Final = frozenset({Order.TREND, Change.WORSE, Change.BETTER, View.ATTENTION})
+
+
+def subtotals(
+    tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant
+) -> dict[str | None, dict[State, int]]:
+    """How many of the workspaces that match are in each group, by their states."""
+    found: dict[str | None, dict[State, int]] = {}
+    statement = _subtotals_statement(_shape(query, reach))
+    for group, state, number in tx.rows(statement, _values(query, reach, now)):
+        found.setdefault(group, {})[State(state)] = number
+    return found
+
+
+def states(tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant) -> dict[State, int]:
+    """How many workspaces of the question's scope stand how."""
+    scope = query.scope
+    found = tx.rows(_states_statement(_shape(scope, reach)), _values(scope, reach, now))
+    return {State(state): number for state, number in found}
+
+
+def choices(tx: Transaction, reach: Reach) -> tuple[ScopeChoice, ...]:
+    """The clients, programmes and owners of the workspaces within `reach`, by name."""
+    values = {"reach_account": reach.account_id, "reach_user": reach.user_id}
+    return tuple(
+        ScopeChoice(row_id, name, number, kind)
+        for kind in _CHOOSABLE
+        for row_id, name, number in tx.rows(
+            _choices_statement(kind, narrowed=reach.user_id is not None), values
+        )
+    )
+
+
+def choice(tx: Transaction, reach: Reach, grouping: Grouping, wanted: int) -> str | None:
+    """The name of one client, programme or owner of a workspace within `reach`."""
+    values = {"reach_account": reach.account_id, "reach_user": reach.user_id, "wanted": wanted}
+    narrowed = reach.user_id is not None
+    row = tx.row(_choices_statement(grouping, narrowed=narrowed, is_one=True), values)
+    return None if row is None else str(row[1])
+
+
+def owners(tx: Transaction, account_id: int, workspace_ids: tuple[int, ...]) -> dict[int, int]:
+    """Who owns each of these workspaces: who leads its provider side, of several the first."""
+    values = {"reach_account": account_id, "workspace_ids": workspace_ids}
+    return dict(map(tuple, tx.rows(_OWNERS, values)))
+
+
+def groups(
+    tx: Transaction, account_id: int, workspace_ids: tuple[int, ...]
+) -> list[tuple[int, WorkspaceGroup]]:
+    """Each of these workspaces with each group that it is in, by name."""
+    values = {"reach_account": account_id, "workspace_ids": workspace_ids}
+    return [(row[0], GROUPS.read(row[1:])) for row in tx.rows(_GROUPS_OF, values)]
 
 
 def states_at(
-    tx: Transaction, account_id: int, workspace_ids: tuple[int, ...], time: Instant
-) -> dict[int, Color]:
-    """The colors that these workspaces had at a time, of those that had a report."""
+    tx: Transaction,
+    account_id: int,
+    workspace_ids: tuple[int, ...],
+    time: Instant,
+    category: Category | None = None,
+) -> dict[int, tuple[State, Instant, bool]]:
+    """How these workspaces, or a category there, stood at a time: of those that had a report.
+
+    The state, when that was reported, and whether another report was overdue.
+    """
     values = {"reach_account": account_id, "as_of": time, "workspace_ids": workspace_ids}
     return {
-        workspace_id: Color(color) for workspace_id, color in tx.rows(_colors_statement(), values)
+        workspace_id: (
+            State.NONE if color is None else State(color),
+            Instant(reported_at),
+            overdue_at is not None and overdue_at <= time,
+        )
+        for workspace_id, color, reported_at, overdue_at in tx.rows(
+            _states_at_statement(category), values
+        )
     }
 
 
 class Shape(msgspec.Struct, frozen=True):
     """What the text of a statement depends on."""
 
+    scope: tuple[str, ...]
     conditions: tuple[str, ...]
     category: Category | None
+    group: Grouping | None
     in_past: bool
+    is_compared: bool
     narrowed: bool
 
 
 def _shape(query: PortfolioQuery, reach: Reach) -> Shape:
+    scope = {
+        "text": bool(query.text),
+        Grouping.CLIENT: query.client_id is not None,
+        Grouping.PROGRAMME: query.programme_id is not None,
+        Grouping.OWNER: query.owner_id is not None,
+    }
     asked: dict[str, bool] = {
         "status": query.status is not None,
         "reported": query.category is not None and query.category_status is None,
         "category": query.category is not None and query.category_status is not None,
-        "stale": query.stale,
+        **{view.value: query.view is view for view in View},
         **{change.value: query.change is change for change in Change},
-        "text": bool(query.text),
     }
     return Shape(
+        scope=tuple(name for name, is_asked in scope.items() if is_asked),
         conditions=tuple(name for name, is_asked in asked.items() if is_asked),
         category=query.category,
+        group=query.group,
         in_past=query.as_of is not None,
+        is_compared=query.compared_at is not None,
         narrowed=reach.user_id is not None,
     )
 
@@ -117,16 +239,20 @@ def _values(query: PortfolioQuery, reach: Reach, now: Instant) -> dict[str, Any]
         "reach_account": reach.account_id,
         "reach_user": reach.user_id,
         "as_of": at,
-        "stale_before": at - STALE_AFTER_US,
+        "today": day_of(at).isoformat(),
         "new_after": at - NEW_FOR_US,
+        "compared_at": query.compared_at,
         "status": query.status,
         "category_status": query.category_status,
+        Grouping.CLIENT: query.client_id,
+        Grouping.PROGRAMME: query.programme_id,
+        Grouping.OWNER: query.owner_id,
     }
     if query.text:
         scope = _told_in(in_past=query.as_of is not None)
         values |= words.asked(reach.account_id, WordsIn.TITLE, "in_title", query.text)
         values |= words.asked(reach.account_id, scope, "in_report", query.text)
-    return {name: value for name, value in values.items() if value is not None}
+    return {str(name): value for name, value in values.items() if value is not None}
 
 
 def _told_in(*, in_past: bool) -> WordsIn:
@@ -150,16 +276,29 @@ def _conditions(shape: Shape, kept: Kept) -> dict[str, Condition]:
     severity = _placed(kept["color"], SEVERITY)
     before = _placed(kept["previous_color"], SEVERITY)
     known = kept["previous_color"].is_not(None)
+    worse = and_(known, severity > before)
+    overdue = kept["overdue_at"] <= bindparam("as_of", type_=BigInteger)
     conditions = {
         "status": _color(kept["color"]) == bindparam("status", type_=Text),
-        "stale": kept["created_at"] < bindparam("stale_before", type_=BigInteger),
-        Change.WORSE: and_(known, severity > before),
+        View.OVERDUE: func.coalesce(overdue, _FALSE),
+        View.PAST_DUE: func.coalesce(kept["due_date"] < bindparam("today", type_=Text), _FALSE),
+        View.ATTENTION: or_(
+            func.coalesce(kept["color"] == literal_column(f"'{Color.RED}'"), _FALSE),
+            func.coalesce(worse, _FALSE),
+            func.coalesce(overdue, _FALSE),
+        ),
+        Change.WORSE: worse,
         Change.BETTER: and_(known, severity < before),
         Change.NEW: kept["created_at"] > bindparam("new_after", type_=BigInteger),
         "text": or_(
             words.with_words(kept["workspace_id"], WordsIn.TITLE, "in_title"),
             words.with_words(kept["report_id"], _told_in(in_past=shape.in_past), "in_report"),
         ),
+        Grouping.CLIENT: _is_in_group(kept, Grouping.CLIENT),
+        Grouping.PROGRAMME: _is_in_group(kept, Grouping.PROGRAMME),
+        Grouping.OWNER: select(literal_column("1"))
+        .where(*_is_lead(kept["workspace_id"]), _leads.c.user_id == bindparam("owner"))
+        .exists(),
     }
     if shape.category is not None:
         color = kept[color_column(shape.category)]
@@ -168,15 +307,49 @@ def _conditions(shape: Shape, kept: Kept) -> dict[str, Condition]:
     return conditions
 
 
+_FALSE: Final[ColumnElement[bool]] = literal_column("(0 = 1)")
+
+
+def _is_in_group(kept: Kept, name: Grouping) -> Condition:
+    g = group_workspaces.c
+    return (
+        select(literal_column("1"))
+        .join_from(group_workspaces, workspace_groups, _IS_GROUP)
+        .where(
+            in_account(group_workspaces),
+            _IS_COMPANY[name],
+            g.group_id == bindparam(name.value, type_=BigInteger),
+            g.workspace_id == kept["workspace_id"],
+        )
+        .exists()
+    )
+
+
+def _is_lead(workspace_id: ColumnElement[Any]) -> list[Condition]:
+    p = _leads.c
+    return [
+        in_account(_leads),
+        p.workspace_id == workspace_id,
+        p.side == literal_column(f"'{Side.PROVIDER}'"),
+        p.team_lead == literal_column("1"),
+    ]
+
+
+# Beside the participations of who asks.
+_leads: Final = participations.alias("leads")
+
+
 def _from(shape: Shape, *, lateral: bool, reads_workspaces: bool) -> tuple[FromClause, Kept]:
     """What is gone through, and its columns: in the present one narrow row a workspace."""
     origin, kept = current.standing(as_of=shape.in_past, lateral=lateral)
-    if reads_workspaces and not shape.in_past:
+    if (reads_workspaces or shape.is_compared) and not shape.in_past:
         its = and_(in_account(workspaces), workspaces.c.id == kept["workspace_id"])
         origin = origin.join(workspaces, its)
     if shape.narrowed:
         its = participations.c.workspace_id == kept["workspace_id"]
         origin = origin.join(participations, its)
+    if shape.is_compared:
+        kept = {**kept, "previous_color": current.color_at("compared_at")}
     return origin, kept
 
 
@@ -191,7 +364,7 @@ def _seen(shape: Shape, kept: Kept) -> list[Condition]:
     ]
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=256)
 def _totals_statement(shape: Shape) -> Statement:
     return Statement(_totals(shape, lateral=False), postgres=_totals(shape, lateral=True))
 
@@ -201,18 +374,45 @@ def _totals(shape: Shape, *, lateral: bool) -> Select[Any]:
     conditions = _conditions(shape, kept)
     color = _color(kept["color"])
     counted: list[Condition] = [
-        *(color == state.value for state in State),
-        conditions["stale"],
+        *(color == literal_column(f"'{state}'") for state in State),
+        conditions[View.OVERDUE],
+        conditions[View.PAST_DUE],
+        conditions[View.ATTENTION],
         conditions[Change.WORSE],
         conditions[Change.NEW],
+        func.coalesce(kept["previous_color"], kept["color"]) == literal_column(f"'{Color.RED}'"),
         and_(literal(value=True), *(conditions[name] for name in shape.conditions)),
     ]
-    numbers = [func.coalesce(func.sum(case((one, 1), else_=0)), 0) for one in counted]
+    numbers: list[ColumnElement[Any]] = [_number_of(one) for one in counted]
     newest = func.coalesce(func.max(kept["created_at"]), 0)
-    return select(func.count(), *numbers, newest).select_from(origin).where(*_seen(shape, kept))
+    scope = [conditions[name] for name in shape.scope]
+    found = select(func.count(), *numbers, newest).select_from(origin)
+    return found.where(*_seen(shape, kept), *scope)
 
 
-@lru_cache(maxsize=128)
+def _number_of(condition: Condition) -> ColumnElement[Any]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+@lru_cache(maxsize=64)
+def _before_statement(shape: Shape) -> Statement:
+    return Statement(_before(shape, lateral=False), postgres=_before(shape, lateral=True))
+
+
+def _before(shape: Shape, *, lateral: bool) -> Select[Any]:
+    origin, kept = _from(shape, lateral=lateral, reads_workspaces=False)
+    conditions = _conditions(shape, kept)
+    red = _color(kept["color"]) == literal_column(f"'{Color.RED}'")
+    counted = (red, conditions[View.OVERDUE], conditions[View.PAST_DUE])
+    numbers: list[ColumnElement[Any]] = [_number_of(one) for one in counted]
+    return (
+        select(*numbers)
+        .select_from(origin)
+        .where(*_seen(shape, kept), *(conditions[name] for name in shape.scope))
+    )
+
+
+@lru_cache(maxsize=256)
 def _page_statement(shape: Shape, order: Order, *, reverse: bool) -> Statement:
     return Statement(
         _page(shape, order, reverse=reverse, lateral=False),
@@ -221,22 +421,145 @@ def _page_statement(shape: Shape, order: Order, *, reverse: bool) -> Statement:
 
 
 def _page(shape: Shape, order: Order, *, reverse: bool, lateral: bool) -> Select[Any]:
-    reads_workspaces = order in _OF_WORKSPACE
-    origin, kept = _from(shape, lateral=lateral, reads_workspaces=reads_workspaces)
-    conditions = _conditions(shape, kept)
+    origin, kept = _from(shape, lateral=lateral, reads_workspaces=order is Order.TITLE)
+    group, group_key = _group(shape.group, kept)
+    # The workspaces that are in none come last.
+    of_group = (
+        [] if shape.group is None else [case((group_key.is_(None), 1), else_=0), group_key, group]
+    )
     keys = [*_keys(order, kept), kept["workspace_id"]]
+    names = ("workspace_id", "report_id", "previous_color", "overdue_at")
     return (
-        select(kept["workspace_id"], kept["report_id"], kept["previous_color"])
+        select(*(kept[name] for name in names), group.label("of_group"))
         .select_from(origin)
-        .where(*_seen(shape, kept), *(conditions[name] for name in shape.conditions))
-        .order_by(*(key.desc() if reverse else key.asc() for key in keys))
+        .where(*_seen(shape, kept), *_matching(shape, kept))
+        .order_by(
+            *of_group,
+            *(key.desc() if reverse else key.asc() for key in keys),
+        )
         .limit(bindparam("limit"))
         .offset(bindparam("offset"))
     )
 
 
-# What is sorted by something of the workspace itself.
-_OF_WORKSPACE: Final = (Order.TITLE, Order.DUE)
+def _matching(shape: Shape, kept: Kept) -> list[Condition]:
+    conditions = _conditions(shape, kept)
+    return [conditions[name] for name in (*shape.scope, *shape.conditions)]
+
+
+def _group(group: Grouping | None, kept: Kept) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """The name of what a workspace is listed under, of several the first, and its sort key."""
+    match group:
+        case None:
+            return null(), null()
+        case Grouping.STATUS:
+            color = _color(kept["color"])
+            return color, _placed(color, _FIRST_ON_TOP)
+        case Grouping.OWNER:
+            name, key = users.c.full_name, users.c.name_key
+            its = select(name).join_from(_leads, users, users.c.id == _leads.c.user_id)
+            its = its.where(*_is_lead(kept["workspace_id"]))
+        case _:
+            name, key = workspace_groups.c.name, workspace_groups.c.name_key
+            its = select(name).join_from(group_workspaces, workspace_groups, _IS_GROUP)
+            its = its.where(
+                in_account(group_workspaces),
+                group_workspaces.c.workspace_id == kept["workspace_id"],
+                _IS_COMPANY[group],
+            )
+    first = its.order_by(key, name).limit(literal_column("1"))
+    return first.scalar_subquery(), first.with_only_columns(key).scalar_subquery()
+
+
+_IS_GROUP: Final = and_(
+    in_account(workspace_groups), workspace_groups.c.id == group_workspaces.c.group_id
+)
+_IS_COMPANY: Final = {
+    Grouping.CLIENT: workspace_groups.c.company == literal_column("1"),
+    Grouping.PROGRAMME: workspace_groups.c.company == literal_column("0"),
+}
+
+
+@lru_cache(maxsize=64)
+def _subtotals_statement(shape: Shape) -> Statement:
+    return Statement(
+        _counted(shape, by_group=True, lateral=False),
+        postgres=_counted(shape, by_group=True, lateral=True),
+    )
+
+
+@lru_cache(maxsize=64)
+def _states_statement(shape: Shape) -> Statement:
+    return Statement(
+        _counted(shape, by_group=False, lateral=False),
+        postgres=_counted(shape, by_group=False, lateral=True),
+    )
+
+
+def _counted(shape: Shape, *, by_group: bool, lateral: bool) -> Select[Any]:
+    """How many workspaces match, of each group and state."""
+    origin, kept = _from(shape, lateral=lateral, reads_workspaces=False)
+    columns = [_color(kept["color"]).label("of_state")]
+    if by_group:
+        columns.insert(0, _group(shape.group, kept)[0].label("of_group"))
+    one_each = (
+        select(*columns)
+        .select_from(origin)
+        .where(*_seen(shape, kept), *_matching(shape, kept))
+        .subquery()
+    )
+    return select(*one_each.c, func.count()).group_by(*one_each.c)
+
+
+_CHOOSABLE: Final = (Grouping.CLIENT, Grouping.PROGRAMME, Grouping.OWNER)
+
+
+@lru_cache
+def _choices_statement(grouping: Grouping, *, narrowed: bool, is_one: bool = False) -> Statement:
+    g, workspace_id = group_workspaces.c, current_reports.c.workspace_id
+    origin: FromClause = current_reports
+    if narrowed:
+        origin = origin.join(participations, participations.c.workspace_id == workspace_id)
+    row_id, name, key = (workspace_groups.c[one] for one in ("id", "name", "name_key"))
+    if grouping is Grouping.OWNER:
+        row_id, name, key = (users.c[one] for one in ("id", "full_name", "name_key"))
+        origin = origin.join(_leads, and_(*_is_lead(workspace_id)))
+        origin = origin.join(users, users.c.id == _leads.c.user_id)
+    else:
+        its = and_(in_account(group_workspaces), g.workspace_id == workspace_id)
+        origin = origin.join(group_workspaces, its)
+        origin = origin.join(workspace_groups, and_(_IS_GROUP, _IS_COMPANY[grouping]))
+    return Statement(
+        select(row_id, name, func.count())
+        .select_from(origin)
+        .where(
+            in_account(current_reports),
+            current_reports.c.archived == literal_column("0"),
+            *([in_reach] if narrowed else []),
+            *([row_id == bindparam("wanted", type_=BigInteger)] if is_one else []),
+        )
+        .group_by(row_id, name, key)
+        .order_by(key, row_id)
+        .limit(literal_column(str(_MOST_CHOICES)))
+    )
+
+
+_OWNERS: Final = Statement(
+    select(_leads.c.workspace_id, func.min(_leads.c.user_id))
+    .where(
+        in_account(_leads),
+        among(_leads.c.workspace_id, "workspace_ids"),
+        _leads.c.side == literal_column(f"'{Side.PROVIDER}'"),
+        _leads.c.team_lead == literal_column("1"),
+    )
+    .group_by(_leads.c.workspace_id)
+)
+_GROUPS_OF: Final = Statement(
+    select(group_workspaces.c.workspace_id, *GROUPS.columns)
+    .join_from(group_workspaces, workspace_groups, _IS_GROUP)
+    .where(in_account(group_workspaces), among(group_workspaces.c.workspace_id, "workspace_ids"))
+    .order_by(workspace_groups.c.name_key, workspace_groups.c.id)
+)
 
 
 def _keys(order: Order, kept: Kept) -> list[ColumnElement[Any]]:
@@ -253,7 +576,7 @@ def _keys(order: Order, kept: Kept) -> list[ColumnElement[Any]]:
         Order.TITLE: [func.lower(workspaces.c.title)],
         Order.AGE: [oldest],
         Order.TREND: [first, worst, oldest],
-        Order.DUE: [func.coalesce(workspaces.c.due_date, _NO_DATE), worst],
+        Order.DUE: [func.coalesce(kept["due_date"], _NO_DATE), worst],
     }
     return keys[order]
 
@@ -262,14 +585,17 @@ _CATEGORIES: Final = {Order(category.lower()): category for category in Category
 
 
 @lru_cache
-def _colors_statement() -> Statement:
-    return Statement(_colors_at(lateral=False), postgres=_colors_at(lateral=True))
+def _states_at_statement(category: Category | None) -> Statement:
+    return Statement(
+        _states_at(category, lateral=False), postgres=_states_at(category, lateral=True)
+    )
 
 
-def _colors_at(*, lateral: bool) -> Select[Any]:
+def _states_at(category: Category | None, *, lateral: bool) -> Select[Any]:
     origin, kept = current.standing(as_of=True, lateral=lateral)
+    color = kept["color" if category is None else color_column(category)]
     return (
-        select(workspaces.c.id, kept["color"])
+        select(workspaces.c.id, color, kept["created_at"], kept["overdue_at"])
         .select_from(origin)
         .where(
             in_account(workspaces),

@@ -46,9 +46,11 @@ from healthreports.core.vocabulary import (
     Color,
     Kind,
     ParticipationPermission,
+    ReportEvery,
     Side,
     SubjectType,
     SyncStatus,
+    Weekday,
 )
 from healthreports.core.words import fold
 from healthreports.store.engine.database import Row
@@ -371,10 +373,16 @@ _WORKSPACE_NAMES: Final = Workspace.__struct_fields__
 _WORKSPACE_COLUMNS: Final = tuple(workspaces.c[name] for name in _WORKSPACE_NAMES)
 
 
+_EVERY: Final = {str(one): one for one in ReportEvery}
+_WEEKDAYS: Final = {str(one): one for one in Weekday}
+
+
 def _read_workspace(row: Row) -> Workspace:
     values = dict(zip(_WORKSPACE_NAMES, row, strict=True))
     values["archived"] = _FLAGS[values["archived"]]
     values["clients_see_status_reports"] = _FLAGS[values["clients_see_status_reports"]]
+    values["report_every"] = _EVERY[values["report_every"]]
+    values["report_day"] = _WEEKDAYS[values["report_day"]]
     return Workspace(**values)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     Integer,
     Select,
@@ -83,11 +84,15 @@ def _stretch(column: ColumnElement[Any], shift: int) -> ColumnElement[Any]:
     return column.bitwise_rshift(literal_column(str(shift)))
 
 
-def _counted(dimension: Dimension, bucket: ColumnElement[Any]) -> Select[Any]:
+_Truth = tuple[Dimension, Select[Any]]
+
+
+def _counted(
+    dimension: Dimension, bucket: ColumnElement[Any], *conditions: ColumnElement[bool]
+) -> _Truth:
     account = status_reports.c.account_id
-    return select(account, literal(dimension, Integer), bucket, func.count()).group_by(
-        account, bucket
-    )
+    found = select(account, literal(dimension, Integer), bucket, func.count())
+    return dimension, found.where(*conditions).group_by(account, bucket)
 
 
 def _color_bucket(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -96,7 +101,7 @@ def _color_bucket(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 _r: Final = status_reports.c
-_TRUE_COUNTS: Final = (
+_TRUE_COUNTS: Final[tuple[_Truth, ...]] = (
     _counted(Dimension.WORKSPACE, _r.workspace_id),
     *(
         _counted(dimension, _stretch(_r[column], shift))
@@ -108,7 +113,8 @@ _TRUE_COUNTS: Final = (
         _counted(
             Dimension.CATEGORY_COLOR,
             _color_bucket(_r[name]) + literal_column(str(len(Color) * place)),
-        ).where(_r[name].is_not(None))
+            _r[name].is_not(None),
+        )
         for place, name in enumerate(color_column(category) for category in Category)
     ),
 )
@@ -141,7 +147,10 @@ _EMPTY: Final = tuple(
 )
 _FILL: Final = tuple(
     Statement(plain_insert(table).from_select([column.name for column in table.columns], truth))
-    for table, truths in ((report_counts, _TRUE_COUNTS), (report_blocks, _TRUE_BLOCKS))
+    for table, truths in (
+        (report_counts, [truth for _, truth in _TRUE_COUNTS]),
+        (report_blocks, _TRUE_BLOCKS),
+    )
     for truth in truths
 )
 _t: Final = report_terms.c
@@ -225,7 +234,7 @@ def rebuild(tx: Transaction) -> None:
     current.rebuild(tx)
     _recount(tx)
     tx.rows(words.EMPTY, {})
-    for some in _true_words(tx):
+    for some in true_words(tx):
         words.put(tx, some)
 
 
@@ -262,13 +271,30 @@ def differences(tx: Transaction, say: Callable[[str], object] = _nobody) -> list
 
 
 def _wrong_counts(tx: Transaction) -> Iterator[str]:
-    true = {
-        row[:3]: row[3]
-        for truth in (*_TRUE_COUNTS, _TRUE_TERM_COUNTS, _TRUE_CURRENT)
-        for row in tx.rows(Statement(truth), {})
-    }
-    true |= {key: number for key, number in _Tallying().all_of(tx).items() if number}
-    kept = {row[:3]: row[3] for row in tx.rows(Statement(select(report_counts)), {}) if row[3]}
+    # One dimension after the other: all of them together are millions.
+    counted = (
+        *_TRUE_COUNTS,
+        (Dimension.TERM, _TRUE_TERM_COUNTS),
+        (Dimension.CURRENT, _TRUE_CURRENT),
+    )
+    dimensions = sorted({dimension for dimension, _ in counted})
+    for dimension in dimensions:
+        truths = [Statement(truth) for of, truth in counted if of is dimension]
+        true = {row[:3]: row[3] for truth in truths for row in tx.rows(truth, {})}
+        of_it = report_counts.c.dimension == literal_column(str(int(dimension)))
+        yield from _unlike(true, _kept_counts(tx, of_it))
+    tallied = {key: number for key, number in _Tallying().all_of(tx).items() if number}
+    listed = ", ".join(str(int(one)) for one in dimensions)
+    others = literal_column(f"dimension NOT IN ({listed})", Boolean)
+    yield from _unlike(tallied, _kept_counts(tx, others))
+
+
+def _kept_counts(tx: Transaction, condition: ColumnElement[bool]) -> dict[Row, int]:
+    kept = select(report_counts).where(condition)
+    return {row[:3]: row[3] for row in tx.rows(Statement(kept), {}) if row[3]}
+
+
+def _unlike(true: Mapping[Any, int], kept: Mapping[Any, int]) -> Iterator[str]:
     for key in sorted(true.keys() | kept.keys()):
         if true.get(key) != kept.get(key):
             yield f"report_counts {key}: {kept.get(key, 0)} counted, {true.get(key, 0)} there"
@@ -427,7 +453,7 @@ def _in_parts(
         last = (rows[-1][0], records[-1].id)
 
 
-def _true_words(tx: Transaction) -> Iterator[list[words.Entry]]:
+def true_words(tx: Transaction) -> Iterator[list[words.Entry]]:
     """The words of every record, some at a time."""
     for selection, statement in _SOME_FOUND:
         for records in _in_parts(tx, selection, statement):
@@ -457,7 +483,7 @@ def _entries(record: Record, current_ids: set[int]) -> list[words.Entry]:
 
 
 def _wrong_words(tx: Transaction) -> Iterator[str]:
-    kept, true = words.gist(tx), words.gist_of(_true_words(tx))
+    kept, true = words.gist(tx), words.gist_of(true_words(tx))
     if kept != true:
         yield f"search_words: {kept[0]} kept, {true[0]} there, or as many others"
 

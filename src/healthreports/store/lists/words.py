@@ -292,8 +292,14 @@ def asked(account_id: int, scope: WordsIn, name: str, said: str) -> Mapping[str,
 
 def gist(tx: Transaction) -> tuple[int, int]:
     """How many words there are in all records, and the sum of their hashes."""
+    number = total = 0
     tx.rows(_OPEN_TERMS, {})
-    return _sums(tx.rows(_TERMS, {}))
+    last = ""
+    while found := tx.rows(_SOME_TERMS, {"last": last}):
+        some = _sums(found)
+        number, total, last = number + some[0], total + some[1], found[-1][0]
+    tx.rows(_CLOSE_TERMS, {})
+    return number, total
 
 
 def gist_of(parts: Iterable[Sequence[Entry]]) -> tuple[int, int]:
@@ -319,9 +325,14 @@ _OPEN_TERMS: Final = Statement(
         "CREATE VIRTUAL TABLE IF NOT EXISTS temp.search_terms "
         f"USING fts5vocab(main, {search_words.name}, row)"
     ),
-    postgres=text("SELECT 1"),
+    postgres=text(
+        "DECLARE search_terms NO SCROLL CURSOR FOR "  # noqa: S608  a name of ours
+        f"SELECT word, ndoc FROM ts_stat('SELECT words FROM {search_words.name}')"
+    ),
 )
-_TERMS: Final = Statement(
-    text("SELECT term, doc FROM temp.search_terms"),
-    postgres=text(f"SELECT word, ndoc FROM ts_stat('SELECT words FROM {search_words.name}')"),  # noqa: S608  a name of ours
+# There may be as many words as records: never all at once.
+_SOME_TERMS: Final = Statement(
+    text("SELECT term, doc FROM temp.search_terms WHERE term > :last ORDER BY term LIMIT 10000"),
+    postgres=text("FETCH 10000 FROM search_terms"),
 )
+_CLOSE_TERMS: Final = Statement(text("SELECT 1"), postgres=text("CLOSE search_terms"))

@@ -26,12 +26,13 @@ _TOUCH: Final = Statement(
     .values(
         version=account_versions.c.version + bindparam("changed_by"),
         reshaped=account_versions.c.reshaped + bindparam("reshaped_by"),
+        rewritten=account_versions.c.rewritten + bindparam("rewritten_by"),
     )
 )
 _VERSION: Final = Statement(
-    select(account_versions.c.version, account_versions.c.reshaped).where(
-        account_versions.c.account_id == bindparam("of_account")
-    )
+    select(
+        account_versions.c.version, account_versions.c.reshaped, account_versions.c.rewritten
+    ).where(account_versions.c.account_id == bindparam("of_account"))
 )
 _ACCOUNTS: Final = Statement(
     select(accounts.c.id, accounts.c.name, accounts.c.title).order_by(accounts.c.id)
@@ -47,18 +48,25 @@ _ACCOUNT_TITLE: Final = Statement(
 )
 
 
-def touch(tx: Transaction, account_id: int, *, only_reports: bool = False) -> None:
+def touch(
+    tx: Transaction, account_id: int, *, only_reports: bool = False, only_new: bool = False
+) -> None:
     """Note that something in the account changed, so that what was remembered no longer holds.
 
-    `only_reports` says that nothing did but that a report is new, or says something else.
+    `only_reports` says that nothing did but that a report is new, or says something else,
+    `only_new` that a report came now: what stood before then still stands.
     """
-    tx.put_off(_TOUCHING, (account_id, not only_reports))
+    tx.put_off(_TOUCHING, (account_id, not (only_reports or only_new), not only_new))
 
 
-def _touch(tx: Transaction, touched: list[tuple[int, bool]]) -> None:
-    for account_id in sorted({account_id for account_id, _ in touched}):
-        reshaped = [is_reshaped for one, is_reshaped in touched if one == account_id]
-        values = {"changed_by": len(reshaped), "reshaped_by": sum(reshaped)}
+def _touch(tx: Transaction, touched: list[tuple[int, bool, bool]]) -> None:
+    for account_id in sorted({account_id for account_id, *_ in touched}):
+        of_it = [one for one in touched if one[0] == account_id]
+        values = {
+            "changed_by": len(of_it),
+            "reshaped_by": sum(reshaped for _, reshaped, _ in of_it),
+            "rewritten_by": sum(rewritten for *_, rewritten in of_it),
+        }
         tx.rows(_TOUCH, {"of_account": account_id, **values})
 
 
@@ -76,7 +84,8 @@ def insert_account(tx: Transaction, title: str, name: str, now: Instant) -> int:
     """Store a new account. Returns its id."""
     values = {"title": title, "name": name, "created_at": now}
     account_id = inserted_id(tx.rows(_INSERT_ACCOUNT, values))
-    tx.rows(_INSERT_VERSION, {"account_id": account_id, "version": 0, "reshaped": 0})
+    never = {"version": 0, "reshaped": 0, "rewritten": 0}
+    tx.rows(_INSERT_VERSION, {"account_id": account_id, **never})
     return account_id
 
 

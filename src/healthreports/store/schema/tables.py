@@ -36,14 +36,16 @@ from healthreports.core.vocabulary import (
     Color,
     ParticipationPermission,
     Purged,
+    ReportEvery,
     Side,
     SubjectType,
     SyncStatus,
     VersionEvent,
+    Weekday,
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0011"
+SCHEMA_REVISION: Final = "0012"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -179,6 +181,7 @@ account_versions: Final = Table(
     _account_key(),
     Column("version", BigInteger, nullable=False),
     Column("reshaped", BigInteger, nullable=False),
+    Column("rewritten", BigInteger, nullable=False, server_default="0"),
 )
 
 users: Final = Table(
@@ -232,6 +235,17 @@ workspaces: Final = Table(
     Column("clients_see_status_reports", Integer, nullable=False),  # 0 or 1
     Column("start_date", Text),  # null when not planned; ISO 8601 calendar date
     Column("due_date", Text),  # null when not planned; ISO 8601 calendar date
+    # When reports are due. The defaults are those of what was there before it could be said.
+    *(
+        Column(
+            name, Text, _one_of(name, tuple(type(default))), nullable=False, server_default=default
+        )
+        for name, default in (
+            ("report_every", ReportEvery.TWO_WEEKS),
+            ("report_day", Weekday.FRIDAY),
+        )
+    ),
+    Column("report_paused_until", Text),  # null when not paused; ISO 8601 calendar date
     _instant("created_at"),
     _instant("updated_at"),
     CheckConstraint("archived IN (0, 1)", name="archived"),
@@ -549,11 +563,25 @@ current_reports: Final = Table(
     _instant("updated_at", nullable=True),
     Column("previous_color", Text),  # null when it is the only one
     *(Column(color_column(category), Text) for category in Category),  # null: not reported
+    # From when on the next report is overdue; null where none is due.
+    _instant("overdue_at", nullable=True),
+    Column("due_date", Text),  # of the workspace; null when not planned
     # The lists of current reports, in each of their orders.
     *(
         Index(f"ix_current_reports_{'_'.join(columns)}", "account_id", *columns)
         for columns in (("report_id",), ("created_at", "report_id"), ("updated_at", "report_id"))
     ),
+    sqlite_with_rowid=_BY_KEY,
+)
+
+# The portfolios that a user looks at again: names, and the query of each address.
+saved_views: Final = Table(
+    "saved_views",
+    metadata,
+    _account_key(),
+    Column("user_id", BigInteger, ForeignKey("users.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("query", Text, nullable=False),
     sqlite_with_rowid=_BY_KEY,
 )
 

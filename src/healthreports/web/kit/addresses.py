@@ -3,6 +3,7 @@
 from typing import Final
 
 HOME: Final = "/"
+PORTFOLIO_FILE: Final = "/portfolio."
 WORKSPACES: Final = "/workspaces"
 REPORTS: Final = "/reports"
 SHARED: Final = "/shared"

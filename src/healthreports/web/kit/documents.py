@@ -6,7 +6,7 @@ A long report takes seconds of a processor to draw, and anybody with a share lin
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -61,6 +61,12 @@ class Documents:
             drawing = self._under_way[key] = task
         # Whoever goes away does not take it from the others.
         return await asyncio.shield(drawing)
+
+    async def of_table(self, asker: str, write: Callable[[], bytes]) -> bytes:
+        """What `write` makes in a thread, for a session `asker`. Raises TooManyRequests."""
+        await self._limits.admit_document(asker)
+        async with self._drawing:
+            return await asyncio.to_thread(write)
 
     async def _draw(
         self,

@@ -2,13 +2,16 @@
 
 import hashlib
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.templating import Jinja2Templates
@@ -30,6 +33,7 @@ from healthreports.core.vocabulary import DAY_US, Category
 from healthreports.service.gateway import Transaction
 from healthreports.service.limits import Limits
 from healthreports.service.people import accounts, members
+from healthreports.web.kit import prose
 from healthreports.web.kit.addresses import SIGN_IN
 from healthreports.web.kit.forms import AlreadySent
 from healthreports.web.kit.session import form_proof, others_of
@@ -54,23 +58,68 @@ _templates: Final = Jinja2Templates(FOLDER / "templates")
 _templates.env.trim_blocks = _templates.env.lstrip_blocks = True
 
 
-def _day(instant: Instant | None) -> str:
+def _iso(instant: Instant | None) -> str:
+    """A day as addresses and forms have it."""
     return "" if instant is None else f"{as_datetime(instant):%Y-%m-%d}"
 
 
-def _minute(instant: Instant | None) -> str:
-    return "" if instant is None else f"{as_datetime(instant):%Y-%m-%d %H:%M} UTC"
+def _day(day: Instant | str | None) -> str:
+    """A day that everybody reads, of a moment or of a calendar date."""
+    if not day:
+        return ""
+    found = date.fromisoformat(day) if isinstance(day, str) else as_datetime(day)
+    return f"{found.day} {found:%b %Y}"
+
+
+def _short_day(day: Instant | str | None, now: Instant) -> str:
+    """`_day` without the year, where nobody will take it for another one."""
+    if not day:
+        return ""
+    found = date.fromisoformat(day) if isinstance(day, str) else as_datetime(day).date()
+    is_near = abs((found - as_datetime(now).date()).days) < _NEAR_DAYS
+    return _day(day).rpartition(" ")[0] if is_near else _day(day)
+
+
+def _minute(instant: Instant | None) -> Markup | str:
+    """A moment in UTC; a script shows it in the zone of the reader."""
+    if instant is None:
+        return ""
+    moment = as_datetime(instant)
+    said = f"{_day(instant)}, {moment:%H:%M} UTC"
+    return Markup('<time datetime="{}">{}</time>').format(f"{moment:%Y-%m-%dT%H:%M:%SZ}", said)
 
 
 def _age(instant: Instant, now: Instant) -> str:
     """How long ago, in words that fit a column."""
-    days = (now - instant) // DAY_US
-    if days < 1:
-        return "today"
+    days = now // DAY_US - instant // DAY_US
+    if days < _IN_WORDS:
+        return "today" if days < 1 else "yesterday"
     if days < _IN_DAYS:
-        return "1 day" if days == 1 else f"{days} days"
+        return f"{days} days ago"
     years = days // 365
-    return f"{days // 30} months" if years < _IN_YEARS else f"{years} years"
+    return f"{days // 30} months ago" if years < _IN_YEARS else f"{years} years ago"
+
+
+def _late(overdue_at: Instant | None, now: Instant) -> str:
+    """How long a report is overdue, in words; nothing where it is not."""
+    if overdue_at is None or overdue_at > now:
+        return ""
+    days = (now - overdue_at) // DAY_US + 1
+    return "1 day overdue" if days == 1 else f"{days} days overdue"
+
+
+def _initials(name: str) -> str:
+    """Two letters that stand for a person."""
+    words = name.split()
+    letters = [words[0], words[-1]] if len(words) > 1 else words
+    return "".join(one[0] for one in letters).upper() if words else "?"
+
+
+def _first_sentence(text: str) -> str:
+    """The first sentence of a text, or of what a line has room for."""
+    line = " ".join(_MARKS.sub("", text[:_LINE_OF_TEXT]).split())
+    end = _SENTENCE_END.search(line)
+    return line[: end.start() + 1] if end else line
 
 
 def _length_class(report: StatusReport) -> str:
@@ -83,13 +132,19 @@ def _length_class(report: StatusReport) -> str:
 # What a line break takes, in characters; from how many on, as printed on A4 and Letter.
 _LINE_LENGTH: Final = 60
 _LENGTHS: Final = (("longer", 6_000), ("long", 2_500))
-# From here on months, from there on years say it better.
+_LINE_OF_TEXT: Final = 400
+_NEAR_DAYS: Final = 300
+# Marks of Markdown, which a line in a table has no use for.
+_MARKS: Final = re.compile(r"\*\*|__|^\s*[-*+] ", re.MULTILINE)
+_SENTENCE_END: Final = re.compile(r"[.!?](?=\s)")
+# From here on days, from there on months and then years say it better.
+_IN_WORDS: Final = 2
 _IN_DAYS: Final = 100
 _IN_YEARS: Final = 2
 
-_templates.env.filters["day"] = _day
-_templates.env.filters["minute"] = _minute
-_templates.env.filters["age"] = _age
+_templates.env.filters |= {"iso": _iso, "day": _day, "short_day": _short_day, "minute": _minute}
+_templates.env.filters |= {"age": _age, "late": _late, "initials": _initials}
+_templates.env.filters |= {"first_sentence": _first_sentence, "prose": prose.shown}
 _templates.env.filters["length_class"] = _length_class
 _templates.env.filters["state"] = state_of
 _templates.env.filters["trend"] = trend

@@ -1,6 +1,6 @@
 """A new workspace, the settings of a workspace, and the people who participate in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -8,19 +8,34 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from healthreports.contract.params import read_id
-from healthreports.core.access import MAY_CREATE_WORKSPACES, NEEDS_CREATOR, Action
+from healthreports.core.access import (
+    MAY_CREATE_WORKSPACES,
+    MAY_MANAGE_GROUPS,
+    NEEDS_CREATOR,
+    Action,
+)
 from healthreports.core.errors import Forbidden, Invalid, Problem
-from healthreports.core.model import Actor, Instant, Workspace
+from healthreports.core.model import (
+    Actor,
+    Instant,
+    Participation,
+    Record,
+    User,
+    Workspace,
+    WorkspaceGroup,
+)
 from healthreports.core.query import Filter, Page, Query, Sort, Window
 from healthreports.core.vocabulary import (
     MAX_ID,
     Kind,
     ParticipationPermission,
+    ReportEvery,
     Side,
+    Weekday,
 )
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.lookup import demand, demand_in, find, visible
-from healthreports.service.people import members, workspaces
+from healthreports.service.people import groups, members, workspaces
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import WORKSPACES
 from healthreports.web.kit.forms import (
@@ -37,6 +52,9 @@ from healthreports.web.kit.show import lead_to, page, who
 # As few as a page shows; there are seldom more people in one workspace.
 _MOST_PARTICIPANTS: Final = 200
 _DATES: Final = ("start_date", "due_date")
+_CADENCE: Final = ("report_every", "report_day", "report_paused_until")
+# The fields that name groups, and whether those are companies.
+_GROUPS: Final = {"clients": True, "programmes": False}
 _FLAGS: Final = ("archived", "clients_see_status_reports")
 
 
@@ -73,14 +91,20 @@ class WorkspacePages:
         form = await sent_form(self._gateway, request)
         fields = form.fields
         sent = _workspace_of(fields) | {name: name in fields for name in _FLAGS}
-        return await self._change(
-            request,
-            form,
-            lambda tx, actor, workspace_id, now: workspaces.change_workspace(
-                tx, actor, workspace_id, sent, now
-            ),
-            {**fields, "of_settings": "yes"},
-        )
+        sent |= {name: fields[name].strip() or None for name in _CADENCE if name in fields}
+
+        def work(tx: Transaction, actor: Actor, workspace_id: int, now: Instant) -> None:
+            more: dict[str, object] = {}
+            if fields.get("owner", "").strip():
+                more["primary_maven_id"] = members.visible_by_email(tx, actor, fields["owner"])
+            try:
+                changed = workspaces.change_workspace(tx, actor, workspace_id, sent | more, now)
+            except Invalid as error:
+                raise Invalid([_of_owner(one) for one in error.problems]) from error
+            if actor.permission in MAY_MANAGE_GROUPS and _GROUPS.keys() <= fields.keys():
+                groups.set_groups(tx, changed, _named_groups(tx, actor, fields, now))
+
+        return await self._change(request, form, work, {**fields, "of_settings": "yes"})
 
     async def add_participant(self, request: Request) -> Response:
         """Let a person of the account participate."""
@@ -167,16 +191,24 @@ class WorkspacePages:
             # Who may bring an archive back sees its settings.
             open_again = replace(workspace, archived=False)
             demand_in(tx, actor, Action.CHANGE_WORKSPACE, open_again)
-            return workspace, find(tx, actor, query), who(tx, actor)
+            of_it = {
+                "manages_groups": actor.permission in MAY_MANAGE_GROUPS,
+                "groups": groups.of_workspace(tx, workspace),
+            }
+            return workspace, find(tx, actor, query), who(tx, actor) | of_it
 
         workspace, found, asker = await self._gateway.read(session.secret_of(request), work)
+        people = found.related["user"].objects.get(Kind.USERS, {})
         values = {
+            **_named(asker, found.records_of(Participation), people, fields or {}),
+            "report_every": tuple(ReportEvery),
+            "weekdays": tuple(Weekday),
             "workspace": workspace,
             # What was typed, where it could not be saved.
             "of": fields if fields and "of_settings" in fields else workspace,
             "sent": fields or {},
             "participations": found.records,
-            "people": found.related["user"].objects.get(Kind.USERS, {}),
+            "people": people,
             "sides": tuple(Side),
             "permissions": tuple(ParticipationPermission),
             "faults": faults_of(error),
@@ -188,6 +220,45 @@ def _of_form(problem: Problem) -> Problem:
     """The problem at the field of the form where it is: a person is named by an address there."""
     is_of_person = problem.field == "user_id"
     return replace(problem, field="email_address") if is_of_person else problem
+
+
+def _of_owner(problem: Problem) -> Problem:
+    """The problem as the form says it: who leads the provider side is the owner."""
+    return replace(problem, field="owner") if problem.field == "primary_maven_id" else problem
+
+
+def _named_groups(
+    tx: Transaction, actor: Actor, fields: Fields, now: Instant
+) -> dict[int, WorkspaceGroup]:
+    """The groups that are named, one a line, by id; those that there are not yet are made."""
+    found: dict[int, WorkspaceGroup] = {}
+    for field, company in _GROUPS.items():
+        for name in filter(None, map(str.strip, fields[field].splitlines())):
+            try:
+                one = groups.named(tx, actor, name, now, company=company)
+                found[one.id] = one
+            except Invalid as error:
+                problems = [replace(one, field=field) for one in error.problems]
+                raise Invalid(problems) from error
+    return found
+
+
+def _named(
+    asker: dict[str, object],
+    places: Sequence[Participation],
+    people: Mapping[int, Record],
+    fields: Fields,
+) -> dict[str, str]:
+    """The owner, clients and programmes as the form has them, or as they were typed."""
+    leads = [one for one in places if one.team_lead and one.side is Side.PROVIDER]
+    owner = people.get(leads[0].user_id) if leads else None
+    its_groups = asker["groups"]
+    assert isinstance(its_groups, list)
+    kept = {"owner": owner.email_address if isinstance(owner, User) else ""} | {
+        name: "\n".join(one.name for one in its_groups if one.company is company)
+        for name, company in _GROUPS.items()
+    }
+    return kept | {name: fields[name] for name in kept if name in fields}
 
 
 def _workspace_of(fields: Fields) -> dict[str, object]:

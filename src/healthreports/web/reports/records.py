@@ -1,25 +1,24 @@
 """Workspaces and reports as pages: one through time, one at a time, and as files."""
 
-from typing import Final
+import asyncio
+from datetime import date
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from healthreports.contract.params import read_id
-from healthreports.core.model import Actor, Clock, Instant
+from healthreports.core.cadence import day_of
+from healthreports.core.model import Actor, Clock, Instant, Workspace
 from healthreports.core.vocabulary import DEFAULT_SHARE_DAYS, MAX_SHARE_DAYS, Kind
 from healthreports.exports import badge, markdown
+from healthreports.exports.pdf import missing_in, texts_of
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.reports import portfolio, reports, sharing
-from healthreports.web.kit import session
+from healthreports.web.kit import charts, prose, session
 from healthreports.web.kit.addresses import WORKSPACES
 from healthreports.web.kit.documents import Documents
 from healthreports.web.kit.forms import id_in_path, page_number, sent_form, write_once
 from healthreports.web.kit.show import file_of, lead_to, page, who
-
-# Of the picture of a workspace's history: a column of 22, a large symbol over four small ones.
-_STEP: Final = 22
-_HEIGHT: Final = 88
 
 
 class RecordPages:
@@ -36,7 +35,7 @@ class RecordPages:
     async def show_workspace(self, request: Request) -> Response:
         """A workspace: its current report, what changed, its history."""
         workspace_id = id_in_path(request, Kind.WORKSPACES)
-        number = page_number(request)
+        number, now = page_number(request), self._clock()
 
         def work(
             tx: Transaction, actor: Actor
@@ -44,17 +43,16 @@ class RecordPages:
             return portfolio.workspace_story(tx, actor, workspace_id, number), who(tx, actor)
 
         story, asker = await self._gateway.read(session.secret_of(request), work)
+        await prose.prepare([None if story.current is None else story.current.report])
         values = {
             "story": story,
-            "now": self._clock(),
+            "now": now,
             "number": number,
             "deleted": read_id(request.query_params.get("deleted", "")),
             "pages": -(-story.count // portfolio.HISTORY),
-            "picture": {
-                "step": _STEP,
-                "width": max(len(story.history), 1) * _STEP,
-                "height": _HEIGHT,
-            },
+            "picture": charts.lanes(story.history, now) if story.history else None,
+            "picture_width": charts.LANES_WIDTH,
+            "progress": _progress(story.workspace, now),
         }
         return page(request, "workspace.html", asker | values)
 
@@ -64,14 +62,18 @@ class RecordPages:
         `made` are the addresses of a new share link and of its badge.
         """
         report_id, now = id_in_path(request, Kind.STATUS_REPORTS), self._clock()
+        is_saved = "saved" in request.query_params
 
-        def work(tx: Transaction, actor: Actor) -> dict[str, object]:
+        def work(tx: Transaction, actor: Actor) -> tuple[portfolio.Story, dict[str, object]]:
             story = portfolio.story(tx, actor, report_id)
             links = sharing.links(tx, actor, story.report, now)
-            return who(tx, actor) | {"story": story, "links": links}
+            then = portfolio.next_overdue(tx, actor, now) if is_saved else None
+            return story, who(tx, actor) | {"story": story, "links": links, "then": then}
 
-        values = await self._gateway.read(session.secret_of(request), work)
+        story, values = await self._gateway.read(session.secret_of(request), work)
+        await prose.prepare([story.report])
         values |= {
+            "lacks": await asyncio.to_thread(missing_in, *texts_of(story.workspace, story.report)),
             "made": made,
             "days": DEFAULT_SHARE_DAYS,
             "most_days": MAX_SHARE_DAYS,
@@ -119,3 +121,12 @@ class RecordPages:
         return await self._gateway.read(
             session.secret_of(request), lambda tx, actor: portfolio.story(tx, actor, report_id)
         )
+
+
+def _progress(workspace: Workspace, now: Instant) -> float | None:
+    """How much of the time between a workspace's dates is over, from 0 to 1."""
+    if workspace.start_date is None or workspace.due_date is None:
+        return None
+    start, due = (date.fromisoformat(one) for one in (workspace.start_date, workspace.due_date))
+    days = (due - start).days
+    return min(max((day_of(now) - start).days / days, 0.0), 1.0) if days > 0 else None

@@ -16,6 +16,7 @@ from healthreports.exports import badge
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.limits import Limits
 from healthreports.service.reports import sharing
+from healthreports.web.kit import prose
 from healthreports.web.kit.addresses import REPORTS, SHARED
 from healthreports.web.kit.documents import Documents
 from healthreports.web.kit.forms import id_in_path, sent_form, write_once
@@ -87,6 +88,7 @@ class SharingPages:
             await self._gateway.write_unnamed(
                 lambda tx, now: sharing.note_opening(tx, shared.link, now), shared.link.account_id
             )
+        await prose.prepare([shared.report])
         values = {
             "shared": shared,
             "report": shared.report,

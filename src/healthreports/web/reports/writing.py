@@ -17,13 +17,15 @@ from healthreports.core.rules.reports import check_report_change
 from healthreports.core.vocabulary import Category, Color, Kind
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.reports import editing
-from healthreports.web.kit import session
+from healthreports.web.kit import prose, session
 from healthreports.web.kit.addresses import REPORTS
 from healthreports.web.kit.forms import Fields, id_in_path, sent_form, typed, write_once
 from healthreports.web.kit.show import lead_to, page, who
 
 _SEEN: Final = "seen"
 _PREVIEW: Final = "preview"
+# Carries on what the last report says.
+_SAME: Final = "same"
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -49,7 +51,7 @@ class WritingPages:
     async def begin(self, request: Request) -> Response:
         """An empty form, but for what the last report said."""
         begun = await self._begun(request)
-        return self._form(request, begun, _fields_of(begun.shown))
+        return await self._form(request, begun, _fields_of(begun.shown))
 
     async def save(self, request: Request) -> Response:
         """Save a new report or a change, or show what it would look like."""
@@ -58,7 +60,7 @@ class WritingPages:
         if _PREVIEW in fields:
             begun = await self._begun(request)
             part = "_preview.html" if "hx-request" in request.headers else None
-            return self._form(request, begun, fields, part=part)
+            return await self._form(request, begun, fields, part=part)
         try:
             leads_to = await write_once(
                 self._gateway,
@@ -67,7 +69,7 @@ class WritingPages:
                 str,
             )
         except (Invalid, Overtaken) as error:
-            return self._form(request, await self._begun(request), fields, error)
+            return await self._form(request, await self._begun(request), fields, error)
         return lead_to(leads_to)
 
     async def _begun(self, request: Request) -> _Begun:
@@ -86,6 +88,9 @@ class WritingPages:
         self, tx: Transaction, actor: Actor, request: Request, fields: Fields, now: Instant
     ) -> str:
         """Write, and return the address of what was written."""
+        if _SAME in fields and _is_new(request):
+            _workspace, newest = editing.begin(tx, actor, id_in_path(request, Kind.WORKSPACES))
+            fields = {_SEEN: fields.get(_SEEN, ""), **_fields_of(newest)}
         tags, seen, sent = self._gateway.tags, fields.get(_SEEN, ""), _sent(fields)
         if _is_new(request):
             sent["workspace_id"] = id_in_path(request, Kind.WORKSPACES)
@@ -95,7 +100,7 @@ class WritingPages:
             report = editing.edit(tx, actor, report_id, sent, now, tags, seen=seen)
         return f"{REPORTS}/{report.id}?saved=yes"
 
-    def _form(
+    async def _form(
         self,
         request: Request,
         begun: _Begun,
@@ -104,6 +109,7 @@ class WritingPages:
         part: str | None = None,
     ) -> Response:
         draft = _draft(begun, fields)
+        await prose.prepare([draft])
         values = begun.asker | {
             "workspace": begun.workspace,
             "report": begun.report,

@@ -1,0 +1,110 @@
+"""Which fonts a text needs: DejaVu Sans, which comes with us, and what the machine has beside it.
+
+DejaVu has what Europe writes in, and Arabic and Hebrew. For other scripts the fonts in the folders
+of the system are looked through, those of the Noto family first; what no font has is told.
+"""
+
+import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+FOLDER: Final = Path(__file__).parent / "fonts"
+OWN: Final = FOLDER / "DejaVuSans.ttf"
+OWN_BOLD: Final = FOLDER / "DejaVuSans-Bold.ttf"
+_PLACES: Final = (
+    Path("/usr/share/fonts"),
+    Path("/usr/local/share/fonts"),
+    Path("/Library/Fonts"),
+    Path("/System/Library/Fonts"),
+    Path.home() / ".local/share/fonts",
+)
+_ENDINGS: Final = (".ttf", ".otf", ".ttc")
+# What makes a text italic, narrow or small is no better than nothing, and slower to look through.
+_LEFT_OUT: Final = ("italic", "oblique", "mono", "serif", "bold", "condensed", "light", "thin")
+_MOST_FILES: Final = 500
+# A document with more fonts than that is a test of the machine.
+_MOST_FONTS: Final = 8
+
+
+class Letters(NamedTuple):
+    """The fonts that a text needs beside our own, and the characters that none of them has."""
+
+    fonts: tuple[Path, ...]
+    missing: str
+
+
+def letters_of(*texts: str) -> Letters:
+    """What `texts` need, where every font is asked for what those before it do not have."""
+    wanted = {ord(one) for one in set().union(*texts) if _is_drawn(one)} - _covered(OWN)
+    if not wanted:
+        return Letters((), "")
+    found: list[Path] = []
+    for path in _files():
+        if len(found) == _MOST_FONTS:
+            break
+        covered = wanted & _covered(path)
+        if covered:
+            found.append(path)
+            wanted -= covered
+        if not wanted:
+            break
+    return Letters(tuple(found), "".join(map(chr, sorted(wanted))))
+
+
+def is_shaped(text: str) -> bool:
+    """Whether the letters of `text` change by what stands beside them, or run to the left."""
+    return any(one > _LAST_SIMPLE for one in text)
+
+
+def runs_left(paragraph: str) -> bool:
+    """Whether a paragraph runs from right to left: its first letter decides (UAX #9, P2)."""
+    for one in paragraph:
+        direction = unicodedata.bidirectional(one)
+        if direction in _STRONG:
+            return direction != "L"
+    return False
+
+
+# Behind Latin, Greek, Cyrillic and Armenian.
+_LAST_SIMPLE: Final = "\u058f"
+_STRONG: Final = ("L", "R", "AL")
+
+
+def _is_drawn(character: str) -> bool:
+    return character.isprintable() and not character.isspace()
+
+
+@cache
+def _files() -> Sequence[Path]:
+    """The files of fonts of this machine, those that are worth asking first."""
+    found = [path for place in _PLACES for path in _below(place)][:_MOST_FILES]
+    return sorted(found, key=lambda path: ("noto" not in path.name.lower(), path.name))
+
+
+def _below(place: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(place):
+        for name in sorted(names):
+            small = name.lower()
+            if small.endswith(_ENDINGS) and not any(one in small for one in _LEFT_OUT):
+                yield Path(folder) / name
+
+
+@lru_cache(maxsize=64)
+def _covered(path: Path) -> frozenset[int]:
+    """The characters that a font has; none where it cannot be read or drawn with."""
+    from fontTools.ttLib import (  # type: ignore[import-untyped]  # noqa: PLC0415  not read until it is needed
+        TTFont,
+        TTLibError,
+    )
+
+    try:
+        with TTFont(path, fontNumber=0, lazy=True) as font:
+            # Pictures in place of outlines cannot be put into a file.
+            if "glyf" not in font and "CFF " not in font:
+                return frozenset()
+            return frozenset(font.getBestCmap() or ())
+    except (TTLibError, OSError, KeyError, ValueError, AssertionError):
+        return frozenset()

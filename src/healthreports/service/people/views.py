@@ -1,0 +1,37 @@
+"""The portfolios that a user gave names to, to look at them again."""
+
+from typing import Final
+
+from healthreports.core.errors import Fault, Invalid, Problem
+from healthreports.core.model import Actor
+from healthreports.core.rules.people import check_names
+from healthreports.core.vocabulary import MAX_LINK
+from healthreports.store.engine.database import Transaction
+from healthreports.store.people import views
+
+# More of them find no room above a table.
+MOST_VIEWS: Final = 20
+
+
+def saved(tx: Transaction, actor: Actor) -> list[tuple[str, str]]:
+    """The views of `actor` by name: the name, and the query of the address."""
+    return views.all_of(tx, actor.account_id, actor.user_id)
+
+
+def save(tx: Transaction, actor: Actor, name: str, query: str) -> None:
+    """Keep a view under a name, in place of one of that name. Raises Invalid."""
+    name = name.strip()
+    problems = check_names(name=name)
+    if len(query) > MAX_LINK:
+        problems.append(Problem("query", Fault.TOO_LONG, limit=MAX_LINK))
+    known = dict(saved(tx, actor))
+    if name not in known and len(known) >= MOST_VIEWS:
+        problems.append(Problem("views", Fault.TOO_MANY, limit=MOST_VIEWS))
+    if problems:
+        raise Invalid(problems)
+    views.put(tx, actor.account_id, actor.user_id, name, query)
+
+
+def forget(tx: Transaction, actor: Actor, name: str) -> None:
+    """Delete a view of `actor`, if it is there."""
+    views.drop(tx, actor.account_id, actor.user_id, name)
