@@ -814,7 +814,7 @@ def test_times_are_read_in_the_zone_of_the_reader(opened):
         in_utc = re.fullmatch(r"(\d+ \w+ \d+), (\d\d):(\d\d) UTC", time.get_attribute("title"))
         assert in_utc, time.get_attribute("title")
         hour = (int(in_utc[2]) + 9) % 24
-        assert time.inner_text().endswith(f", {hour:02}:{in_utc[3]}")
+        assert time.inner_text().endswith(f", {hour:02}:{in_utc[3]} GMT+9")
 
 
 def test_secret_is_copied_by_a_button(opened):

@@ -27,7 +27,7 @@ from healthreports.store.schema.upgrade import upgrade
 MINE = "the horse of my own account"
 YOURS = "quite another horse, elsewhere"
 _addresses = count(1)
-WRONG = "E-mail address or password are not right"
+WRONG = "Incorrect e-mail or password"
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_an_address_of_several_accounts_opens_none_by_itself(
             for password in (MINE, YOURS)
         ]
         assert len({page.partition('name="csrf"')[0] for page in pages}) == 1
-        assert "say which" in pages[0]
+        assert "If you are in several accounts" in pages[0]
         assert who_is_at(at) is None
 
 

@@ -197,7 +197,7 @@ def test_who_is_not_let_in_does_not_learn_why(
     assert form_on(page).fields["email_address"] == email
     assert who_is_at(at) is None
     wrong = enter(at, members.email("editor"), GUESS)
-    assert "E-mail address or password are not right." in wrong.text
+    assert "Incorrect e-mail or password." in wrong.text
     assert without_what_differs(page, email) == without_what_differs(wrong, members.email("editor"))
     assert dict(page.headers).keys() == dict(wrong.headers).keys()
 

@@ -466,9 +466,7 @@ ON_THE_FLY = {
     ("statement", "replacement"),
     ("statement", "deletion"),
     ("merge", "__init__"),  # of a part of a statement that a maker makes
-    ("verify", "_wrong_counts"),  # of differences, which goes through everything
-    ("verify", "_kept_counts"),  # as above
-    ("verify", "_wrong_blocks"),  # as above
+    ("verify", "_wrong_blocks"),  # of differences, which goes through everything
     ("verify", "_some"),  # as above
 }
 

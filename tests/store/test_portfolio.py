@@ -276,7 +276,7 @@ def scoped(world: World) -> list[PortfolioQuery]:
 
 @pytest.mark.parametrize("compared_days", [None, 7], ids=["last report", "a week"])
 @pytest.mark.parametrize("narrowed", [False, True], ids=["all", "a user"])
-@pytest.mark.parametrize("days_ago", [None, 5, 20, 100])
+@pytest.mark.parametrize("days_ago", [None, 20, 100])
 def test_it_counts_and_finds_what_is_there(
     database: Database,
     world: World,
@@ -295,7 +295,9 @@ def test_it_counts_and_finds_what_is_there(
     # What had no report yet, and was not made yet, was not there.
     seen = [one for one in seen if one.report or one.workspace.created_at <= at]
     assert len(seen) > 10 or days_ago == 100
-    for asked in (*QUERIES, *scoped(world)):
+    # Every question of the present; of the past and of comparisons each kind of question.
+    every = 1 if days_ago is None and compared_days is None else 3
+    for asked in (*QUERIES[::every], *scoped(world)):
         as_of = None if days_ago is None else Instant(at)
         query = msgspec.structs.replace(asked, as_of=as_of, compared_at=compared_at)
         its = [one for one in seen if in_scope(query, world, one)]

@@ -24,7 +24,7 @@ from healthreports.store.lists import verify, words
 from healthreports.store.lists.counters import Dimension
 from healthreports.store.schema.tables import metadata
 from healthreports.store.schema.upgrade import is_server, upgrade
-from postgres_kit import EVERY_STORE
+from postgres_kit import EVERY_STORE, STORES
 
 VERSIONS = Path(healthreports.store.schema.__file__).parent / "migrations" / "versions"
 REVISIONS = sorted(path.name.split("_")[0] for path in VERSIONS.glob("[0-9]*.py"))
@@ -461,6 +461,8 @@ def parts(sql: str) -> set[str]:
         for store in EVERY_STORE
         for revision in REVISIONS
         if store == "sqlite" or revision >= FIRST_ON_SERVER
+        # The oldest server that we support takes the longest way and the shortest.
+        if store in STORES or revision in (FIRST_ON_SERVER, REVISIONS[-1])
     ],
 )
 def test_an_upgraded_database_is_like_a_fresh_one(

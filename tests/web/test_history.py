@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-import sqlalchemy
 from page_kit import Node, Site, day, fields_of, form_of, read
 
 from conftest import Account, Server
 from expect import only_record
+from healthreports.app import now
+from healthreports.core.model import Instant
 from healthreports.core.vocabulary import DAY_US, Kind
-from healthreports.store.engine.statement import Statement
 
 pytestmark = pytest.mark.one_store
 
@@ -226,10 +226,5 @@ def html(site: Site) -> str:
 
 
 def age_workspaces(site: Site, days: int) -> None:
-    older = Statement(
-        sqlalchemy.text(
-            "UPDATE workspaces SET created_at = created_at - :by WHERE account_id = :account"
-        )
-    )
-    values = {"by": days * DAY_US, "account": site.account.id}
-    site.account.database.write_here(lambda tx: tx.rows(older, values))
+    for workspace in site.account.workspaces:
+        site.change_workspace(workspace, created_at=Instant(now() - days * DAY_US))

@@ -51,7 +51,7 @@ def assert_page(answer: httpx.Response, status: int, heading: str) -> None:
 )
 @pytest.mark.parametrize("method", METHODS)
 def test_an_unknown_address_is_a_page(http: httpx.Client, path: str, method: str) -> None:
-    assert_page(http.request(method, path), 404, "There is nothing at this address")
+    assert_page(http.request(method, path), 404, "Page not found")
 
 
 @pytest.mark.parametrize("path", sorted(PAGES))
@@ -59,7 +59,7 @@ def test_a_page_names_the_methods_that_it_answers_to(http: httpx.Client, path: s
     for method in METHODS:
         if method not in PAGES[path]:
             answer = http.request(method, path)
-            assert_page(answer, 405, "This page is not for that")
+            assert_page(answer, 405, "This page cannot do that")
             assert answer.headers["allow"] == ", ".join(sorted(PAGES[path]))
 
 
@@ -70,7 +70,7 @@ def test_the_documentation_answers_to_get(http: httpx.Client, path: str) -> None
     if path == "/openapi.json":
         assert_failure(answer, 405)
     else:
-        assert_page(answer, 405, "This page is not for that")
+        assert_page(answer, 405, "This page cannot do that")
 
 
 @pytest.mark.parametrize("path", FORMS)
@@ -80,7 +80,7 @@ def test_a_form_that_is_too_large_is_a_page(http: httpx.Client, path: str) -> No
     if answer.status_code == 303:
         assert answer.headers["location"] == "/sign-in"
     else:
-        assert_page(answer, 413, "That is too large")
+        assert_page(answer, 413, "Too large")
 
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from page_kit import Node, Site, fields_of, form_of, proof_of, read
+from page_kit import Node, Site, fields_of, form_of, proof_of, read, short_day
 from starlette.routing import Route
 
 from conftest import Account, Server
@@ -412,6 +412,10 @@ def test_no_change_publishes_again_what_the_last_report_says(site: Site, new: st
     assert [report[one] for one in told] == [last[one] for one in told]
     assert report["creator_id"] == str(site.account.users["editor"].id)
     assert report["created_at"] > last["created_at"]
+    says = f"no change since {short_day(7)}"
+    for address in (f"/reports/{newest['id']}", f"/workspaces/{site.account.workspaces[0]}"):
+        assert says in site.page(address).text
+    assert "no change since" not in site.page(f"/reports/{last['id']}").text
 
 
 def test_no_change_twice_is_one_report(site: Site, new: str) -> None:

@@ -243,7 +243,7 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
         _limited,
     ),
     Forbidden: (HTTPStatus.FORBIDDEN, lambda e: f"Not allowed: {e.needs}", _no_headers),
-    StaleForm: (HTTPStatus.FORBIDDEN, lambda e: f"Not allowed: {e.needs}", _no_headers),
+    StaleForm: (HTTPStatus.FORBIDDEN, lambda e: e.needs, _no_headers),
     NotFound: (HTTPStatus.NOT_FOUND, lambda e: f"No such {_NAMES[e.kind]}", _no_headers),
     LinkEnded: (
         HTTPStatus.NOT_FOUND,

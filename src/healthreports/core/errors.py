@@ -245,7 +245,7 @@ class StaleForm(Forbidden):
     """A form that does not prove to be of a page that we made for this session."""
 
     def __init__(self) -> None:
-        super().__init__("this form is not of this session; go back, reload the page and try again")
+        super().__init__("Your session expired. Sign in again; your draft is kept.")
 
 
 class NotFound(HealthReportsError):

@@ -51,7 +51,7 @@ _SESSION_PREFIX: Final = "hrw_"
 # Two at once: more would take more memory, and the processor from everybody else.
 _HASHING_THREADS: Final = 2
 _WRONG: Final = (
-    "E-mail address or password are not right. If several accounts here know you, say which."
+    "Incorrect e-mail or password. If you are in several accounts, enter the account as well."
 )
 _NO_PASSWORDS: Final = "Nobody signs in with a password here."
 _UNKNOWN_PERSON: Final = (

@@ -85,6 +85,15 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
         return () if self.before is None else compare.rewordings(self.before, self.report)
 
     @property
+    def is_carried_on(self) -> bool:
+        """Whether it says what the one before said, word for word."""
+        before = self.before
+        if before is None:
+            return False
+        said = (before.color, before.description, before.details)
+        return said == (self.report.color, self.report.description, self.report.details)
+
+    @property
     def hints(self) -> tuple[compare.Hint, ...]:
         """What is worth a second look, for who may change it."""
         return compare.hints(self.before, self.report)

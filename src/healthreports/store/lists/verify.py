@@ -272,26 +272,39 @@ def differences(tx: Transaction, say: Callable[[str], object] = _nobody) -> list
 
 def _wrong_counts(tx: Transaction) -> Iterator[str]:
     # One dimension after the other: all of them together are millions.
-    counted = (
-        *_TRUE_COUNTS,
-        (Dimension.TERM, _TRUE_TERM_COUNTS),
-        (Dimension.CURRENT, _TRUE_CURRENT),
-    )
-    dimensions = sorted({dimension for dimension, _ in counted})
-    for dimension in dimensions:
-        truths = [Statement(truth) for of, truth in counted if of is dimension]
+    for truths, kept in _COUNTED:
         true = {row[:3]: row[3] for truth in truths for row in tx.rows(truth, {})}
-        of_it = report_counts.c.dimension == literal_column(str(int(dimension)))
-        yield from _unlike(true, _kept_counts(tx, of_it))
+        yield from _unlike(true, _kept_counts(tx, kept))
     tallied = {key: number for key, number in _Tallying().all_of(tx).items() if number}
-    listed = ", ".join(str(int(one)) for one in dimensions)
-    others = literal_column(f"dimension NOT IN ({listed})", Boolean)
-    yield from _unlike(tallied, _kept_counts(tx, others))
+    yield from _unlike(tallied, _kept_counts(tx, _KEPT_TALLIES))
 
 
-def _kept_counts(tx: Transaction, condition: ColumnElement[bool]) -> dict[Row, int]:
-    kept = select(report_counts).where(condition)
-    return {row[:3]: row[3] for row in tx.rows(Statement(kept), {}) if row[3]}
+def _kept_counts(tx: Transaction, statement: Statement) -> dict[Row, int]:
+    return {row[:3]: row[3] for row in tx.rows(statement, {}) if row[3]}
+
+
+_ALL_TRUTHS: Final[tuple[_Truth, ...]] = (
+    *_TRUE_COUNTS,
+    (Dimension.TERM, _TRUE_TERM_COUNTS),
+    (Dimension.CURRENT, _TRUE_CURRENT),
+)
+_OF_REPORTS: Final = sorted({dimension for dimension, _ in _ALL_TRUTHS})
+# Of each dimension of reports what is there, and what is kept.
+_COUNTED: Final = tuple(
+    (
+        tuple(Statement(truth) for of, truth in _ALL_TRUTHS if of is dimension),
+        Statement(
+            select(report_counts).where(
+                report_counts.c.dimension == literal_column(str(int(dimension)))
+            )
+        ),
+    )
+    for dimension in _OF_REPORTS
+)
+_LISTED: Final = ", ".join(str(int(one)) for one in _OF_REPORTS)
+_KEPT_TALLIES: Final = Statement(
+    select(report_counts).where(literal_column(f"dimension NOT IN ({_LISTED})", Boolean))
+)
 
 
 def _unlike(true: Mapping[Any, int], kept: Mapping[Any, int]) -> Iterator[str]:

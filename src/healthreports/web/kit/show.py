@@ -248,7 +248,7 @@ def failed_page(request: Request, error: Exception) -> Response:
     """The page that says why something did not work; it needs neither a session nor the store."""
     status = failure_of(error).status
     values: dict[str, object] = {
-        "heading": _HEADINGS.get(status, "That did not work"),
+        "heading": _HEADINGS.get(status, "This request was refused"),
         "request_id": request.scope.get("request_id", b"").decode()
         if status >= _SERVER_ERROR
         else "",
@@ -258,13 +258,13 @@ def failed_page(request: Request, error: Exception) -> Response:
 
 _SERVER_ERROR: Final = 500
 _HEADINGS: Final = {
-    404: "There is nothing at this address",
-    405: "This page is not for that",
-    413: "That is too large",
+    404: "Page not found",
+    405: "This page cannot do that",
+    413: "Too large",
     429: "Too many requests",
     500: "Something went wrong",
-    503: "The server cannot do this now",
-    504: "That took too long",
+    503: "The server is not available right now",
+    504: "The server took too long",
 }
 
 
