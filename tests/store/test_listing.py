@@ -674,7 +674,7 @@ def test_a_stream_goes_on_after_any_id_with_what_a_look_at_every_report_gives(
     ids = st.sampled_from(sorted(world.reports))
     places = st.one_of(st.just(0), st.builds(int.__add__, ids, st.integers(-1, 1)))
 
-    @effort(50, 5_000)
+    @effort(120, 5_000)
     @given(
         query=asked,
         reach=world.askers,
