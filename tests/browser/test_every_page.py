@@ -130,7 +130,11 @@ def words_of(text: str) -> set[str]:
 def test_paper_has_the_report_and_not_the_controls(page, long_reports):
     page.goto(f"/reports/{long_reports['3,000 characters']}")
     page.emulate_media(media="print")
-    expect(page.locator(".onpaper")).to_be_visible()
+    expect(page.locator(".onpaper")).to_have_count(2)
+    for one in page.locator(".onpaper").all():
+        expect(one).to_be_visible()
+    crumb = page.locator(".crumb a").last
+    expect(page.locator(".of-report")).to_have_text(crumb.text_content() or "")
     expect(page.locator(".card")).to_have_count(4)
     expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
     expect(page.get_by_role("link", name="Edit", exact=True)).to_be_hidden()
