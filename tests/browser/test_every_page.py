@@ -38,18 +38,11 @@ if chromium() is None and not in_ci():
         allow_module_level=True,
     )
 
-PROJECTS = 41  # 40 of the sample, and one that nothing is written in
-PAST = 100  # days ago
-PROJECTS_THEN = 37  # those that there were
-WEEKS = 26
-DESKTOP = {"width": 1440, "height": 900}
 MOST_BYTES = 150 * 1024
 # The page, its style, its two scripts, its icon; and what the browser itself calls a good value.
 MOST_REQUESTS = 5
 MOST_SHIFT = 0.1
 A4_INSIDE = 688  # 210 mm less two margins of 14 mm, at 96 dots an inch
-KEPT = "Object.keys(localStorage).filter(key => key.startsWith('healthreports:'))"
-STORED = "JSON.stringify([localStorage, sessionStorage])"
 EVERY_PLACE = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
 
 
