@@ -96,6 +96,7 @@ PRINTED = """() => {
 }"""
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(
     shutil.which("pdftotext") is None and not in_ci(),
     reason="pdftotext is not installed: nothing read what was printed",
@@ -198,6 +199,7 @@ FOCUSED = """() => {
 }"""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("key", ["Tab", "Shift+Tab"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize(
@@ -227,6 +229,7 @@ def test_focus_is_seen_wherever_keys_lead(page, path, size, key):
     assert unseen == []
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(
     not AXE.exists() and not in_ci(),
     reason="axe-core is not installed: nothing looked for barriers (make .venv/node-browser)",
@@ -250,6 +253,7 @@ def test_axe_finds_no_barrier_on_a_phone(page, path):
     assert found == {"light": [], "dark": []}
 
 
+@pytest.mark.thorough
 def test_links_of_all_pages_lead_somewhere(site, look):
     of = {
         who: {link for one in PLACES if one.who == who for link in look(one).links}
