@@ -125,10 +125,12 @@ def standings(
     *,
     weeks: int = WEEKS_BESIDE,
     lane: Category | None = None,
+    has_trend: bool = True,
 ) -> Portfolio:
     """One page of how the workspaces stand that `actor` sees, with so many weeks of each.
 
-    With a `lane` the weeks are those of the category.
+    With a `lane` the weeks are those of the category. `has_trend` says whether the counts of the
+    last weeks are wanted.
     """
     within, at = reach(actor), now if query.as_of is None else query.as_of
     rows = portfolio.rows(tx, query, within, now)
@@ -142,7 +144,7 @@ def standings(
         totals=totals,
         week_ends=ends,
         before=before,
-        trend=_trend(tx, actor, query, at, totals),
+        trend=_trend(tx, actor, query, at, totals) if has_trend else (),
         choices=_choices(tx, actor),
         subtotals={} if query.group is None else portfolio.subtotals(tx, query, within, now),
     )

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from healthreports.contract.failure import sentence_of
 from healthreports.contract.params import read_id
-from healthreports.core.errors import Fault, Invalid, KeyReused, NotFound, Problem
+from healthreports.core.errors import Invalid, KeyReused, NotFound, Problem
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import Kind
 from healthreports.service import retries
@@ -97,14 +97,6 @@ def chosen(options: type[Choice], text: str | None) -> Choice | None:
         return options(text or "")
     except ValueError:
         return None
-
-
-def demand_choice(options: type[Choice], fields: Fields, name: str) -> Choice:
-    """The option that the field `name` names. Raises Invalid."""
-    found = chosen(options, fields.get(name))
-    if found is None:
-        raise Invalid([Problem(name, Fault.NOT_IN, tuple(options))])
-    return found
 
 
 def typed(text: str) -> str:

@@ -176,6 +176,7 @@ class PortfolioPage:
                 now,
                 weeks=WEEKS_SHOWN if weeks else WEEKS_BESIDE,
                 lane=lane if weeks else None,
+                has_trend=not weeks,
             )
             may_create = actor.permission in MAY_CREATE_WORKSPACES
             more = {"may_create": may_create, "views": views.saved(tx, actor)}
