@@ -62,6 +62,7 @@ lock: .venv/uv ## write the lock files anew from pyproject.toml
 
 fuzz: .venv/dev ## thousands of generated requests, fifty servers killed on each store, attacks, races, power loss (long, needs strace)
 	HEALTHREPORTS_FUZZ=1 $(BIN)/pytest tests/process/test_crash.py tests/process/test_cut_connections.py tests/generated tests/store tests/attacks
+	$(BIN)/pytest -m thorough tests/store
 	HEALTHREPORTS_FUZZ=1 $(BIN)/pytest -k at_once tests/oauth tests/web
 	$(BIN)/pytest -m thorough tests/browser
 	$(BIN)/pytest -s tests/process/try_power_loss.py

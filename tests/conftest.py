@@ -10,8 +10,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -241,25 +243,76 @@ def pytest_report_header() -> str:
     return f"stores: {', '.join(EVERY_STORE)} (PostgreSQL 15 or newer of the machine's own)"
 
 
+class Kept:
+    """A database of a store with its server, which start when they are first asked for.
+
+    They last as long as the tests do; fixtures with parameters are made anew for each file.
+    """
+
+    def __init__(self, address: str) -> None:
+        upgrade(address)
+        self.address = address
+
+    @cached_property
+    def server(self) -> Server:
+        return Server(self.address).start()
+
+    @cached_property
+    def database(self) -> Database:
+        return open_database(Settings(database=self.address))
+
+    def close(self) -> None:
+        if "database" in vars(self):
+            self.database.close()
+        if "server" in vars(self):
+            self.server.stop()
+
+
+def _kept_on(store: str) -> Any:
+    @pytest.fixture(scope="session", name=f"kept on {store}")
+    def kept(
+        request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Kept]:
+        made = Kept(new_address(store, request, tmp_path_factory.mktemp("server")))
+        yield made
+        made.close()
+
+    return kept
+
+
+_kept: dict[str, Kept] = {}
+_on_sqlite, _on_postgres, _on_older = map(_kept_on, ("sqlite", "postgres", "older postgres"))
+
+
 @pytest.fixture(scope="session")
-def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A new database of a store."""
-    made = new_address(request.param, request, tmp_path_factory.mktemp("server"))
-    upgrade(made)
-    return made
+def address(request: pytest.FixtureRequest) -> str:
+    """The database of a store, which all tests on it have in common."""
+    kept = request.getfixturevalue(f"kept on {request.param}")
+    _kept[kept.address] = kept
+    return kept.address
 
 
 @pytest.fixture(scope="session")
 def server(address: str) -> Iterator[Server]:
-    running = Server(address).start()
-    yield running
-    errors = running.stop()
+    """A server on `address`: its own, where that is a module's own."""
+    if address in _kept:
+        running = _kept[address].server
+        yield running
+        errors = "".join(running.heard)
+    else:
+        running = Server(address).start()
+        yield running
+        errors = running.stop()
     assert "Traceback" not in errors, errors
 
 
 @pytest.fixture(scope="session")
 def database(server: Server) -> Iterator[Database]:
-    opened = open_database(Settings(database=str(server.database)))
+    address = str(server.database)
+    if address in _kept:
+        yield _kept[address].database
+        return
+    opened = open_database(Settings(database=address))
     yield opened
     opened.close()
 

@@ -40,6 +40,7 @@ from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ClauseE
 from sqlalchemy.sql.selectable import CTE, Lateral, Subquery
 
 import healthreports.store
+from effort import effort
 from healthreports.core.portfolio import Change, Grouping, Order, View
 from healthreports.core.query import Sort
 from healthreports.core.vocabulary import Category, Kind
@@ -105,6 +106,7 @@ def test_the_tables_that_grow_are_those_that_hold_reports_and_what_belongs_to_th
         "purges",
         "idempotency_keys",
         "saved_views",
+        "drafts",
     }
 
 
@@ -451,7 +453,9 @@ def test_a_statement_has_the_account_of_every_table_that_grows(name: str) -> Non
 def test_a_made_statement_has_the_account_of_every_table_that_grows(name: str) -> None:
     made = list(made_by(name, makers()[name]))
     assert made
-    for _, statement in made:
+    # Of a maker with thousands, those that differ in more than one place; make fuzz takes all.
+    every = max(1, len(made) // effort(200, 1_000_000).max_examples)
+    for _, statement in made[::every]:
         assert_account_leads(statement)
 
 

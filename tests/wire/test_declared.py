@@ -157,7 +157,7 @@ def test_no_odd_value_of_a_filter_is_a_server_error(
     full: Account, resource: Resource, array: bool
 ) -> None:
     for spec in resource.filters:
-        for value in ODD:
+        for value in ODD[::5] if array else ODD:
             name = f"{spec.name}[]" if array else spec.name
             asked = {**ALWAYS.get(resource.kind, {}), name: value}
             answer = full.api.get(f"/{resource.kind}", params=asked)

@@ -713,7 +713,7 @@ def test_nothing_is_kept_for_a_reader_that_stops(
     before = connections_of(strict)
     with slow_reader(strict, new_token(database, long.account), JSON_LINES) as reader:
         reader.take(1_000)
-        assert connections_of(strict) == before + 1
+        assert wait_until(lambda: connections_of(strict) == before + 1)
         assert wait_until(lambda: connections_of(strict) == before, 4 * LIMIT_S)
 
 
