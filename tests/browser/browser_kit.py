@@ -142,10 +142,13 @@ class Site:
 
     def sign_in(self, page: Page, who: str) -> None:
         page.goto("/sign-in")
+        self.fill_sign_in(page, who)
+        expect(page).to_have_url(f"{self.base}/")
+
+    def fill_sign_in(self, page: Page, who: str) -> None:
         page.get_by_label("E-mail address").fill(who)
         page.get_by_label("Password").fill(self.passwords[who])
         page.get_by_role("button", name="Sign in").click()
-        expect(page).to_have_url(f"{self.base}/")
 
     def _state(self, who: str) -> Any:
         """The cookies of somebody signed in: once a module, since a password costs time."""
@@ -393,7 +396,7 @@ def _bare(page: Page, _site: Site) -> None:
 
 
 def _form_with_errors(page: Page, _site: Site) -> None:
-    page.goto("/workspaces/30/reports/new")
+    page.goto("/workspaces/28/reports/new")
     page.locator("#description").fill("")
     page.locator("#scope_description").fill("x")
     page.get_by_role("group", name="Scope").get_by_label("None").check()
@@ -443,8 +446,14 @@ def _trash(page: Page, site: Site) -> None:
     expect(page.get_by_role("button", name="Restore").first).to_be_visible()
 
 
+def _compared(page: Page, _site: Site) -> None:
+    page.goto("/workspaces/31")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.locator("#compare .changed")).to_be_visible()
+
+
 def _made_token(page: Page, _site: Site) -> None:
-    page.goto("/account")
+    page.goto("/developers")
     page.get_by_label("Name", exact=True).fill("a look at the page")
     page.get_by_role("button", name="Create token").click()
     expect(page.locator(".secret")).to_be_visible()
@@ -528,6 +537,9 @@ PLACES: Final = (
     _at("no deleted reports", "/workspaces/36/deleted"),
     _at("archived workspaces", "/workspaces/archived"),
     _at("account", "/account"),
+    _at("developers", "/developers"),
+    _at("cadence of several", "/cadence?status=red"),
+    Place("two reports compared", _compared),
     Place("account with a new token", _made_token),
     _at("applications", "/account/applications"),
     Place("applications with an error", _refused_application),

@@ -21,6 +21,24 @@ SHOWN: Final[dict[str, dict[str, Any]]] = {
     "phone": {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2},
     "print": {"viewport": {"width": 794, "height": 1123}},  # A4 at 96 dpi
 }
+# The elements of docs/style.md: where each is seen.
+ELEMENTS: Final = {
+    "title line": ("/", ".bar"),
+    "chart and figures": ("/", ".top"),
+    "filters and chips": ("/?status=red&change=worse", ".filters"),
+    "rows": ("/?status=red", "table.portfolio"),
+    "weeks": ("/?view=weeks&status=red", "table.weeks"),
+    "headline": ("/workspaces/2", ".headline"),
+    "lead": ("/workspaces/2", ".lead"),
+    "cards": ("/workspaces/2", ".cards"),
+    "lanes": ("/workspaces/2", "svg.history"),
+    "feed": ("/workspaces/2", ".feed"),
+    "choices": ("/workspaces/2/reports/new", "fieldset"),
+    "category": ("/workspaces/2/reports/new", ".category"),
+    "notice": ("/sign-in?expired=yes&another", ".warning"),
+    "empty": ("/search", ".empty"),
+    "rail": ("/", ".rail nav"),
+}
 REPORT: Final = {
     "description": "The pilot is eight weeks late; the second supplier can win two of them back. "
     "We need the board's approval of its contract by Friday.",
@@ -49,6 +67,10 @@ def main() -> None:
             for one in (*shown_pages(report), *PLACES):
                 for name, how in SHOWN.items():
                     picture(site, one, folder / f"{one.name.replace(' ', '-')}-{name}.png", how)
+            for name, (path, selector) in ELEMENTS.items():
+                for scheme in ("light", "dark"):
+                    file = folder / f"element-{name.replace(' ', '-')}-{scheme}.png"
+                    element(site, path, selector, file, scheme)
         browser.close()
 
 
@@ -75,6 +97,15 @@ def picture(site: Site, place: Place, file: Path, how: dict[str, Any]) -> None:
         if prints:
             page.emulate_media(media="print")
         page.screenshot(path=file, full_page=prints or file.stem.endswith("-phone"))
+
+
+def element(site: Site, path: str, selector: str, file: Path, scheme: Any) -> None:
+    """Take a picture of a part of a page, in one of the two schemes of colors."""
+    with site.open(
+        ADMINISTRATOR, color_scheme=scheme, viewport={"width": 1280, "height": 860}
+    ) as page:
+        page.goto(path)
+        page.locator(selector).first.screenshot(path=file)
 
 
 def write_report(site: Site) -> int:

@@ -503,7 +503,16 @@ def test_weeks_show_a_word_for_each_workspace_and_week(page, ago):
     expect(cells).to_have_count((PROJECTS_THEN if ago else PROJECTS) * WEEKS)
     words = {text.strip() for text in cells.all_text_contents()}
     assert {one.partition(", ")[0] for one in words} == {"Red", "Yellow", "Green", "No report"}
-    assert {one.partition(", ")[2] for one in words} == {"", "carried over", "overdue"}
+    assert {one.partition(", ")[2] for one in words} <= {
+        "",
+        "carried over",
+        "overdue",
+        "edited",
+        "due date",
+        "carried over, due date",
+        "overdue, due date",
+        "edited, due date",
+    }
     assert (
         page.locator("table.weeks thead th:not(.c-due)")
         .last.text_content()
@@ -552,7 +561,7 @@ def test_rail_says_where_one_is(page):
         "/?group=client": "Clients",
         "/workspaces/archived": "Archived",
         "/people": "People",
-        "/account/applications": "Applications",
+        "/account/applications": "Developers",
     }.items():
         page.goto(path)
         here = page.get_by_role("navigation", name="Main").locator("[aria-current=page]")
@@ -812,55 +821,99 @@ def test_times_are_read_in_the_zone_of_the_reader(opened):
 
 def test_secret_is_copied_by_a_button(opened):
     with opened(ADMINISTRATOR, permissions=["clipboard-read", "clipboard-write"]) as page:
-        page.goto("/account")
+        page.goto("/developers")
         page.get_by_label("Name", exact=True).fill("to be copied")
         page.get_by_role("button", name="Create token").click()
-        page.get_by_role("button", name="Copy", exact=True).click()
+        page.get_by_role("button", name="Copy", exact=True).first.click()
         expect(page.get_by_role("button", name="Copied", exact=True)).to_be_visible()
         copied = page.evaluate("navigator.clipboard.readText()")
         assert copied == page.locator(".secret").inner_text()
 
 
-# What is kept in the browser
+# Drafts
 
 
-def test_draft_comes_back_after_a_reload(site, page):
-    page.goto(f"/workspaces/{site.next_workspace()}/reports/new")
+def saved_draft(page):
+    """Wait until the server has what was typed."""
+    expect(page.locator("#preview")).to_contain_text("Draft saved.")
+
+
+def test_draft_follows_its_writer_to_another_device(site, page):
+    path = f"/workspaces/{site.next_workspace()}/reports/new"
+    page.goto(path)
     write(page, "Half a sentence", "Red")
-    page.reload()
-    assert description(page) == "Half a sentence"
-    expect(page.get_by_role("group", name="Overall status").get_by_label("Red")).to_be_checked()
-    expect(page.get_by_role("status").first).to_contain_text("Your unpublished draft is back.")
+    saved_draft(page)
+    assert page.evaluate(KEPT) == [], "the server has it"
+    with site.open(ADMINISTRATOR) as other:
+        other.goto(path)
+        assert description(other) == "Half a sentence"
+        status = other.get_by_role("group", name="Overall status")
+        expect(status.get_by_label("Red")).to_be_checked()
+        expect(other.locator(".kept")).to_contain_text("is back.")
+        expect(other.locator("#preview")).to_contain_text("Half a sentence")
+        other.goto("/?owner=me")
+        expect(
+            other.get_by_role("region", name="Drafts").locator(f"[href='{path}']")
+        ).to_be_visible()
 
 
-def test_preview_shows_the_draft_that_came_back(site, page):
+NO_ANSWER = re.compile(r"ERR_FAILED|htmx:|Response Status Error Code 401")
+
+
+def expect_no_answer(watched):
+    """Take what the browser says of requests that were not answered, or not as htmx likes it."""
+    said = [one for one in watched.complaints if NO_ANSWER.search(one)]
+    assert said
+    watched.complaints = [one for one in watched.complaints if one not in said]
+
+
+def test_draft_that_was_not_sent_yet_comes_back_after_a_reload(site, page, watched):
     page.goto(f"/workspaces/{site.next_workspace()}/reports/new")
-    write(page, "Half a sentence")
+    page.route(
+        "**/reports/new", lambda route: route.abort() if is_sent(route) else route.continue_()
+    )
+    write(page, "In a tunnel")
+    expect(page.locator(".kept")).to_contain_text("The server cannot be reached.")
+    page.unroute_all(behavior="wait")
     page.reload()
-    expect(page.locator("#preview")).to_contain_text("Half a sentence")
+    assert description(page) == "In a tunnel"
+    saved_draft(page)
+    expect_no_answer(watched)
+    assert page.evaluate(KEPT) == []
 
 
-def test_draft_that_came_back_can_be_left_out(site, page):
+def is_sent(route):
+    return route.request.method == "POST"
+
+
+def test_draft_of_an_expired_session_is_gone_on_with_after_signing_in(site, opened, watched):
+    with opened() as page:
+        site.sign_in(page, ADMINISTRATOR)
+        page.goto(f"/workspaces/{site.next_workspace()}/reports/new")
+        page.context.clear_cookies()
+        write(page, "An hour of work", "Green")
+        expect(page.locator(".kept")).to_contain_text("Your session expired.")
+        page.get_by_role("button", name="Publish").click()
+        expect(page.get_by_role("status")).to_contain_text("your draft is kept")
+        site.fill_sign_in(page, ADMINISTRATOR)
+        page.wait_for_url("**/reports/new")
+        assert description(page) == "An hour of work"
+        page.get_by_role("button", name="Publish").click()
+        page.wait_for_url("**/reports/*?saved=yes")
+        assert page.evaluate(KEPT) == []
+    expect_no_answer(watched)
+
+
+def test_draft_that_came_back_can_be_discarded(site, page):
     page.goto(f"/workspaces/{site.next_workspace()}/reports/new")
     before = description(page)
     write(page, "Half a sentence")
-    page.reload()
-    page.get_by_role("button", name="Discard draft").click()
-    assert description(page) == before
-    page.reload()
-    assert description(page) == before
-
-
-def test_focus_stays_in_the_form_when_a_draft_is_left_out(site, page):
-    page.goto(f"/workspaces/{site.next_workspace()}/reports/new")
-    write(page, "Half a sentence")
+    saved_draft(page)
     page.reload()
     page.get_by_role("button", name="Discard draft").press("Enter")
-    # The focus leaves what is hidden with the next picture.
-    page.evaluate(
-        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-    )
-    assert page.evaluate("document.activeElement !== document.body")
+    expect(page.locator("#description")).to_have_value(before)
+    page.reload()
+    assert description(page) == before
 
 
 def test_draft_is_gone_after_saving(site, page):
@@ -870,13 +923,18 @@ def test_draft_is_gone_after_saving(site, page):
 
 
 def test_draft_survives_that_somebody_else_saved(site, page):
-    workspace = site.next_workspace()
-    page.goto(f"/workspaces/{workspace}/reports/new")
+    page.goto("/?text=claims")
+    page.locator("main").get_by_role("link", name=EDITORS_WORKSPACE).click()
+    page.get_by_role("link", name="Write report").click()
+    page.wait_for_url("**/reports/new")
     write(page, "An hour of work")
-    with site.open(ADMINISTRATOR) as other:
+    workspace = int(re.search(r"/workspaces/(\d+)", page.url)[1])
+    with site.open(EDITOR) as other:
         saved_report(other, workspace, "Quicker.")
     page.reload()
     assert description(page) == "An hour of work"
+    save(page)
+    expect(page.locator(".conflict")).to_contain_text("Quicker.")
 
 
 def test_draft_is_gone_after_saving_past_a_conflict(site, page):
@@ -892,16 +950,19 @@ def test_draft_is_gone_after_saving_past_a_conflict(site, page):
     assert page.evaluate(KEPT) == []
 
 
-def test_draft_is_gone_after_signing_out(site, opened):
+def test_draft_is_gone_after_signing_out(site, opened, watched):
     with opened() as page:
         site.sign_in(page, ADMINISTRATOR)
         page.goto(f"/workspaces/{site.next_workspace()}/reports/new")
+        page.route("**/reports/new", lambda route: route.abort())
         write(page, "Between us.")
+        expect(page.locator(".kept")).to_contain_text("The server cannot be reached.")
         assert len(page.evaluate(KEPT)) == 1
         page.get_by_role("button", name="Sign out").click()
         page.wait_for_url("**/sign-in")
         assert "Between us." not in page.evaluate(STORED)
         assert page.evaluate(KEPT) == []
+    expect_no_answer(watched)
 
 
 def test_signing_out_leaves_no_portfolio_behind(site, opened):
@@ -1041,3 +1102,88 @@ def test_conflict_without_a_script_shows_both(site, opened, plain):
 
 
 # On paper
+
+
+# Keys
+
+
+def test_timeline_is_walked_cell_by_cell(page):
+    page.goto("/?view=weeks")
+    rows = page.locator(".weeks tbody tr")
+    last = rows.first.locator("td").nth(-2)
+    last.focus()
+    said = page.locator(".readout")
+    first_title = rows.first.locator("th").inner_text()
+    expect(said).to_contain_text(first_title)
+    expect(said).to_contain_text(last.text_content())
+    page.keyboard.press("ArrowLeft")
+    expect(rows.first.locator("td").nth(-3)).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(rows.nth(1).locator("td").nth(-3)).to_be_focused()
+    expect(said).to_contain_text(rows.nth(1).locator("th").inner_text())
+    page.keyboard.press("Home")
+    expect(rows.nth(1).locator("td").first).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(rows.nth(1).locator("th a")).to_be_focused()
+    # One stop of the Tab key for the cells, which is where one was.
+    assert page.locator(".weeks td[tabindex='0']").count() == 1
+
+
+def test_shortcuts_are_listed_and_can_be_turned_off(page):
+    page.goto("/")
+    page.keyboard.press("?")
+    listed = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(listed).to_be_visible()
+    listed.get_by_role("button", name="Single-key shortcuts", pressed=True).click()
+    page.keyboard.press("Escape")
+    expect(listed).to_be_hidden()
+    page.keyboard.press("?")
+    page.keyboard.press("/")
+    expect(listed).to_be_hidden()
+    expect(page.locator("#find")).not_to_be_focused()
+    page.keyboard.press("Control+k")
+    expect(page.locator("#find")).to_be_focused()
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    listed.get_by_role("button", name="Single-key shortcuts", pressed=False).click()
+    listed.get_by_role("button", name="Close").click()
+    page.keyboard.press("/")
+    expect(page.locator("#find")).to_be_focused()
+
+
+def test_keys_lead_to_pages_and_along_rows(page):
+    page.goto("/")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(page.locator("main .name").nth(1)).to_be_focused()
+    page.keyboard.press("k")
+    expect(page.locator("main .name").first).to_be_focused()
+    page.keyboard.press("g")
+    page.keyboard.press("t")
+    page.wait_for_url("**/?view=weeks")
+    page.keyboard.press("g")
+    page.keyboard.press("p")
+    page.wait_for_url("**/")
+    page.locator("main .name").first.click()
+    page.keyboard.press("n")
+    page.wait_for_url("**/reports/new")
+    page.locator("#description").fill("")
+    page.locator("#description").press("j")
+    page.locator("#description").press("?")
+    assert description(page) == "j?"
+
+
+# Two reports compared
+
+
+def test_two_points_of_the_lanes_are_compared(page):
+    page.goto("/workspaces/31")
+    points = page.locator(".history a")
+    days = [one.get_attribute("aria-label").split(":")[0] for one in points.all()]
+    points.first.press("Enter")
+    expect(page.locator("#compare [role=status]")).to_contain_text(days[0])
+    page.locator(".history a").last.press("Enter")
+    heading = page.locator("#compare h3")
+    expect(heading).to_have_text(f"{days[0]} compared with {days[-1]}")
+    expect(page.locator(".history a.picked")).to_have_count(2)
+    page.get_by_role("link", name="Clear").click()
+    expect(page.locator(".history a.picked")).to_have_count(0)

@@ -395,4 +395,4 @@ def test_the_question_is_asked_of_a_browser_only(site: Site) -> None:
     assert answer.headers["location"].startswith("/sign-in?next=")
     form = {"decision": "allow"}
     answer = site.program.post(app.address(), data=form)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?expired=yes")

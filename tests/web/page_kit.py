@@ -316,8 +316,8 @@ class Site:
 
         return self._write(work)
 
-    def stored(self) -> list[str]:
-        """All that the database holds (SQLite)."""
+    def stored(self, but: str = "search_words") -> list[str]:
+        """All that the database holds (SQLite), `but` for one table."""
         with closing(sqlite3.connect(f"file:{self.server.database}?mode=ro", uri=True)) as opened:
             # The index of words keeps no texts; its own tables are among the others.
             tables = opened.execute(
@@ -326,5 +326,6 @@ class Site:
             return [
                 f"{name} {row}"
                 for (name,) in sorted(tables)
+                if name != but
                 for row in sorted(map(repr, opened.execute(f"SELECT * FROM {name}")))
             ]

@@ -12,6 +12,7 @@ from page_kit import Node, Site, proof_of, read
 from conftest import Account, Server
 from healthreports.exports.sheet import COLUMNS
 from healthreports.service.people.views import MOST_VIEWS
+from healthreports.web.reports.searching import PAGES, Place
 
 pytestmark = pytest.mark.one_store
 
@@ -50,6 +51,18 @@ def test_workspaces_reports_and_people_are_found_by_how_their_words_begin(
     assert headings(found) == {"Reports": "2"}
     assert "The crane broke." in found.text
     assert headings(site.page("/search", q="editor")) == {"People": "1"}
+
+
+@pytest.mark.parametrize("place", PAGES, ids=lambda one: one.title)
+def test_each_page_is_found_by_its_words_and_is_there(site: Site, place: Place) -> None:
+    words = f"{place.title} {place.words}".split()
+    for word in words:
+        found = site.page("/search", q=word[:4]).one("main")
+        assert found.all("a", href=place.address), word
+    assert site.at().get(place.address).status_code == 200
+    hidden = place.for_administrators
+    for_others = site.page("/search", "viewer", q=place.title).one("main")
+    assert bool(for_others.all("a", href=place.address)) is not hidden
 
 
 @pytest.mark.usefixtures("bridge")

@@ -107,7 +107,7 @@ def test_who_only_reads_sees_versions_and_restores_none(site: Site) -> None:
     page = at.get(f"/reports/{report}/versions")
     assert page.status_code == 200
     assert not [one for one in read(page).all("form") if "number" in fields_of(one)]
-    sent = {"csrf": fields_of(form_of(at.get("/account"), "/account/tokens"))["csrf"]}
+    sent = {"csrf": fields_of(form_of(at.get("/developers"), "/developers/tokens"))["csrf"]}
     refused = at.post(f"/reports/{report}/versions", data=sent | {"number": "1"})
     assert refused.status_code == 403
     assert site.at("outsider").get(f"/reports/{report}/versions").status_code == 404

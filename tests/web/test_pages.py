@@ -1287,7 +1287,7 @@ def test_a_workspace_shows_its_current_report_what_changed_and_its_history(site:
     assert page.one("ins").text == "four"
     assert page.one("del").text == "two"
     history = page.one("svg", "history").all("a")
-    assert [one.attrs["href"] for one in history] == [f"/reports/{one}" for one in ids]
+    assert [one.attrs["href"] for one in history] == [f"?first={one}#compare" for one in ids]
     assert [one.attrs["aria-label"] for one in history] == [
         f"{long_day(20)}: Green",
         f"{long_day(9)}: Red",
@@ -1392,11 +1392,78 @@ def test_a_long_history_has_pages(site: Site) -> None:
     page = site.page(f"/workspaces/{first}")
     assert "125 reports, page 1 of 2" in page.text
     newest = [one.attrs["href"] for one in page.one("svg", "history").all("a")]
-    assert newest == [f"/reports/{one}" for one in ids[5:]]
+    assert newest == [f"?first={one}#compare" for one in ids[5:]]
     older = site.page(urljoin(f"/workspaces/{first}", page.one("a", rel="next").attrs["href"]))
     oldest = [one.attrs["href"] for one in older.one("svg", "history").all("a")]
-    assert oldest == [f"/reports/{one}" for one in ids[:5]]
+    assert oldest == [f"?page=2&first={one}#compare" for one in ids[:5]]
     assert older.one("a", rel="prev").attrs["href"] == "?page=1"
+
+
+def test_a_report_that_is_picked_is_compared_with_any_other_one(site: Site) -> None:
+    first = site.account.workspaces[0]
+    ids: list[int] = []
+
+    def write() -> None:
+        ids.extend(site.report(first, ago=130 - one, text=f"Week {one}.") for one in range(125))
+        ids.append(site.report(first, "red", text="The crane broke.", scope="yellow"))
+
+    site.together(write)
+    oldest, newest = ids[0], ids[-1]
+    path = f"/workspaces/{first}"
+    page = site.page(path, page="2", first=str(oldest))
+    assert "Week 0." in page.one("div", id="compare").text
+    assert "picked" in page.one("svg", "history").all("a")[0].attrs["class"]
+    newer = urljoin(path, page.one("a", rel="prev").attrs["href"])
+    links = [one.attrs["href"] for one in site.page(newer).one("svg", "history").all("a")]
+    compared = site.page(urljoin(path, links[-1]))
+    section = compared.one("div", id="compare").one("section")
+    said = section.one("h3").text
+    assert said == f"{long_day(130)} compared with {long_day()}"
+    assert [one.attrs["href"] for one in section.one("h3").all("a")] == [
+        f"/reports/{oldest}",
+        f"/reports/{newest}",
+    ]
+    assert section.one("ul", "moves").all("li")[0].text.startswith("Overall Green")
+    # In whichever order they are picked, and by the form as by the picture.
+    turned = site.page(path, first=str(newest), second=str(oldest))
+    assert turned.one("div", id="compare").one("section").one("h3").text == said
+    assert fields_of(turned.one("form", "compare")) == {
+        "first": str(oldest),
+        "second": str(newest),
+    }
+
+
+@pytest.mark.parametrize("other", ["none", "elsewhere", "nonsense"])
+def test_only_reports_of_the_workspace_are_compared(site: Site, other: str) -> None:
+    first, second = site.account.workspaces
+    own, foreign = site.report(first), site.report(second, text="Of another workspace.")
+    wanted = {"none": "999999999", "elsewhere": str(foreign), "nonsense": "-1"}[other]
+    address = f"/workspaces/{first}?first={own}&second={wanted}"
+    answer = site.at().get(address)
+    assert answer.status_code == (200 if other == "nonsense" else 404)
+    assert "Of another workspace" not in answer.text
+
+
+def test_the_timeline_marks_edits_and_due_dates(site: Site) -> None:
+    first = site.account.workspaces[0]
+    site.change_workspace(first, due_date=day(8))
+    report = site.report(first, ago=15, text="As published.")
+    site.report(first, "red", ago=1)
+    weeks = {"view": "weeks", "text": "First"}
+
+    def cells() -> list[str]:
+        [row] = site.page("/", **weeks).one("table", "weeks").one("tbody").all("tr")
+        return [one.text for one in row.all("td")][-5:-1]
+
+    assert cells() == ["No report", "Green", "Green, carried over, due date", "Red"]
+    answer = site.account.api.put(
+        f"/status_reports/{report}", json={"status_report": {"description": "As it was."}}
+    )
+    assert answer.status_code == 200
+    assert cells() == ["No report", "Green, edited", "Green, carried over, due date", "Red"]
+    # Nobody knew of that change then.
+    then = site.page("/", **weeks, as_of=day(7)).one("table", "weeks").one("tbody")
+    assert "edited" not in then.text
 
 
 def test_a_workspace_without_reports_says_what_to_do(site: Site) -> None:

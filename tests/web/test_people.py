@@ -215,7 +215,7 @@ def test_a_stranger_is_asked_to_sign_in(site: Site) -> None:
         assert answer.headers["location"].startswith("/sign-in?next=")
     answer = at.post("/people", data={"csrf": proof_on(at.get("/sign-in")), "full_name": "Ada"})
     assert answer.status_code == 303
-    assert answer.headers["location"] == "/sign-in"
+    assert answer.headers["location"] == "/sign-in?expired=yes&next=%2Fpeople"
 
 
 def test_a_form_of_another_site_changes_nothing(site: Site) -> None:
@@ -835,7 +835,7 @@ def test_forms_say_what_they_do(site: Site) -> None:
         (settings, settings),
         (settings, f"/workspaces/{first(site)}/participants"),
         ("/people", "/people"),
-        ("/account", "/account/tokens"),
+        ("/developers", "/developers/tokens"),
     ):
         page = site.page(address)
         [form] = [

@@ -22,6 +22,8 @@ _PAGE: Final = """<!doctype html>
 <link rel="stylesheet" href="/docs/swagger-ui.css">
 </head>
 <body>
+<p style="margin: 16px 20px; font: 14px sans-serif">
+<a href="/developers">Back to healthreports</a></p>
 <div id="swagger-ui"></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script>

@@ -46,7 +46,7 @@ def oauth_routes(gateway: Gateway, limits: Limits, issuer: str) -> list[BaseRout
         return answer
 
     documents = {
-        "/.well-known/oauth-authorization-server": oauth.server_metadata(issuer),
+        oauth.METADATA: oauth.server_metadata(issuer),
         f"/.well-known/oauth-protected-resource{BASE}": oauth.resource_metadata(issuer, BASE),
     }
     routes: list[BaseRoute] = [

@@ -13,9 +13,7 @@ from healthreports.core.vocabulary import DAY_US, SECOND_US, ReportEvery, Weekda
 
 WEEKS: Final = {
     ReportEvery.WEEK: 1,
-    ReportEvery.TWO_WEEKS: 2,
-    ReportEvery.THREE_WEEKS: 3,
-    ReportEvery.FOUR_WEEKS: 4,
+    **{one: int(one.split()[0]) for one in ReportEvery if one.endswith(" weeks")},
 }
 # ISO 8601: Monday is 1.
 WEEKDAYS: Final = {day: number for number, day in enumerate(Weekday, 1)}

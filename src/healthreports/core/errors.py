@@ -245,7 +245,9 @@ class StaleForm(Forbidden):
     """A form that does not prove to be of a page that we made for this session."""
 
     def __init__(self) -> None:
-        super().__init__("Your session expired. Sign in again; your draft is kept.")
+        super().__init__(
+            "Your session expired while this form was open. Go back to it: a draft is kept."
+        )
 
 
 class NotFound(HealthReportsError):

@@ -124,12 +124,15 @@ class WeekState(msgspec.Struct, frozen=True):
     """How a workspace, or a category of it, stood at the end of a week.
 
     `is_reported` says that somebody reported in that week, else it is carried over; `is_overdue`
-    that by then a report was.
+    that by then a report was; `is_edited` that the report of that week was changed since; `is_due`
+    that the workspace is due in that week.
     """
 
     state: State
     is_reported: bool = False
     is_overdue: bool = False
+    is_edited: bool = False
+    is_due: bool = False
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages
 from healthreports.store.people import accounts, views
 from healthreports.store.people import members as stored
-from healthreports.store.reports import trash
+from healthreports.store.reports import drafts, trash
 
 _AT_ONCE: Final = 1_000
 
@@ -33,6 +33,7 @@ def purge_user(tx: Transaction, user: User, now: Instant) -> None:
     credentials.delete_proofs(tx, user.id)
     invitations.remove(tx, user.id)
     views.drop_all(tx, user.account_id, user.id)
+    drafts.drop_of_user(tx, user.account_id, user.id)
     nobody = replace(
         user,
         full_name=f"Former user {user.id}",
@@ -91,6 +92,7 @@ def known_of(tx: Transaction, user: User) -> dict[str, Any]:
         ],
         "invitation": None if invitation is None else invitation._asdict(),
         "views": dict(views.all_of(tx, user.account_id, user.id)),
+        "drafts": [one._asdict() for one in drafts.all_of(tx, user.account_id, user.id)],
         "reports": list(_written_by(tx, user)),
     }
 

@@ -1,4 +1,4 @@
-"""What goes by itself after its time: answers kept for a retry, and reports in the trash."""
+"""What goes by itself after its time: answers kept for a retry, drafts, reports in the trash."""
 
 import asyncio
 import logging
@@ -8,12 +8,13 @@ from typing import Final, NoReturn
 
 from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Clock, Instant
+from healthreports.service.reports import drafting
 from healthreports.service.reports.history import purge_for_good
 from healthreports.service.retries import KEPT_US
 from healthreports.store.auth import answers
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.people import accounts
-from healthreports.store.reports import trash
+from healthreports.store.reports import drafts, trash
 
 log: Final = logging.getLogger("healthreports")
 
@@ -47,6 +48,9 @@ def _sweep(database: Database, account_id: int, now: Instant, retention_days: in
     unkept, until = Instant(now - KEPT_US), Instant(now - retention_days * _DAY_US)
     if database.read_here(lambda tx: answers.has_expired(tx, account_id, unkept)):
         database.write_here(lambda tx: answers.forget_expired(tx, account_id, unkept), account_id)
+    left = Instant(now - drafting.KEPT_US)
+    if database.read_here(lambda tx: drafts.has_expired(tx, account_id, left)):
+        database.write_here(lambda tx: drafts.drop_expired(tx, account_id, left), account_id)
     purged = 0
     while database.read_here(lambda tx: trash.has_older(tx, account_id, until)):
         purged += database.write_here(

@@ -12,12 +12,15 @@ from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
 from healthreports.web.auth.account import AccountPages
 from healthreports.web.auth.consent import ConsentPage
+from healthreports.web.auth.developers import DeveloperPages
 from healthreports.web.auth.entrance import Entrance
 from healthreports.web.auth.oidc import Provider
 from healthreports.web.kit.addresses import (
     ACCOUNT,
     APPLICATIONS,
+    CADENCE,
     CALLBACK,
+    DEVELOPERS,
     HOME,
     PEOPLE,
     PORTFOLIO_FILE,
@@ -32,6 +35,7 @@ from healthreports.web.kit.documents import Documents
 from healthreports.web.kit.show import STATIC_FILES, Handler, Methods, shown, static_file
 from healthreports.web.people.account_people import PeoplePages
 from healthreports.web.people.workspace_people import WorkspacePages
+from healthreports.web.reports.cadence import CadencePage
 from healthreports.web.reports.history import HistoryPages
 from healthreports.web.reports.portfolio import PortfolioPage
 from healthreports.web.reports.records import RecordPages
@@ -56,11 +60,13 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     entrance = Entrance(gateway, sign_in, limits, provider, origin)
     consent = ConsentPage(gateway, clock, origin)
     account = AccountPages(gateway, sign_in, clock)
+    developers = DeveloperPages(gateway, origin)
     documents = Documents(limits)
     portfolio = PortfolioPage(gateway, documents, clock)
+    cadence = CadencePage(gateway, clock)
     records = RecordPages(gateway, documents, clock, trash_days)
     past = HistoryPages(gateway, clock, trash_days)
-    writing = WritingPages(gateway)
+    writing = WritingPages(gateway, clock)
     shares = SharingPages(gateway, limits, documents, records, clock, origin)
     people = PeoplePages(gateway, sign_in, provider.name if provider else None, clock, origin)
     workspaces = WorkspacePages(gateway)
@@ -68,6 +74,8 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("GET", HOME, portfolio.show),
         ("POST", "/views", portfolio.save_view),
         ("POST", "/views/forget", portfolio.forget_view),
+        ("GET", CADENCE, cadence.show),
+        ("POST", CADENCE, cadence.save),
         ("GET", f"{PORTFOLIO_FILE}csv", portfolio.download_csv),
         ("GET", f"{PORTFOLIO_FILE}xlsx", portfolio.download_xlsx),
         ("GET", "/search", SearchPage(gateway, clock).show),
@@ -117,8 +125,9 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("GET", oauth.AUTHORIZE, consent.ask),
         ("POST", oauth.AUTHORIZE, consent.decide),
         ("GET", ACCOUNT, account.show),
-        ("POST", f"{ACCOUNT}/tokens", account.make_token),
-        ("POST", f"{ACCOUNT}/tokens/{{id}}/revoke", account.revoke_token),
+        ("GET", DEVELOPERS, developers.show),
+        ("POST", f"{DEVELOPERS}/tokens", developers.make_token),
+        ("POST", f"{DEVELOPERS}/tokens/{{id}}/revoke", developers.revoke_token),
         ("POST", f"{ACCOUNT}/grants/{{id}}/revoke", account.revoke_grant),
         ("POST", f"{ACCOUNT}/profile", account.change_profile),
         ("POST", f"{ACCOUNT}/password", account.change_password),
@@ -129,7 +138,20 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     ]
     addresses: dict[str, dict[str, Handler]] = {}
     for method, path, handler in pages:
-        addresses.setdefault(path, {})[method] = shown(handler, limits)
-    for name in STATIC_FILES:
-        addresses[f"/static/{name}"] = {"GET": static_file(name)}
-    return [Route(path, Methods(handlers)) for path, handlers in addresses.items()]
+        addresses.setdefault(path, {})[method] = handler
+    # What asks for consent cannot be asked for again without what the application sent.
+    read_again = {path for path, of in addresses.items() if "GET" in of} - {oauth.AUTHORIZE}
+    routes = [
+        Route(
+            path,
+            Methods(
+                {
+                    method: shown(handler, limits, is_page=path in read_again)
+                    for method, handler in handlers.items()
+                }
+            ),
+        )
+        for path, handlers in addresses.items()
+    ]
+    files = {f"/static/{name}": Methods({"GET": static_file(name)}) for name in STATIC_FILES}
+    return [*routes, *(Route(path, methods) for path, methods in files.items())]

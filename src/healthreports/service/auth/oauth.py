@@ -28,6 +28,8 @@ from healthreports.store.engine.database import Transaction
 AUTHORIZE, TOKEN, REVOKE, INTROSPECT = (
     f"/oauth/{name}" for name in ("authorize", "token", "revoke", "introspect")
 )
+# Where a client finds the others (RFC 8414).
+METADATA: Final = "/.well-known/oauth-authorization-server"
 
 
 class Consent(msgspec.Struct, frozen=True):

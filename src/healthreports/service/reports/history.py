@@ -25,7 +25,7 @@ from healthreports.store.auth import answers
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages as records
 from healthreports.store.people import accounts, workspaces
-from healthreports.store.reports import reports, trash
+from healthreports.store.reports import drafts, reports, trash
 from healthreports.store.reports import versions as stored
 
 # Versions on a page.
@@ -195,8 +195,9 @@ def purge_wherever(tx: Transaction, account_id: int, report_id: int, now: Instan
 
 
 def purge_for_good(tx: Transaction, report: DeletedReport, now: Instant) -> None:
-    """Delete all that is left of a report: its versions, and what answers said of it."""
+    """Delete all that is left of a report: versions, changes begun, and what answers said of it."""
     trash.purge(tx, report, now)
+    drafts.drop_of_report(tx, report.account_id, report.id)
     # All that an answer can hold of it stands below these two.
     parts = (f'"{Kind.STATUS_REPORTS}"'.encode(), f'"{report.id}"'.encode())
     answers.empty_those_with(tx, report.account_id, parts)

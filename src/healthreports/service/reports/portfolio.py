@@ -3,7 +3,7 @@
 Access is that of the lists: who sees a report there sees it here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import Final
 
@@ -11,7 +11,8 @@ import msgspec
 
 from healthreports.core import compare
 from healthreports.core.access import Action, may, reach
-from healthreports.core.cadence import due_on
+from healthreports.core.cadence import day_of, due_on
+from healthreports.core.errors import NotFound
 from healthreports.core.model import (
     Actor,
     ExternalReference,
@@ -53,6 +54,8 @@ HISTORY: Final = 120
 # Of a portfolio, in a file; its reports are read so many at a time.
 MOST_EXPORTED: Final = 10_000
 _AT_ONCE: Final = 200
+# As many as are changed in one short transaction.
+MOST_CHANGED: Final = 200
 # Shown beside a workspace; its settings show all.
 PEOPLE: Final = 12
 
@@ -75,14 +78,9 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     sees_versions: bool
 
     @property
-    def moves(self) -> tuple[compare.Move, ...]:
-        """Which states are others than before."""
-        return () if self.before is None else compare.moves(self.before, self.report)
-
-    @property
-    def rewordings(self) -> tuple[compare.Rewording, ...]:
-        """Which texts are others than before. Comparing them is work: not done for a file."""
-        return () if self.before is None else compare.rewordings(self.before, self.report)
+    def pair(self) -> "Pair | None":
+        """It and the one before. Comparing their texts is work: not done for a file."""
+        return None if self.before is None else Pair(self.before, self.report)
 
     @property
     def is_carried_on(self) -> bool:
@@ -97,6 +95,23 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     def hints(self) -> tuple[compare.Hint, ...]:
         """What is worth a second look, for who may change it."""
         return compare.hints(self.before, self.report)
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """Two reports of a workspace, to be compared."""
+
+    older: StatusReport
+    newer: StatusReport
+
+    @property
+    def moves(self) -> tuple[compare.Move, ...]:
+        """Which states are others in the newer one."""
+        return compare.moves(self.older, self.newer)
+
+    @property
+    def rewordings(self) -> tuple[compare.Rewording, ...]:
+        """Which texts are others in the newer one."""
+        return compare.rewordings(self.older, self.newer)
 
 
 class WorkspaceStory(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +173,24 @@ def every_standing(
     rows = portfolio.rows(tx, whole, reach(actor), now, most=MOST_EXPORTED)
     for start in range(0, len(rows), _AT_ONCE):
         yield from _standings(tx, actor, rows[start : start + _AT_ONCE], query.as_of)
+
+
+def changeable(
+    tx: Transaction, actor: Actor, query: PortfolioQuery, now: Instant
+) -> tuple[tuple[Workspace, ...], int]:
+    """Those of the first `MOST_CHANGED` that match which `actor` may change; how many match."""
+    rows = portfolio.rows(
+        tx, msgspec.structs.replace(query, page=1), reach(actor), now, most=MOST_CHANGED
+    )
+    ids = tuple(row[0] for row in rows)
+    shown = records.by_ids(tx, Workspace, actor.account_id, set(ids))
+    places = workspaces.places(tx, actor.account_id, actor.user_id, ids)
+    found = tuple(
+        shown[one]
+        for one in ids
+        if may(actor, Action.CHANGE_WORKSPACE, shown[one], places.get(one))
+    )
+    return found, portfolio.totals(tx, query, reach(actor), now).matching
 
 
 def next_overdue(tx: Transaction, actor: Actor, now: Instant) -> Workspace | None:
@@ -230,17 +263,31 @@ def _with_weeks(
     weeks = [(end, portfolio.states_at(tx, account_id, ids, end, lane)) for end in ends]
     return tuple(
         msgspec.structs.replace(
-            one, weeks=tuple(_week(states.get(one.workspace.id), end) for end, states in weeks)
+            one,
+            weeks=tuple(
+                _week(states.get(one.workspace.id), one.workspace.due_date, end, ends[-1])
+                for end, states in weeks
+            ),
         )
         for one in found
     )
 
 
-def _week(found: tuple[State, Instant, bool] | None, end: Instant) -> WeekState:
+def _week(
+    found: tuple[State, Instant, Instant | None, bool] | None,
+    due_date: str | None,
+    end: Instant,
+    last: Instant,
+) -> WeekState:
+    """The week up to `end`, as it was known at the end of the `last` one."""
+    begin = Instant(end - WEEK_US)
+    is_due = due_date is not None and day_of(begin) < date.fromisoformat(due_date) <= day_of(end)
     if found is None:
-        return WeekState(State.NONE)
-    state, reported_at, is_overdue = found
-    return WeekState(state, reported_at > end - WEEK_US, is_overdue)
+        return WeekState(State.NONE, is_due=is_due)
+    state, reported_at, edited_at, is_overdue = found
+    is_reported = reported_at > begin
+    is_edited = is_reported and edited_at is not None and edited_at <= last
+    return WeekState(state, is_reported, is_overdue, is_edited, is_due)
 
 
 def _standings(
@@ -320,6 +367,16 @@ def workspace_story(
             participation,
         ),
     )
+
+
+def picked(
+    tx: Transaction, actor: Actor, workspace_id: int, report_ids: Collection[int]
+) -> tuple[StatusReport, ...]:
+    """The reports of the workspace with these ids, the oldest first. Raises NotFound."""
+    found = [visible(tx, actor, StatusReport, one) for one in set(report_ids)]
+    if any(one.workspace_id != workspace_id for one in found):
+        raise NotFound(Kind.STATUS_REPORTS)
+    return tuple(sorted(found, key=lambda one: (one.created_at, one.id)))
 
 
 def _people(

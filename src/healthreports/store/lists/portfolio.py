@@ -178,19 +178,21 @@ def states_at(
     workspace_ids: tuple[int, ...],
     time: Instant,
     category: Category | None = None,
-) -> dict[int, tuple[State, Instant, bool]]:
+) -> dict[int, tuple[State, Instant, Instant | None, bool]]:
     """How these workspaces, or a category there, stood at a time: of those that had a report.
 
-    The state, when that was reported, and whether another report was overdue.
+    The state, when that was reported, when the report was last changed (None: never), and whether
+    another report was overdue.
     """
     values = {"reach_account": account_id, "as_of": time, "workspace_ids": workspace_ids}
     return {
         workspace_id: (
             State.NONE if color is None else State(color),
             Instant(reported_at),
+            None if updated_at == reported_at else Instant(updated_at),
             overdue_at is not None and overdue_at <= time,
         )
-        for workspace_id, color, reported_at, overdue_at in tx.rows(
+        for workspace_id, color, reported_at, updated_at, overdue_at in tx.rows(
             _states_at_statement(category), values
         )
     }
@@ -595,7 +597,7 @@ def _states_at(category: Category | None, *, lateral: bool) -> Select[Any]:
     origin, kept = current.standing(as_of=True, lateral=lateral)
     color = kept["color" if category is None else color_column(category)]
     return (
-        select(workspaces.c.id, color, kept["created_at"], kept["overdue_at"])
+        select(workspaces.c.id, color, kept["created_at"], kept["updated_at"], kept["overdue_at"])
         .select_from(origin)
         .where(
             in_account(workspaces),

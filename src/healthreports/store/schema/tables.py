@@ -45,7 +45,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0012"
+SCHEMA_REVISION: Final = "0013"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -582,6 +582,22 @@ saved_views: Final = Table(
     Column("user_id", BigInteger, ForeignKey("users.id"), primary_key=True),
     Column("name", Text, primary_key=True),
     Column("query", Text, nullable=False),
+    sqlite_with_rowid=_BY_KEY,
+)
+
+# Reports that were begun in the pages, and not published yet.
+drafts: Final = Table(
+    "drafts",
+    metadata,
+    _account_key(),
+    Column("user_id", BigInteger, ForeignKey("users.id"), primary_key=True),
+    Column("workspace_id", BigInteger, primary_key=True),
+    Column("report_id", BigInteger, primary_key=True),  # 0: a new one
+    _in_workspace(),
+    Column("fields", Text, nullable=False),  # JSON: the text of each field of the form
+    _instant("updated_at"),
+    Index("ix_drafts_report", "account_id", "report_id"),  # what a purge takes along
+    Index("ix_drafts_updated_at", "account_id", "updated_at"),  # what nobody went on with
     sqlite_with_rowid=_BY_KEY,
 )
 

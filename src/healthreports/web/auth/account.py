@@ -1,16 +1,13 @@
-"""One's own tokens, applications and password; the applications that an account registered."""
-
-from collections.abc import Callable
+"""One's own profile, password and applications; the applications that an account registered."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from healthreports.contract.params import read_id
-from healthreports.core.errors import Fault, Invalid, Problem
+from healthreports.core.errors import Invalid
 from healthreports.core.model import Actor, Clock, Instant
 from healthreports.core.vocabulary import (
     ACCESS_TOKEN_LIFETIME_S,
-    DAY_US,
     HOUR_S,
     MAX_TOKEN_DAYS,
 )
@@ -21,7 +18,7 @@ from healthreports.service.lookup import demand_administrator
 from healthreports.service.people import members
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import ACCOUNT, APPLICATIONS
-from healthreports.web.kit.forms import Fields, sent_form, write_once
+from healthreports.web.kit.forms import Fields, sent_form, whole_number, write_once
 from healthreports.web.kit.show import address_of, lead_to, page, who
 
 
@@ -37,35 +34,15 @@ class AccountPages:
         """One's own page."""
         return await self._own_page(request)
 
-    async def make_token(self, request: Request) -> Response:
-        """Make a personal token, and show its secret this once."""
-        form = await sent_form(self._gateway, request)
-        fields = form.fields
-
-        def work(tx: Transaction, actor: Actor, now: Instant) -> str:
-            days = _number(fields, "days", MAX_TOKEN_DAYS)
-            return tokens.issue(
-                tx,
-                members.own_user(tx, actor),
-                fields.get("name", ""),
-                now,
-                expires_at=None if days is None else Instant(now + days * DAY_US),
-                scopes=tokens.scopes_for(read_only=fields.get("scope") == "read"),
-            )
-
-        try:
-            secret = await write_once(self._gateway, form, work, lambda _: ACCOUNT)
-        except Invalid as error:
-            return await self._own_page(request, error=error)
-        return await self._own_page(request, made=secret)
-
-    async def revoke_token(self, request: Request) -> Response:
-        """Revoke a personal token of one's own."""
-        return await self._end(request, tokens.revoke_own)
-
     async def revoke_grant(self, request: Request) -> Response:
         """Take back what one let an application do."""
-        return await self._end(request, applications.revoke_grant)
+        form = await sent_form(self._gateway, request)
+        grant_id = read_id(request.path_params["id"])
+        await self._gateway.write(
+            form.writer,
+            lambda tx, actor, now: applications.revoke_grant(tx, actor.user_id, grant_id, now),
+        )
+        return lead_to(ACCOUNT)
 
     async def change_profile(self, request: Request) -> Response:
         """Change one's name and headline."""
@@ -119,7 +96,7 @@ class AccountPages:
         def work(tx: Transaction, actor: Actor, now: Instant) -> dict[str, object]:
             demand_administrator(actor)
             acts_as = fields.get("acts_as", "").strip()
-            hours = _number(fields, "hours", MAX_TOKEN_DAYS * 24)
+            hours = whole_number(fields, "hours", MAX_TOKEN_DAYS * 24)
             made, secret = applications.register(
                 tx,
                 members.own_user(tx, actor),
@@ -153,37 +130,22 @@ class AccountPages:
         await self._gateway.write(writer, work)
         return lead_to(APPLICATIONS)
 
-    async def _end(
-        self, request: Request, use_case: Callable[[Transaction, int, int | None, Instant], None]
-    ) -> Response:
-        """Run `use_case(tx, user_id, id, now)` on what the path names."""
-        writer, _, _ = await sent_form(self._gateway, request)
-        named = read_id(request.path_params["id"])
-        await self._gateway.write(
-            writer,
-            lambda tx, actor, now: use_case(tx, actor.user_id, named, now),
-        )
-        return lead_to(ACCOUNT)
-
     async def _own_page(
         self,
         request: Request,
         *,
-        made: str | None = None,
         error: Invalid | None = None,
         done: str | None = None,
     ) -> Response:
         def work(tx: Transaction, actor: Actor) -> dict[str, object]:
-            living = [one for one in tokens.personal(tx, actor.user_id) if one.revoked_at is None]
             return who(tx, actor) | {
-                "tokens": living,
                 "grants": applications.grants_of(tx, actor.user_id),
                 "has_password": self._sign_in.passwords and has_password(tx, actor.user_id),
                 "invitation": invitations.own(tx, actor, self._clock()),
             }
 
         values = await self._gateway.read(session.secret_of(request), work)
-        return page(request, "account.html", values | {"made": made, "done": done}, error)
+        return page(request, "account.html", values | {"done": done}, error)
 
     async def _applications_page(
         self,
@@ -206,18 +168,3 @@ class AccountPages:
             "hours": ACCESS_TOKEN_LIFETIME_S // HOUR_S,
         }
         return page(request, "applications.html", values, error)
-
-
-def _number(fields: Fields, name: str, most: int) -> int | None:
-    """The whole number in a field, None where it is blank. Raises Invalid."""
-    text = fields.get(name, "").strip()
-    if not text:
-        return None
-    if (
-        text.isascii()
-        and text.isdigit()
-        and len(text) < len(str(most)) + 1
-        and 0 < int(text) <= most
-    ):
-        return int(text)
-    raise Invalid([Problem(name, Fault.NOT_A_NUMBER, limit=most)])

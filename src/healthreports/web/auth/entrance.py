@@ -182,6 +182,7 @@ class Entrance:
     ) -> Response:
         values = {
             "is_new": is_new,
+            "expired": "expired" in request.query_params,
             "next": wanted,
             "email_address": email_address,
             "account_name": account or session.account_of(request),

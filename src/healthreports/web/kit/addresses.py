@@ -3,6 +3,7 @@
 from typing import Final
 
 HOME: Final = "/"
+CADENCE: Final = "/cadence"
 PORTFOLIO_FILE: Final = "/portfolio."
 WORKSPACES: Final = "/workspaces"
 REPORTS: Final = "/reports"
@@ -11,6 +12,7 @@ PEOPLE: Final = "/people"
 WELCOME: Final = "/welcome"
 ACCOUNT: Final = "/account"
 APPLICATIONS: Final = "/account/applications"
+DEVELOPERS: Final = "/developers"
 SIGN_IN: Final = "/sign-in"
 # The parameter with the secret of an invitation.
 INVITATION: Final = "invitation"

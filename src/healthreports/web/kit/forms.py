@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from healthreports.contract.failure import sentence_of
 from healthreports.contract.params import read_id
-from healthreports.core.errors import Invalid, KeyReused, NotFound, Problem
+from healthreports.core.errors import Fault, Invalid, KeyReused, NotFound, Problem
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import Kind
 from healthreports.service import retries
@@ -22,6 +22,8 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 T = TypeVar("T")
 
+# The fields that say when reports are due.
+CADENCE_FIELDS: Final = ("report_every", "report_day", "report_paused_until")
 # The field that tells one showing of a form from every other.
 ONCE: Final = "once"
 _MOST_KEY: Final = 255
@@ -121,3 +123,18 @@ def id_in_path(request: Request, kind: Kind) -> int:
 def page_number(request: Request) -> int:
     """Which page of a list the address asks for; the first where it names none."""
     return min(read_id(request.query_params.get("page", "")) or 1, _MOST_PAGES)
+
+
+def whole_number(fields: Fields, name: str, most: int) -> int | None:
+    """The whole number up to `most` in a field, None where it is blank. Raises Invalid."""
+    text = fields.get(name, "").strip()
+    if not text:
+        return None
+    if (
+        text.isascii()
+        and text.isdigit()
+        and len(text) < len(str(most)) + 1
+        and 0 < int(text) <= most
+    ):
+        return int(text)
+    raise Invalid([Problem(name, Fault.NOT_A_NUMBER, limit=most)])

@@ -244,11 +244,15 @@ def who(tx: Transaction, actor: Actor) -> dict[str, object]:
     }
 
 
-def failed_page(request: Request, error: Exception) -> Response:
-    """The page that says why something did not work; it needs neither a session nor the store."""
+def failed_page(request: Request, error: Exception, back: str = "") -> Response:
+    """The page that says why something did not work; it needs neither a session nor the store.
+
+    It leads `back` to a page of ours, or to the first one.
+    """
     status = failure_of(error).status
     values: dict[str, object] = {
         "heading": _HEADINGS.get(status, "This request was refused"),
+        "back": back,
         "request_id": request.scope.get("request_id", b"").decode()
         if status >= _SERVER_ERROR
         else "",
@@ -256,6 +260,7 @@ def failed_page(request: Request, error: Exception) -> Response:
     return page(request, "failed.html", values, error, has_forms=False)
 
 
+_UNAUTHORIZED: Final = 401
 _SERVER_ERROR: Final = 500
 _HEADINGS: Final = {
     404: "Page not found",
@@ -286,10 +291,11 @@ class Methods:
         await answer(scope, receive, send)
 
 
-def shown(handler: Handler, limits: Limits) -> Handler:
+def shown(handler: Handler, limits: Limits, *, is_page: bool) -> Handler:
     """`handler` with a page for what it raises; who is not signed in is asked to.
 
-    A form that does not prove to be ours counts for its address: it could be a guess.
+    Whose session is over is led back to the form, where its address `is_page`: what was typed is
+    there. A form that does not prove to be ours counts for its address: it could be a guess.
     """
 
     async def answer(request: Request) -> Response:
@@ -302,13 +308,18 @@ def shown(handler: Handler, limits: Limits) -> Handler:
         except AlreadySent as sent:
             return lead_to(sent.address)
         except Unauthenticated:
+            if "hx-request" in request.headers:
+                # A part of a page cannot sign in; the page says what to do.
+                return Response(status_code=_UNAUTHORIZED, headers=_HEADERS)
             if request.method != "GET":
-                return lead_to(SIGN_IN)
+                back = f"&next={quote(request.url.path, safe='')}" if is_page else ""
+                return lead_to(f"{SIGN_IN}?expired=yes{back}")
             wanted = quote(f"{request.url.path}?{request.url.query}".rstrip("?"), safe="")
             return lead_to(f"{SIGN_IN}?next={wanted}")
         except HealthReportsError as error:
             if isinstance(error, StorageUnavailable):
                 log.error("storage unavailable: %s", error.__cause__ or error)  # noqa: TRY400  one line says all
-            return failed_page(request, error)
+            back = request.url.path if is_page and isinstance(error, StaleForm) else ""
+            return failed_page(request, error, back)
 
     return answer

@@ -39,6 +39,7 @@ from healthreports.service.people import groups, members, workspaces
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import WORKSPACES
 from healthreports.web.kit.forms import (
+    CADENCE_FIELDS,
     Fields,
     SentForm,
     faults_of,
@@ -52,7 +53,6 @@ from healthreports.web.kit.show import lead_to, page, who
 # As few as a page shows; there are seldom more people in one workspace.
 _MOST_PARTICIPANTS: Final = 200
 _DATES: Final = ("start_date", "due_date")
-_CADENCE: Final = ("report_every", "report_day", "report_paused_until")
 # The fields that name groups, and whether those are companies.
 _GROUPS: Final = {"clients": True, "programmes": False}
 _FLAGS: Final = ("archived", "clients_see_status_reports")
@@ -91,7 +91,7 @@ class WorkspacePages:
         form = await sent_form(self._gateway, request)
         fields = form.fields
         sent = _workspace_of(fields) | {name: name in fields for name in _FLAGS}
-        sent |= {name: fields[name].strip() or None for name in _CADENCE if name in fields}
+        sent |= {name: fields[name].strip() or None for name in CADENCE_FIELDS if name in fields}
 
         def work(tx: Transaction, actor: Actor, workspace_id: int, now: Instant) -> None:
             more: dict[str, object] = {}

@@ -29,9 +29,10 @@ from healthreports.core.vocabulary import DAY_US, MAX_NAME, Category
 from healthreports.exports import sheet
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.people import accounts, views
+from healthreports.service.reports import drafting
 from healthreports.service.reports import portfolio as service
 from healthreports.web.kit import charts, session
-from healthreports.web.kit.addresses import HOME, PORTFOLIO_FILE
+from healthreports.web.kit.addresses import CADENCE, HOME, PORTFOLIO_FILE
 from healthreports.web.kit.documents import Documents
 from healthreports.web.kit.forms import chosen, sent_form, write_once
 from healthreports.web.kit.show import file_of, lead_to, page, who
@@ -75,6 +76,8 @@ _SCOPE: Final = (
     "view",
     "lane",
 )
+# What says which workspaces, now.
+_NARROWS: Final = tuple(name for name in _KEPT if name not in _LOOK)
 STATE_WORDS: Final = {
     State.RED: "Red",
     State.YELLOW: "Yellow",
@@ -145,7 +148,7 @@ class PortfolioPage:
         now = self._clock()
 
         def work(tx: Transaction, actor: Actor) -> sheet.Sheet:
-            query = _query(params, actor, now)
+            query = query_of(params, actor, now)
             at = now if query.as_of is None else query.as_of
             rows = [sheet.row_of(one, at) for one in service.every_standing(tx, actor, query, now)]
             title = f"Portfolio of {accounts.account_title(tx, actor)}, {_day_of(at)}"
@@ -168,7 +171,7 @@ class PortfolioPage:
         def work(
             tx: Transaction, actor: Actor
         ) -> tuple[PortfolioQuery, Portfolio, dict[str, object]]:
-            query = _query(params, actor, now)
+            query = query_of(params, actor, now)
             found = service.standings(
                 tx,
                 actor,
@@ -179,7 +182,9 @@ class PortfolioPage:
                 has_trend=not weeks,
             )
             may_create = actor.permission in MAY_CREATE_WORKSPACES
-            more = {"may_create": may_create, "views": views.saved(tx, actor)}
+            more = {"may_create": may_create, "views": views.saved(tx, actor), "drafts": []}
+            if params.get("owner") == _ME:
+                more["drafts"] = drafting.begun(tx, actor, now)
             names.update(service.chosen(tx, actor, query))
             return query, found, who(tx, actor) | more
 
@@ -199,6 +204,7 @@ class PortfolioPage:
             "lane": lane,
             "with_": _address(kept),
             "as_file": _address(kept, PORTFOLIO_FILE),
+            "cadence": _address({name: kept[name] for name in _NARROWS if name in kept}, CADENCE)(),
             "scoped": _address(in_scope),
             "order_by": _order_by(kept, query),
             "scope_off": _address({name: kept[name] for name in _LOOK if name in kept})(),
@@ -218,7 +224,8 @@ class PortfolioPage:
         return page(request, "timeline.html" if weeks else "portfolio.html", values)
 
 
-def _query(params: dict[str, str], actor: Actor, now: Instant) -> PortfolioQuery:
+def query_of(params: Mapping[str, str], actor: Actor, now: Instant) -> PortfolioQuery:
+    """What an address asks for; what it cannot mean is left out."""
     number, owner = params.get("page", "1"), params.get("owner", "")
     as_of = _end_of_day(params.get("as_of", ""))
     return PortfolioQuery(

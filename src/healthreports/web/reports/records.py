@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import date
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,12 +14,14 @@ from healthreports.core.vocabulary import DEFAULT_SHARE_DAYS, MAX_SHARE_DAYS, Ki
 from healthreports.exports import badge, markdown
 from healthreports.exports.pdf import missing_in, texts_of
 from healthreports.service.gateway import Gateway, Transaction
-from healthreports.service.reports import portfolio, reports, sharing
+from healthreports.service.reports import drafting, portfolio, reports, sharing
 from healthreports.web.kit import charts, prose, session
 from healthreports.web.kit.addresses import WORKSPACES
 from healthreports.web.kit.documents import Documents
 from healthreports.web.kit.forms import id_in_path, page_number, sent_form, write_once
 from healthreports.web.kit.show import file_of, lead_to, page, who
+
+_A_PAIR: Final = 2
 
 
 class RecordPages:
@@ -36,19 +39,33 @@ class RecordPages:
         """A workspace: its current report, what changed, its history."""
         workspace_id = id_in_path(request, Kind.WORKSPACES)
         number, now = page_number(request), self._clock()
+        params = request.query_params
+        ids = [one for name in ("first", "second") if (one := read_id(params.get(name, "")))]
 
         def work(
             tx: Transaction, actor: Actor
         ) -> tuple[portfolio.WorkspaceStory, dict[str, object]]:
-            return portfolio.workspace_story(tx, actor, workspace_id, number), who(tx, actor)
+            story = portfolio.workspace_story(tx, actor, workspace_id, number)
+            kept = drafting.find(tx, actor, workspace_id, None, now)
+            current = story.current
+            return story, who(tx, actor) | {
+                "kept": kept if story.may_report else None,
+                "picked": portfolio.picked(tx, actor, workspace_id, ids),
+                "links": sharing.links(tx, actor, current.report, now)
+                if current is not None and current.may_share
+                else [],
+            }
 
         story, asker = await self._gateway.read(session.secret_of(request), work)
         await prose.prepare([None if story.current is None else story.current.report])
+        picked = asker["picked"]
+        assert isinstance(picked, tuple)
         values = {
             "story": story,
+            "pair": portfolio.Pair(*picked) if len(picked) == _A_PAIR else None,
             "now": now,
             "number": number,
-            "deleted": read_id(request.query_params.get("deleted", "")),
+            "deleted": read_id(params.get("deleted", "")),
             "pages": -(-story.count // portfolio.HISTORY),
             "picture": charts.lanes(story.history, now) if story.history else None,
             "picture_width": charts.LANES_WIDTH,

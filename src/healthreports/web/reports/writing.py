@@ -1,6 +1,7 @@
 """Writing a report: the form, its preview, and conflicts with what a colleague wrote meanwhile.
 
-The form works without scripts. With them, the preview follows what is typed.
+The form works without scripts. With them, the preview follows what is typed. What is looked at in
+a preview is kept as a draft, until it is published or discarded.
 """
 
 from typing import Final
@@ -12,20 +13,36 @@ from starlette.responses import Response
 from healthreports.contract.failure import sentence_of
 from healthreports.core import compare
 from healthreports.core.errors import HealthReportsError, Invalid, Overtaken, Problem
-from healthreports.core.model import Actor, Instant, StatusReport, Workspace
+from healthreports.core.model import Actor, Clock, Instant, StatusReport, Workspace
 from healthreports.core.rules.reports import check_report_change
 from healthreports.core.vocabulary import Category, Color, Kind
 from healthreports.service.gateway import Gateway, Transaction
-from healthreports.service.reports import editing
+from healthreports.service.reports import drafting, editing
 from healthreports.web.kit import prose, session
 from healthreports.web.kit.addresses import REPORTS
-from healthreports.web.kit.forms import Fields, id_in_path, sent_form, typed, write_once
+from healthreports.web.kit.forms import (
+    Fields,
+    SentForm,
+    id_in_path,
+    sent_form,
+    typed,
+    write_once,
+)
 from healthreports.web.kit.show import lead_to, page, who
 
 _SEEN: Final = "seen"
+# Longer than any tag of ours.
+_MOST_TAG: Final = 100
 _PREVIEW: Final = "preview"
+_DISCARD: Final = "discard"
 # Carries on what the last report says.
 _SAME: Final = "same"
+# What is typed.
+_NAMES: Final = (
+    "color",
+    "description",
+    *(f"{one.lower()}_{part}" for one in Category for part in ("color", "description")),
+)
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -35,6 +52,13 @@ class _Begun(msgspec.Struct, frozen=True):
     report: StatusReport | None
     before: StatusReport | None
     asker: dict[str, object]
+    kept: drafting.Draft | None = None
+    is_kept: bool = True
+
+    @property
+    def key(self) -> tuple[int, int | None]:
+        """What its draft is kept under: the workspace, and the report to change."""
+        return self.workspace.id, None if self.report is None else self.report.id
 
     @property
     def shown(self) -> StatusReport | None:
@@ -45,22 +69,37 @@ class _Begun(msgspec.Struct, frozen=True):
 class WritingPages:
     """The forms of a new report and of a change."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, clock: Clock) -> None:
         self._gateway = gateway
+        self._clock = clock
 
     async def begin(self, request: Request) -> Response:
-        """An empty form, but for what the last report said."""
-        begun = await self._begun(request)
-        return await self._form(request, begun, _fields_of(begun.shown))
+        """What the writer has begun, or else what the last report said."""
+        now = self._clock()
+
+        def work(tx: Transaction, actor: Actor) -> _Begun:
+            begun = _begun(tx, actor, request)
+            kept = drafting.find(tx, actor, *begun.key, now)
+            return msgspec.structs.replace(begun, kept=kept)
+
+        begun = await self._gateway.read(session.secret_of(request), work)
+        fields = _fields_of(begun.shown) if begun.kept is None else begun.kept.fields
+        return await self._form(request, begun, fields)
 
     async def save(self, request: Request) -> Response:
         """Save a new report or a change, or show what it would look like."""
         form = await sent_form(self._gateway, request)
         fields = form.fields
         if _PREVIEW in fields:
-            begun = await self._begun(request)
+            begun = await self._keep(request, form)
             part = "_preview.html" if "hx-request" in request.headers else None
             return await self._form(request, begun, fields, part=part)
+        if _DISCARD in fields:
+            await self._gateway.write(
+                form.writer,
+                lambda tx, actor, _: drafting.discard(tx, actor, *_begun(tx, actor, request).key),
+            )
+            return lead_to(request.url.path)
         try:
             leads_to = await write_once(
                 self._gateway,
@@ -69,20 +108,24 @@ class WritingPages:
                 str,
             )
         except (Invalid, Overtaken) as error:
-            return await self._form(request, await self._begun(request), fields, error)
+            return await self._form(request, await self._keep(request, form), fields, error)
         return lead_to(leads_to)
 
-    async def _begun(self, request: Request) -> _Begun:
-        def work(tx: Transaction, actor: Actor) -> _Begun:
-            if _is_new(request):
-                workspace_id = id_in_path(request, Kind.WORKSPACES)
-                workspace, newest = editing.begin(tx, actor, workspace_id)
-                return _Begun(workspace, None, newest, who(tx, actor))
-            report_id = id_in_path(request, Kind.STATUS_REPORTS)
-            workspace, report, before = editing.begin_change(tx, actor, report_id)
-            return _Begun(workspace, report, before, who(tx, actor))
+    async def _keep(self, request: Request, form: SentForm) -> _Begun:
+        """Keep what was typed, where it says anything new; return what the form is about."""
+        typed_fields = {name: form.fields.get(name, "").replace("\r\n", "\n") for name in _NAMES}
 
-        return await self._gateway.read(session.secret_of(request), work)
+        def work(tx: Transaction, actor: Actor, now: Instant) -> _Begun:
+            begun = _begun(tx, actor, request)
+            seen = _fields_of(begun.shown)
+            if all(text == seen.get(name, "") for name, text in typed_fields.items()):
+                drafting.discard(tx, actor, *begun.key)
+                return begun
+            fields = typed_fields | {_SEEN: form.fields.get(_SEEN, "")[:_MOST_TAG]}
+            is_kept = drafting.keep(tx, actor, *begun.key, fields, now)
+            return msgspec.structs.replace(begun, is_kept=is_kept)
+
+        return await self._gateway.write(form.writer, work)
 
     def _written(
         self, tx: Transaction, actor: Actor, request: Request, fields: Fields, now: Instant
@@ -98,6 +141,7 @@ class WritingPages:
         else:
             report_id = id_in_path(request, Kind.STATUS_REPORTS)
             report = editing.edit(tx, actor, report_id, sent, now, tags, seen=seen)
+        drafting.discard(tx, actor, report.workspace_id, None if _is_new(request) else report.id)
         return f"{REPORTS}/{report.id}?saved=yes"
 
     async def _form(
@@ -109,6 +153,8 @@ class WritingPages:
         part: str | None = None,
     ) -> Response:
         draft = _draft(begun, fields)
+        seen = _fields_of(begun.shown)
+        is_begun = any(typed(fields.get(name, "")) != seen.get(name, "").strip() for name in _NAMES)
         await prose.prepare([draft])
         values = begun.asker | {
             "workspace": begun.workspace,
@@ -118,18 +164,34 @@ class WritingPages:
             # Who has not seen what came meanwhile goes on not having seen it.
             "seen": fields.get(_SEEN, self._tag(begun.shown)),
             "draft": draft,
-            "hints": () if draft is None else compare.hints(begun.before, draft),
+            "hints": compare.hints(begun.before, draft) if draft and is_begun else (),
+            "kept": begun.kept,
+            "is_kept": begun.is_kept,
+            "is_begun": is_begun,
             "faults": {},
             "theirs": None,
         }
         if isinstance(error, Invalid):
-            values["faults"] = _faults(fields, error.problems)
+            problems = _of_form(fields, error.problems)
+            values["faults"] = {name: sentence_of(one) for name, one in problems.items()}
+            error = Invalid(tuple(problems.values()))
         if isinstance(error, Overtaken):
             values |= {"theirs": error.report, "seen": self._tag(error.report)}
         return page(request, part or "report_form.html", values, error)
 
     def _tag(self, report: StatusReport | None) -> str:
         return "" if report is None else self._gateway.tags.of_state(report)
+
+
+def _begun(tx: Transaction, actor: Actor, request: Request) -> _Begun:
+    """What a form is about. Raises NotFound, Forbidden."""
+    if _is_new(request):
+        workspace_id = id_in_path(request, Kind.WORKSPACES)
+        workspace, newest = editing.begin(tx, actor, workspace_id)
+        return _Begun(workspace, None, newest, who(tx, actor))
+    report_id = id_in_path(request, Kind.STATUS_REPORTS)
+    workspace, report, before = editing.begin_change(tx, actor, report_id)
+    return _Begun(workspace, report, before, who(tx, actor))
 
 
 def _is_new(request: Request) -> bool:
@@ -176,16 +238,22 @@ def _reported(fields: Fields) -> list[Category]:
     ]
 
 
-def _faults(fields: Fields, problems: tuple[Problem, ...]) -> dict[str, str]:
-    """What is wrong, by the field of the form where it is."""
+def _of_form(fields: Fields, problems: tuple[Problem, ...]) -> dict[str, Problem]:
+    """What is wrong by the field of the form where it is, called as the form calls it."""
     reported = _reported(fields)
     found = {}
     for problem in problems:
-        name = problem.field
+        name, label = problem.field, problem.field
         if name.startswith("details["):
             place, _, attribute = name.removeprefix("details[").partition("].")
-            name = f"{reported[int(place)].lower()}_{attribute}"
-        found[name] = sentence_of(problem)
+            category = reported[int(place)].lower()
+            name = f"{category}_{attribute}"
+            label = f"{category} notes" if attribute == "description" else f"{category} status"
+        elif name == "description":
+            label = "summary"
+        elif name == "color":
+            label = "overall status"
+        found[name] = msgspec.structs.replace(problem, field=label)
     return found
 
 

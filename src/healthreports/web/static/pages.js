@@ -1,57 +1,112 @@
 // What makes writing safer and the rest quicker. Every page works without it.
 "use strict";
 
-// A report that is being written is kept in this browser until it is published.
-const KEPT = "healthreports:";
+// What the server keeps of a draft follows each pause in the typing. What it does not have yet is
+// kept in this browser: for the moment, while the network is away, or when the session has expired.
+const UNSENT = "healthreports:";
 
 function fieldsOf(form) {
-  const kept = {};
+  const typed = {};
   for (const [name, value] of new FormData(form)) {
-    if (name !== "csrf" && name !== "once") kept[name] = value;
+    if (name !== "csrf" && name !== "once") typed[name] = value;
   }
-  return kept;
+  return typed;
 }
 
-function fill(form, kept) {
-  for (const [name, value] of Object.entries(kept)) {
+function fill(form, typed) {
+  for (const [name, value] of Object.entries(typed)) {
     const field = form.elements[name];
     if (field) field.value = value;
   }
 }
 
 function keep(form) {
-  const key = KEPT + form.dataset.keep;
-  const status = form.querySelector(".kept");
-  const first = JSON.stringify(fieldsOf(form));
-  // What came back from the server was sent from here: it is newer than what is kept.
-  if (document.querySelector(".conflict")) localStorage.setItem(key, first);
-  const known = localStorage.getItem(key);
-  if (known && known !== first) {
-    fill(form, JSON.parse(known));
-    // As if typed, so that the preview follows, as soon as htmx listens.
+  const key = UNSENT + form.dataset.keep;
+  const note = form.querySelector(".kept");
+  const say = (text) => {
+    note.hidden = false;
+    note.firstElementChild.textContent = text;
+  };
+  const hold = () => {
+    localStorage.setItem(key, JSON.stringify({ at: Date.now(), fields: fieldsOf(form) }));
+  };
+  const unsent = JSON.parse(localStorage.getItem(key) ?? "null");
+  // What comes back in answer to a form, or was kept later, is the newer one.
+  if (form.dataset.sent || unsent?.at < Number(form.dataset.keptAt ?? 0)) {
+    localStorage.removeItem(key);
+  } else if (unsent) {
+    fill(form, unsent.fields);
+    // As if typed, so that the preview follows and the server keeps it, as soon as htmx listens.
     addEventListener("DOMContentLoaded", () => form.dispatchEvent(new Event("input")));
-    status.hidden = false;
-    status.textContent = "Your unpublished draft is back. ";
-    const forget = document.createElement("button");
-    forget.type = "button";
-    forget.className = "quiet";
-    forget.textContent = "Discard draft";
-    forget.addEventListener("click", () => {
-      localStorage.removeItem(key);
-      fill(form, JSON.parse(first));
-      form.dispatchEvent(new Event("input"));
-      form.elements.description.focus();
-      status.hidden = true;
-    });
-    status.append(forget);
+    say("Your unpublished draft is back.");
   }
-  form.addEventListener("input", () => {
-    localStorage.setItem(key, JSON.stringify(fieldsOf(form)));
+  form.addEventListener("input", hold);
+  let asked = "";
+  document.addEventListener("htmx:beforeRequest", () => {
+    asked = JSON.stringify(fieldsOf(form));
   });
-  // What the server then refuses comes back in the page, and is kept from there.
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (!event.detail.successful) {
+      say(event.detail.xhr?.status === 401
+        ? "Your session expired. Publish to sign in again: your draft is kept in this browser."
+        : "The server cannot be reached. Your draft is kept in this browser.");
+    } else if (asked === JSON.stringify(fieldsOf(form))) {
+      localStorage.removeItem(key);
+    }
+  });
   form.addEventListener("submit", (event) => {
-    if (event.submitter?.name !== "preview") sessionStorage.setItem(KEPT + "sent", key);
+    if (event.submitter?.name === "discard") localStorage.removeItem(key);
+    else if (event.submitter?.name !== "preview") {
+      // Until the answer tells that it was published; who must sign in first finds it again.
+      hold();
+      sessionStorage.setItem(UNSENT + "sent", key);
+    }
   });
+}
+
+// Single keys, which whoever speaks to the machine can turn off (WCAG 2.1.4).
+const KEYS = "healthreports-keys";
+const LEADS_TO = { p: "/", t: "/?view=weeks", m: "/?owner=me", d: "/developers" };
+const shortcuts = document.getElementById("shortcuts");
+let wasGo = 0;
+
+function seek(event) {
+  const search = document.getElementById("find");
+  if (!search) return;
+  event.preventDefault();
+  search.focus();
+  search.select();
+}
+
+function press(event) {
+  const isGoing = event.timeStamp - wasGo < 1500;
+  wasGo = event.key === "g" ? event.timeStamp : 0;
+  if (isGoing && LEADS_TO[event.key]) location.href = LEADS_TO[event.key];
+  else if (event.key === "/") seek(event);
+  else if (event.key === "?") shortcuts?.showModal();
+  else if (event.key === "n") document.querySelector("a.primary[href$='/reports/new']")?.click();
+  else if (event.key === "j" || event.key === "k") {
+    const names = [...document.querySelectorAll("main .name, main .feed a")];
+    const here = names.indexOf(document.activeElement);
+    names[Math.max(0, here + (event.key === "j" ? 1 : -1))]?.focus();
+  }
+}
+
+if (shortcuts) {
+  const keys = shortcuts.querySelector("[data-keys]");
+  const show = () => {
+    keys.setAttribute("aria-pressed", String(localStorage.getItem(KEYS) !== "off"));
+  };
+  show();
+  keys.addEventListener("click", () => {
+    if (localStorage.getItem(KEYS) === "off") localStorage.removeItem(KEYS);
+    else localStorage.setItem(KEYS, "off");
+    show();
+  });
+  shortcuts.querySelector("[data-close]").addEventListener("click", () => shortcuts.close());
+  const opener = document.querySelector("[data-shortcuts]");
+  opener.hidden = false;
+  opener.addEventListener("click", () => shortcuts.showModal());
 }
 
 document.addEventListener("keydown", (event) => {
@@ -62,14 +117,10 @@ document.addEventListener("keydown", (event) => {
     form.requestSubmit(form.querySelector("button.primary"));
     return;
   }
-  const search = document.getElementById("find");
-  const isTyping = event.target.closest?.("input, textarea, select, [contenteditable]");
-  const isAsked = (event.key === "/" && !isTyping) || (event.key === "k" && (event.ctrlKey || event.metaKey));
-  if (search && isAsked) {
-    event.preventDefault();
-    search.focus();
-    search.select();
-  }
+  if (event.key === "k" && (event.ctrlKey || event.metaKey)) seek(event);
+  const isTyping = event.target.closest?.("input:not([type=checkbox]), textarea, select");
+  const hasModifier = event.ctrlKey || event.metaKey || event.altKey;
+  if (!isTyping && !hasModifier && localStorage.getItem(KEYS) !== "off") press(event);
   // A menu is left as it was entered.
   const menu = event.target.closest?.("details.menu[open]");
   if (menu && event.key === "Escape") {
@@ -114,17 +165,60 @@ for (const time of document.querySelectorAll("time[datetime]")) {
 }
 
 const saved = document.querySelector("[data-saved=yes]");
-if (saved && sessionStorage.getItem(KEPT + "sent")) {
-  localStorage.removeItem(sessionStorage.getItem(KEPT + "sent"));
-  sessionStorage.removeItem(KEPT + "sent");
+if (saved && sessionStorage.getItem(UNSENT + "sent")) {
+  localStorage.removeItem(sessionStorage.getItem(UNSENT + "sent"));
+  sessionStorage.removeItem(UNSENT + "sent");
 }
 // Who signs out leaves nothing behind for the next at this machine.
 document.querySelector("form.leave")?.addEventListener("submit", () => {
-  for (const key of Object.keys(localStorage)) if (key.startsWith(KEPT)) localStorage.removeItem(key);
+  for (const key of Object.keys(localStorage)) if (key.startsWith(UNSENT)) localStorage.removeItem(key);
 });
 document.querySelectorAll("form[data-keep]").forEach(keep);
 
 // Where time runs to the right, the present is what one wants to see first.
 for (const place of document.querySelectorAll(".wide:has(.weeks, .history)")) {
   place.scrollLeft = place.scrollWidth;
+}
+
+// The timeline is walked cell by cell with the arrow keys, and says what the cell is.
+for (const grid of document.querySelectorAll("table.weeks")) {
+  const rows = [...grid.tBodies[0].rows].map((row) => [...row.cells]);
+  const heads = [...grid.tHead.rows[0].cells];
+  const readout = document.querySelector(".readout");
+  let at = rows[0].at(-2);
+  const tell = (cell) => {
+    const week = heads[cell.cellIndex].firstElementChild?.textContent ?? "Due";
+    readout.hidden = false;
+    readout.textContent = `${cell.parentElement.cells[0].textContent}, ${week.toLowerCase()}: ${cell.textContent}`;
+  };
+  grid.setAttribute("role", "grid");
+  for (const cell of rows.flat()) if (cell.tagName === "TD") cell.tabIndex = -1;
+  at.tabIndex = 0;
+  grid.addEventListener("focusin", (event) => {
+    if (event.target.tagName !== "TD") return;
+    at.tabIndex = -1;
+    at = event.target;
+    at.tabIndex = 0;
+    tell(at);
+  });
+  grid.addEventListener("mouseover", (event) => {
+    if (event.target.tagName === "TD") tell(event.target);
+  });
+  grid.addEventListener("keydown", (event) => {
+    const row = rows.indexOf([...rows].find((cells) => cells.includes(at)));
+    const column = at.cellIndex;
+    const last = rows[row].length - 1;
+    const next = {
+      ArrowLeft: [row, column - 1],
+      ArrowRight: [row, column + 1],
+      ArrowUp: [row - 1, column],
+      ArrowDown: [row + 1, column],
+      Home: [row, 1],
+      End: [row, last],
+    }[event.key];
+    const cell = next && event.target.tagName === "TD" && rows[next[0]]?.[Math.min(next[1], last)];
+    if (!cell) return;
+    event.preventDefault();
+    (cell.tagName === "TD" ? cell : cell.querySelector("a")).focus();
+  });
 }
