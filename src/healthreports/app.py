@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from healthreports.api.docs import DOCUMENT_PATH, docs_routes
 from healthreports.api.oauth import oauth_routes
+from healthreports.api.probes import PROBES, probe_routes
 from healthreports.api.routes import Paths, api_endpoints
 from healthreports.contract.envelope import REPRESENTATION
 from healthreports.contract.failure import failure_of
@@ -35,6 +36,7 @@ from healthreports.service.auth.sign_in import (
 )
 from healthreports.service.auth.tokens import authenticate as authenticate_token
 from healthreports.service.gateway import Gateway
+from healthreports.service.health import Health
 from healthreports.service.limits import BadStore, Limits
 from healthreports.service.sweeping import sweep_now_and_then
 from healthreports.settings import BadSetting, Settings
@@ -84,7 +86,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
     check_declarations()
     database = open_database(settings, _end_server)
     limits = _limits(settings)
-    sign_in = SignIn(database, now, limits, passwords=_passwords(settings))
+    sign_in = SignIn(database, now, limits, passwords=settings.passwords == "on")
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -103,6 +105,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
     pages = Router(
         routes=[
             *docs_routes(),
+            *probe_routes(Health(database, SCHEMA_REVISION)),
             *oauth_routes(tokens_in, limits, origin),
             *page_routes(sessions_in, sign_in, limits, provider, now, origin, settings.trash_days),
         ],
@@ -125,14 +128,6 @@ def build(settings: Settings, origin: str) -> ASGIApp:
     )
 
 
-def _passwords(settings: Settings) -> bool:
-    """Whether people may sign in with a password. Raises BadSetting where they could not at all."""
-    on = settings.passwords == "on"
-    if not on and not settings.oidc_issuer:
-        raise BadSetting("HEALTHREPORTS_PASSWORDS is off, and no HEALTHREPORTS_OIDC_ISSUER is set")
-    return on
-
-
 def _end_server(_says: str) -> None:
     """End this process, or the one that started it with others, in order."""
     parent = multiprocessing.parent_process()
@@ -153,7 +148,7 @@ def refuse(scope: Scope, error: Exception) -> ASGIApp:
 
 # Where programs ask. Everything else is for people.
 _JSON_BELOW: Final = ("/api/", "/.well-known/")
-_JSON_PATHS: Final = frozenset({"/api", DOCUMENT_PATH, *ENDPOINTS})
+_JSON_PATHS: Final = frozenset({"/api", DOCUMENT_PATH, *ENDPOINTS, *PROBES})
 
 
 def check_settings(settings: Settings) -> None:

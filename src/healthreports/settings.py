@@ -1,11 +1,17 @@
 """The settings of a server: the environment, overridden by flags, as one frozen value.
 
-The only reader of `os.environ`.
+The only reader of `os.environ`. What is wrong with a setting is said in one sentence that names it,
+its value without secrets, and what it must be.
 """
 
+import difflib
+import ipaddress
 import os
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, get_type_hints
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -20,13 +26,6 @@ from healthreports.core.vocabulary import (
 PREFIX: Final = "HEALTHREPORTS_"
 
 Positive = Annotated[float, Meta(gt=0, le=86_400)]
-# An origin: no path, and nothing at the end.
-PublicUrl = Annotated[str, Meta(pattern=r"^(https?://[^\s/?#]+)?$")]
-# Who says who somebody is must be asked over TLS, or on this machine.
-IssuerUrl = Annotated[
-    str,
-    Meta(pattern=r"^(https://[^\s?#]+|http://(127\.0\.0\.1|localhost|\[::1\])[^\s?#]*)?$"),
-]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,13 +47,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     busy_timeout_s: Positive = 5.0
     trash_days: Annotated[int, Meta(ge=1, le=3650)] = DEFAULT_TRASH_DAYS
     access_log: bool = False
-    public_url: PublicUrl = ""
+    public_url: str = ""
     trusted_proxies: str = ""
     limit_store: str = "memory"
     token_requests_per_minute: Annotated[int, Meta(ge=0)] = 3000
     address_requests_per_minute: Annotated[int, Meta(ge=0)] = 300
     document_requests_per_minute: Annotated[int, Meta(ge=0)] = 30
-    oidc_issuer: IssuerUrl = ""
+    oidc_issuer: str = ""
     oidc_client_id: str = ""
     oidc_client_secret: str = ""  # has no flag: a command line is seen by every program
     oidc_name: str = "your organisation"
@@ -62,7 +61,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BadSetting(Exception):
-    """A setting with a value it cannot have, or one that does not exist."""
+    """Settings that cannot be, a sentence for each."""
+
+
+# How alike two names are that one may be taken for the other, of 1.
+_NEAR: Final = 0.7
+
+
+class InForce(NamedTuple):
+    """A setting in force: its value (None where it cannot be read), where from, what is wrong."""
+
+    name: str
+    value: Any
+    shown: str
+    source: str
+    problem: str
 
 
 def load(flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
@@ -70,23 +83,206 @@ def load(flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
 
     A flag that is None was not given. Raises BadSetting.
     """
-    values: dict[str, Any] = dict(defaults)
-    values |= {
-        name.removeprefix(PREFIX).lower(): text
-        for name, text in os.environ.items()
-        if name.startswith(PREFIX)
-    }
-    values |= {name: value for name, value in flags.items() if value is not None}
-    return Settings(**{name: _read(name, value) for name, value in values.items()})
+    found = look(flags, defaults)
+    problems = [one.problem for one in found if one.problem] + unknown()
+    if problems:
+        raise BadSetting("; ".join(problems))
+    return Settings(**{one.name: one.value for one in found})
 
 
-def _read(name: str, value: object) -> Any:  # noqa: ANN401  of the type of the setting
-    kinds = get_type_hints(Settings, include_extras=True)
-    shown = f"{PREFIX}{name.upper()}"
-    if name not in Settings.__struct_fields__:
-        raise BadSetting(f"there is no {shown}; there are {', '.join(Settings.__struct_fields__)}")
+def look(flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[InForce]:
+    """Every setting as it is in force, in the order of `Settings`."""
+    read = [_found(name, flags, defaults) for name in Settings.__struct_fields__]
+    values = {one.name: one.value for one in read if not one.problem}
+    together = dict(_together(values))
+    return [one._replace(problem=one.problem or together.get(one.name, "")) for one in read]
+
+
+def unknown() -> list[str]:
+    """A sentence for each variable of the environment that looks like a setting and is none."""
+    names = [PREFIX + one.upper() for one in Settings.__struct_fields__]
+    found = []
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in names and not _is_of_cluster(name):
+            asked = name.removeprefix(PREFIX).lower()
+            near = difflib.get_close_matches(asked, Settings.__struct_fields__, 1, _NEAR)
+            hint = (
+                f"did you mean {PREFIX}{near[0].upper()}?"
+                if near
+                else "healthreports config check lists them"
+            )
+            found.append(f"there is no setting {name}: {hint}")
+    return found
+
+
+def of_cluster() -> list[str]:
+    """The variables that Kubernetes sets for a Service that is called healthreports too.
+
+    It does so for each Service of a namespace (Kubernetes, "Service", environment variables).
+    """
+    return [name for name in sorted(os.environ) if name.startswith(PREFIX) and _is_of_cluster(name)]
+
+
+def _is_of_cluster(name: str) -> bool:
+    if name == f"{PREFIX}PORT":
+        return re.match(r"(tcp|udp|sctp)://", os.environ.get(name, "")) is not None
+    return _OF_CLUSTER.fullmatch(name.removeprefix(PREFIX)) is not None
+
+
+_OF_CLUSTER: Final = re.compile(
+    r"SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
+)
+
+
+def _found(name: str, flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> InForce:
+    variable, flag = PREFIX + name.upper(), f"--{name.replace('_', '-')}"
+    if flags.get(name) is not None:
+        value, source = flags[name], flag
+    elif variable in os.environ and not _is_of_cluster(variable):
+        value, source = os.environ[variable], variable
+    else:
+        value, source = defaults.get(name, getattr(Settings(), name)), "default"
+    shown = without_secrets(name, value)
+    kind = get_type_hints(Settings, include_extras=True)[name]
+    called = f"{source if source != 'default' else variable} is {shown!r}"
     try:
-        return msgspec.convert(value, kinds[name], strict=False)
-    except msgspec.ValidationError as error:
-        flag = f"--{name.replace('_', '-')}"
-        raise BadSetting(f"{shown} (or {flag}) is {value!r}: {error}") from error
+        read = msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        return InForce(name, None, shown, source, f"{called}: it must be {_wanted(kind)}")
+    wrong = _CHECKS[name](read) if name in _CHECKS else ""
+    return InForce(name, read, shown, source, f"{called}: {wrong}" if wrong else "")
+
+
+def without_secrets(name: str, value: object) -> str:
+    """A setting as it can be printed."""
+    text = str(value)
+    if name == "oidc_client_secret":
+        return "…" if text else ""
+    # A password that is not escaped may hold any sign: all up to the last @ is taken for it.
+    text = re.sub(r"://([^:/@\s]*):.*@", r"://\1:…@", text)
+    return re.sub(r"(?i)(password=)[^&\s]*", r"\1…", text)
+
+
+def _wanted(kind: Any) -> str:  # noqa: ANN401  a type
+    """What a value of a type must be, in words."""
+    bounds: dict[str, Any] = {}
+    if get_origin(kind) is Annotated:
+        kind, meta = get_args(kind)
+        bounds = {name: getattr(meta, name) for name in ("ge", "gt", "le")}
+    if get_origin(kind) is Literal:
+        return " or ".join(get_args(kind))
+    if kind is bool:
+        return "true or false"
+    says = "a whole number" if kind is int else "a number"
+    least, above, most = bounds.get("ge"), bounds.get("gt"), bounds.get("le")
+    if above is not None:
+        says += f" above {above:,}"
+    if least is not None:
+        says += f" from {least:,}" if most is not None else f" of at least {least:,}"
+    if most is not None:
+        says += f" to {most:,}" if least is not None else f", at most {most:,}"
+    return says
+
+
+# Each says what a value must be where it is not that, else nothing.
+
+
+def _database(text: str) -> str:
+    if "://" in text:
+        return _server(text)
+    if text.startswith((":memory:", "file:", "sqlite:")):
+        return "write the path of a file; a database in memory would be another for each connection"
+    if not text.strip():
+        return "write the path of a SQLite file or postgresql://user@host/database"
+    if Path(text).is_dir():
+        return "that is a folder; write the path of a file in it"
+    return ""
+
+
+def _server(text: str) -> str:
+    scheme, _, rest = text.partition("://")
+    if scheme not in ("postgresql", "postgres"):
+        return f"write postgresql:// in place of {scheme}://, or the path of a SQLite file"
+    place = rest.partition("?")[0]
+    if place.count("@") > 1 or "/" in place.rpartition("@")[0]:
+        return "the password has signs that must be escaped: @ as %40, / as %2F, : as %3A, % as %25"
+    if re.search(r"%(?![0-9A-Fa-f]{2})", place):
+        return "write % as %25, or two hexadecimal digits after it"
+    return ""
+
+
+def _read_database(text: str) -> str:
+    if text and "://" not in text:
+        return "a replica to read from is PostgreSQL: write postgresql://user@host/database"
+    return _server(text) if text else ""
+
+
+def _origin(text: str) -> str:
+    if not text or re.fullmatch(r"https?://[^\s/?#]+", text):
+        return ""
+    if re.fullmatch(r"https?://[^\s/?#]+/+", text):
+        return f"write it without the slash at its end: {text.rstrip('/')}"
+    return "write a scheme and a host, like https://reports.example.org, without a path"
+
+
+def _issuer(text: str) -> str:
+    # Who says who somebody is must be asked over TLS, or on this machine.
+    if not text or re.fullmatch(
+        r"https://[^\s?#]+|http://(127\.0\.0\.1|localhost|\[::1\])[^\s?#]*", text
+    ):
+        return ""
+    return "write an https address; http is for providers on this machine alone"
+
+
+def _proxies(text: str) -> str:
+    for one in filter(None, map(str.strip, text.split(","))):
+        if one == "*" or one.startswith("/"):
+            continue
+        try:
+            ipaddress.ip_network(one, strict=False)
+        except ValueError:
+            return (
+                f"{one!r} is no address: write addresses or networks like 10.0.0.0/8, with commas"
+            )
+    return ""
+
+
+def _limit_store(text: str) -> str:
+    if text == "memory":
+        return ""
+    try:
+        parts = urlsplit(text)
+        is_known = parts.scheme in ("valkey", "valkeys", "redis", "rediss", "unix")
+        if is_known and (parts.hostname or parts.scheme == "unix") and parts.port != 0:
+            return ""
+    except ValueError:
+        pass
+    return "write memory, or valkey://host:port"
+
+
+_CHECKS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "database": _database,
+    "read_database": _read_database,
+    "public_url": _origin,
+    "oidc_issuer": _issuer,
+    "trusted_proxies": _proxies,
+    "limit_store": _limit_store,
+}
+
+
+def _together(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong between settings that are each right: the name of one, and a sentence."""
+    issuer = values.get("oidc_issuer")
+    if issuer and values.get("oidc_client_id") == "":
+        says = f"it is needed with {PREFIX}OIDC_ISSUER"
+        yield "oidc_client_id", f"{PREFIX}OIDC_CLIENT_ID is not set: {says}"
+    for name in ("oidc_client_id", "oidc_client_secret"):
+        if issuer == "" and values.get(name):
+            says = f"set {PREFIX}OIDC_ISSUER too, or leave it out"
+            yield name, f"{PREFIX}{name.upper()} is set alone: {says}"
+    if values.get("passwords") == "off" and issuer == "":
+        says = f"set {PREFIX}OIDC_ISSUER, or nobody can sign in"
+        yield "passwords", f"{PREFIX}PASSWORDS is off: {says}"
+    if values.get("read_database") and "://" not in values.get("database", "://"):
+        says = "the database that it is a replica of must be PostgreSQL too"
+        yield "read_database", f"{PREFIX}READ_DATABASE is set: {says}"

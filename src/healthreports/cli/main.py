@@ -30,14 +30,20 @@ from healthreports.contract.params import list_query
 from healthreports.core.errors import HealthReportsError
 from healthreports.core.vocabulary import Kind
 from healthreports.service.upkeep import count_anew, explain, wrong_counts
-from healthreports.settings import BadSetting, Settings, load
-from healthreports.store.schema.upgrade import WrongSchema, shown
+from healthreports.settings import (
+    BadSetting,
+    Settings,
+    load,
+    look,
+    of_cluster,
+    unknown,
+)
+from healthreports.store.schema.upgrade import WrongSchema, shown, unopened
 
 # Where the demonstration keeps its database unless it is told otherwise.
 DEMO_DATABASE: Final = "var/demo.sqlite3"
 # As a shell has it for what SIGINT ended.
 _STOPPED: Final = 130
-_FLAGS: Final = tuple(Settings.__struct_fields__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,9 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("healthreports").setLevel(logging.INFO)
     options = _parser().parse_args(arguments)
     try:
-        flags = {name: getattr(options, name, None) for name in _FLAGS}
-        defaults = getattr(options, "defaults", {})
-        return int(options.run(load(flags, defaults=defaults), options) or 0)
+        return int(options.run(_settings(options), options) or 0)
     except BadSetting as error:
         return fail(f"bad setting: {error}")
     except WrongSchema as error:
@@ -62,6 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail(
             " ".join(str(part) for part in (error.strerror or error, error.filename or "") if part)
         )
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """The settings of a command. Raises BadSetting, but for the command that says what is wrong."""
+    if options.run is _check_settings:
+        return Settings()
+    return load(_flags(options), defaults=getattr(options, "defaults", {}))
+
+
+def _flags(options: argparse.Namespace) -> dict[str, object]:
+    return {name: getattr(options, name, None) for name in Settings.__struct_fields__}
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
@@ -104,6 +119,23 @@ def _check(settings: Settings, options: argparse.Namespace) -> int:
     else:
         return fail("what is counted is not what is there; see --repair")
     return 0
+
+
+def _check_settings(_settings: Settings, options: argparse.Namespace) -> int:
+    """Say each setting in force, where it comes from, and what is wrong."""
+    found = look(_flags(options), {})
+    width = max(len(one.name) for one in found)
+    for one in found:
+        print(f"{one.name:<{width}}  {one.shown or '(empty)'}  ({one.source})")
+    for name in of_cluster():
+        print(f"{name} is set by Kubernetes for a Service of that name, and is not read")
+    problems = [*(one.problem for one in found if one.problem), *unknown()]
+    place = next(one.value for one in found if one.name == "database")
+    if place and "://" not in place and (why := unopened(place)):
+        problems.append(f"the database cannot be opened: {why}")
+    for says in problems:
+        fail(says)
+    return 1 if problems else 0
 
 
 def _explain(settings: Settings, options: argparse.Namespace) -> None:
@@ -182,6 +214,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     account_flag(imported)
     imported.add_argument("--check", action="store_true", help="only say which lines are bad")
+
+    settings = group_of(commands, "config", "the settings")
+    looked = settings.add_parser(
+        "check",
+        help="say each setting in force and what is wrong with it",
+        description="Say each setting in force, where it comes from, and what is wrong with it.",
+    )
+    looked.set_defaults(run=_check_settings)
+    looked.add_argument("--database", metavar="FILE", help="the SQLite file, or postgresql://…")
+    _serving_flags(looked)
 
     add_people_commands(commands)
     add_access_commands(commands)

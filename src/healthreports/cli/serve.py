@@ -25,13 +25,12 @@ from healthreports.cli.command import LOG_FORMAT
 from healthreports.edge.connections import ConnectionLimits
 from healthreports.edge.protocol import Protocol, headers_of_all
 from healthreports.service.limits import MEMORY
-from healthreports.settings import PREFIX, BadSetting, Settings
+from healthreports.settings import PREFIX, Settings
 from healthreports.store.schema.upgrade import (
     Unreachable,
     demand_current,
     demand_sound,
     hold,
-    is_server,
 )
 
 # How long requests under way may still take once the server is told to stop.
@@ -69,8 +68,6 @@ def serve(settings: Settings) -> int:
 
 def _demand_copy(settings: Settings) -> None:
     """Raise BadSetting or WrongSchema where the replica cannot be one. It may be away for now."""
-    if not (is_server(settings.database) and is_server(settings.read_database)):
-        raise BadSetting("a replica to read from is PostgreSQL, as is the database it is of")
     try:
         demand_current(settings.read_database)
     except Unreachable as error:

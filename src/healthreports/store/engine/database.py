@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, TypeVar
 
+from sqlalchemy import text
+
 from healthreports.core.errors import StorageReplaced
 from healthreports.store.engine.memory import Memory
 from healthreports.store.engine.statement import Statement, Values
@@ -144,6 +146,13 @@ class Waiting:
 
 # How the schema of a database is asked.
 SCHEMA_QUESTION: Final = "SELECT version_num FROM alembic_version"
+_SCHEMA: Final = Statement(text(SCHEMA_QUESTION))
+
+
+def schema_of(tx: Transaction) -> str:
+    """The revision of the schema that the database has; "" where it has none."""
+    row = tx.row(_SCHEMA, {})
+    return "" if row is None else str(row[0])
 
 
 class Database(ABC):
@@ -244,6 +253,10 @@ class Database(ABC):
                 f"{self._schema}: another version has upgraded it",
                 ends_server=True,
             )
+
+    def free_bytes(self) -> int | None:
+        """How much room is left where the database is kept; None where that is not known here."""
+        return None
 
     @abstractmethod
     def place(self) -> str:

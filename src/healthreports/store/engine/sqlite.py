@@ -11,6 +11,7 @@ write, here or through another process, and then asks, sees it.
 
 import asyncio
 import json
+import shutil
 import sqlite3
 import threading
 import time
@@ -291,6 +292,10 @@ class SqliteDatabase(Database):
             if code not in (*_BUSY, sqlite3.SQLITE_INTERRUPT):
                 raise self._translated(error) from error
         return await self.read_long(work)
+
+    def free_bytes(self) -> int | None:
+        """How much room is left on the disk of its file."""
+        return shutil.disk_usage(self._path.parent).free
 
     def place(self) -> str:
         """The number of its file."""

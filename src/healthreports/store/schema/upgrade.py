@@ -163,7 +163,9 @@ def demand_current(address: str) -> None:
     """Raise WrongSchema unless the database is there and has this version's schema."""
     make = "make it with: healthreports db upgrade"
     if not is_server(address) and not Path(address).exists():
-        raise WrongSchema(f"there is no database {address}; {make}")
+        raise WrongSchema(f"{unopened(address) or f'there is no database {address}'}; {make}")
+    if not is_server(address) and Path(address).is_file() and not Path(address).stat().st_size:
+        raise WrongSchema(f"the database {address} is an empty file; {make}")
     revision = _demand_known(address)
     if is_server(address) and not revision:
         raise WrongSchema(f"the database {shown(address)} is empty; {make}")
@@ -209,7 +211,8 @@ def _changing(address: str) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except SQLAlchemyError as error:
-        raise WrongSchema(f"{shown(address)}: {error.__cause__ or error}") from error
+        why = "" if is_server(address) else unopened(address)
+        raise WrongSchema(f"{shown(address)}: {why or error.__cause__ or error}") from error
     finally:
         engine.dispose()
 
@@ -267,8 +270,30 @@ def _revision_in_file(path: str) -> str:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CORRUPT:
             raise WrongSchema(f"{path} is damaged ({error}); restore a backup") from error
-        raise WrongSchema(f"{path}: {error}") from error
+        raise WrongSchema(f"{path}: {unopened(path) or error}") from error
     return _the_one(rows, tables, path)
+
+
+def unopened(path: str) -> str:
+    """Why a SQLite file cannot be opened: which file or folder it is, and which right is missing.
+
+    Nothing where it can.
+    """
+    file = Path(path).absolute()
+    folder = file.parent
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    if file.is_dir():
+        return f"{file} is a folder; name a file in it"
+    # SQLite makes files beside the database, and removes them.
+    for place, right, says in (
+        (folder, os.W_OK | os.X_OK, "write in the folder"),
+        (file, os.R_OK, "read the file"),
+        (file, os.W_OK, "write the file"),
+    ):
+        if place.exists() and not os.access(place, right):
+            return f"this user may not {says} {place}"
+    return ""
 
 
 def _the_one(rows: list[tuple[str]], tables: set[str], address: str) -> str:
