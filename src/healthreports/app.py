@@ -38,6 +38,7 @@ from healthreports.service.auth.tokens import authenticate as authenticate_token
 from healthreports.service.gateway import Gateway
 from healthreports.service.health import Health
 from healthreports.service.limits import BadStore, Limits
+from healthreports.service.refusals import Refusals
 from healthreports.service.sweeping import sweep_now_and_then
 from healthreports.settings import BadSetting, Settings
 from healthreports.store.engine.database import Database, OnReplaced
@@ -86,21 +87,35 @@ def build(settings: Settings, origin: str) -> ASGIApp:
     check_declarations()
     database = open_database(settings, _end_server)
     limits = _limits(settings)
-    sign_in = SignIn(database, now, limits, passwords=settings.passwords == "on")
+    refusals = Refusals(database, now)
+    sign_in = SignIn(database, now, limits, passwords=settings.passwords == "on", refusals=refusals)
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(sweep_now_and_then(database, now, settings.trash_days))
+        sweeping = asyncio.create_task(
+            sweep_now_and_then(database, now, settings.trash_days, settings.audit_days)
+        )
+        writing = asyncio.create_task(refusals.write_now_and_then())
         yield
         sweeping.cancel()
+        writing.cancel()
+        await asyncio.to_thread(refusals.write)
         sign_in.close()
         database.close()
 
     tags = _tags(database, settings)
     tokens_in = Gateway(
-        database, now, limits, tags, authenticate_token, include_limit=settings.include_limit
+        database,
+        now,
+        limits,
+        tags,
+        authenticate_token,
+        include_limit=settings.include_limit,
+        refusals=refusals,
     )
-    sessions_in = Gateway(database, now, limits, tags, actor_of_session, latest=True)
+    sessions_in = Gateway(
+        database, now, limits, tags, actor_of_session, latest=True, refusals=refusals
+    )
     provider = _provider(settings)
     pages = Router(
         routes=[

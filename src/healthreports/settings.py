@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from healthreports.core.vocabulary import (
+    DEFAULT_AUDIT_DAYS,
     DEFAULT_BODY_LIMIT_BYTES,
     DEFAULT_INCLUDE_LIMIT,
     DEFAULT_TRASH_DAYS,
@@ -46,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     include_limit: Annotated[int, Meta(ge=1)] = DEFAULT_INCLUDE_LIMIT
     busy_timeout_s: Positive = 5.0
     trash_days: Annotated[int, Meta(ge=1, le=3650)] = DEFAULT_TRASH_DAYS
+    audit_days: Annotated[int, Meta(ge=1, le=36_500)] = DEFAULT_AUDIT_DAYS
     access_log: bool = False
     public_url: str = ""
     trusted_proxies: str = ""

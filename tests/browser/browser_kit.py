@@ -538,6 +538,8 @@ PLACES: Final = (
     _at("archived workspaces", "/workspaces/archived"),
     _at("account", "/account"),
     _at("developers", "/developers"),
+    _at("audit log", "/audit"),
+    _at("audit log without a match", "/audit?action=user.purged"),
     _at("cadence of several", "/cadence?status=red"),
     Place("two reports compared", _compared),
     Place("account with a new token", _made_token),

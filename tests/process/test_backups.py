@@ -389,7 +389,7 @@ def back_to(revision: str, place: str) -> None:
         Statement(text(f"DROP TABLE {name}"))
         for name in (
             *("report_versions", "deleted_reports", "purges", "idempotency_keys"),
-            *("saved_views", "drafts"),
+            *("saved_views", "drafts", "audit_events"),
         )
     ] + [
         Statement(text(f"ALTER TABLE {table} DROP COLUMN {name}"))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from healthreports.cli.main import _parser
+from healthreports.core.vocabulary import AuditAction, Through
 from healthreports.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -130,3 +131,12 @@ def test_each_path_that_the_architecture_page_names_exists() -> None:
     for path in named:
         place = ROOT / path if path.startswith("src/") else SOURCE / path
         assert place.exists() or place.with_suffix(".py").is_file(), path
+
+
+def test_the_audit_page_lists_each_action_and_each_way() -> None:
+    page = (ROOT / "docs" / "audit.md").read_text("utf-8")
+    table = page.split("| action | when |", 1)[1].split("\n\n", 1)[0]
+    listed = re.findall(r"`([a-z_]+\.[a-z_]+)`", table)
+    assert sorted(listed) == sorted(AuditAction)
+    for one in Through:
+        assert f"`{one}`" in page

@@ -513,7 +513,7 @@ def command(**environment: str) -> Iterator["subprocess.Popen[str]"]:
     [
         ("HEALTHREPORTS_WORKERS", "0", "HEALTHREPORTS_WORKERS"),
         ("HEALTHREPORTS_WORKERS", "many", "HEALTHREPORTS_WORKERS"),
-        ("HEALTHREPORTS_LIMIT_STORE", "nonsense", "limit store"),
+        ("HEALTHREPORTS_LIMIT_STORE", "nonsense", "memory, or valkey"),
     ],
 )
 def test_a_bad_setting_is_one_line_and_the_end_with_workers_too(

@@ -97,7 +97,9 @@ def test_every_filter_that_may_grow_is_declared() -> None:
 
 
 @pytest.mark.parametrize("kind", list(RESOURCES))
-@pytest.mark.parametrize("some", [alone, pairs], ids=["alone", "pairs"])
+@pytest.mark.parametrize(
+    "some", [alone, pytest.param(pairs, marks=pytest.mark.thorough)], ids=["alone", "pairs"]
+)
 def test_no_list_grows_with_the_account(
     ends: Ends, kind: Kind, some: Callable[[Kind], Iterator[Case]]
 ) -> None:

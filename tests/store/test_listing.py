@@ -456,7 +456,13 @@ def new_database(store: str, request: pytest.FixtureRequest, folder: Path) -> Da
     return open_database(Settings(database=made))
 
 
-@pytest.fixture(scope="module", params=EVERY_STORE)
+@pytest.fixture(
+    scope="module",
+    params=[
+        *STORES,
+        *(pytest.param(one, marks=pytest.mark.thorough) for one in EVERY_STORE[len(STORES) :]),
+    ],
+)
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:

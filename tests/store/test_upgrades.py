@@ -355,6 +355,28 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "created_at": T0,
         }
     ],
+    "audit_events": [
+        {
+            "account_id": 1,
+            "number": 1,
+            "created_at": T0,
+            "action": "user.created",
+            "subject_id": 1,
+            "what_salt": b"salt",
+            "what_hash": b"w",
+            "user_id": None,
+            "through": "command_line",
+            "through_id": None,
+            "address": None,
+            "who_salt": b"salt",
+            "who_hash": b"i",
+            "before": None,
+            "after": "{}",
+            "changes_salt": None,
+            "changes_hash": b"c",
+            "hash": b"h",
+        }
+    ],
     "signing_keys": [{"id": 1, "purpose": "sessions", "secret": "k", "created_at": T0}],
 }
 # What follows from the other tables: migrations fill it, and `verify.rebuild` does.

@@ -252,7 +252,6 @@ SCOPES = [
 ]
 
 
-@pytest.mark.both_stores
 def test_each_tab_and_figure_leads_to_as_many_rows_as_it_says(five: Site) -> None:
     by_title = ids_by_title(five)
     words = {
@@ -298,7 +297,6 @@ def test_the_weeks_above_the_table_are_those_of_the_workspaces_in_it(five: Site)
             assert week[state] == str(len(there)), (week, state)
 
 
-@pytest.mark.both_stores
 def test_the_weeks_that_are_over_follow_what_is_changed_later(five: Site) -> None:
     """What stood at the end of a week is remembered; a change of it, or of who is there, counts."""
     by_title = ids_by_title(five)
@@ -333,7 +331,6 @@ ORDERS = {
 }
 
 
-@pytest.mark.both_stores
 def test_the_portfolio_is_in_the_asked_order(five: Site) -> None:
     for order, expected in ORDERS.items():
         found = titles(five.page("/", order=order))
@@ -390,7 +387,6 @@ FILTERS: list[tuple[dict[str, str], set[str], int]] = [
 ]
 
 
-@pytest.mark.both_stores
 def test_filters_keep_what_they_say(five: Site) -> None:
     """And as of today they keep the same as now."""
     for asked, expected, of in FILTERS:
@@ -403,7 +399,6 @@ def test_filters_keep_what_they_say(five: Site) -> None:
             assert set(titles(five.page("/", **(asked | more), view="weeks"))) == expected, asked
 
 
-@pytest.mark.both_stores
 def test_what_needs_attention_is_red_or_got_worse_or_is_overdue(site: Site) -> None:
     def work() -> None:
         reds, worse, better, late = (site.workspace(one) for one in ("Red", "Worse", "Up", "Late"))
@@ -562,7 +557,6 @@ def test_a_time_of_a_day_means_that_day_or_nothing(five: Site) -> None:
     assert len(rows(page)) == (5 if day_shown(page) == "Today" else 3)
 
 
-@pytest.mark.both_stores
 def test_each_workspace_is_compared_with_its_last_report_or_with_a_day(site: Site) -> None:
     def work() -> None:
         for first in site.account.workspaces:
@@ -710,7 +704,6 @@ def test_rows_are_grouped_with_how_many_stand_how(grouped: Site) -> None:
             assert counts(page) == counts(grouped.page("/", **more)), "a group changes no count"
 
 
-@pytest.mark.both_stores
 def test_a_group_says_how_many_of_those_that_match(grouped: Site) -> None:
     best = filter_ids(grouped)["Client"]["Best"]
     assert groups_of(grouped.page("/", group="client", status="red")) == [
@@ -725,7 +718,6 @@ def test_a_group_says_how_many_of_those_that_match(grouped: Site) -> None:
     ]
 
 
-@pytest.mark.both_stores
 def test_groups_and_menus_are_in_the_order_of_names_whatever_their_case(grouped: Site) -> None:
     by_title = ids_by_title(grouped)
     grouped.group("beam", by_title["Edge"])
@@ -779,7 +771,6 @@ def test_a_group_goes_on_on_the_next_page(site: Site) -> None:
     ]
 
 
-@pytest.mark.both_stores
 def test_a_portfolio_is_narrowed_to_a_client_a_programme_or_an_owner(grouped: Site) -> None:
     ids = filter_ids(grouped)
     assert {kind: list(names) for kind, names in ids.items()} == {
@@ -819,7 +810,6 @@ def test_a_portfolio_is_narrowed_to_a_client_a_programme_or_an_owner(grouped: Si
         assert set(titles(grouped.page("/", **asked, view="weeks"))) == expected, asked
 
 
-@pytest.mark.both_stores
 def test_mine_is_what_i_own(grouped: Site) -> None:
     for role, expected in (("editor", {"Arch", "Cave"}), ("viewer", set()), ("outsider", set())):
         page = grouped.page("/", role, owner="me")
@@ -879,7 +869,6 @@ SEEN_BY_ALL = (
 )
 
 
-@pytest.mark.both_stores
 def test_who_sees_half_of_the_workspaces_is_told_nothing_of_the_others(site: Site) -> None:
     """Every page is to the letter what it was before the others were there."""
     first = int(site.account.workspaces[0])
@@ -967,7 +956,6 @@ def test_where_all_reports_are_overdue_the_last_day_is_one_click_away(site: Site
     assert "Every report is overdue" not in site.page("/").text
 
 
-@pytest.mark.both_stores
 def test_the_weeks_show_a_status_for_each_of_half_a_year(five: Site) -> None:
     page = five.page("/", view="weeks", order="title")
     heads = [one.text for one in page.one("table", "weeks").one("thead").all("th")]
@@ -994,7 +982,6 @@ def test_the_weeks_show_a_status_for_each_of_half_a_year(five: Site) -> None:
     assert page.one("h1").text == "Timeline"
 
 
-@pytest.mark.both_stores
 def test_the_weeks_of_a_category_are_shown(five: Site) -> None:
     lanes = {
         lane: {title: states for title, *states, _ in rows(five.page("/", view="weeks", lane=lane))}
@@ -1160,7 +1147,6 @@ ODD_QUERIES = [
 ]
 
 
-@pytest.mark.both_stores
 def test_an_odd_question_gets_a_page(site: Site) -> None:
     site.report(site.account.workspaces[0], "red")
     answers = {query: site.at().get(f"/?{query}").status_code for query in ODD_QUERIES}

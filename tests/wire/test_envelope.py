@@ -3,6 +3,8 @@ import pytest
 from conftest import Account
 from expect import assert_envelope, assert_failure, only_record
 
+pytestmark = pytest.mark.one_store
+
 PLAIN = {"count", "results", "status_reports", "meta"}
 KEYS = {
     "creator": "users",

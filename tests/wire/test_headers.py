@@ -17,6 +17,8 @@ from healthreports.store.schema.upgrade import upgrade
 from healthreports.web.kit.show import STATIC_FILES
 from healthreports.web.pages import page_routes
 
+pytestmark = pytest.mark.one_store
+
 ORIGIN = "https://reports.example"
 PAGES = sorted(
     {

@@ -10,6 +10,8 @@ from healthreports.store.engine.database import Database
 from healthreports.store.lists import verify
 from raw import execute
 
+pytestmark = pytest.mark.one_store
+
 TOTAL = 45
 BEYOND = 2**63
 

@@ -16,6 +16,8 @@ from expect import assert_envelope, assert_failure, assert_stamped, only_record
 from healthreports.store.engine.database import Database
 from raw import execute
 
+pytestmark = pytest.mark.one_store
+
 MIB = 1024 * 1024
 FORM = "application/x-www-form-urlencoded"
 GOOD = '{"status_report": {"color": "red"}}'

@@ -16,6 +16,8 @@ from healthreports.core.vocabulary import AccountPermission, Kind, Scope
 from healthreports.service import lookup
 from healthreports.store.engine.database import Database
 
+pytestmark = pytest.mark.one_store
+
 REFERENCE = {"service_name": "tracker", "service_model": "Issue", "service_model_ref": "1"}
 
 

@@ -14,6 +14,7 @@ from healthreports.contract.bodies import Body, demand_readable, read_body
 from healthreports.contract.params import Params, read_id, read_params
 from healthreports.contract.resources import Resource
 from healthreports.core.errors import BadKey, NotFound, UnsupportedMedia
+from healthreports.edge.middleware import address_of
 from healthreports.service.retries import Asked
 
 # A body of up to so many bytes is parsed in less time than a change of thread takes.
@@ -52,6 +53,11 @@ class Call:
     def address(self) -> str:
         """The path and what stands behind the question mark."""
         return f"{self._scope['path']}?{self.query_string}"
+
+    @property
+    def client(self) -> str:
+        """The address that it comes from."""
+        return address_of(self._scope)
 
     def header(self, name: bytes) -> str | None:
         """The value of a header, by its name in small letters; None where it was not sent."""

@@ -18,6 +18,7 @@ from healthreports.contract.failure import failure_of
 from healthreports.contract.lines import LineFormat
 from healthreports.contract.params import (
     list_query,
+    narrowing,
     page_window,
     show_query,
     stream_query,
@@ -29,8 +30,9 @@ from healthreports.core.model import Actor, Instant, Record
 from healthreports.core.query import Page, Query, Window
 from healthreports.core.rules.reading import Sent
 from healthreports.core.tags import fits, is_still
+from healthreports.core.vocabulary import AuditAction
 from healthreports.edge.answer import Answer
-from healthreports.service import lookup, retries
+from healthreports.service import auditing, lookup, retries
 from healthreports.service.gateway import Admitted, Gateway, Transaction
 from healthreports.service.retries import Asked
 
@@ -66,8 +68,25 @@ async def find(gateway: Gateway, resource: Resource, call: Call) -> Answer:
     return await _listed(gateway, call, page)
 
 
+async def find_audit(gateway: Gateway, resource: Resource, call: Call) -> Answer:
+    """List the entries of the audit log."""
+
+    def page(tx: Transaction, actor: Actor) -> Page:
+        filters = narrowing(resource, call.params)
+        return auditing.page(tx, actor, filters, page_window(call.params))
+
+    def version(tx: Transaction, actor: Actor) -> object:
+        # Entries are added by what changes nothing else in the account, too.
+        return lookup.version(tx, actor), auditing.head(tx, actor.account_id).number
+
+    return await _listed(gateway, call, page, version)
+
+
 async def _listed(
-    gateway: Gateway, call: Call, page: Callable[[Transaction, Actor], Page]
+    gateway: Gateway,
+    call: Call,
+    page: Callable[[Transaction, Actor], Page],
+    version: Callable[[Transaction, Actor], object] = lookup.version,
 ) -> Answer:
     """The answer with a page of a list.
 
@@ -77,7 +96,7 @@ async def _listed(
     known = call.header(_IF_NONE_MATCH) or ""
 
     def work(tx: Transaction, actor: Actor) -> tuple[bytes | None, str]:
-        tag = gateway.tags.of_list(actor, lookup.version(tx, actor), call.address)
+        tag = gateway.tags.of_list(actor, version(tx, actor), call.address)
         is_known = fits(known, tag)
         if is_known and tag in known:  # a tag, and not `*`, which says nothing of the list
             return None, tag
@@ -118,7 +137,9 @@ def streams(plain: LineFormat, raw: LineFormat, name: str) -> Handler:
         async def next_piece() -> Piece:
             nonlocal last_id
             if last_id is None:
-                await gateway.read(call.secret, lambda _tx, _actor: None)
+                named = [one.name for one in resource.filters if one.name in call.params]
+                after = {"file": name, "filters": named}
+                await gateway.note(call.secret, call.client, AuditAction.REPORTS_EXPORTED, after)
             piece, goes_on, last_id = await gateway.read_on(call.secret, work)
             renew()
             return piece, goes_on
@@ -224,7 +245,7 @@ def deletes(use_case: Delete, named: Named | None = None) -> Handler:
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
         find = named or _visible(resource)
-        writer = await gateway.admit_writer(call.secret)
+        writer = await gateway.admit_writer(call.secret, call.client)
 
         def work(tx: Transaction, actor: Actor, now: Instant) -> None:
             record_id = call.record_id(resource)
@@ -239,7 +260,7 @@ def deletes(use_case: Delete, named: Named | None = None) -> Handler:
 
 async def _write(gateway: Gateway, call: Call, read_body: Callable[[], Awaitable[Work]]) -> Answer:
     """Write as the body says, and answer with what was written."""
-    writer = await gateway.admit_writer(call.secret)
+    writer = await gateway.admit_writer(call.secret, call.client)
     asked = await call.asked()
     if asked is not None:
         return await _write_once(gateway, writer, asked, read_body)

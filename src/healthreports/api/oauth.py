@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from healthreports.contract.bodies import form_pairs
 from healthreports.contract.operations import BASE
 from healthreports.core.errors import MalformedBody, MethodNotAllowed
+from healthreports.core.vocabulary import Through
 from healthreports.edge.answer import Answer, Static
 from healthreports.edge.bodies import stranger_body
 from healthreports.edge.middleware import address_of
@@ -40,7 +41,11 @@ def oauth_routes(gateway: Gateway, limits: Limits, issuer: str) -> list[BaseRout
             if asked is None:
                 return _answer(_UNREADABLE)
             return _answer(
-                await gateway.write_unnamed(lambda tx, now: endpoint(tx, issuer, asked, now))
+                await gateway.write_unnamed(
+                    lambda tx, now: endpoint(tx, issuer, asked, now),
+                    Through.GRANT,
+                    address_of(request.scope),
+                )
             )
 
         return answer

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Final, TypeVar
 
+from healthreports.core.audit import By
 from healthreports.core.model import Instant, User
 from healthreports.service.people import accounts, members
 from healthreports.settings import Settings
@@ -27,8 +28,13 @@ def write(settings: Settings, work: Callable[[Transaction, Instant], T]) -> T:
     """What `work` returns, once it is on disk. Raises WrongSchema, and what `work` raises."""
     from healthreports.app import now  # noqa: PLC0415  as for serve
 
+    def as_operator(tx: Transaction) -> T:
+        by = By.command_line(now())
+        tx.by = by
+        return work(tx, by.now)
+
     with _opened(settings) as database:
-        return database.write_here(lambda tx: work(tx, now()))
+        return database.write_here(as_operator)
 
 
 def read(settings: Settings, work: Callable[[Transaction], T]) -> T:

@@ -11,6 +11,7 @@ import msgspec
 
 from healthreports import __version__
 from healthreports.cli.access import add_access_commands
+from healthreports.cli.auditing import add_audit_commands
 from healthreports.cli.command import (
     LOG_FORMAT,
     account_flag,
@@ -228,6 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     add_people_commands(commands)
     add_access_commands(commands)
     add_safekeeping_commands(commands)
+    add_audit_commands(commands)
 
     written = command(commands, "openapi", "print the OpenAPI document", _openapi, database=False)
     written.add_argument("--output", type=Path, metavar="FILE", help="write it there instead")
@@ -257,6 +259,9 @@ def _serving_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--trash-days", help="days that a deleted report can be restored (default: 30)"
+    )
+    parser.add_argument(
+        "--audit-days", help="days that the audit log keeps more than hashes (default: 400)"
     )
     parser.add_argument("--busy-timeout-s", help="how long to wait for the database (default: 5)")
     parser.add_argument("--public-url", help="the address that clients use, if a proxy has another")

@@ -15,7 +15,8 @@ from healthreports.cli.command import account_flag, command, fail, group_of, per
 from healthreports.contract.moments import as_datetime
 from healthreports.core.model import Actor, DeletedReport, Instant
 from healthreports.core.query import Window
-from healthreports.core.vocabulary import Purged
+from healthreports.core.vocabulary import AuditAction, Purged
+from healthreports.service.auditing import note
 from healthreports.service.auth.sign_in import forget_tags
 from healthreports.service.people import accounts
 from healthreports.service.people.members import reader
@@ -264,7 +265,12 @@ def _purge(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _export(settings: Settings, options: argparse.Namespace) -> None:
-    known = read(settings, lambda tx: known_of(tx, person(tx, options, options.user)))
+    def work(tx: Transaction, _now: Instant) -> dict[str, Any]:
+        user = person(tx, options, options.user)
+        note(tx, user.account_id, AuditAction.USER_EXPORTED, user.id)
+        return known_of(tx, user)
+
+    known = write(settings, work)
     print(json.dumps(_plain(known), ensure_ascii=False, indent=2))
 
 

@@ -107,9 +107,9 @@ def _association(kind: Kind, name: str) -> Association:
     return association
 
 
-def write_record(record: Record) -> dict[str, Any]:
-    """The plain attributes of a status report, as the envelope has them. Contract: 3."""
-    return _WRITE[Kind.STATUS_REPORTS](record)
+def write_record(record: Record, kind: Kind = Kind.STATUS_REPORTS) -> dict[str, Any]:
+    """The plain attributes of a record of a kind, as the envelope has them. Contract: 3."""
+    return _WRITE[kind](record)
 
 
 def _permissions(of: Sequence[WorkspacePermissions]) -> list[bytes]:

@@ -153,6 +153,7 @@ _NAMES: Final = {
     Kind.WORKSPACE_GROUPS: "workspace group",
     Kind.STATUS_REPORT_VERSIONS: "version of a status report",
     Kind.DELETED_STATUS_REPORTS: "deleted status report",
+    Kind.AUDIT_EVENTS: "audit event",
 }
 
 

@@ -15,10 +15,11 @@ import msgspec
 from healthreports.contract.envelope import write_record
 from healthreports.contract.moments import as_datetime, read_instant
 from healthreports.contract.params import read_id
+from healthreports.contract.resources import AUDIT_EVENTS
 from healthreports.core.errors import Fault, Problem
 from healthreports.core.model import Record
 from healthreports.core.rules.reports import ReportLine
-from healthreports.core.vocabulary import Category
+from healthreports.core.vocabulary import Category, Kind
 
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
 
@@ -39,6 +40,7 @@ DETAIL_COLUMNS: Final = {
     for what in ("color", "description")
 }
 COLUMNS: Final = (*ATTRIBUTES, *DETAIL_COLUMNS.values())
+AUDIT_COLUMNS: Final = tuple(one.name for one in AUDIT_EVENTS.fields)
 
 
 class NoHead(Exception):
@@ -104,10 +106,30 @@ def _row(report: Record) -> dict[str, Any]:
     return row
 
 
+def _audit_json_lines(events: Sequence[Record], _first: bool) -> bytes:  # noqa: FBT001  as LineFormat has it
+    return _encode_lines([write_record(one, Kind.AUDIT_EVENTS) for one in events])
+
+
+def _audit_csv(events: Sequence[Record], first: bool) -> bytes:  # noqa: FBT001  as LineFormat has it
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, AUDIT_COLUMNS)
+    if first:
+        writer.writeheader()
+    for one in events:
+        row: dict[str, Any] = msgspec.to_builtins(write_record(one, Kind.AUDIT_EVENTS))
+        for name in ("before", "after"):
+            row[name] = None if row[name] is None else msgspec.json.encode(row[name]).decode()
+        writer.writerow({name: escaped(cell) for name, cell in row.items()})
+    return text.getvalue().encode()
+
+
 JSON_LINES: Final = LineFormat("application/x-ndjson; charset=utf-8", _json_lines)
 CSV: Final = LineFormat("text/csv; charset=utf-8; header=present", _csv)
 # For programs: cells as they are, also those that a spreadsheet would run.
 RAW_CSV: Final = CSV._replace(write=_raw_csv)
+# The audit log, for pages and the command line.
+AUDIT_JSON_LINES: Final = JSON_LINES._replace(write=_audit_json_lines)
+AUDIT_CSV: Final = CSV._replace(write=_audit_csv)
 
 
 def read_json_lines(file: BinaryIO, number: int) -> Iterator[ReportLine]:

@@ -56,6 +56,7 @@ _SCHEMA_NAMES: Final = {
     Kind.WORKSPACE_GROUPS: "WorkspaceGroup",
     Kind.STATUS_REPORT_VERSIONS: "StatusReportVersion",
     Kind.DELETED_STATUS_REPORTS: "DeletedStatusReport",
+    Kind.AUDIT_EVENTS: "AuditEvent",
 }
 _TEXT: Final[Json] = {"type": "string"}
 _LONG_TEXT: Final[Json] = {"type": ["string", "null"], "maxLength": MAX_LINK}
@@ -79,6 +80,10 @@ _FIELD_SCHEMAS: Final[dict[FieldType, Json]] = {
     FieldType.FLAG: {"type": "boolean"},
     FieldType.DATE: {"type": "string", "format": "date"},
     FieldType.TIME: _TIME,
+    FieldType.VALUES: {
+        "type": "object",
+        "additionalProperties": {"type": ["string", "integer", "boolean", "null"]},
+    },
     FieldType.DETAILS: {"type": "array", "items": _DETAIL, "maxItems": len(Category)},
     FieldType.PERMISSIONS: {
         "type": "object",

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from healthreports.contract.resources import (
     ACCOUNT_MEMBERSHIPS,
+    AUDIT_EVENTS,
     DELETED_STATUS_REPORTS,
     EXTERNAL_REFERENCES,
     PARTICIPATIONS,
@@ -136,6 +137,14 @@ OPERATIONS: Final = (
         Gives.NOTHING,
         "PurgeStatusReport",
         "Delete a deleted status report for good (extension)",
+    ),
+    Operation(
+        "GET",
+        "/audit_events",
+        AUDIT_EVENTS,
+        Gives.LIST,
+        "GetAuditEvents",
+        "Who did what in the account, the newest first, for administrators (extension)",
     ),
     Operation("GET", "/workspaces", WORKSPACES, Gives.LIST, "GetWorkspaces", "List workspaces"),
     Operation(

@@ -104,6 +104,15 @@ _SHORT_QUERY: Final = 200
 _remembered_list_query: Final = lru_cache(maxsize=1024)(_list_query)
 
 
+def narrowing(resource: Resource, params: Params) -> dict[str, FilterValue | int]:
+    """What a list that has no orders is narrowed to, by name; an id is one. Raises BadParameter."""
+    found: dict[str, FilterValue | int] = {}
+    for one in _filters(resource, params):
+        value = one.value
+        found[one.name] = (value[0] if value else 0) if isinstance(value, tuple) else value
+    return found
+
+
 def stream_query(resource: Resource, params: Params) -> tuple[Query, int]:
     """The question for all that match, and the id after which to go on: 0 from the start.
 

@@ -20,6 +20,7 @@ from healthreports.core.vocabulary import (
     ROLE_OF,
     SUBJECT_KINDS,
     AccountPermission,
+    AuditAction,
     Category,
     Color,
     Kind,
@@ -28,6 +29,7 @@ from healthreports.core.vocabulary import (
     Side,
     SideRole,
     SyncStatus,
+    Through,
     VersionEvent,
     Weekday,
 )
@@ -53,6 +55,10 @@ class FieldType(StrEnum):
     TIME = auto()
     DETAILS = auto()
     PERMISSIONS = auto()
+    AUDIT_ACTION = auto()
+    THROUGH = auto()
+    # Names, each with a text, a number, true, false or null.
+    VALUES = auto()
 
 
 class FilterType(StrEnum):
@@ -610,11 +616,43 @@ DELETED_STATUS_REPORTS: Final = Resource(
         Field("deleted_at", FieldType.TIME),
     ),
 )
+# Who did what, for administrators (9).
+AUDIT_EVENTS: Final = Resource(
+    kind=Kind.AUDIT_EVENTS,
+    root="audit_event",
+    fields=(
+        Field("id", FieldType.ID),
+        Field("created_at", FieldType.TIME),
+        Field("action", FieldType.AUDIT_ACTION, nullable=True),
+        Field("subject_type", FieldType.TEXT, nullable=True),
+        Field("subject_id", FieldType.ID, nullable=True),
+        Field("user_id", FieldType.ID, nullable=True),
+        Field("through", FieldType.THROUGH, nullable=True),
+        Field("through_id", FieldType.ID, nullable=True),
+        Field("address", FieldType.TEXT, nullable=True),
+        Field("before", FieldType.VALUES, nullable=True),
+        Field("after", FieldType.VALUES, nullable=True),
+    ),
+    filters=(
+        FilterSpec("action", FilterType.CHOICE, "what was done", choices=tuple(AuditAction)),
+        FilterSpec("user_id", FilterType.ID, "by this user"),
+        FilterSpec(
+            "subject_type",
+            FilterType.CHOICE,
+            "to this kind of object",
+            choices=tuple(dict.fromkeys(one.subject for one in AuditAction)),
+        ),
+        FilterSpec("subject_id", FilterType.ID, "to the object with this id"),
+        *_dates("created"),
+        FilterSpec("before_id", FilterType.ID, "cursor: entries older than the one with this id"),
+    ),
+)
 # All that an answer may hold.
 SHOWN: Final = {
     **RESOURCES,
     Kind.STATUS_REPORT_VERSIONS: STATUS_REPORT_VERSIONS,
     Kind.DELETED_STATUS_REPORTS: DELETED_STATUS_REPORTS,
+    Kind.AUDIT_EVENTS: AUDIT_EVENTS,
 }
 
 CHOICES: Final = {
@@ -627,4 +665,6 @@ CHOICES: Final = {
     FieldType.ACCOUNT_PERMISSION: tuple(AccountPermission),
     FieldType.REPORT_EVERY: tuple(ReportEvery),
     FieldType.WEEKDAY: tuple(Weekday),
+    FieldType.AUDIT_ACTION: tuple(AuditAction),
+    FieldType.THROUGH: tuple(Through),
 }

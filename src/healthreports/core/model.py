@@ -5,13 +5,14 @@ make (80 ns against 1,000 ns for nine fields), and a page of a list makes a hund
 can be part of a cycle, so the garbage collector need not look at them (`gc=False`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NewType, TypeVar
 
 import msgspec
 
 from healthreports.core.vocabulary import (
     AccountPermission,
+    AuditAction,
     Category,
     Color,
     Kind,
@@ -21,6 +22,7 @@ from healthreports.core.vocabulary import (
     Side,
     SubjectType,
     SyncStatus,
+    Through,
     VersionEvent,
     Weekday,
 )
@@ -241,14 +243,15 @@ class ShareLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Actor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who calls: the user that a token, or a session in the browser, stands for.
 
-    `token_id` is None for a session. `scopes` narrow what the user may do, `last_used_at` is when
-    the token was used, give or take an hour.
+    `token_id` is None for a session, `grant_id` is what an application acts by. `scopes` narrow
+    what the user may do, `last_used_at` is when the token was used, give or take an hour.
     """
 
     user_id: int
     account_id: int
     permission: AccountPermission
     token_id: int | None
+    grant_id: int | None = None
     scopes: frozenset[Scope]
     last_used_at: Instant | None
 
@@ -303,6 +306,50 @@ class WorkspacePermissions(msgspec.Struct, frozen=True, gc=False):
     can_edit: bool
 
 
+Value = str | int | bool | None
+Values = Mapping[str, Value]
+
+
+class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry; `id` is its number in the account, from 1.
+
+    `before` and `after` are the attributes that were changed, as they were and as they are. What
+    was removed is None: of a person who was purged, or of what is past its time (`action` too).
+    """
+
+    id: int
+    account_id: int
+    created_at: Instant
+    action: AuditAction | None
+    subject_id: int | None
+    user_id: int | None
+    through: Through | None
+    through_id: int | None
+    address: str | None
+    before: Values | None
+    after: Values | None
+
+    @property
+    def subject_type(self) -> str | None:
+        """The kind of object that it happened to."""
+        return None if self.action is None else self.action.subject
+
+    @property
+    def what(self) -> Sequence[Value]:
+        """What was done."""
+        return self.action, self.subject_id
+
+    @property
+    def who(self) -> Sequence[Value]:
+        """Who did it."""
+        return self.user_id, self.through, self.through_id, self.address
+
+    @property
+    def changes(self) -> Sequence[Values | None]:
+        """What was changed."""
+        return self.before, self.after
+
+
 Record = (
     StatusReport
     | Workspace
@@ -313,6 +360,7 @@ Record = (
     | WorkspaceGroup
     | DeletedReport
     | ReportVersion
+    | AuditEvent
 )
 # One of the kinds of record: for what is asked for by its class.
 R = TypeVar("R", bound=Record)

@@ -61,6 +61,70 @@ class Kind(StrEnum):
     WORKSPACE_GROUPS = "workspace_groups"
     STATUS_REPORT_VERSIONS = "status_report_versions"
     DELETED_STATUS_REPORTS = "deleted_status_reports"
+    AUDIT_EVENTS = "audit_events"
+
+
+class AuditAction(StrEnum):
+    """What can be done that is kept: the kind of object, and what happened to it."""
+
+    ACCOUNT_CREATED = "account.created"
+    ACCOUNT_RENAMED = "account.renamed"
+    USER_CREATED = "user.created"
+    USER_CHANGED = "user.changed"
+    USER_PERMITTED = "user.permission_changed"
+    USER_DISABLED = "user.disabled"
+    USER_ENABLED = "user.enabled"
+    USER_PURGED = "user.purged"
+    USER_EXPORTED = "user.exported"
+    SIGNED_IN = "session.opened"
+    SIGNED_OUT = "session.ended"
+    SIGN_IN_REFUSED = "session.refused"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105  the name of an action
+    INVITATION_CREATED = "invitation.created"
+    INVITATION_CONFIRMED = "invitation.confirmed"
+    INVITATION_WITHDRAWN = "invitation.withdrawn"
+    INVITATION_ACCEPTED = "invitation.accepted"
+    TOKEN_CREATED = "token.created"  # noqa: S105  as above
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105  as above
+    APPLICATION_REGISTERED = "application.registered"
+    APPLICATION_REVOKED = "application.revoked"
+    GRANT_GIVEN = "grant.given"
+    GRANT_REVOKED = "grant.revoked"
+    WORKSPACE_CREATED = "workspace.created"
+    WORKSPACE_CHANGED = "workspace.changed"
+    PARTICIPATION_CREATED = "participation.created"
+    PARTICIPATION_CHANGED = "participation.changed"
+    PARTICIPATION_DELETED = "participation.deleted"
+    GROUP_CREATED = "workspace_group.created"
+    GROUP_CHANGED = "workspace_group.changed"
+    GROUP_DELETED = "workspace_group.deleted"
+    SHARE_LINK_CREATED = "share_link.created"
+    SHARE_LINK_OPENED = "share_link.opened"
+    SHARE_LINK_REVOKED = "share_link.revoked"
+    REPORT_DELETED = "status_report.deleted"
+    REPORT_RESTORED = "status_report.restored"
+    REPORT_PURGED = "status_report.purged"
+    REPORTS_EXPORTED = "status_reports.exported"
+    REPORTS_IMPORTED = "status_reports.imported"
+    AUDIT_EXPORTED = "audit_events.exported"
+    ACCESS_REFUSED = "access.refused"
+
+    @property
+    def subject(self) -> str:
+        """The kind of object that it happened to."""
+        return self.value.partition(".")[0]
+
+
+class Through(StrEnum):
+    """Through what somebody acted; a grant is what an application acts by."""
+
+    SESSION = "session"
+    TOKEN = "token"  # noqa: S105  no secret
+    GRANT = "grant"
+    INVITATION = "invitation"
+    SHARE_LINK = "share_link"
+    COMMAND_LINE = "command_line"
+    SERVER = "server"
 
 
 class SubjectType(StrEnum):
@@ -178,6 +242,8 @@ MAX_LISTED: Final = 200
 # 2.8: side-loaded objects of one answer.
 DEFAULT_INCLUDE_LIMIT: Final = 20_000
 # Days that a deleted report can be restored (8.4).
+# Thirteen months: the same season of the year before is still there.
+DEFAULT_AUDIT_DAYS: Final = 400
 DEFAULT_TRASH_DAYS: Final = 30
 # 7.3: records that one body may create.
 MAX_BULK: Final = 100

@@ -1,16 +1,19 @@
 """Runs a use case as the user of a token, in one transaction. The interfaces come in here."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
-from healthreports.core.errors import StorageUnavailable
+from healthreports.core.audit import By
+from healthreports.core.errors import Forbidden, StorageUnavailable
 from healthreports.core.model import Actor, Clock, Instant
 from healthreports.core.tags import Tags
-from healthreports.core.vocabulary import DEFAULT_INCLUDE_LIMIT
+from healthreports.core.vocabulary import DEFAULT_INCLUDE_LIMIT, AuditAction, Through
+from healthreports.service import auditing
 from healthreports.service.auth import tokens
 from healthreports.service.limits import Limits, SpentShare
+from healthreports.service.refusals import Refusal, Refusals
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.people import accounts
 
@@ -22,10 +25,11 @@ Authenticate = Callable[[Transaction, str, Instant], Actor]
 
 
 class Admitted(NamedTuple):
-    """Who may write: by which secret, and in which account, which a write locks."""
+    """Who may write: by which secret, in which account, which a write locks, and from where."""
 
     secret: str
     account_id: int
+    address: str = ""
 
 
 class Gateway:
@@ -46,6 +50,7 @@ class Gateway:
         *,
         latest: bool = False,
         include_limit: int = DEFAULT_INCLUDE_LIMIT,
+        refusals: Refusals | None = None,
     ) -> None:
         self.include_limit = include_limit
         self.tags = tags
@@ -54,11 +59,14 @@ class Gateway:
         self._clock = clock
         self._limits = limits
         self._authenticate = authenticate
+        self._refusals = refusals
         # The tokens whose use is being noted, and the tasks that do it.
         self._noting: dict[int | None, asyncio.Task[None]] = {}
 
-    async def admit_writer(self, secret: str) -> Admitted:
-        """Who may write with `secret` now. Asked before a body is read: a stranger's never is.
+    async def admit_writer(self, secret: str, address: str = "") -> Admitted:
+        """Who may write with `secret` now, from the `address` of its request.
+
+        Asked before a body is read: a stranger's never is.
 
         Raises Unauthenticated, Forbidden, TooManyRequests.
         """
@@ -67,7 +75,7 @@ class Gateway:
             tokens.demand_write(actor)
             return actor.account_id
 
-        return Admitted(secret, await self.read(secret, account_of))
+        return Admitted(secret, await self.read(secret, account_of), address)
 
     async def read_on(self, secret: str, work: Callable[[Transaction, Actor], T]) -> T:
         """What `work` finds in another snapshot for a request that was counted, off the event loop.
@@ -91,8 +99,10 @@ class Gateway:
         now = self._clock()
         counted = False
 
+        actor: Actor | None = None
+
         def as_actor(tx: Transaction) -> tuple[Actor, T]:
-            nonlocal counted
+            nonlocal counted, actor
             actor = self._authenticate(tx, secret, now)
             if not counted:  # what is begun on the event loop may be done again in a thread
                 self._limits.spend(_counted(actor))
@@ -102,12 +112,15 @@ class Gateway:
 
         while True:
             try:
-                actor, found = await self._read(as_actor)
+                reader, found = await self._read(as_actor)
                 break
             except SpentShare as spent:
                 await self._limits.take_share(spent.of)
-        if tokens.last_used_is_stale(actor, now) and actor.token_id not in self._noting:
-            self._noting[actor.token_id] = asyncio.create_task(self._note_use(actor, now))
+            except Forbidden as error:
+                self._count_refusal(actor, "", error)
+                raise
+        if tokens.last_used_is_stale(reader, now) and reader.token_id not in self._noting:
+            self._noting[reader.token_id] = asyncio.create_task(self._note_use(reader, now))
         return found
 
     async def write(self, writer: Admitted, work: Callable[[Transaction, Actor, Instant], T]) -> T:
@@ -117,15 +130,53 @@ class Gateway:
         Where `work` raises, nothing of it is kept.
         """
         now = self._clock()
+        actor: Actor | None = None
 
         def as_actor(tx: Transaction) -> T:
+            nonlocal actor
             actor = self._authenticate(tx, writer.secret, now)
             tokens.demand_write(actor)
+            tx.by = By.of(actor, now, writer.address)
             if tokens.last_used_is_stale(actor, now):
                 tokens.note_use(tx, actor, now)
             return work(tx, actor, now)
 
-        return await self._database.write(as_actor, writer.account_id)
+        try:
+            return await self._database.write(as_actor, writer.account_id)
+        except Forbidden as error:
+            # Here and not in the transaction, where what is refused may be asked once more.
+            self._count_refusal(actor, writer.address, error)
+            raise
+
+    async def note(
+        self, secret: str, address: str, action: AuditAction, after: Mapping[str, object]
+    ) -> None:
+        """Keep in the audit log that the user of the token reads what is worth a note.
+
+        Raises Unauthenticated, TooManyRequests.
+        """
+        actor = await self.read(secret, lambda _tx, actor: actor)
+        by = By.of(actor, self._clock(), address)
+        await self._database.write(
+            lambda tx: auditing.note(tx, actor.account_id, action, None, after=after, by=by),
+            actor.account_id,
+        )
+
+    def _count_refusal(self, actor: Actor | None, address: str, error: Forbidden) -> None:
+        if actor is None or self._refusals is None:
+            return
+        by = By.of(actor, self._clock(), address)
+        self._refusals.add(
+            Refusal(
+                actor.account_id,
+                AuditAction.ACCESS_REFUSED,
+                actor.user_id,
+                by.through,
+                by.through_id,
+                by.address,
+                error.needs,
+            )
+        )
 
     async def read_unnamed(self, work: Callable[[Transaction, Instant], T]) -> T:
         """What `work` finds for a caller who proves itself in another way."""
@@ -133,14 +184,26 @@ class Gateway:
         return await self._read(lambda tx: work(tx, now))
 
     async def write_unnamed(
-        self, work: Callable[[Transaction, Instant], T], account_id: int | None = None
+        self,
+        work: Callable[[Transaction, Instant], T],
+        through: Through,
+        address: str,
+        *,
+        through_id: int | None = None,
+        account_id: int | None = None,
     ) -> T:
         """What `work` returns, once it is on disk, for a caller who proves itself in another way.
 
         Where `work` raises, nothing of it is kept. It writes in the account, if that is known.
         """
         now = self._clock()
-        return await self._database.write(lambda tx: work(tx, now), account_id)
+        by = By(user_id=None, through=through, through_id=through_id, address=address, now=now)
+
+        def as_caller(tx: Transaction) -> T:
+            tx.by = by
+            return work(tx, now)
+
+        return await self._database.write(as_caller, account_id)
 
     async def _note_use(self, actor: Actor, now: Instant) -> None:
         # Where it cannot be noted now, the next use is news as well.

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from healthreports.core.access import Reach
 from healthreports.core.model import Instant, Record, User
 from healthreports.core.query import Filter, Query, Window
-from healthreports.core.vocabulary import MAX_ID, Kind, Purged
+from healthreports.core.vocabulary import MAX_ID, AuditAction, Kind, Purged
+from healthreports.service import auditing
 from healthreports.service.people import members
 from healthreports.service.reports import history
 from healthreports.store.auth import answers, credentials, invitations, oauth, tokens
@@ -46,6 +47,8 @@ def purge_user(tx: Transaction, user: User, now: Instant) -> None:
     parts = (f'"{Kind.USERS}"'.encode(), f'"{user.id}"'.encode())
     answers.empty_those_with(tx, user.account_id, parts)
     trash.note_purge(tx, user.account_id, Purged.USER, user.id, now)
+    auditing.forget_person(tx, user.account_id, user.id)
+    auditing.note(tx, user.account_id, AuditAction.USER_PURGED, user.id)
 
 
 def purges(tx: Transaction) -> list[tuple[int, Purged, int, Instant]]:

@@ -8,6 +8,8 @@ from typing import Final, NoReturn
 
 from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Clock, Instant
+from healthreports.core.vocabulary import DEFAULT_AUDIT_DAYS
+from healthreports.service import auditing
 from healthreports.service.reports import drafting
 from healthreports.service.reports.history import purge_for_good
 from healthreports.service.retries import KEPT_US
@@ -22,23 +24,30 @@ _DAY_US: Final = 86_400_000_000
 _EVERY_S: Final = 600.0
 
 
-async def sweep_now_and_then(database: Database, clock: Clock, retention_days: int) -> NoReturn:
+async def sweep_now_and_then(
+    database: Database, clock: Clock, retention_days: int, audit_days: int
+) -> NoReturn:
     """`sweep` every ten minutes or so, in a thread, if the database answers then."""
     while True:
         # Not all processes at once.
         await asyncio.sleep(_EVERY_S * (0.5 + random.random()))  # noqa: S311  nothing secret
         with suppress(StorageUnavailable):
-            await asyncio.to_thread(sweep, database, clock, retention_days)
+            await asyncio.to_thread(sweep, database, clock, retention_days, audit_days)
 
 
-def sweep(database: Database, clock: Clock, retention_days: int) -> int:
+def sweep(
+    database: Database, clock: Clock, retention_days: int, audit_days: int = DEFAULT_AUDIT_DAYS
+) -> int:
     """Delete what is past its time, in the calling thread. Returns how many reports were purged.
 
-    A deleted report is purged after `retention_days`. Each transaction is short, and whoever sweeps
+    A deleted report is purged after `retention_days`; of the audit log only hashes stay after
+    `audit_days`. Each transaction is short, and whoever sweeps
     at the same time does no harm.
     """
     ids = [account_id for account_id, _, _ in database.read_here(accounts.accounts_by_id)]
     purged = sum(_sweep(database, one, clock(), retention_days) for one in ids)
+    for account_id in ids:
+        _empty_log(database, account_id, clock(), audit_days)
     if purged:
         log.info("purged %d reports that were deleted %d days ago", purged, retention_days)
     return purged
@@ -57,6 +66,11 @@ def _sweep(database: Database, account_id: int, now: Instant, retention_days: in
             lambda tx: _purge_oldest(tx, account_id, until, now), account_id
         )
     return purged
+
+
+def _empty_log(database: Database, account_id: int, now: Instant, days: int) -> None:
+    while database.read_here(lambda tx: auditing.has_older(tx, account_id, now, days)):
+        database.write_here(lambda tx: auditing.empty_older(tx, account_id, now, days), account_id)
 
 
 def _purge_oldest(tx: Transaction, account_id: int, until: Instant, now: Instant) -> int:

@@ -18,6 +18,7 @@ from healthreports.web.auth.oidc import Provider
 from healthreports.web.kit.addresses import (
     ACCOUNT,
     APPLICATIONS,
+    AUDIT,
     CADENCE,
     CALLBACK,
     DEVELOPERS,
@@ -34,6 +35,7 @@ from healthreports.web.kit.addresses import (
 from healthreports.web.kit.documents import Documents
 from healthreports.web.kit.show import STATIC_FILES, Handler, Methods, shown, static_file
 from healthreports.web.people.account_people import PeoplePages
+from healthreports.web.people.audit import AuditPage
 from healthreports.web.people.workspace_people import WorkspacePages
 from healthreports.web.reports.cadence import CadencePage
 from healthreports.web.reports.history import HistoryPages
@@ -70,6 +72,7 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     shares = SharingPages(gateway, limits, documents, records, clock, origin)
     people = PeoplePages(gateway, sign_in, provider.name if provider else None, clock, origin)
     workspaces = WorkspacePages(gateway)
+    audit = AuditPage(gateway)
     pages: list[tuple[str, str, Handler]] = [
         ("GET", HOME, portfolio.show),
         ("POST", "/views", portfolio.save_view),
@@ -107,6 +110,9 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("GET", SHARED, shares.open),
         ("GET", f"{SHARED}/badge.svg", shares.show_badge),
         ("GET", f"{SHARED}/report.pdf", shares.download_pdf),
+        ("GET", AUDIT, audit.show),
+        ("GET", f"{AUDIT}.csv", audit.download_csv),
+        ("GET", f"{AUDIT}.ndjson", audit.download_json_lines),
         ("GET", PEOPLE, people.show),
         ("POST", PEOPLE, people.add),
         ("POST", f"{PEOPLE}/{{id}}/invite", people.invite),

@@ -8,8 +8,10 @@ from healthreports.core.model import Application, Grant, Instant, User
 from healthreports.core.rules.people import check_names, check_redirect_uris
 from healthreports.core.vocabulary import (
     ACCESS_TOKEN_LIFETIME_S,
+    AuditAction,
     Scope,
 )
+from healthreports.service.auditing import note
 from healthreports.service.auth.tokens import ALL_SCOPES, hash_of, new_secret
 from healthreports.store.auth import oauth
 from healthreports.store.engine.database import Transaction
@@ -57,7 +59,11 @@ def register(
         created_at=now,
         revoked_at=None,
     )
-    oauth.insert_application(tx, new, None if secret is None else hash_of(secret))
+    hashed = None if secret is None else hash_of(secret)
+    application_id = oauth.insert_application(tx, new, hashed)
+    names = ("name", "client_id", "redirect_uris", "scopes", "user_id", "token_lifetime_s")
+    after = {name: getattr(new, name) for name in names}
+    note(tx, new.account_id, AuditAction.APPLICATION_REGISTERED, application_id, after=after)
     return new, secret
 
 
@@ -80,6 +86,8 @@ def revoke(tx: Transaction, account_id: int, client_id: str, now: Instant) -> bo
     for one in of_account(tx, account_id):
         if one.client_id == client_id:
             oauth.revoke_application(tx, one.id, now)
+            before = {"name": one.name, "client_id": one.client_id}
+            note(tx, account_id, AuditAction.APPLICATION_REVOKED, one.id, before)
             return True
     return False
 
@@ -97,3 +105,5 @@ def revoke_grant(tx: Transaction, user_id: int, grant_id: int | None, now: Insta
     for _, one in oauth.grants_of_user(tx, user_id):
         if one.id == grant_id and one.code_expires_at is not None:
             oauth.revoke_grant(tx, one.id, now)
+            before = {"application_id": one.application_id, "user_id": user_id}
+            note(tx, one.account_id, AuditAction.GRANT_REVOKED, one.id, before)

@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 from healthreports.core.errors import Fault, Invalid, LinkEnded, NotFound, Problem
 from healthreports.core.model import Actor, Instant, User
-from healthreports.core.vocabulary import INVITATION_LIFETIME_S, SECOND_US, Kind
+from healthreports.core.vocabulary import INVITATION_LIFETIME_S, SECOND_US, AuditAction, Kind
+from healthreports.service.auditing import note
 from healthreports.service.auth.tokens import hash_of, new_secret
 from healthreports.service.lookup import demand_administrator
 from healthreports.service.people.members import is_let_in
@@ -53,6 +54,7 @@ def invite(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str | N
     invitations.insert(
         tx, user.account_id, user_id, actor.user_id, None, now, Instant(now + _LIFETIME_US)
     )
+    note(tx, user.account_id, AuditAction.INVITATION_CREATED, user_id, after={"waits": True})
     return None
 
 
@@ -79,6 +81,7 @@ def confirm(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str:
     secret = new_secret(_PREFIX)
     expires_at = Instant(now + _LIFETIME_US)
     invitations.confirm(tx, user.id, actor.user_id, hash_of(secret), expires_at)
+    note(tx, user.account_id, AuditAction.INVITATION_CONFIRMED, user_id)
     return secret
 
 
@@ -90,7 +93,9 @@ def withdraw(tx: Transaction, actor: Actor, user_id: int) -> None:
     if user_id != actor.user_id:
         demand_administrator(actor)
         _of_account(tx, actor, user_id)
-    invitations.remove(tx, user_id)
+    if invitations.of_user(tx, user_id) is not None:
+        invitations.remove(tx, user_id)
+        note(tx, actor.account_id, AuditAction.INVITATION_WITHDRAWN, user_id)
 
 
 def waiting(tx: Transaction, actor: Actor, now: Instant) -> list[Shown]:
@@ -134,6 +139,7 @@ def _send(tx: Transaction, user: User, inviter_id: int | None, now: Instant) -> 
     secret = new_secret(_PREFIX)
     expires_at = Instant(now + _LIFETIME_US)
     invitations.insert(tx, user.account_id, user.id, inviter_id, hash_of(secret), now, expires_at)
+    note(tx, user.account_id, AuditAction.INVITATION_CREATED, user.id, after={"waits": False})
     return secret
 
 

@@ -33,8 +33,10 @@ from healthreports.core.vocabulary import (
     CODE_LIFETIME_S,
     REFRESH_TOKEN_LIFETIME_S,
     SECOND_US,
+    AuditAction,
     Scope,
 )
+from healthreports.service.auditing import note
 from healthreports.service.auth.oauth_objects import (
     EVERY_CLIENT,
     WITH_SECRET,
@@ -203,6 +205,23 @@ class OAuthServer(AuthorizationServer):
             revoked_at=None,
         )
 
+    def revoke(self, grant: Grant) -> None:
+        """End a grant and all that it gave."""
+        oauth.revoke_grant(self.tx, grant.id, self.now)
+        if grant.revoked_at is None:
+            self.note(AuditAction.GRANT_REVOKED, grant)
+
+    def note(self, action: AuditAction, grant: Grant) -> None:
+        """Keep what was done with a grant."""
+        values = {
+            "application_id": grant.application_id,
+            "user_id": grant.user_id,
+            "scopes": grant.scopes,
+        }
+        is_given = action is AuditAction.GRANT_GIVEN
+        before, after = (None, values) if is_given else (values, None)
+        note(self.tx, grant.account_id, action, grant.id, before, after)
+
 
 class _Challenge(CodeChallenge):
     """PKCE with S256 and nothing else; who has no secret needs it (RFC 9700, 2.1.1)."""
@@ -248,7 +267,8 @@ class _CodeGrant(AuthorizationCodeGrant):
             code_challenge=request.payload.data.get("code_challenge"),
             code_expires_at=Instant(self.server.now + CODE_LIFETIME_S * SECOND_US),
         )
-        oauth.insert_grant(self.server.tx, grant, hash_of(code))
+        kept = oauth.insert_grant(self.server.tx, grant, hash_of(code))
+        self.server.note(AuditAction.GRANT_GIVEN, kept)
 
     def query_authorization_code(self, code: str, client: Client) -> Code | None:
         tx, now = self.server.tx, self.server.now
@@ -257,7 +277,7 @@ class _CodeGrant(AuthorizationCodeGrant):
             return None
         if grant.exchanged_at is not None:
             # Somebody else has the code too: nobody keeps what it gave (RFC 6749, 4.1.2).
-            oauth.revoke_grant(tx, grant.id, now)
+            self.server.revoke(grant)
             return None
         expired = grant.code_expires_at is None or grant.code_expires_at <= now
         return None if expired or grant.revoked_at is not None else Code(grant)
@@ -282,7 +302,7 @@ class _RefreshGrant(RefreshTokenGrant):
         found = _refresh(tx, refresh_token, now)
         if found is not None and found.token.used_at is not None:
             # Either the client or a thief has an old one: both have to begin anew (RFC 9700, 4.14).
-            oauth.revoke_grant(tx, found.grant.id, now)
+            self.server.revoke(found.grant)
         if found is None or found.is_expired() or found.is_revoked():
             return None
         return found if is_let_in(self.server.tx, found.grant.user_id) else None
@@ -310,6 +330,7 @@ class _CredentialsGrant(ClientCredentialsGrant):
         if own is None:
             new = self.server.grant_for(client, user_id, client.application.scopes)
             own = oauth.insert_grant(self.server.tx, new, None)
+            self.server.note(AuditAction.GRANT_GIVEN, own)
         self.request.credential = own
 
 
@@ -329,9 +350,12 @@ class _Revocation(RevocationEndpoint):
 
     def revoke_token(self, token: Access | Refresh, request: OAuth2Request) -> None:  # noqa: ARG002  the token says all
         if isinstance(token, Access):
-            tokens.revoke(self.server.tx, token.token.id, self.server.now)
+            if tokens.revoke(self.server.tx, token.token.id, self.server.now):
+                before = {"grant_id": token.grant.id}
+                account_id = token.grant.account_id
+                note(self.server.tx, account_id, AuditAction.TOKEN_REVOKED, token.token.id, before)
         else:
-            oauth.revoke_grant(self.server.tx, token.grant.id, self.server.now)
+            self.server.revoke(token.grant)
 
 
 class _Introspection(IntrospectionEndpoint):

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from healthreports.core.audit import By
 from healthreports.core.errors import (
     Fault,
     Invalid,
@@ -34,12 +35,16 @@ from healthreports.core.vocabulary import (
     MAX_PASSWORD,
     SECOND_US,
     SESSION_LIFETIME_S,
+    AuditAction,
+    Through,
 )
+from healthreports.service.auditing import note
 from healthreports.service.auth import invitations
 from healthreports.service.auth.new_passwords import check_new_password
 from healthreports.service.auth.tokens import hash_of, new_secret
 from healthreports.service.limits import Limits
 from healthreports.service.people.members import is_let_in
+from healthreports.service.refusals import Refusal, Refusals
 from healthreports.store.auth import credentials, oauth, tokens
 from healthreports.store.auth import invitations as stored_invitations
 from healthreports.store.engine.database import Database, Transaction
@@ -73,12 +78,19 @@ class SignIn:
     """The way in for people; with a password only where there are `passwords`."""
 
     def __init__(
-        self, database: Database, clock: Clock, limits: Limits, *, passwords: bool = True
+        self,
+        database: Database,
+        clock: Clock,
+        limits: Limits,
+        *,
+        passwords: bool = True,
+        refusals: Refusals | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._limits = limits
         self.passwords = passwords
+        self._refusals = refusals
         self._hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="password")
 
     async def with_password(
@@ -106,13 +118,25 @@ class SignIn:
             lambda tx: _known(tx, email_address, account)
         )
         if not await self._run(_is_right, hashed, password) or user is None:
+            if user is not None and self._refusals is not None:
+                self._refusals.add(
+                    Refusal(
+                        user.account_id,
+                        AuditAction.SIGN_IN_REFUSED,
+                        user.id,
+                        Through.SESSION,
+                        address=address or None,
+                    )
+                )
             raise SignInRefused(_WRONG)
         assert hashed is not None  # it is the password's
-        opened = await self._open(user, hashed, await self._renewed(hashed, password))
+        opened = await self._open(user, hashed, await self._renewed(hashed, password), address)
         await self._limits.forget_sign_ins(counted)
         return opened
 
-    async def with_identity(self, issuer: str, subject: str, account: str = "") -> Opened:
+    async def with_identity(
+        self, issuer: str, subject: str, address: str, account: str = ""
+    ) -> Opened:
         """Sign in whom `issuer` calls `subject`, in the account of that name.
 
         Without a name it is the only account that knows the person so. Raises SignInRefused, and
@@ -122,7 +146,7 @@ class SignIn:
         account = account.strip().lower()
 
         def work(tx: Transaction) -> Opened:
-            return _opened(tx, _whom(tx, issuer, subject, account), now)
+            return _opened(tx, _whom(tx, issuer, subject, account), now, address)
 
         return await self._database.write(work)
 
@@ -147,6 +171,10 @@ class SignIn:
                 raise Invalid([Problem("old_password", Fault.WRONG)])
             credentials.store_password(tx, again.account_id, again.user_id, replaced, now)
             credentials.delete_sessions(tx, again.user_id, kept=hash_of(secret))
+            by = By.of(again, now, address)
+            after = {"keeps_tokens": keep_tokens}
+            action = AuditAction.PASSWORD_CHANGED
+            note(tx, again.account_id, action, again.user_id, after=after, by=by)
             if not keep_tokens:
                 _end_access(tx, again.user_id, now)
 
@@ -179,7 +207,7 @@ class SignIn:
         def prove(tx: Transaction, user: User) -> None:
             credentials.store_password(tx, user.account_id, user.id, hashed, now)
 
-        return await self._database.write(lambda tx: _accepted(tx, secret, now, prove))
+        return await self._database.write(lambda tx: _accepted(tx, secret, now, prove, address))
 
     async def accept_by_identity(
         self, secret: str, issuer: str, subject: str, address: str
@@ -198,14 +226,19 @@ class SignIn:
                 raise SignInRefused(_TAKEN_IDENTITY)
             credentials.insert_identity(tx, user.account_id, user.id, issuer, subject, now)
 
-        return await self._database.write(lambda tx: _accepted(tx, secret, now, prove))
+        return await self._database.write(lambda tx: _accepted(tx, secret, now, prove, address))
 
-    async def out(self, ended: Sequence[str]) -> None:
+    async def out(self, ended: Sequence[str], address: str) -> None:
         """End sessions, all of them or none."""
+        now = self._clock()
 
         def work(tx: Transaction) -> None:
             for secret in ended:
+                actor = credentials.actor_of_session(tx, hash_of(secret), now)
                 credentials.delete_session(tx, hash_of(secret))
+                if actor is not None:
+                    by = By.of(actor, now, address)
+                    note(tx, actor.account_id, AuditAction.SIGNED_OUT, actor.user_id, by=by)
 
         if ended:
             await self._database.write(work)
@@ -220,7 +253,7 @@ class SignIn:
         assert user is not None  # it is signed in
         return user, credentials.password_hash(tx, actor.user_id)
 
-    async def _open(self, user: User, hashed: str, renewed: str | None) -> Opened:
+    async def _open(self, user: User, hashed: str, renewed: str | None, address: str) -> Opened:
         now = self._clock()
 
         def work(tx: Transaction) -> Opened:
@@ -231,7 +264,7 @@ class SignIn:
                 raise SignInRefused(_WRONG)
             if renewed is not None:
                 credentials.store_password(tx, user.account_id, user.id, renewed, now)
-            return _opened(tx, user, now)
+            return _opened(tx, user, now, address)
 
         return await self._database.write(work)
 
@@ -265,6 +298,8 @@ def set_password(
         _end_access(tx, user.id, now)
     credentials.store_password(tx, user.account_id, user.id, _hasher.hash(password), now)
     credentials.delete_sessions(tx, user.id)
+    after = {"keeps_tokens": keep_tokens}
+    note(tx, user.account_id, AuditAction.PASSWORD_CHANGED, user.id, after=after)
 
 
 def has_password(tx: Transaction, user_id: int) -> bool:
@@ -356,21 +391,30 @@ def _whom(tx: Transaction, issuer: str, subject: str, account: str) -> User:
 
 
 def _accepted(
-    tx: Transaction, secret: str, now: Instant, prove: Callable[[Transaction, User], None]
+    tx: Transaction,
+    secret: str,
+    now: Instant,
+    prove: Callable[[Transaction, User], None],
+    address: str,
 ) -> Opened:
     """Use an invitation up: `prove` stores how the person proves who it is from now on."""
     user = invitations.invited(tx, secret, now)
     stored_invitations.remove(tx, user.id)
+    by = By(user_id=user.id, through=Through.INVITATION, address=address or None, now=now)
+    note(tx, user.account_id, AuditAction.INVITATION_ACCEPTED, user.id, by=by)
     if invitations.has_signed_in(tx, user.id):
         # It lost what it signed in with, perhaps to somebody else: nothing of that opens any more.
         _end_access(tx, user.id, now)
         credentials.delete_proofs(tx, user.id)
     prove(tx, user)
-    return _opened(tx, user, now)
+    return _opened(tx, user, now, address)
 
 
-def _opened(tx: Transaction, user: User, now: Instant) -> Opened:
-    return Opened(open_session(tx, user, now), accounts.account_name(tx, user.account_id))
+def _opened(tx: Transaction, user: User, now: Instant, address: str) -> Opened:
+    secret = open_session(tx, user, now)
+    by = By(user_id=user.id, through=Through.SESSION, address=address or None, now=now)
+    note(tx, user.account_id, AuditAction.SIGNED_IN, user.id, by=by)
+    return Opened(secret, accounts.account_name(tx, user.account_id))
 
 
 def _end_access(tx: Transaction, user_id: int, now: Instant) -> None:

@@ -7,7 +7,8 @@ from typing import Final
 from healthreports.core.errors import Forbidden, Invalid, Unauthenticated
 from healthreports.core.model import Actor, Instant, Token, User
 from healthreports.core.rules.people import check_names
-from healthreports.core.vocabulary import Scope
+from healthreports.core.vocabulary import AuditAction, Scope
+from healthreports.service.auditing import note
 from healthreports.store.auth import tokens
 from healthreports.store.engine.database import Transaction
 
@@ -79,7 +80,9 @@ def issue(
         revoked_at=None,
         last_used_at=None,
     )
-    tokens.insert(tx, token, hash_of(secret))
+    token_id = tokens.insert(tx, token, hash_of(secret))
+    after = {"name": token.name, "scopes": scopes, "expires_at": expires_at, "user_id": user.id}
+    note(tx, user.account_id, AuditAction.TOKEN_CREATED, token_id, after=after)
     return secret
 
 
@@ -91,8 +94,8 @@ def personal(tx: Transaction, user_id: int) -> list[Token]:
 def revoke_own(tx: Transaction, user_id: int, token_id: int | None, now: Instant) -> None:
     """Revoke a personal token of a user; nothing happens to any other."""
     for one in tokens.personal(tx, user_id):
-        if one.id == token_id:
-            tokens.revoke(tx, one.id, now)
+        if one.id == token_id and one.revoked_at is None:
+            revoke(tx, one.id, now)
 
 
 def with_owners(tx: Transaction) -> list[tuple[str, Token]]:
@@ -102,7 +105,11 @@ def with_owners(tx: Transaction) -> list[tuple[str, Token]]:
 
 def revoke(tx: Transaction, token_id: int, now: Instant) -> bool:
     """Revoke a token. False when there is none with that id that still works."""
-    return tokens.revoke(tx, token_id, now)
+    account_id = tokens.account_of(tx, token_id)
+    is_new = tokens.revoke(tx, token_id, now)
+    if is_new and account_id is not None:
+        note(tx, account_id, AuditAction.TOKEN_REVOKED, token_id)
+    return is_new
 
 
 def new_secret(prefix: str) -> str:

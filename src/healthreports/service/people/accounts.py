@@ -10,7 +10,8 @@ from healthreports.core.model import (
     Instant,
 )
 from healthreports.core.rules.people import check_account_name
-from healthreports.core.vocabulary import MAX_ACCOUNT_NAME
+from healthreports.core.vocabulary import MAX_ACCOUNT_NAME, AuditAction
+from healthreports.service.auditing import note
 from healthreports.service.people.members import demand_names
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import accounts
@@ -28,13 +29,18 @@ def create_account(tx: Transaction, title: str, now: Instant, name: str | None =
         name = _free_name(tx, title)
     else:
         _demand_name(tx, name)
-    return accounts.insert_account(tx, title, name, now)
+    account_id = accounts.insert_account(tx, title, name, now)
+    after = {"title": title, "name": name}
+    note(tx, account_id, AuditAction.ACCOUNT_CREATED, account_id, after=after)
+    return account_id
 
 
 def rename_account(tx: Transaction, account_id: int, name: str) -> None:
     """Give an account another name. Raises Invalid."""
     _demand_name(tx, name)
+    before = {"name": accounts.account_name(tx, account_id)}
     accounts.rename_account(tx, account_id, name)
+    note(tx, account_id, AuditAction.ACCOUNT_RENAMED, account_id, before, {"name": name})
 
 
 def all_accounts(tx: Transaction) -> list[tuple[int, str, str]]:

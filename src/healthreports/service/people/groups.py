@@ -8,6 +8,8 @@ from healthreports.core.errors import Fault, Forbidden, Invalid, NotFound, Probl
 from healthreports.core.model import Actor, Instant, Workspace, WorkspaceGroup, later
 from healthreports.core.rules.people import check_group
 from healthreports.core.rules.reading import Sent, values_sent
+from healthreports.core.vocabulary import AuditAction
+from healthreports.service.auditing import note
 from healthreports.service.lookup import visible
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import groups
@@ -38,6 +40,8 @@ def create_group(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> Wor
     )
     group = groups.insert_group(tx, replace(blank, **values_sent(draft)))
     groups.put_workspaces(tx, group, change.add)
+    after = _said(group) | {"added": change.add}
+    note(tx, group.account_id, AuditAction.GROUP_CREATED, group.id, after=after)
     return group
 
 
@@ -62,6 +66,10 @@ def change_group(
         groups.replace_group(tx, group, changed)
     groups.put_workspaces(tx, group, change.add)
     groups.drop_workspaces(tx, group, change.remove)
+    if changed != group or change.add or change.remove:
+        after = _said(changed) | {"added": change.add, "removed": change.remove}
+        before = _said(group) | {"added": (), "removed": ()}
+        note(tx, group.account_id, AuditAction.GROUP_CHANGED, group.id, before, after)
     return changed
 
 
@@ -92,6 +100,7 @@ def delete_group(tx: Transaction, actor: Actor, group_id: int) -> None:
     group = visible(tx, actor, WorkspaceGroup, group_id)
     _demand_manager(actor)
     groups.delete_group(tx, group)
+    note(tx, group.account_id, AuditAction.GROUP_DELETED, group.id, before=_said(group))
 
 
 def linked(
@@ -119,9 +128,22 @@ def set_groups(tx: Transaction, workspace: Workspace, wanted: dict[int, Workspac
     for group_id, group in having.items():
         if group_id not in wanted:
             groups.drop_workspaces(tx, group, (workspace.id,))
+            _note_place(tx, group, workspace, is_in=False)
     for group_id, group in wanted.items():
         if group_id not in having:
             groups.put_workspaces(tx, group, (workspace.id,))
+            _note_place(tx, group, workspace, is_in=True)
+
+
+def _note_place(
+    tx: Transaction, group: WorkspaceGroup, workspace: Workspace, *, is_in: bool
+) -> None:
+    after = {"added" if is_in else "removed": workspace.id}
+    note(tx, group.account_id, AuditAction.GROUP_CHANGED, group.id, after=after)
+
+
+def _said(group: WorkspaceGroup) -> dict[str, object]:
+    return {"name": group.name, "company": group.company}
 
 
 def _demand_manager(actor: Actor) -> None:

@@ -1,7 +1,7 @@
 """The users of an account: over the API, in the pages and from the command line."""
 
 from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from healthreports.core.errors import Fault, Invalid, NotFound, Problem
 from healthreports.core.model import (
@@ -18,10 +18,13 @@ from healthreports.core.rules.people import (
 from healthreports.core.rules.reading import Sent, is_address, kept_address
 from healthreports.core.vocabulary import (
     AccountPermission,
+    AuditAction,
     Scope,
 )
+from healthreports.service.auditing import note
 from healthreports.service.lookup import demand_administrator, visible
 from healthreports.store.engine.database import Transaction
+from healthreports.store.lists import pages as records
 from healthreports.store.people import members
 
 
@@ -102,8 +105,20 @@ def store_membership(
         field = "permission" if changed.disabled_at is None else "disabled"
         raise Invalid([Problem(field, Fault.LAST_ADMINISTRATOR)])
     stored = replace(changed, updated_at=later(now, changed.updated_at))
+    _note_membership(tx, members.membership(tx, changed.user_id), stored)
     members.replace_membership(tx, stored)
     return stored
+
+
+def _note_membership(tx: Transaction, before: AccountMembership, after: AccountMembership) -> None:
+    account_id, user_id = after.account_id, after.user_id
+    if after.permission != before.permission:
+        was, now_is = {"permission": before.permission}, {"permission": after.permission}
+        note(tx, account_id, AuditAction.USER_PERMITTED, user_id, was, now_is)
+    if (after.disabled_at is None) != (before.disabled_at is None):
+        is_enabled = after.disabled_at is None
+        action = AuditAction.USER_ENABLED if is_enabled else AuditAction.USER_DISABLED
+        note(tx, account_id, action, user_id)
 
 
 def create_user(
@@ -135,7 +150,15 @@ def create_user(
         headline=headline,
         photo_path=photo_path,
     )
-    return replace(user, id=members.insert_user(tx, user, permission, now))
+    user = replace(user, id=members.insert_user(tx, user, permission, now))
+    after = {
+        "full_name": full_name,
+        "email_address": email_address,
+        "headline": headline,
+        "permission": permission,
+    }
+    note(tx, account_id, AuditAction.USER_CREATED, user.id, after=after)
+    return user
 
 
 def named_user(tx: Transaction, email_address: str, account_id: int | None = None) -> User:
@@ -169,6 +192,11 @@ def visible_by_email(tx: Transaction, actor: Actor, email_address: str) -> int:
         return visible(tx, actor, User, user.id).id
     except NotFound:
         return 0
+
+
+def of_account(tx: Transaction, actor: Actor, user_ids: set[int]) -> dict[int, User]:
+    """The users of the account with these ids, by id."""
+    return records.by_ids(tx, User, actor.account_id, user_ids)
 
 
 def reader(tx: Transaction, user_id: int) -> Actor | None:
@@ -207,6 +235,9 @@ def change_profile(
     user = own_user(tx, actor)
     changed = replace(user, full_name=full_name, headline=headline or None)
     members.replace_user(tx, user, changed, now)
+    if changed != user:
+        before, after = asdict(user), asdict(changed)
+        note(tx, actor.account_id, AuditAction.USER_CHANGED, user.id, before, after)
 
 
 def change_permission(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from healthreports.core.access import (
     MAY_CREATE_WORKSPACES,
@@ -31,11 +31,13 @@ from healthreports.core.rules.reading import Sent, values_sent
 from healthreports.core.vocabulary import (
     MAX_BULK,
     AccessLevel,
+    AuditAction,
     Kind,
     ParticipationPermission,
     Side,
 )
 from healthreports.core.words import fold
+from healthreports.service.auditing import note
 from healthreports.service.linking import attach
 from healthreports.service.lookup import demand, demand_in, find, seen, visible
 from healthreports.service.people import groups
@@ -102,7 +104,7 @@ def change_workspace(
     changed = replace(workspace, **values_sent(draft))
     if changed != workspace:
         changed = replace(changed, updated_at=later(now, workspace.updated_at))
-        workspaces.replace_workspace(tx, workspace, changed)
+        _replace(tx, workspace, changed)
     _link(tx, changed, links, lead, grouped, now)
     return changed
 
@@ -236,8 +238,24 @@ def _store_place(tx: Transaction, changed: Participation, now: Instant) -> Parti
     changed = replace(changed, updated_at=later(now, changed.updated_at))
     if changed.team_lead:
         _end_lead(tx, changed, now)
-    workspaces.replace_participation(tx, changed)
+    _replace_place(tx, changed)
     return changed
+
+
+def _replace_place(tx: Transaction, changed: Participation) -> None:
+    account_id, workspace_id = changed.account_id, changed.workspace_id
+    before = workspaces.participation(tx, account_id, workspace_id, changed.user_id)
+    assert before is not None  # it is what is changed
+    workspaces.replace_participation(tx, changed)
+    was, now_is = _place(before), _place(changed)
+    if was != now_is:
+        action = AuditAction.PARTICIPATION_CHANGED
+        note(tx, account_id, action, changed.id, was, now_is)
+
+
+def _place(participation: Participation) -> dict[str, object]:
+    names = ("workspace_id", "user_id", "side", "permission", "team_lead")
+    return {name: getattr(participation, name) for name in names}
 
 
 def _end_lead(tx: Transaction, successor: Participation, now: Instant) -> None:
@@ -246,14 +264,15 @@ def _end_lead(tx: Transaction, successor: Participation, now: Instant) -> None:
     for one in workspaces.leads(tx, successor.account_id, workspace_id, side):
         if one.user_id != successor.user_id:
             updated_at = later(now, one.updated_at)
-            workspaces.replace_participation(
-                tx, replace(one, team_lead=False, updated_at=updated_at)
-            )
+            _replace_place(tx, replace(one, team_lead=False, updated_at=updated_at))
 
 
 def delete_participation(tx: Transaction, actor: Actor, participation_id: int) -> None:
     """Let a user no longer participate. Raises NotFound, Forbidden."""
-    workspaces.delete_participation(tx, _participation(tx, actor, participation_id))
+    found = _participation(tx, actor, participation_id)
+    workspaces.delete_participation(tx, found)
+    action = AuditAction.PARTICIPATION_DELETED
+    note(tx, actor.account_id, action, found.id, before=_place(found))
 
 
 def _participation(tx: Transaction, actor: Actor, participation_id: int) -> Participation:
@@ -288,7 +307,10 @@ def _new(creator: User, title: str, now: Instant) -> Workspace:
 
 
 def _store(tx: Transaction, new: Workspace) -> Workspace:
-    return replace(new, id=workspaces.insert_workspace(tx, new))
+    made = replace(new, id=workspaces.insert_workspace(tx, new))
+    after = {"title": made.title, "creator_id": made.creator_id}
+    note(tx, made.account_id, AuditAction.WORKSPACE_CREATED, made.id, after=after)
+    return made
 
 
 def join(
@@ -322,7 +344,10 @@ def join(
     )
     if team_lead:
         _end_lead(tx, new, now)
-    return workspaces.insert_participation(tx, new, fold(user.full_name))
+    made = workspaces.insert_participation(tx, new, fold(user.full_name))
+    action = AuditAction.PARTICIPATION_CREATED
+    note(tx, user.account_id, action, made.id, after=_place(made))
+    return made
 
 
 def archive(tx: Transaction, workspace_id: int, now: Instant, *, archived: bool) -> None:
@@ -330,7 +355,7 @@ def archive(tx: Transaction, workspace_id: int, now: Instant, *, archived: bool)
     workspace = _workspace(tx, workspace_id)
     updated_at = later(now, workspace.updated_at)
     changed = replace(workspace, archived=archived, updated_at=updated_at)
-    workspaces.replace_workspace(tx, workspace, changed)
+    _replace(tx, workspace, changed)
 
 
 def show_to_clients(tx: Transaction, workspace_id: int, now: Instant, *, shown: bool) -> None:
@@ -338,7 +363,23 @@ def show_to_clients(tx: Transaction, workspace_id: int, now: Instant, *, shown: 
     workspace = _workspace(tx, workspace_id)
     updated_at = later(now, workspace.updated_at)
     changed = replace(workspace, clients_see_status_reports=shown, updated_at=updated_at)
-    workspaces.replace_workspace(tx, workspace, changed)
+    _replace(tx, workspace, changed)
+
+
+def _replace(tx: Transaction, before: Workspace, after: Workspace) -> None:
+    workspaces.replace_workspace(tx, before, after)
+    was, now_is = _settings(before), _settings(after)
+    if was != now_is:
+        note(tx, after.account_id, AuditAction.WORKSPACE_CHANGED, after.id, was, now_is)
+
+
+def _settings(workspace: Workspace) -> dict[str, object]:
+    """What can be set of a workspace; a description is said to have changed, and not repeated."""
+    values = asdict(workspace)
+    for name in ("id", "account_id", "created_at", "updated_at"):
+        del values[name]
+    text = values["description"]
+    return values | {"description": None if text is None else f"{len(text)} characters"}
 
 
 def _workspace(tx: Transaction, workspace_id: int) -> Workspace:

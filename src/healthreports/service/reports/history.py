@@ -19,7 +19,8 @@ from healthreports.core.model import (
     later,
 )
 from healthreports.core.query import Page, Window
-from healthreports.core.vocabulary import Kind, VersionEvent
+from healthreports.core.vocabulary import AuditAction, Kind, VersionEvent
+from healthreports.service.auditing import note
 from healthreports.service.lookup import demand, demand_administrator, is_allowed, visible
 from healthreports.store.auth import answers
 from healthreports.store.engine.database import Transaction
@@ -166,6 +167,8 @@ def restore(tx: Transaction, actor: Actor, report_id: int, now: Instant) -> Stat
     report = _alive(found)
     reports.put_back(tx, report, references)
     stored.note(tx, report, report, VersionEvent.RESTORED, actor.user_id, now)
+    after = {"workspace_id": report.workspace_id}
+    note(tx, actor.account_id, AuditAction.REPORT_RESTORED, report.id, after=after)
     accounts.touch(tx, actor.account_id)
     return report
 
@@ -198,6 +201,7 @@ def purge_for_good(tx: Transaction, report: DeletedReport, now: Instant) -> None
     """Delete all that is left of a report: versions, changes begun, and what answers said of it."""
     trash.purge(tx, report, now)
     drafts.drop_of_report(tx, report.account_id, report.id)
+    note(tx, report.account_id, AuditAction.REPORT_PURGED, report.id)
     # All that an answer can hold of it stands below these two.
     parts = (f'"{Kind.STATUS_REPORTS}"'.encode(), f'"{report.id}"'.encode())
     answers.empty_those_with(tx, report.account_id, parts)

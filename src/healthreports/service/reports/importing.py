@@ -14,6 +14,8 @@ from msgspec.structs import replace
 from healthreports.core.errors import Fault, Problem
 from healthreports.core.model import Instant, StatusReport, User, Workspace
 from healthreports.core.rules.reports import ReportDraft, ReportLine, check_new_report
+from healthreports.core.vocabulary import AuditAction
+from healthreports.service.auditing import note
 from healthreports.service.linking import attach
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages as records
@@ -68,6 +70,8 @@ def store(  # noqa: PLR0917  a batch, and the import before and after it
             attach(tx, report, draft.reference, report.updated_at)
     has_older = _make_older(tx, by, stored, lines)
     imports.note(tx, by.account_id, done)
+    after = {"file": done.name, "reports": len(lines)}
+    note(tx, by.account_id, AuditAction.REPORTS_IMPORTED, None, after=after)
     accounts.touch(tx, by.account_id, only_reports=not has_older)
     return []
 

@@ -13,7 +13,8 @@ from healthreports.core.rules.reports import (
     check_new_report,
     check_report_change,
 )
-from healthreports.core.vocabulary import VersionEvent
+from healthreports.core.vocabulary import AuditAction, VersionEvent
+from healthreports.service.auditing import note
 from healthreports.service.linking import attach
 from healthreports.service.lookup import demand, seen, visible
 from healthreports.store.engine.database import Transaction
@@ -77,6 +78,8 @@ def delete(tx: Transaction, actor: Actor, report_id: int, now: Instant) -> None:
     references = reports.delete_with_references(tx, report)
     trash.put(tx, report, references, actor.user_id, now)
     versions.note(tx, report, report, VersionEvent.DELETED, actor.user_id, now)
+    before = {"workspace_id": report.workspace_id, "creator_id": report.creator_id}
+    note(tx, actor.account_id, AuditAction.REPORT_DELETED, report.id, before)
     accounts.touch(tx, actor.account_id)
 
 

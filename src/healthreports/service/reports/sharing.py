@@ -7,7 +7,15 @@ import msgspec
 from healthreports.core.access import Action, may
 from healthreports.core.errors import Fault, Forbidden, Invalid, LinkEnded, NotFound, Problem
 from healthreports.core.model import Actor, Instant, ShareLink, StatusReport, User, Workspace
-from healthreports.core.vocabulary import DAY_US, MAX_SHARE_DAYS, SECOND_US, Category, Kind
+from healthreports.core.vocabulary import (
+    DAY_US,
+    MAX_SHARE_DAYS,
+    SECOND_US,
+    AuditAction,
+    Category,
+    Kind,
+)
+from healthreports.service.auditing import note
 from healthreports.service.auth.tokens import hash_of, new_secret
 from healthreports.service.lookup import demand, visible
 from healthreports.service.people.members import reader
@@ -62,7 +70,10 @@ def make(
         first_opened_at=None,
         last_opened_at=None,
     )
-    shares.insert(tx, link, hash_of(secret))
+    link_id = shares.insert(tx, link, hash_of(secret))
+    names = ("workspace_id", "report_id", "hidden", "expires_at")
+    after = {name: getattr(link, name) for name in names}
+    note(tx, actor.account_id, AuditAction.SHARE_LINK_CREATED, link_id, after=after)
     return secret
 
 
@@ -99,6 +110,7 @@ def revoke(tx: Transaction, actor: Actor, link_id: int, now: Instant) -> ShareLi
             raise Forbidden(_NOT_YOURS)
     if link.revoked_at is None:
         shares.revoke(tx, link, now)
+        note(tx, actor.account_id, AuditAction.SHARE_LINK_REVOKED, link.id)
     return link
 
 
@@ -137,8 +149,10 @@ def last_opening_is_stale(link: ShareLink, now: Instant) -> bool:
 
 
 def note_opening(tx: Transaction, link: ShareLink, now: Instant) -> None:
-    """Note that somebody opened a link."""
+    """Note that somebody opened a link; in the audit log once a day."""
     shares.note_opening(tx, link, now)
+    if link.last_opened_at is None or link.last_opened_at // DAY_US < now // DAY_US:
+        note(tx, link.account_id, AuditAction.SHARE_LINK_OPENED, link.id)
 
 
 def _manages(tx: Transaction, actor: Actor, workspace_id: int) -> bool:

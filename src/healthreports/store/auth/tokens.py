@@ -22,6 +22,7 @@ _ACTOR: Final = Statement(
         tokens.c.scopes,
         tokens.c.last_used_at,
         tokens.c.expires_at,
+        tokens.c.grant_id,
     ).where(tokens.c.revoked_at.is_(None))
 )
 _ALL: Final = Statement(
@@ -42,6 +43,11 @@ _REVOKE: Final = Statement(
     .where(tokens.c.id == bindparam("row_id"), tokens.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
     .returning(tokens.c.id)
+)
+_ACCOUNT_OF: Final = Statement(
+    select(users.c.account_id)
+    .join_from(tokens, users, tokens.c.user_id == users.c.id)
+    .where(tokens.c.id == bindparam("row_id"))
 )
 _REVOKE_ALL: Final = Statement(
     update(tokens)
@@ -72,13 +78,14 @@ def _actor(row: Row) -> tuple[Actor, Instant | None]:
         token_id=row[3],
         scopes=scopes_of(row[4]),
         last_used_at=row[5],
+        grant_id=row[7],
     )
     return actor, row[6]
 
 
-def insert(tx: Transaction, token: Token, secret_hash: str) -> None:
-    """Store a new token, whose `id` is not used."""
-    tx.rows(
+def insert(tx: Transaction, token: Token, secret_hash: str) -> int:
+    """Store a new token, whose `id` is not used. Returns the id it was given."""
+    [[row_id]] = tx.rows(
         _INSERT,
         {
             "user_id": token.user_id,
@@ -92,6 +99,7 @@ def insert(tx: Transaction, token: Token, secret_hash: str) -> None:
             "last_used_at": token.last_used_at,
         },
     )
+    return int(row_id)
 
 
 def with_owners(tx: Transaction) -> list[tuple[str, Token]]:
@@ -113,6 +121,12 @@ def by_secret(tx: Transaction, secret_hash: str) -> Token | None:
 def revoke(tx: Transaction, token_id: int, now: Instant) -> bool:
     """Revoke a token. False when there is none with that id that is not revoked yet."""
     return tx.row(_REVOKE, {"row_id": token_id, "now": now}) is not None
+
+
+def account_of(tx: Transaction, token_id: int) -> int | None:
+    """The account of the user of a token."""
+    row = tx.row(_ACCOUNT_OF, {"row_id": token_id})
+    return None if row is None else int(row[0])
 
 
 def revoke_all(tx: Transaction, user_id: int, now: Instant) -> None:

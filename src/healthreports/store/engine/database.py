@@ -71,6 +71,8 @@ class Transaction(ABC):
     def __init__(self, counts: dict[object, Any], records: Memory | None = None) -> None:
         # What was counted, by what was asked and the version of the account.
         self.counts = counts
+        # Who writes, for what is noted of that; set by whoever begins to.
+        self.by: object = None
         # The records that were read before, by id; none where what is read may be undone.
         self.records = records
 
@@ -149,6 +151,16 @@ SCHEMA_QUESTION: Final = "SELECT version_num FROM alembic_version"
 _SCHEMA: Final = Statement(text(SCHEMA_QUESTION))
 
 
+def _by_nobody_yet(work: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
+    """`work` that does not take itself for what shares a commit with it, and wrote before."""
+
+    def run(tx: Transaction) -> T:
+        tx.by = None
+        return work(tx)
+
+    return run
+
+
 def schema_of(tx: Transaction) -> str:
     """The revision of the schema that the database has; "" where it has none."""
     row = tx.row(_SCHEMA, {})
@@ -208,7 +220,7 @@ class Database(ABC):
         writes at all.
         """
         waiting = Waiting()
-        run = self._writing(work, waiting)
+        run = self._writing(_by_nobody_yet(work), waiting)
         writer, lock = self._turn(lock)
         try:
             return await writer.submit_from(asyncio.get_running_loop(), run, lock)
@@ -225,7 +237,8 @@ class Database(ABC):
     def write_here(self, work: Callable[[Transaction], T], lock: Lock = None) -> T:
         """`write` for callers without an event loop: returns when it is on disk."""
         writer, lock = self._turn(lock)
-        future: Future[T] = writer.submit(self._writing(work, Waiting()), lock)
+        run = self._writing(_by_nobody_yet(work), Waiting())
+        future: Future[T] = writer.submit(run, lock)
         try:
             return future.result()
         except self._errors as error:

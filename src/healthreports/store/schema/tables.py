@@ -45,7 +45,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0013"
+SCHEMA_REVISION: Final = "0014"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -598,6 +598,44 @@ drafts: Final = Table(
     _instant("updated_at"),
     Index("ix_drafts_report", "account_id", "report_id"),  # what a purge takes along
     Index("ix_drafts_updated_at", "account_id", "updated_at"),  # what nobody went on with
+    sqlite_with_rowid=_BY_KEY,
+)
+
+# Who did what (`core/audit`): the entries of an account, each with the hash of its place.
+audit_events: Final = Table(
+    "audit_events",
+    metadata,
+    _account_key(),
+    Column("number", BigInteger, primary_key=True),
+    _instant("created_at"),
+    # Null: removed, as are the others below.
+    Column("action", Text),
+    Column("subject_id", BigInteger),
+    Column("what_salt", LargeBinary),
+    Column("what_hash", LargeBinary, nullable=False),
+    Column("user_id", BigInteger),
+    Column("through", Text),
+    Column("through_id", BigInteger),
+    Column("address", Text),
+    Column("who_salt", LargeBinary),
+    Column("who_hash", LargeBinary, nullable=False),
+    Column("before", Text),  # JSON
+    Column("after", Text),  # JSON
+    Column("changes_salt", LargeBinary),
+    Column("changes_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    # The lists by each filter.
+    *(
+        Index(f"ix_audit_events_{name}", "account_id", name, "number")
+        for name in ("action", "user_id", "subject_id")
+    ),
+    Index(
+        "ix_audit_events_kept",
+        "account_id",
+        "created_at",
+        sqlite_where=text("action IS NOT NULL"),
+        postgresql_where=text("action IS NOT NULL"),
+    ),
     sqlite_with_rowid=_BY_KEY,
 )
 

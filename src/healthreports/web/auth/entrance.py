@@ -95,7 +95,7 @@ class Entrance:
         """Sign out, of every account."""
         await session.read_stranger_form(request)
         session.secret_of(request)  # who is not signed in is asked to
-        await self._sign_in.out(session.sign_out(request))
+        await self._sign_in.out(session.sign_out(request), address_of(request))
         return lead_to(SIGN_IN)
 
     async def ask_provider(self, request: Request) -> Response:
@@ -129,7 +129,7 @@ class Entrance:
                     invitation, issuer, subject, address
                 )
             else:
-                opened = await self._sign_in.with_identity(issuer, subject, named)
+                opened = await self._sign_in.with_identity(issuer, subject, address, named)
         except SeveralAccounts as error:
             return self._form(request, wanted, error=error, choices=error.names)
         except SignInRefused as error:
@@ -159,7 +159,8 @@ class Entrance:
             return self._form(request, kept.get(_NEXT, _HOME), error=error)
 
     async def _enter(self, request: Request, opened: Opened, wanted: str) -> Response:
-        await self._sign_in.out(session.sign_in(request, opened.secret, opened.account))
+        ended = session.sign_in(request, opened.secret, opened.account)
+        await self._sign_in.out(ended, address_of(request))
         return lead_to(wanted)
 
     async def _is_signed_in(self, request: Request) -> bool:

@@ -12,6 +12,7 @@ from healthreports.contract.params import read_id
 from healthreports.core.errors import Fault, Invalid, KeyReused, NotFound, Problem
 from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import Kind
+from healthreports.edge.middleware import address_of
 from healthreports.service import retries
 from healthreports.service.gateway import Admitted, Gateway, Transaction
 from healthreports.service.retries import Asked
@@ -54,7 +55,7 @@ async def sent_form(gateway: Gateway, request: Request) -> SentForm:
 
     Raises Unauthenticated, Forbidden, MalformedBody.
     """
-    writer = await gateway.admit_writer(secret_of(request))
+    writer = await gateway.admit_writer(secret_of(request), address_of(request.scope))
     fields = await read_form(request)
     key = fields.get(ONCE, "")
     if not 0 < len(key) <= _MOST_KEY:

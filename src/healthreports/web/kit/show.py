@@ -29,7 +29,7 @@ from healthreports.core.errors import (
 )
 from healthreports.core.model import Actor, Instant, StatusReport
 from healthreports.core.portfolio import State, state_of, trend
-from healthreports.core.vocabulary import DAY_US, Category
+from healthreports.core.vocabulary import DAY_US, AuditAction, Category
 from healthreports.service.gateway import Transaction
 from healthreports.service.limits import Limits
 from healthreports.service.people import accounts, members
@@ -122,6 +122,11 @@ def _first_sentence(text: str) -> str:
     return line[: end.start() + 1] if end else line
 
 
+def _says(action: AuditAction) -> str:
+    """An action in words: "Status report deleted"."""
+    return action.replace(".", " ").replace("_", " ").capitalize()
+
+
 def _length_class(report: StatusReport) -> str:
     """How small a report must be set to stand on one sheet of paper."""
     texts = [report.description, *(detail.description or "" for detail in report.details)]
@@ -145,7 +150,7 @@ _IN_YEARS: Final = 2
 _templates.env.filters |= {"iso": _iso, "day": _day, "short_day": _short_day, "minute": _minute}
 _templates.env.filters |= {"age": _age, "late": _late, "initials": _initials}
 _templates.env.filters |= {"first_sentence": _first_sentence, "prose": prose.shown}
-_templates.env.filters["length_class"] = _length_class
+_templates.env.filters |= {"length_class": _length_class, "says": _says}
 _templates.env.filters["state"] = state_of
 _templates.env.filters["trend"] = trend
 

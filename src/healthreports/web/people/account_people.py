@@ -130,7 +130,8 @@ class PeoplePages:
             )
         except (Invalid, SignInRefused) as error:
             return await self._welcome(request, error)
-        await self._sign_in.out(session.sign_in(request, opened.secret, opened.account))
+        ended = session.sign_in(request, opened.secret, opened.account)
+        await self._sign_in.out(ended, address_of(request))
         return lead_to(HOME)
 
     async def _invited(

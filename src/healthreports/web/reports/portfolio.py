@@ -25,7 +25,7 @@ from healthreports.core.portfolio import (
     State,
     View,
 )
-from healthreports.core.vocabulary import DAY_US, MAX_NAME, Category
+from healthreports.core.vocabulary import DAY_US, MAX_NAME, AuditAction, Category
 from healthreports.exports import sheet
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.people import accounts, views
@@ -35,7 +35,7 @@ from healthreports.web.kit import charts, session
 from healthreports.web.kit.addresses import CADENCE, HOME, PORTFOLIO_FILE
 from healthreports.web.kit.documents import Documents
 from healthreports.web.kit.forms import chosen, sent_form, write_once
-from healthreports.web.kit.show import file_of, lead_to, page, who
+from healthreports.web.kit.show import address_of, file_of, lead_to, page, who
 
 _PAGE: Final = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
 # Nobody reported before; and a page can count weeks back from there.
@@ -155,6 +155,11 @@ class PortfolioPage:
             return sheet.Sheet(title, rows)
 
         asker = session.secret_of(request)
+        after = {
+            "file": f"portfolio.{ending}",
+            "filters": [name for name in _KEPT if name in params],
+        }
+        await self._gateway.note(asker, address_of(request), AuditAction.REPORTS_EXPORTED, after)
         table = await self._gateway.read(asker, work)
         content = await self._documents.of_table(asker, lambda: write(table))
         return file_of(content, media_type, f"portfolio-{_day_of(now)}.{ending}")

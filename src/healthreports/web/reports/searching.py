@@ -15,6 +15,7 @@ from healthreports.web.kit import session
 from healthreports.web.kit.addresses import (
     ACCOUNT,
     APPLICATIONS,
+    AUDIT,
     DEVELOPERS,
     HOME,
     PEOPLE,
@@ -50,6 +51,7 @@ PAGES: Final = (
     Place(
         "People", PEOPLE, "users invite invitations administrators roles", for_administrators=True
     ),
+    Place("Audit log", AUDIT, "history security events who did what", for_administrators=True),
     Place("Applications", APPLICATIONS, "oauth clients register", for_administrators=True),
 )
 

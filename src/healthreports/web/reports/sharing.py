@@ -11,7 +11,7 @@ from starlette.responses import Response
 from healthreports.contract.params import read_id
 from healthreports.core.errors import NotFound
 from healthreports.core.model import Actor, Clock, Instant
-from healthreports.core.vocabulary import Category, Kind
+from healthreports.core.vocabulary import Category, Kind, Through
 from healthreports.exports import badge
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.limits import Limits
@@ -86,7 +86,11 @@ class SharingPages:
         shared = await self._opened(request)
         if sharing.last_opening_is_stale(shared.link, self._clock()):
             await self._gateway.write_unnamed(
-                lambda tx, now: sharing.note_opening(tx, shared.link, now), shared.link.account_id
+                lambda tx, now: sharing.note_opening(tx, shared.link, now),
+                Through.SHARE_LINK,
+                address_of(request),
+                through_id=shared.link.id,
+                account_id=shared.link.account_id,
             )
         await prose.prepare([shared.report])
         values = {

@@ -1,0 +1,136 @@
+"""Keeping what was done, in the transaction that does it; reading it, and verifying it."""
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from healthreports.core.audit import SALT_BYTES, By, Head, faults, sealed
+from healthreports.core.model import Actor, AuditEvent, Instant, Value
+from healthreports.core.query import Page, Window
+from healthreports.core.vocabulary import DAY_US, AuditAction, Kind
+from healthreports.service.lookup import demand_administrator
+from healthreports.store.auth import audit
+from healthreports.store.engine.database import Transaction
+from healthreports.store.people import accounts
+
+_PARTS: Final = 3
+
+
+def note(  # noqa: PLR0917  what happened, to what, and what it was
+    tx: Transaction,
+    account_id: int,
+    action: AuditAction,
+    subject_id: int | None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+    *,
+    by: By | None = None,
+) -> None:
+    """Add to the audit log of an account that something was done, by whom the transaction is.
+
+    Of `before` and `after` what differs is kept, or all where there is only one of them.
+    """
+    who = by or tx.by
+    if not isinstance(who, By):  # nobody is named: it is done by the server itself
+        who = By.server(Instant(time.time_ns() // 1_000))
+    head = audit.head(tx, account_id)
+    if before is not None and after is not None:
+        names = [name for name in after if before.get(name) != after[name]]
+        before, after = ({name: of.get(name) for name in names} for of in (before, after))
+    event = AuditEvent(
+        id=head.number + 1,
+        account_id=account_id,
+        created_at=who.now,
+        action=action,
+        subject_id=subject_id,
+        user_id=who.user_id,
+        through=who.through,
+        through_id=who.through_id,
+        address=who.address,
+        before=_plain(before),
+        after=_plain(after),
+    )
+    salts = [secrets.token_bytes(SALT_BYTES) for _ in range(_PARTS)]
+    audit.append(tx, sealed(event, head.hash, salts))
+
+
+def _plain(values: Mapping[str, Any] | None) -> dict[str, Value] | None:
+    """Values as JSON has them; an instant stays a number of microseconds."""
+    if values is None:
+        return None
+    return {name: _value(value) for name, value in values.items()}
+
+
+def _value(value: Any) -> Value:  # noqa: ANN401  of any attribute
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    return " ".join(sorted(map(str, value)))
+
+
+def page(tx: Transaction, actor: Actor, filters: dict[str, Any], window: Window) -> Page:
+    """Entries of the account that match `filters`, the newest first. Raises Forbidden.
+
+    Of `before_id`, a cursor, are the older ones; the count is of all that match but for it.
+    """
+    demand_administrator(actor)
+    wanted = dict(filters)
+    before_id = wanted.pop("before_id", None)
+    if "subject_type" in wanted:
+        of_kind = tuple(one for one in AuditAction if one.subject == wanted["subject_type"])
+        wanted["subject_type"] = of_kind
+    found = audit.page(tx, actor.account_id, wanted, before_id, window.limit, window.offset)
+    count = audit.count(tx, actor.account_id, wanted)
+    return Page(Kind.AUDIT_EVENTS, tuple(found), count, window, {})
+
+
+def pieces(tx: Transaction, account_id: int) -> Iterator[list[AuditEvent]]:
+    """All entries of an account in their order, up to 1,000 at once."""
+    last = 0
+    while found := audit.all_after(tx, account_id, last):
+        yield [one.event for one in found]
+        last = found[-1].event.id
+
+
+def head(tx: Transaction, account_id: int) -> Head:
+    """The last entry of an account."""
+    return audit.head(tx, account_id)
+
+
+def verify(tx: Transaction, account_id: int, kept: Head | None = None) -> Iterator[str]:
+    """What was changed in the audit log of an account after it was written, a line for each.
+
+    `kept` is a head that was noted elsewhere: what came before it must still be there.
+    """
+    last = Head()
+    while entries := audit.all_after(tx, account_id, last.number):
+        for entry in entries:
+            yield from faults(entry, last)
+            last = Head(entry.event.id, entry.hash)
+            if kept is not None and last.number == kept.number and last.hash != kept.hash:
+                yield f"entry {last.number} is not the one that was noted"
+    if kept is not None and last.number < kept.number:
+        yield f"the entries {last.number + 1} to {kept.number} are missing"
+
+
+def every_account(tx: Transaction) -> list[tuple[int, str]]:
+    """The id and the name of each account."""
+    return [(account_id, name) for account_id, name, _ in accounts.accounts_by_id(tx)]
+
+
+def forget_person(tx: Transaction, account_id: int, user_id: int) -> None:
+    """Remove from the audit log who a person is; the hashes stay, and still verify."""
+    audit.forget_person(tx, account_id, user_id)
+
+
+def has_older(tx: Transaction, account_id: int, now: Instant, days: int) -> bool:
+    """Whether entries of an account are older than so many days, and not emptied yet."""
+    return audit.has_older(tx, account_id, Instant(now - days * DAY_US))
+
+
+def empty_older(tx: Transaction, account_id: int, now: Instant, days: int) -> None:
+    """Remove the contents of some entries that are older than so many days."""
+    audit.empty_older(tx, account_id, Instant(now - days * DAY_US))
+    accounts.touch(tx, account_id)
