@@ -514,6 +514,20 @@ def test_the_menus_lead_to_what_they_say(five: Site) -> None:
     assert titles(five.page(yellow.attrs["href"])) == ["Bridge"]
 
 
+def test_a_day_that_is_not_over_counts_what_came_since(site: Site) -> None:
+    first = site.account.workspaces[0]
+    red = {"as_of": day(), "status": "red"}
+    assert "0 of 2" in site.page("/", **red).text
+    site.report(first, "red")
+    assert "1 of 2" in site.page("/", **red).text
+    # A day that is over is remembered until what was known then is changed.
+    past = site.report(first, "red", ago=3)
+    asked = {"as_of": day(2), "status": "red"}
+    assert "1 of 1" in site.page("/", **asked).text  # the other one was not made yet
+    assert site.account.api.delete(f"/status_reports/{past}").is_success
+    assert "1 of 1" not in site.page("/", **asked).text
+
+
 @pytest.mark.both_stores
 def test_as_of_a_day_shows_how_it_was_then(five: Site) -> None:
     page = five.page("/", as_of=day(6))

@@ -3,9 +3,9 @@
 Access is that of the lists: who sees a report there sees it here.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -28,6 +28,7 @@ from healthreports.core.portfolio import (
     WEEK_US,
     WEEKS_BESIDE,
     Grouping,
+    Order,
     Portfolio,
     PortfolioQuery,
     ScopeChoice,
@@ -48,6 +49,8 @@ from healthreports.store.lists import pages as records
 from healthreports.store.lists import portfolio
 from healthreports.store.people import accounts, members, workspaces
 from healthreports.store.reports import references, reports
+
+T = TypeVar("T")
 
 # As many as fit on a screen side by side.
 HISTORY: Final = 120
@@ -149,11 +152,23 @@ def standings(
     """
     within, at = reach(actor), now if query.as_of is None else query.as_of
     rows = portfolio.rows(tx, query, within, now)
-    totals = portfolio.totals(tx, query, within, now)
+    totals = _past(
+        tx, actor, "totals", query, now, lambda: portfolio.totals(tx, query, within, now)
+    )
     ids = tuple(row[0] for row in rows)
     ends = tuple(week_ends(at, weeks))
     compared_at = query.compared_at
-    before = None if compared_at is None else portfolio.before(tx, query, within, compared_at)
+    before = None
+    if compared_at is not None:
+        then = msgspec.structs.replace(query, as_of=compared_at, compared_at=None).scope
+        before = _past(
+            tx,
+            actor,
+            "before",
+            then,
+            now,
+            lambda: portfolio.before(tx, query, within, compared_at),
+        )
     return Portfolio(
         standings=_with_weeks(tx, _standings(tx, actor, rows, query.as_of), ids, ends, lane),
         totals=totals,
@@ -163,6 +178,32 @@ def standings(
         choices=_choices(tx, actor),
         subtotals={} if query.group is None else portfolio.subtotals(tx, query, within, now),
     )
+
+
+def _past(  # noqa: PLR0917  who asks what, and how it is counted
+    tx: Transaction,
+    actor: Actor,
+    what: str,
+    query: PortfolioQuery,
+    now: Instant,
+    count: Callable[[], T],
+) -> T:
+    """What `count` gives, remembered as `what` where the question is of a time that is over.
+
+    That is the same while nothing that was known then is changed: the time of each new report is
+    later. A text is looked for among the words of today.
+    """
+    if query.as_of is None or query.as_of >= now or query.text:
+        return count()
+    version = accounts.version(tx, actor.account_id)
+    marks = (version.reshaped, version.rewritten)
+    asked = msgspec.structs.replace(query, page=1, order=Order.STATUS, reversed=False, group=None)
+    key = (what, reach(actor), asked)
+    known_at, found = tx.counts.get(key, (None, None))
+    if known_at != marks or found is None:
+        found = count()
+        tx.counts[key] = (marks, found)
+    return found  # type: ignore[no-any-return]  # what was put there
 
 
 def every_standing(
@@ -228,25 +269,18 @@ def _choices(tx: Transaction, actor: Actor) -> tuple[ScopeChoice, ...]:
 def _trend(
     tx: Transaction, actor: Actor, query: PortfolioQuery, at: Instant, now: Totals
 ) -> tuple[WeekCounts, ...]:
-    """How many workspaces stood how at the ends of the last weeks; none where text is asked for.
-
-    What stood at the end of a week that is over is remembered while nothing that was known then is
-    changed: the time of each new report is later.
-    """
+    """How many workspaces stood how at the ends of the last weeks; none where text is asked for."""
     if query.text:
         return ()
     within, found = reach(actor), []
-    version = accounts.version(tx, actor.account_id)
-    marks = (version.reshaped, version.rewritten)
     for end in week_ends(at, WEEKS_BESIDE)[:-1]:
         then = msgspec.structs.replace(query, as_of=end, compared_at=None).scope
-        key = ("portfolio", within, then)
-        known_at, counts = tx.counts.get(key, (None, None))
-        if known_at != marks or counts is None:
+
+        def count(then: PortfolioQuery = then, end: Instant = end) -> WeekCounts:
             states = portfolio.states(tx, then, within, at)
-            counts = WeekCounts(end, *(states.get(state, 0) for state in State))
-            tx.counts[key] = (marks, counts)
-        found.append(counts)
+            return WeekCounts(end, *(states.get(state, 0) for state in State))
+
+        found.append(_past(tx, actor, "states", then, at, count))
     return (*found, WeekCounts(at, now.red, now.yellow, now.green, now.none))
 
 

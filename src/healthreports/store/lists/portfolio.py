@@ -373,6 +373,14 @@ def _totals_statement(shape: Shape) -> Statement:
 
 def _totals(shape: Shape, *, lateral: bool) -> Select[Any]:
     origin, kept = _from(shape, lateral=lateral, reads_workspaces=False)
+    seen = _seen(shape, kept)
+    if lateral and (shape.in_past or shape.is_compared):
+        # Else PostgreSQL looks for the color before anew for each count that needs it: the page
+        # took 207 ms in place of 109 at 10,000 workspaces.
+        names = {*_COUNTED, *(() if shape.category is None else (color_column(shape.category),))}
+        one_each = select(*(kept[name].label(name) for name in sorted(names)))
+        once = one_each.select_from(origin).where(*seen).cte("once").prefix_with("MATERIALIZED")
+        origin, kept, seen = once, dict(once.c), []
     conditions = _conditions(shape, kept)
     color = _color(kept["color"])
     counted: list[Condition] = [
@@ -389,7 +397,19 @@ def _totals(shape: Shape, *, lateral: bool) -> Select[Any]:
     newest = func.coalesce(func.max(kept["created_at"]), 0)
     scope = [conditions[name] for name in shape.scope]
     found = select(func.count(), *numbers, newest).select_from(origin)
-    return found.where(*_seen(shape, kept), *scope)
+    return found.where(*seen, *scope)
+
+
+# What totals depend on, beside the color of a category.
+_COUNTED: Final = (
+    "workspace_id",
+    "report_id",
+    "created_at",
+    "color",
+    "previous_color",
+    "overdue_at",
+    "due_date",
+)
 
 
 def _number_of(condition: Condition) -> ColumnElement[Any]:
