@@ -33,7 +33,7 @@ from postgres_kit import EVERY_STORE, STORES, Cluster, older_binaries
 # each request, which took four fifths of the time of some tests.
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 os.environ.pop("SSL_CERT_FILE", None)
-_LISTENS = re.compile(r"listens on (http://\S+)")
+_LISTENS = re.compile(r"listens on (http://[^\s\"]+)")
 _numbers = count(1)
 # The folders with the longest files, which one of two processes would else end with alone.
 _FIRST = ("generated", "browser", "store", "process")

@@ -49,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trash_days: Annotated[int, Meta(ge=1, le=3650)] = DEFAULT_TRASH_DAYS
     audit_days: Annotated[int, Meta(ge=1, le=36_500)] = DEFAULT_AUDIT_DAYS
     access_log: bool = False
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     public_url: str = ""
     trusted_proxies: str = ""
     limit_store: str = "memory"

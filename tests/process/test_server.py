@@ -140,8 +140,9 @@ def test_the_access_log_has_a_line_for_each_request_and_no_query(own_server: Own
     with httpx.Client(base_url=server.base) as client:
         client.get("/api/v1/users?access_token=secret", headers={"x-request-id": "abc"})
     log = server.stop()
-    assert "GET /api/v1/users 401" in log
-    assert "id=abc" in log
+    [line] = [one for one in log.splitlines() if " INFO request " in one]
+    assert "id=abc method=GET path=/api/v1/users operation=GetUsers status=401" in line
+    assert "address=127.0.0.1" in line
     assert "secret" not in log
 
 

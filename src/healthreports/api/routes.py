@@ -1,6 +1,6 @@
 """The paths of the API: which use case answers each operation of `contract/operations`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -23,8 +23,7 @@ from healthreports.api.handlers import (
     whenever,
 )
 from healthreports.contract.lines import CSV, JSON_LINES, RAW_CSV
-from healthreports.contract.operations import BASE, OPERATIONS
-from healthreports.contract.resources import Resource
+from healthreports.contract.operations import BASE, OPERATIONS, Operation
 from healthreports.core.errors import MethodNotAllowed
 from healthreports.service.gateway import Gateway
 from healthreports.service.people import groups, members, workspaces
@@ -80,19 +79,20 @@ _ID: Final = "/{id}"
 class Endpoint:
     """One path: finds the handler of the method. Raises MethodNotAllowed. Contract: 1.5."""
 
-    def __init__(self, gateway: Gateway, methods: Mapping[str, tuple[Handler, Resource]]) -> None:
+    def __init__(self, gateway: Gateway, operations: Sequence[Operation]) -> None:
         self._handlers = {
-            method: partial(handler, gateway, resource)
-            for method, (handler, resource) in methods.items()
+            one.method: (one.name, partial(HANDLERS[one.name], gateway, one.resource))
+            for one in operations
         }
-        if "GET" in methods:
+        if "GET" in self._handlers:
             self._handlers["HEAD"] = self._handlers["GET"]  # the server leaves the body out
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request to the path."""
-        handler = self._handlers.get(scope["method"])
-        if handler is None:
+        found = self._handlers.get(scope["method"])
+        if found is None:
             raise MethodNotAllowed(sorted(self._handlers))
+        scope["operation"], handler = found
         answer = await handler(Call(scope, receive))
         await answer(scope, receive, send)
 
@@ -138,8 +138,7 @@ class Paths:
 
 def api_endpoints(gateway: Gateway) -> dict[str, Endpoint]:
     """An endpoint for each path of `OPERATIONS`."""
-    paths: dict[str, dict[str, tuple[Handler, Resource]]] = {}
+    paths: dict[str, list[Operation]] = {}
     for one in OPERATIONS:
-        methods = paths.setdefault(BASE + one.path, {})
-        methods[one.method] = HANDLERS[one.name], one.resource
-    return {path: Endpoint(gateway, methods) for path, methods in paths.items()}
+        paths.setdefault(BASE + one.path, []).append(one)
+    return {path: Endpoint(gateway, its) for path, its in paths.items()}

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from healthreports.core.audit import By
 from healthreports.core.model import Instant, User
@@ -14,8 +14,6 @@ from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.schema.upgrade import demand_current
 
 T = TypeVar("T")
-# How a line of the log is written.
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 
 
 def fail(says: str) -> int:

@@ -1,7 +1,6 @@
 """The command line: one parser, one function a command, errors as one line and an exit code."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +8,10 @@ from typing import Final
 
 import msgspec
 
-from healthreports import __version__
+from healthreports import __version__, logs
 from healthreports.cli.access import add_access_commands
 from healthreports.cli.auditing import add_audit_commands
 from healthreports.cli.command import (
-    LOG_FORMAT,
     account_flag,
     command,
     fail,
@@ -49,8 +47,7 @@ _STOPPED: Final = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0, or another after one line on standard error."""
-    logging.basicConfig(format=LOG_FORMAT)
-    logging.getLogger("healthreports").setLevel(logging.INFO)
+    logs.configure()
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(_settings(options), options) or 0)
@@ -73,7 +70,9 @@ def _settings(options: argparse.Namespace) -> Settings:
     """The settings of a command. Raises BadSetting, but for the command that says what is wrong."""
     if options.run is _check_settings:
         return Settings()
-    return load(_flags(options), defaults=getattr(options, "defaults", {}))
+    settings = load(_flags(options), defaults=getattr(options, "defaults", {}))
+    logs.configure(settings.log_format, settings.log_level)
+    return settings
 
 
 def _flags(options: argparse.Namespace) -> dict[str, object]:
@@ -264,6 +263,10 @@ def _serving_flags(parser: argparse.ArgumentParser) -> None:
         "--audit-days", help="days that the audit log keeps more than hashes (default: 400)"
     )
     parser.add_argument("--busy-timeout-s", help="how long to wait for the database (default: 5)")
+    parser.add_argument("--log-format", help="console, or json for programs (default: console)")
+    parser.add_argument(
+        "--log-level", help="debug, info, warning or error: what is logged (default: info)"
+    )
     parser.add_argument("--public-url", help="the address that clients use, if a proxy has another")
     parser.add_argument(
         "--trusted-proxies", help="addresses of proxies whose X-Forwarded-For counts, with commas"

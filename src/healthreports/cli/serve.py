@@ -20,8 +20,8 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
+from healthreports import logs
 from healthreports.app import build, check_settings
-from healthreports.cli.command import LOG_FORMAT
 from healthreports.edge.connections import ConnectionLimits
 from healthreports.edge.protocol import Protocol, headers_of_all
 from healthreports.service.limits import MEMORY
@@ -60,8 +60,15 @@ def serve(settings: Settings) -> int:
     says = f"healthreports listens on {address(settings, listening)}"
     if settings.workers > 1 and settings.limit_store == MEMORY:
         says += f"\nhealthreports: each worker counts requests by itself, see {PREFIX}LIMIT_STORE"
+
+    def tell() -> None:
+        if settings.log_format == "json":
+            log.info(says)
+        else:
+            print(says, file=sys.stderr, flush=True)
+
     try:
-        return run(settings, listening, lambda: print(says, file=sys.stderr, flush=True))
+        return run(settings, listening, tell)
     finally:
         del serving
 
@@ -84,6 +91,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        log.info("stopped")
 
 
 class _Workers(Multiprocess):
@@ -146,7 +157,7 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
         workers=settings.workers,
         http=partial(Protocol, limits=_connection_limits(settings)),  # type: ignore[arg-type]  # it calls it
         ws="none",
-        log_level="warning",
+        log_config=None,  # its lines come in the form of ours
         access_log=False,
         server_header=False,
         headers=headers_of_all(over_tls=origin.startswith("https:")),
@@ -160,6 +171,7 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
         if settings.workers > 1:
             check_settings(settings)  # here once, and not in each worker, which is started anew
             _Workers(config, [listening], tell).run()
+            log.info("stopped")
         else:
             _Server(config, tell).run(sockets=[listening])
     return 0
@@ -179,8 +191,7 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
 def _application(settings: Settings, origin: str) -> ASGIApp:
     """The application of this process, which ends with the one that started it."""
     if (parent := multiprocessing.parent_process()) is not None:
-        logging.basicConfig(format=LOG_FORMAT)
-        logging.getLogger("healthreports").setLevel(logging.INFO)
+        logs.configure(settings.log_format, settings.log_level)
 
         def follow() -> None:
             parent.join()

@@ -4,7 +4,6 @@ It catches every exception, since it is the last place that can answer one. Cont
 """
 
 import asyncio
-import logging
 import re
 import secrets
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Final
 
+import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from healthreports.contract.failure import is_expected
@@ -25,9 +25,12 @@ from healthreports.core.errors import (
 )
 from healthreports.edge.deadlines import Deadlines
 from healthreports.edge.unsent import PIECE_BYTES, Unsent
+from healthreports.service.gateway import asker
 from healthreports.service.limits import Limits
 
-log: Final = logging.getLogger("healthreports")
+log: Final = structlog.stdlib.get_logger("healthreports")
+# How often it is said at most that requests are too many.
+_SAID_EVERY_S: Final = 10.0
 
 # What a caller's own request id may be, so that it can stand in a header and a log line as it is.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -66,6 +69,7 @@ class Edge:
         self._deadlines = Deadlines(time_limit_s)
         self._unsent = Unsent(unsent_limit_bytes)
         self._access_log = access_log
+        self._too_many, self._said_at = 0, float("-inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
@@ -89,17 +93,39 @@ class Edge:
                 scope["abort"]()
                 await asyncio.sleep(0)  # so that the server program has heard of it
                 return
-            refusal = self._refuse(scope, await self._or_too_many(scope, error))
+            refused = await self._or_too_many(scope, error)
+            if isinstance(refused, TooManyRequests):
+                self._count_too_many(scope)
+            refusal = self._refuse(scope, refused)
             await refusal(scope, receive, answer.send)
         if self._access_log:
-            log.info(
-                "%s %s %d %.1f ms id=%s",
-                scope["method"],
-                path.encode("unicode_escape").decode(),
-                answer.status,
-                (time.perf_counter() - answer.started) * 1000,
-                answer.request_id.decode(),
-            )
+            self._log_request(scope, path, answer)
+
+    def _log_request(self, scope: Scope, path: str, answer: "_Answering") -> None:
+        actor = asker.get()
+        shown = path.encode("unicode_escape").decode()
+        operation = scope.get("operation")
+        if operation is None and "endpoint" in scope:  # an address without an id, which is there
+            operation = f"{scope['method']} {shown}"
+        log.info(
+            "request",
+            id=answer.request_id.decode(),
+            method=scope["method"],
+            path=shown,
+            operation=operation,
+            status=answer.status,
+            ms=round((time.perf_counter() - answer.started) * 1000, 1),
+            user=None if actor is None else actor.user_id,
+            token=None if actor is None else actor.token_id,
+            address=address_of(scope),
+        )
+
+    def _count_too_many(self, scope: Scope) -> None:
+        """Say now and then that requests are too many: not a line for each."""
+        self._too_many += 1
+        if time.monotonic() - self._said_at > _SAID_EVERY_S:
+            log.warning("too many requests", refused=self._too_many, address=address_of(scope))
+            self._said_at, self._too_many = time.monotonic(), 0
 
     async def _or_too_many(self, scope: Scope, error: Exception) -> Exception:
         """`error`, or that its caller has come without a valid token too often."""
@@ -206,6 +232,6 @@ def _request_id(scope: Scope) -> bytes:
 def _note(error: Exception, request_id: bytes) -> None:
     if isinstance(error, StorageUnavailable):
         says = " ".join(str(error.__cause__ or error).split())
-        log.error("storage unavailable id=%s: %s", request_id.decode(), says)
+        log.error("storage unavailable", id=request_id.decode(), says=says)
     elif not is_expected(error):
-        log.error("unexpected error id=%s", request_id.decode(), exc_info=error)
+        log.error("unexpected error", id=request_id.decode(), exc_info=error)

@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple, TypeVar
+from contextvars import ContextVar
+from typing import Final, NamedTuple, TypeVar
+
+import structlog
 
 from healthreports.core.audit import By
 from healthreports.core.errors import Forbidden, StorageUnavailable
@@ -18,9 +21,12 @@ from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.people import accounts
 
 # `Transaction` is for the interfaces too, which may not import the store.
-__all__ = ["Admitted", "Authenticate", "Gateway", "Transaction"]
+__all__ = ["Admitted", "Authenticate", "Gateway", "Transaction", "asker"]
 
 T = TypeVar("T")
+# Who asked, in the request under way, for its line in the log.
+asker: Final[ContextVar[Actor | None]] = ContextVar("asker", default=None)
+log: Final = structlog.stdlib.get_logger("healthreports")
 Authenticate = Callable[[Transaction, str, Instant], Actor]
 
 
@@ -119,6 +125,7 @@ class Gateway:
             except Forbidden as error:
                 self._count_refusal(actor, "", error)
                 raise
+        asker.set(reader)
         if tokens.last_used_is_stale(reader, now) and reader.token_id not in self._noting:
             self._noting[reader.token_id] = asyncio.create_task(self._note_use(reader, now))
         return found
@@ -165,6 +172,8 @@ class Gateway:
     def _count_refusal(self, actor: Actor | None, address: str, error: Forbidden) -> None:
         if actor is None or self._refusals is None:
             return
+        asker.set(actor)
+        log.info("refused", user=actor.user_id, token=actor.token_id, needs=error.needs)
         by = By.of(actor, self._clock(), address)
         self._refusals.add(
             Refusal(

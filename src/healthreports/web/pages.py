@@ -151,13 +151,14 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         Route(
             path,
             Methods(
+                path,
                 {
                     method: shown(handler, limits, is_page=path in read_again)
                     for method, handler in handlers.items()
-                }
+                },
             ),
         )
         for path, handlers in addresses.items()
     ]
-    files = {f"/static/{name}": Methods({"GET": static_file(name)}) for name in STATIC_FILES}
-    return [*routes, *(Route(path, methods) for path, methods in files.items())]
+    files = {f"/static/{name}": {"GET": static_file(name)} for name in STATIC_FILES}
+    return [*routes, *(Route(path, Methods(path, one)) for path, one in files.items())]

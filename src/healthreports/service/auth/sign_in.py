@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Final, NamedTuple, TypeVar
 
+import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
@@ -51,6 +52,7 @@ from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.people import accounts, members
 
 T = TypeVar("T")
+log: Final = structlog.stdlib.get_logger("healthreports")
 
 _SESSION_PREFIX: Final = "hrw_"
 # Two at once: more would take more memory, and the processor from everybody else.
@@ -118,6 +120,7 @@ class SignIn:
             lambda tx: _known(tx, email_address, account)
         )
         if not await self._run(_is_right, hashed, password) or user is None:
+            log.warning("sign-in refused", user=None if user is None else user.id, address=address)
             if user is not None and self._refusals is not None:
                 self._refusals.add(
                     Refusal(

@@ -281,7 +281,8 @@ _HEADINGS: Final = {
 class Methods:
     """A page's address: the handler of each method. Raises MethodNotAllowed for the others."""
 
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, path: str, handlers: Mapping[str, Handler]) -> None:
+        self._path = path
         self._handlers = dict(handlers)
         if "GET" in handlers:
             self._handlers["HEAD"] = handlers["GET"]  # the server leaves the body out
@@ -292,6 +293,7 @@ class Methods:
         handler = self._handlers.get(scope["method"])
         if handler is None:
             raise MethodNotAllowed(self.methods)
+        scope["operation"] = f"{scope['method']} {self._path}"
         answer = await handler(Request(scope, receive))
         await answer(scope, receive, send)
 
