@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -24,13 +25,14 @@ from healthreports.contract.resources import RESOURCES
 from healthreports.core.errors import PathUnknown
 from healthreports.core.model import Instant
 from healthreports.core.tags import Tags
+from healthreports.core.vocabulary import DAY_US, HOUR_S, SECOND_US
 from healthreports.edge.answer import Answer
 from healthreports.edge.middleware import Edge
 from healthreports.service.auth.oauth import ENDPOINTS
+from healthreports.service.auth.sessions import Lasting, actor_of_session
 from healthreports.service.auth.sign_in import (
     TAGS,
     SignIn,
-    actor_of_session,
     known_signing_key,
     signing_key,
 )
@@ -88,7 +90,17 @@ def build(settings: Settings, origin: str) -> ASGIApp:
     database = open_database(settings, _end_server)
     limits = _limits(settings)
     refusals = Refusals(database, now)
-    sign_in = SignIn(database, now, limits, passwords=settings.passwords == "on", refusals=refusals)
+    lasting = Lasting(
+        settings.session_idle_hours * HOUR_S * SECOND_US, settings.session_days * DAY_US
+    )
+    sign_in = SignIn(
+        database,
+        now,
+        limits,
+        passwords=settings.passwords == "on",
+        refusals=refusals,
+        lasting=lasting,
+    )
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -114,7 +126,13 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         refusals=refusals,
     )
     sessions_in = Gateway(
-        database, now, limits, tags, actor_of_session, latest=True, refusals=refusals
+        database,
+        now,
+        limits,
+        tags,
+        partial(actor_of_session, lasting=lasting),
+        latest=True,
+        refusals=refusals,
     )
     provider = _provider(settings)
     pages = Router(
@@ -132,7 +150,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
     return Edge(
         Paths(
             api_endpoints(tokens_in),
-            with_session(pages, key, secure=origin.startswith("https:")),
+            with_session(pages, key, settings.session_days, secure=origin.startswith("https:")),
         ),
         refuse,
         limits,

@@ -20,6 +20,8 @@ from healthreports.core.vocabulary import (
     DEFAULT_AUDIT_DAYS,
     DEFAULT_BODY_LIMIT_BYTES,
     DEFAULT_INCLUDE_LIMIT,
+    DEFAULT_SESSION_DAYS,
+    DEFAULT_SESSION_IDLE_H,
     DEFAULT_TRASH_DAYS,
     DEFAULT_UNSENT_LIMIT_BYTES,
 )
@@ -47,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     include_limit: Annotated[int, Meta(ge=1)] = DEFAULT_INCLUDE_LIMIT
     busy_timeout_s: Positive = 5.0
     trash_days: Annotated[int, Meta(ge=1, le=3650)] = DEFAULT_TRASH_DAYS
+    session_idle_hours: Annotated[int, Meta(ge=1, le=8760)] = DEFAULT_SESSION_IDLE_H
+    session_days: Annotated[int, Meta(ge=1, le=365)] = DEFAULT_SESSION_DAYS
     audit_days: Annotated[int, Meta(ge=1, le=36_500)] = DEFAULT_AUDIT_DAYS
     access_log: bool = False
     log_format: Literal["console", "json"] = "console"

@@ -397,6 +397,7 @@ def back_to(revision: str, place: str) -> None:
             *(("workspaces", f"report_{one}") for one in ("every", "day", "paused_until")),
             *(("current_reports", one) for one in ("overdue_at", "due_date")),
             ("account_versions", "rewritten"),
+            *(("sessions", one) for one in ("last_used_at", "address", "device")),
         )
     ]
     with closing(open_database(Settings(database=place))) as database:

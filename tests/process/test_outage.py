@@ -28,6 +28,7 @@ from conftest import Account, Server
 from expect import assert_envelope, assert_failure, only_record
 from healthreports.app import now, open_database
 from healthreports.service.auth import sign_in, tokens
+from healthreports.service.auth.sessions import Visitor
 from healthreports.service.limits import MEMORY, Limits
 from healthreports.service.people import members
 from healthreports.settings import Settings
@@ -548,7 +549,9 @@ def test_a_new_password_is_the_password_at_once_though_the_replica_is_behind(
         with closing(open_database(pair.settings)) as database:
             way_in = sign_in.SignIn(database, now, Limits(MEMORY, 0, 0))
             with closing(way_in):
-                return await way_in.with_password(user.email_address, password, "127.0.0.1")
+                return await way_in.with_password(
+                    user.email_address, password, Visitor("127.0.0.1")
+                )
 
     def give(password: str) -> None:
         pair.database.write_here(lambda tx: sign_in.set_password(tx, user, password, now()))

@@ -21,9 +21,10 @@ from visitor import browser, form_on, send_form, who_is_at
 from conftest import Account, Server, make_account
 from healthreports.app import now, open_database
 from healthreports.core.errors import Invalid, SignInRefused, Unauthenticated
-from healthreports.core.model import Instant, User
-from healthreports.core.vocabulary import SECOND_US, SESSION_LIFETIME_S
-from healthreports.service.auth import sign_in
+from healthreports.core.model import Actor, Instant, User
+from healthreports.core.vocabulary import DAY_US, DEFAULT_SESSION_DAYS
+from healthreports.service.auth import sessions, sign_in
+from healthreports.service.auth.sessions import Lasting, Visitor
 from healthreports.service.limits import MEMORY, Limits
 from healthreports.service.people.members import disable
 from healthreports.settings import Settings
@@ -142,9 +143,12 @@ def test_the_cookie_is_kept_from_scripts_and_from_forms_of_other_sites(
 ) -> None:
     [entered] = enter(at, members.email("editor")).history
     attributes = entered.headers["set-cookie"].lower().split("; ")[1:]
-    assert {"httponly", "samesite=lax", "path=/", f"max-age={SESSION_LIFETIME_S}"} <= set(
-        attributes
-    )
+    assert {
+        "httponly",
+        "samesite=lax",
+        "path=/",
+        f"max-age={DEFAULT_SESSION_DAYS * 86_400}",
+    } <= set(attributes)
 
 
 @pytest.mark.parametrize(
@@ -489,15 +493,28 @@ def test_nobody_is_led_to_another_host_from_a_form(
 
 def test_a_session_ends_by_itself(members: Members) -> None:
     user, began = members.account.users["editor"], now()
-    ends = began + SESSION_LIFETIME_S * SECOND_US
-    secret = members.database.write_here(lambda tx: sign_in.open_session(tx, user, began))
+    lasting = Lasting(idle_us=10 * DAY_US, whole_us=DEFAULT_SESSION_DAYS * DAY_US)
 
-    def who(at_time: int) -> int:
+    secret = members.database.write_here(
+        lambda tx: sessions.open_session(tx, user, began, lasting=lasting)
+    )
+
+    def who(at_time: int, lasting: Lasting = lasting) -> Actor:
         return members.database.read_here(
-            lambda tx: sign_in.actor_of_session(tx, secret, Instant(at_time))
-        ).user_id
+            lambda tx: sessions.actor_of_session(tx, secret, Instant(at_time), lasting)
+        )
 
-    assert who(ends - 1) == user.id
+    idle_ends, ends = began + lasting.idle_us, began + lasting.whole_us
+    assert who(idle_ends - 1).user_id == user.id
+    with pytest.raises(Unauthenticated):
+        who(idle_ends)
+    # It was used in between.
+    used = Instant(idle_ends - 1)
+    actor = who(used)
+    assert sessions.last_use_is_stale(actor, used)
+    members.database.write_here(lambda tx: sessions.note_use(tx, actor, used))
+    assert not sessions.last_use_is_stale(who(used), used)
+    assert who(ends - 1).user_id == user.id
     with pytest.raises(Unauthenticated):
         who(ends)
 
@@ -520,7 +537,7 @@ def overtaken(site: Server, members: Members, monkeypatch: pytest.MonkeyPatch) -
     with closing(open_database(Settings(database=str(site.database)))) as opened:
         way_in = sign_in.SignIn(opened, now, Limits(MEMORY, 0, 0))
         with closing(way_in), suppress(SignInRefused):
-            return asyncio.run(way_in.with_password(email, PASSWORD, "192.0.2.77"))
+            return asyncio.run(way_in.with_password(email, PASSWORD, Visitor("192.0.2.77")))
     return None
 
 

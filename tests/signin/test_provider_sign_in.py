@@ -306,8 +306,9 @@ def other_browser(site: Site) -> Iterator[httpx.Client]:
 def test_a_server_with_a_provider_says_where_it_listens_and_nothing_else(
     first_words: list[str],
 ) -> None:
-    [line] = first_words
+    line, *others = first_words
     assert line.startswith(LISTENS)
+    assert all(one.rstrip().endswith("INFO stopped") for one in others)
 
 
 def test_a_known_person_signs_in_and_lands_where_it_wanted(

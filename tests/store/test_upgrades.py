@@ -277,6 +277,9 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "secret_hash": "s",
             "created_at": T0,
             "expires_at": T0,
+            "last_used_at": T0,
+            "address": None,
+            "device": None,
         }
     ],
     # Of somebody who cannot sign in yet: those of others end with schema 0008.

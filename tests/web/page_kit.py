@@ -26,6 +26,7 @@ from healthreports.core.vocabulary import (
     Weekday,
 )
 from healthreports.service.auth import sign_in
+from healthreports.service.auth.sessions import open_session
 from healthreports.service.people import workspaces
 from healthreports.store.people import accounts, groups
 from healthreports.store.people import workspaces as stored_workspaces
@@ -199,7 +200,7 @@ class Site:
         at, user = self.stranger(), self.account.users[role]
 
         def work(tx: Any) -> tuple[str, str | None]:
-            secret = sign_in.open_session(tx, user, now())
+            secret = open_session(tx, user, now())
             return secret, sign_in.known_signing_key(tx, "sessions")
 
         secret, key = self._write(work)

@@ -6,7 +6,13 @@ from typing import Any
 from healthreports.cli.command import account_flag, command, fail, group_of, person, within, write
 from healthreports.contract.moments import as_datetime
 from healthreports.core.model import Application, Instant
-from healthreports.core.vocabulary import ACCESS_TOKEN_LIFETIME_S, DAY_US, HOUR_S, MAX_TOKEN_DAYS
+from healthreports.core.vocabulary import (
+    ACCESS_TOKEN_LIFETIME_S,
+    DAY_US,
+    DEFAULT_TOKEN_DAYS,
+    HOUR_S,
+    MAX_TOKEN_DAYS,
+)
 from healthreports.service.auth import applications, tokens
 from healthreports.service.people import accounts, members
 from healthreports.settings import Settings
@@ -20,8 +26,15 @@ def add_access_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
     made.add_argument("--user", required=True, metavar="EMAIL")
     made.add_argument("--name", required=True, help="what it is for")
     made.add_argument("--read-only", action="store_true", help="it may read, and not write")
-    made.add_argument(
-        "--days", type=within(1, MAX_TOKEN_DAYS), help="how many days it works (default: for ever)"
+    lasting = made.add_mutually_exclusive_group()
+    lasting.add_argument(
+        "--days",
+        type=within(1, MAX_TOKEN_DAYS),
+        default=DEFAULT_TOKEN_DAYS,
+        help="how many days it works (default: %(default)s)",
+    )
+    lasting.add_argument(
+        "--never-expires", action="store_true", help="it works until it is revoked"
     )
     account_flag(made)
     command(group, "list", "list the tokens, without their secrets", _token_list)
@@ -59,7 +72,8 @@ def add_access_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
 
 def _token_create(settings: Settings, options: argparse.Namespace) -> None:
     def work(tx: Transaction, now: Instant) -> str:
-        expires_at = None if options.days is None else Instant(now + options.days * DAY_US)
+        days = None if options.never_expires else options.days
+        expires_at = None if days is None else Instant(now + days * DAY_US)
         return tokens.issue(
             tx,
             person(tx, options, options.user),

@@ -260,6 +260,10 @@ def _serving_flags(parser: argparse.ArgumentParser) -> None:
         "--trash-days", help="days that a deleted report can be restored (default: 30)"
     )
     parser.add_argument(
+        "--session-idle-hours", help="hours that a session lasts without use (default: 12)"
+    )
+    parser.add_argument("--session-days", help="days that a session lasts in all (default: 14)")
+    parser.add_argument(
         "--audit-days", help="days that the audit log keeps more than hashes (default: 400)"
     )
     parser.add_argument("--busy-timeout-s", help="how long to wait for the database (default: 5)")

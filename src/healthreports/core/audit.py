@@ -37,12 +37,13 @@ class By(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, actor: Actor, now: Instant, address: str) -> "By":
         """Somebody whom a token or a session stands for."""
+        through_id: int | None
         if actor.grant_id is not None:
             through, through_id = Through.GRANT, actor.grant_id
         elif actor.token_id is not None:
             through, through_id = Through.TOKEN, actor.token_id
         else:
-            through, through_id = Through.SESSION, None
+            through, through_id = Through.SESSION, actor.session_id
         return cls(
             user_id=actor.user_id,
             through=through,

@@ -168,6 +168,22 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     last_used_at: Instant | None
 
 
+class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A browser in which somebody is signed in, as that person may see it: never its secret.
+
+    `device` is what the browser calls itself. `last_used_at` is right to some minutes.
+    """
+
+    id: int
+    account_id: int
+    user_id: int
+    created_at: Instant
+    expires_at: Instant
+    last_used_at: Instant
+    address: str | None
+    device: str | None
+
+
 class Application(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A program that users of its account may let act for them (OAuth 2: a client).
 
@@ -243,8 +259,9 @@ class ShareLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Actor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who calls: the user that a token, or a session in the browser, stands for.
 
-    `token_id` is None for a session, `grant_id` is what an application acts by. `scopes` narrow
-    what the user may do, `last_used_at` is when the token was used, give or take an hour.
+    `token_id` is None for a session, `session_id` for a token, `grant_id` is what an application
+    acts by. `scopes` narrow what the user may do, `last_used_at` is when the token was used, give
+    or take an hour, or the session, give or take some minutes.
     """
 
     user_id: int
@@ -252,6 +269,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     permission: AccountPermission
     token_id: int | None
     grant_id: int | None = None
+    session_id: int | None = None
     scopes: frozenset[Scope]
     last_used_at: Instant | None
 

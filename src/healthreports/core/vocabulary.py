@@ -274,12 +274,16 @@ MAX_REDIRECT_URIS: Final = 10
 # Sign-in. NIST SP 800-63B (revision 4, 3.1.1.2) wants at least 15 where a password stands alone.
 MIN_PASSWORD: Final = 15
 MAX_PASSWORD: Final = 1_000
-SESSION_LIFETIME_S: Final = 14 * 24 * 60 * 60
+# Of browsers that are left open (OWASP ASVS 5.0, 7.3).
+DEFAULT_SESSION_IDLE_H: Final = 12
+DEFAULT_SESSION_DAYS: Final = 14
+MAX_DEVICE: Final = 255
 # An invitation is sent on by hand; who comes later asks for another.
 INVITATION_LIFETIME_S: Final = 7 * 24 * 60 * 60
 DEFAULT_SHARE_DAYS: Final = 30
 MAX_SHARE_DAYS: Final = 365
 # A hundred years.
+DEFAULT_TOKEN_DAYS: Final = 90
 MAX_TOKEN_DAYS: Final = 36_500
 SECOND_US: Final = 1_000_000
 DAY_US: Final = 86_400 * SECOND_US

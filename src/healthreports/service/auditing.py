@@ -86,6 +86,32 @@ def page(tx: Transaction, actor: Actor, filters: dict[str, Any], window: Window)
     return Page(Kind.AUDIT_EVENTS, tuple(found), count, window, {})
 
 
+# What a person should recognise as its own doing.
+_OF_CREDENTIALS: Final = tuple(
+    one
+    for one in AuditAction
+    if one.subject in ("session", "password", "invitation", "token", "grant", "application")
+)
+_RECENT: Final = 10
+
+
+def of_own_credentials(tx: Transaction, actor: Actor) -> list[AuditEvent]:
+    """The last sign-ins of `actor`, and the last changes of what it signs in or acts with."""
+    account_id, own = actor.account_id, {"subject_type": _OF_CREDENTIALS}
+    by_it = audit.page(tx, account_id, own | {"user_id": actor.user_id}, None, _RECENT)
+    # By others: an administrator's invitation, the command line's password, a wrong guess.
+    of_person = {"session.refused", "password.changed", "invitation.created"}
+    to_it = audit.page(
+        tx,
+        account_id,
+        {"subject_type": tuple(of_person), "subject_id": actor.user_id},
+        None,
+        _RECENT,
+    )
+    found = {one.id: one for one in (*by_it, *to_it)}
+    return [found[one] for one in sorted(found, reverse=True)[:_RECENT]]
+
+
 def pieces(tx: Transaction, account_id: int) -> Iterator[list[AuditEvent]]:
     """All entries of an account in their order, up to 1,000 at once."""
     last = 0

@@ -14,7 +14,7 @@ from healthreports.core.model import Actor, Clock, Instant
 from healthreports.core.tags import Tags
 from healthreports.core.vocabulary import DEFAULT_INCLUDE_LIMIT, AuditAction, Through
 from healthreports.service import auditing
-from healthreports.service.auth import tokens
+from healthreports.service.auth import sessions, tokens
 from healthreports.service.limits import Limits, SpentShare
 from healthreports.service.refusals import Refusal, Refusals
 from healthreports.store.engine.database import Database, Transaction
@@ -66,8 +66,8 @@ class Gateway:
         self._limits = limits
         self._authenticate = authenticate
         self._refusals = refusals
-        # The tokens whose use is being noted, and the tasks that do it.
-        self._noting: dict[int | None, asyncio.Task[None]] = {}
+        # The tokens and sessions whose use is being noted, and the tasks that do it.
+        self._noting: dict[tuple[int | None, int | None], asyncio.Task[None]] = {}
 
     async def admit_writer(self, secret: str, address: str = "") -> Admitted:
         """Who may write with `secret` now, from the `address` of its request.
@@ -126,8 +126,9 @@ class Gateway:
                 self._count_refusal(actor, "", error)
                 raise
         asker.set(reader)
-        if tokens.last_used_is_stale(reader, now) and reader.token_id not in self._noting:
-            self._noting[reader.token_id] = asyncio.create_task(self._note_use(reader, now))
+        used = (reader.token_id, reader.session_id)
+        if _is_stale(reader, now) and used not in self._noting:
+            self._noting[used] = asyncio.create_task(self._note_use(reader, now))
         return found
 
     async def write(self, writer: Admitted, work: Callable[[Transaction, Actor, Instant], T]) -> T:
@@ -144,8 +145,8 @@ class Gateway:
             actor = self._authenticate(tx, writer.secret, now)
             tokens.demand_write(actor)
             tx.by = By.of(actor, now, writer.address)
-            if tokens.last_used_is_stale(actor, now):
-                tokens.note_use(tx, actor, now)
+            if _is_stale(actor, now):
+                _note_use(tx, actor, now)
             return work(tx, actor, now)
 
         try:
@@ -218,11 +219,21 @@ class Gateway:
         # Where it cannot be noted now, the next use is news as well.
         try:
             with suppress(StorageUnavailable):
-                await self._database.write(
-                    lambda tx: tokens.note_use(tx, actor, now), actor.account_id
-                )
+                await self._database.write(lambda tx: _note_use(tx, actor, now), actor.account_id)
         finally:
-            del self._noting[actor.token_id]
+            del self._noting[actor.token_id, actor.session_id]
+
+
+def _is_stale(actor: Actor, now: Instant) -> bool:
+    return tokens.last_used_is_stale(actor, now) or sessions.last_use_is_stale(actor, now)
+
+
+def _note_use(tx: Transaction, actor: Actor, now: Instant) -> None:
+    """Note that the token, or the session, was used."""
+    if actor.token_id is not None:
+        tokens.note_use(tx, actor, now)
+    else:
+        sessions.note_use(tx, actor, now)
 
 
 def _counted(actor: Actor) -> int | str:

@@ -135,6 +135,8 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("POST", f"{DEVELOPERS}/tokens", developers.make_token),
         ("POST", f"{DEVELOPERS}/tokens/{{id}}/revoke", developers.revoke_token),
         ("POST", f"{ACCOUNT}/grants/{{id}}/revoke", account.revoke_grant),
+        ("POST", f"{ACCOUNT}/sessions/{{id}}/end", account.end_session),
+        ("POST", f"{ACCOUNT}/sessions/end-others", account.end_other_sessions),
         ("POST", f"{ACCOUNT}/profile", account.change_profile),
         ("POST", f"{ACCOUNT}/password", account.change_password),
         ("POST", f"{ACCOUNT}/invitation/withdraw", account.withdraw_invitation),

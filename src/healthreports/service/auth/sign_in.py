@@ -26,23 +26,29 @@ from healthreports.core.errors import (
     Problem,
     SeveralAccounts,
     SignInRefused,
-    Unauthenticated,
 )
-from healthreports.core.model import Actor, Clock, Instant, User
+from healthreports.core.model import Clock, Instant, User
 from healthreports.core.rules.reading import kept_address
 from healthreports.core.vocabulary import (
     MAX_ACCOUNT_NAME,
+    MAX_DEVICE,
     MAX_NAME,
     MAX_PASSWORD,
-    SECOND_US,
-    SESSION_LIFETIME_S,
     AuditAction,
     Through,
 )
 from healthreports.service.auditing import note
 from healthreports.service.auth import invitations
 from healthreports.service.auth.new_passwords import check_new_password
-from healthreports.service.auth.tokens import hash_of, new_secret
+from healthreports.service.auth.sessions import (
+    USUAL,
+    Lasting,
+    Visitor,
+    actor_of_session,
+    is_known_device,
+    open_session,
+)
+from healthreports.service.auth.tokens import hash_of
 from healthreports.service.limits import Limits
 from healthreports.service.people.members import is_let_in
 from healthreports.service.refusals import Refusal, Refusals
@@ -54,7 +60,6 @@ from healthreports.store.people import accounts, members
 T = TypeVar("T")
 log: Final = structlog.stdlib.get_logger("healthreports")
 
-_SESSION_PREFIX: Final = "hrw_"
 # Two at once: more would take more memory, and the processor from everybody else.
 _HASHING_THREADS: Final = 2
 _WRONG: Final = (
@@ -87,16 +92,18 @@ class SignIn:
         *,
         passwords: bool = True,
         refusals: Refusals | None = None,
+        lasting: Lasting = USUAL,
     ) -> None:
         self._database = database
         self._clock = clock
         self._limits = limits
         self.passwords = passwords
         self._refusals = refusals
+        self.lasting = lasting
         self._hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="password")
 
     async def with_password(
-        self, email_address: str, password: str, address: str, account: str = ""
+        self, email_address: str, password: str, visitor: Visitor, account: str = ""
     ) -> Opened:
         """Sign in who knows the password, in the account of that name.
 
@@ -104,6 +111,7 @@ class SignIn:
         none, which takes as long and says the same as a wrong password. Raises SignInRefused,
         TooManyRequests.
         """
+        address = visitor.address
         if not self.passwords:
             await self._limits.admit_guesser(address)
             raise SignInRefused(_NO_PASSWORDS)
@@ -133,12 +141,12 @@ class SignIn:
                 )
             raise SignInRefused(_WRONG)
         assert hashed is not None  # it is the password's
-        opened = await self._open(user, hashed, await self._renewed(hashed, password), address)
+        opened = await self._open(user, hashed, await self._renewed(hashed, password), visitor)
         await self._limits.forget_sign_ins(counted)
         return opened
 
     async def with_identity(
-        self, issuer: str, subject: str, address: str, account: str = ""
+        self, issuer: str, subject: str, visitor: Visitor, account: str = ""
     ) -> Opened:
         """Sign in whom `issuer` calls `subject`, in the account of that name.
 
@@ -149,7 +157,7 @@ class SignIn:
         account = account.strip().lower()
 
         def work(tx: Transaction) -> Opened:
-            return _opened(tx, _whom(tx, issuer, subject, account), now, address)
+            return self._opened(tx, _whom(tx, issuer, subject, account), now, visitor)
 
         return await self._database.write(work)
 
@@ -169,7 +177,7 @@ class SignIn:
         now = self._clock()
 
         def work(tx: Transaction) -> None:
-            again = actor_of_session(tx, secret, now)
+            again = actor_of_session(tx, secret, now, self.lasting)
             if credentials.password_hash(tx, again.user_id) != hashed:  # another came before
                 raise Invalid([Problem("old_password", Fault.WRONG)])
             credentials.store_password(tx, again.account_id, again.user_id, replaced, now)
@@ -196,12 +204,12 @@ class SignIn:
 
         return await self._database.read_latest(work)
 
-    async def accept(self, secret: str, password: str, address: str) -> Opened:
+    async def accept(self, secret: str, password: str, visitor: Visitor) -> Opened:
         """Give who was invited its password, and sign it in; its other sessions end.
 
         Raises LinkEnded, Invalid, TooManyRequests, and SignInRefused where there are no passwords.
         """
-        user, _ = await self.invited(secret, address)
+        user, _ = await self.invited(secret, visitor.address)
         if not self.passwords:
             raise SignInRefused(_NO_PASSWORDS)
         hashed = await self._hashed(password, user)
@@ -210,17 +218,19 @@ class SignIn:
         def prove(tx: Transaction, user: User) -> None:
             credentials.store_password(tx, user.account_id, user.id, hashed, now)
 
-        return await self._database.write(lambda tx: _accepted(tx, secret, now, prove, address))
+        return await self._database.write(
+            lambda tx: self._accepted(tx, secret, now, prove, visitor)
+        )
 
     async def accept_by_identity(
-        self, secret: str, issuer: str, subject: str, address: str
+        self, secret: str, issuer: str, subject: str, visitor: Visitor
     ) -> Opened:
         """Let who was invited sign in from now on as whom `issuer` calls `subject`.
 
         Raises LinkEnded, TooManyRequests, and SignInRefused where somebody else of the account
         signs in so.
         """
-        await self._limits.admit_stranger(address)
+        await self._limits.admit_stranger(visitor.address)
         now = self._clock()
 
         def prove(tx: Transaction, user: User) -> None:
@@ -229,7 +239,9 @@ class SignIn:
                 raise SignInRefused(_TAKEN_IDENTITY)
             credentials.insert_identity(tx, user.account_id, user.id, issuer, subject, now)
 
-        return await self._database.write(lambda tx: _accepted(tx, secret, now, prove, address))
+        return await self._database.write(
+            lambda tx: self._accepted(tx, secret, now, prove, visitor)
+        )
 
     async def out(self, ended: Sequence[str], address: str) -> None:
         """End sessions, all of them or none."""
@@ -237,7 +249,7 @@ class SignIn:
 
         def work(tx: Transaction) -> None:
             for secret in ended:
-                actor = credentials.actor_of_session(tx, hash_of(secret), now)
+                actor = credentials.actor_of_session(tx, hash_of(secret), now, self.lasting.idle_us)
                 credentials.delete_session(tx, hash_of(secret))
                 if actor is not None:
                     by = By.of(actor, now, address)
@@ -251,12 +263,12 @@ class SignIn:
         self._hashing.shutdown()
 
     def _of_session(self, tx: Transaction, secret: str) -> tuple[User, str | None]:
-        actor = actor_of_session(tx, secret, self._clock())
+        actor = actor_of_session(tx, secret, self._clock(), self.lasting)
         user = members.user(tx, actor.user_id)
         assert user is not None  # it is signed in
         return user, credentials.password_hash(tx, actor.user_id)
 
-    async def _open(self, user: User, hashed: str, renewed: str | None, address: str) -> Opened:
+    async def _open(self, user: User, hashed: str, renewed: str | None, visitor: Visitor) -> Opened:
         now = self._clock()
 
         def work(tx: Transaction) -> Opened:
@@ -267,9 +279,39 @@ class SignIn:
                 raise SignInRefused(_WRONG)
             if renewed is not None:
                 credentials.store_password(tx, user.account_id, user.id, renewed, now)
-            return _opened(tx, user, now, address)
+            return self._opened(tx, user, now, visitor)
 
         return await self._database.write(work)
+
+    def _accepted(
+        self,
+        tx: Transaction,
+        secret: str,
+        now: Instant,
+        prove: Callable[[Transaction, User], None],
+        visitor: Visitor,
+    ) -> Opened:
+        """Use an invitation up: `prove` stores how the person proves who it is from now on."""
+        user = invitations.invited(tx, secret, now)
+        stored_invitations.remove(tx, user.id)
+        address = visitor.address or None
+        by = By(user_id=user.id, through=Through.INVITATION, address=address, now=now)
+        note(tx, user.account_id, AuditAction.INVITATION_ACCEPTED, user.id, by=by)
+        if invitations.has_signed_in(tx, user.id):
+            # It lost what it signed in with, perhaps to somebody else: nothing of that opens more.
+            _end_access(tx, user.id, now)
+            credentials.delete_proofs(tx, user.id)
+        prove(tx, user)
+        return self._opened(tx, user, now, visitor)
+
+    def _opened(self, tx: Transaction, user: User, now: Instant, visitor: Visitor) -> Opened:
+        is_new = not is_known_device(tx, user.id, visitor, now)
+        secret = open_session(tx, user, now, visitor, self.lasting)
+        actor = actor_of_session(tx, secret, now, self.lasting)
+        after = {"device": visitor.device[:MAX_DEVICE], "new_device": is_new}
+        by = By.of(actor, now, visitor.address)
+        note(tx, user.account_id, AuditAction.SIGNED_IN, user.id, after=after, by=by)
+        return Opened(secret, accounts.account_name(tx, user.account_id))
 
     async def _hashed(self, password: str, user: User) -> str:
         """The hash of a new password. Raises Invalid."""
@@ -308,22 +350,6 @@ def set_password(
 def has_password(tx: Transaction, user_id: int) -> bool:
     """Whether a user can sign in with a password."""
     return credentials.password_hash(tx, user_id) is not None
-
-
-def open_session(tx: Transaction, user: User, now: Instant) -> str:
-    """Store a new session of `user`. Returns its secret."""
-    secret = new_secret(_SESSION_PREFIX)
-    expires_at = Instant(now + SESSION_LIFETIME_S * SECOND_US)
-    credentials.insert_session(tx, user.account_id, user.id, hash_of(secret), now, expires_at)
-    return secret
-
-
-def actor_of_session(tx: Transaction, secret: str, now: Instant) -> Actor:
-    """Who is signed in by a session. Raises Unauthenticated."""
-    actor = credentials.actor_of_session(tx, hash_of(secret), now)
-    if actor is None:
-        raise Unauthenticated
-    return actor
 
 
 # Of the keys that entity tags are made with; one for each place that the database was in.
@@ -391,33 +417,6 @@ def _whom(tx: Transaction, issuer: str, subject: str, account: str) -> User:
     if len(names) > 1:
         raise SeveralAccounts(tuple(names))
     return users[0]
-
-
-def _accepted(
-    tx: Transaction,
-    secret: str,
-    now: Instant,
-    prove: Callable[[Transaction, User], None],
-    address: str,
-) -> Opened:
-    """Use an invitation up: `prove` stores how the person proves who it is from now on."""
-    user = invitations.invited(tx, secret, now)
-    stored_invitations.remove(tx, user.id)
-    by = By(user_id=user.id, through=Through.INVITATION, address=address or None, now=now)
-    note(tx, user.account_id, AuditAction.INVITATION_ACCEPTED, user.id, by=by)
-    if invitations.has_signed_in(tx, user.id):
-        # It lost what it signed in with, perhaps to somebody else: nothing of that opens any more.
-        _end_access(tx, user.id, now)
-        credentials.delete_proofs(tx, user.id)
-    prove(tx, user)
-    return _opened(tx, user, now, address)
-
-
-def _opened(tx: Transaction, user: User, now: Instant, address: str) -> Opened:
-    secret = open_session(tx, user, now)
-    by = By(user_id=user.id, through=Through.SESSION, address=address or None, now=now)
-    note(tx, user.account_id, AuditAction.SIGNED_IN, user.id, by=by)
-    return Opened(secret, accounts.account_name(tx, user.account_id))
 
 
 def _end_access(tx: Transaction, user_id: int, now: Instant) -> None:

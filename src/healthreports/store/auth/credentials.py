@@ -4,10 +4,10 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, select, update
 
-from healthreports.core.model import Actor, Instant
+from healthreports.core.model import Actor, Instant, Session
 from healthreports.core.vocabulary import Scope
 from healthreports.store.engine.database import Transaction
-from healthreports.store.engine.statement import Statement, insertion
+from healthreports.store.engine.statement import Statement, insertion, named
 from healthreports.store.lists.selections import PERMISSIONS
 from healthreports.store.people.members import actor_by
 from healthreports.store.schema.tables import (
@@ -40,7 +40,25 @@ _DELETE_PROOFS: Final = tuple(
     for table in (passwords, identities, sessions)
 )
 _INSERT_IDENTITY: Final = insertion(identities)
-_ACTOR: Final = Statement(actor_by(sessions, sessions.c.expires_at))
+_ACTOR: Final = Statement(
+    actor_by(sessions, sessions.c.expires_at, sessions.c.last_used_at, sessions.c.id)
+)
+_SHOWN: Final = tuple(one for one in sessions.columns if one.name != "secret_hash")
+_SESSIONS: Final = Statement(
+    select(*_SHOWN)
+    .where(sessions.c.user_id == bindparam("of_user"), sessions.c.expires_at > bindparam("now"))
+    .order_by(sessions.c.last_used_at.desc(), sessions.c.id.desc())
+)
+_NOTE_USE: Final = Statement(
+    update(sessions)
+    .where(sessions.c.id == bindparam("row_id"))
+    .values(last_used_at=bindparam("now"))
+)
+_END_SESSION: Final = Statement(
+    delete(sessions)
+    .where(sessions.c.user_id == bindparam("of_user"), sessions.c.id == bindparam("row_id"))
+    .returning(sessions.c.id)
+)
 _INSERT_SESSION: Final = insertion(sessions)
 _DELETE_SESSION: Final = Statement(
     delete(sessions).where(sessions.c.secret_hash == bindparam("secret_hash"))
@@ -101,19 +119,39 @@ def insert_identity(  # noqa: PLR0917  one row
     tx.rows(_INSERT_IDENTITY, values | {"created_at": now})
 
 
-def actor_of_session(tx: Transaction, secret_hash: str, now: Instant) -> Actor | None:
-    """Who is signed in by the session with that hash; None when nobody is any more."""
+def actor_of_session(tx: Transaction, secret_hash: str, now: Instant, idle_us: int) -> Actor | None:
+    """Who is signed in by the session with that hash; None when nobody is any more.
+
+    It ends at its time, or when it was not used for `idle_us` microseconds.
+    """
     row = tx.recall(_ACTOR, {"secret_hash": secret_hash})
-    if row is None or row[3] <= now:
+    if row is None or row[3] <= now or row[4] + idle_us <= now:
         return None
     return Actor(
         user_id=row[0],
         account_id=row[1],
         permission=PERMISSIONS[row[2]],
         token_id=None,
+        session_id=row[5],
         scopes=_EVERY_SCOPE,
-        last_used_at=now,
+        last_used_at=row[4],
     )
+
+
+def sessions_of(tx: Transaction, user_id: int, now: Instant) -> list[Session]:
+    """The sessions of a user whose time is not over, the one used last first."""
+    rows = tx.rows(_SESSIONS, {"of_user": user_id, "now": now})
+    return [Session(**named(row, _SHOWN)) for row in rows]
+
+
+def note_session_use(tx: Transaction, session_id: int, now: Instant) -> None:
+    """Note that a session was used."""
+    tx.rows(_NOTE_USE, {"row_id": session_id, "now": now})
+
+
+def end_session(tx: Transaction, user_id: int, session_id: int) -> bool:
+    """End a session of a user. False where it has none with that id."""
+    return tx.row(_END_SESSION, {"of_user": user_id, "row_id": session_id}) is not None
 
 
 def insert_session(  # noqa: PLR0917  one row
@@ -123,11 +161,15 @@ def insert_session(  # noqa: PLR0917  one row
     secret_hash: str,
     now: Instant,
     expires_at: Instant,
-) -> None:
-    """Store a new session, and forget those of the user that expired."""
+    address: str | None,
+    device: str | None,
+) -> int:
+    """Store a new session, and forget those of the user that expired. Returns its id."""
     tx.rows(_FORGET_SESSIONS, {"of_user": user_id, "now": now})
     values = {"account_id": account_id, "user_id": user_id, "secret_hash": secret_hash}
-    tx.rows(_INSERT_SESSION, values | {"created_at": now, "expires_at": expires_at})
+    values |= {"created_at": now, "expires_at": expires_at, "last_used_at": now}
+    [[row_id]] = tx.rows(_INSERT_SESSION, values | {"address": address, "device": device})
+    return int(row_id)
 
 
 def delete_session(tx: Transaction, secret_hash: str) -> None:

@@ -45,7 +45,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0014"
+SCHEMA_REVISION: Final = "0015"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -766,6 +766,9 @@ sessions: Final = Table(
     Column("secret_hash", Text, nullable=False),
     _instant("created_at"),
     _instant("expires_at"),
+    Column("last_used_at", BigInteger, nullable=False, server_default="0"),
+    Column("address", Text),  # where it was opened from; null where that is not known
+    Column("device", Text),  # what the browser calls itself; null as above
     UniqueConstraint("secret_hash"),
     Index("ix_sessions_user", "user_id"),  # what ends with a password
 )

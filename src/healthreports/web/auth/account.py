@@ -11,7 +11,8 @@ from healthreports.core.vocabulary import (
     HOUR_S,
     MAX_TOKEN_DAYS,
 )
-from healthreports.service.auth import applications, invitations, tokens
+from healthreports.service import auditing
+from healthreports.service.auth import applications, invitations, sessions, tokens
 from healthreports.service.auth.sign_in import SignIn, has_password
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.lookup import demand_administrator
@@ -76,6 +77,21 @@ class AccountPages:
             return await self._own_page(request, error=error)
         return await self._own_page(request, done="The password is changed.")
 
+    async def end_session(self, request: Request) -> Response:
+        """Sign out in another browser."""
+        form = await sent_form(self._gateway, request)
+        session_id = read_id(request.path_params["id"]) or 0
+        await self._gateway.write(
+            form.writer, lambda tx, actor, _now: sessions.end(tx, actor, session_id)
+        )
+        return lead_to(ACCOUNT)
+
+    async def end_other_sessions(self, request: Request) -> Response:
+        """Sign out in every browser but this one."""
+        form = await sent_form(self._gateway, request)
+        await self._gateway.write(form.writer, sessions.end_others)
+        return lead_to(ACCOUNT)
+
     async def withdraw_invitation(self, request: Request) -> Response:
         """End the invitation by which somebody could take one's place."""
         writer, _, _ = await sent_form(self._gateway, request)
@@ -137,11 +153,17 @@ class AccountPages:
         error: Invalid | None = None,
         done: str | None = None,
     ) -> Response:
+        now = self._clock()
+
         def work(tx: Transaction, actor: Actor) -> dict[str, object]:
             return who(tx, actor) | {
                 "grants": applications.grants_of(tx, actor.user_id),
                 "has_password": self._sign_in.passwords and has_password(tx, actor.user_id),
-                "invitation": invitations.own(tx, actor, self._clock()),
+                "invitation": invitations.own(tx, actor, now),
+                "sessions": sessions.own(tx, actor, now, self._sign_in.lasting),
+                "session_id": actor.session_id,
+                "events": auditing.of_own_credentials(tx, actor),
+                "now": now,
             }
 
         values = await self._gateway.read(session.secret_of(request), work)

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from healthreports.contract.params import read_id
 from healthreports.core.errors import Invalid
 from healthreports.core.model import Actor, Instant
-from healthreports.core.vocabulary import DAY_US, MAX_TOKEN_DAYS
+from healthreports.core.vocabulary import DAY_US, DEFAULT_TOKEN_DAYS, MAX_TOKEN_DAYS
 from healthreports.service.auth import oauth, tokens
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.people import members
@@ -33,7 +33,8 @@ class DeveloperPages:
         fields = form.fields
 
         def work(tx: Transaction, actor: Actor, now: Instant) -> str:
-            days = whole_number(fields, "days", MAX_TOKEN_DAYS)
+            asked = whole_number(fields, "days", MAX_TOKEN_DAYS) or DEFAULT_TOKEN_DAYS
+            days = None if "never" in fields else asked
             return tokens.issue(
                 tx,
                 members.own_user(tx, actor),
@@ -66,5 +67,10 @@ class DeveloperPages:
             return who(tx, actor) | {"tokens": living}
 
         values = await self._gateway.read(session.secret_of(request), work)
-        values |= {"made": made, "origin": self._origin, "oauth": oauth}
+        values |= {
+            "made": made,
+            "origin": self._origin,
+            "oauth": oauth,
+            "token_days": DEFAULT_TOKEN_DAYS,
+        }
         return page(request, "developers.html", values, error)

@@ -23,7 +23,7 @@ from healthreports.service.people import accounts
 from healthreports.web.auth.oidc import Provider
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import CALLBACK, INVITATION, SIGN_IN
-from healthreports.web.kit.show import address_of, lead_to, page
+from healthreports.web.kit.show import address_of, lead_to, page, visitor_of
 
 log: Final = logging.getLogger("healthreports")
 
@@ -77,7 +77,7 @@ class Entrance:
         account = fields.get(_ACCOUNT, _account_in(request) or session.account_of(request))
         try:
             opened = await self._sign_in.with_password(
-                email_address, fields.get("password", ""), address_of(request), account
+                email_address, fields.get("password", ""), visitor_of(request), account
             )
         except (SignInRefused, TooManyRequests) as error:
             return self._form(request, wanted, email_address, error, account=account)
@@ -126,10 +126,12 @@ class Entrance:
             issuer = self._provider.issuer
             if invitation := kept[INVITATION]:
                 opened = await self._sign_in.accept_by_identity(
-                    invitation, issuer, subject, address
+                    invitation, issuer, subject, visitor_of(request)
                 )
             else:
-                opened = await self._sign_in.with_identity(issuer, subject, address, named)
+                opened = await self._sign_in.with_identity(
+                    issuer, subject, visitor_of(request), named
+                )
         except SeveralAccounts as error:
             return self._form(request, wanted, error=error, choices=error.names)
         except SignInRefused as error:

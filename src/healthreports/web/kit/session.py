@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from healthreports.contract.bodies import form_pairs
 from healthreports.core.errors import StaleForm, Unauthenticated
-from healthreports.core.vocabulary import SESSION_LIFETIME_S, STRANGER_BODY_LIMIT_BYTES
+from healthreports.core.vocabulary import HOUR_S, STRANGER_BODY_LIMIT_BYTES
 from healthreports.edge.bodies import stranger_body
 
 _SECRET: Final = "secret"  # noqa: S105  a key, not a secret
@@ -31,14 +31,14 @@ _MOST_ACCOUNTS: Final = 8
 _OUR_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*", re.ASCII)
 
 
-def with_session(app: ASGIApp, signing_key: str, *, secure: bool) -> ASGIApp:
-    """`app` with `request.session`; a `secure` one is sent over https only."""
+def with_session(app: ASGIApp, signing_key: str, days: int, *, secure: bool) -> ASGIApp:
+    """`app` with `request.session`, kept for so many days; a `secure` one goes over https only."""
     return SessionMiddleware(
         app,
         secret_key=signing_key,
         # The prefix binds the cookie to this host: no neighbouring one can plant another.
         session_cookie="__Host-healthreports" if secure else "healthreports",
-        max_age=SESSION_LIFETIME_S,
+        max_age=days * 24 * HOUR_S,
         same_site="lax",
         https_only=secure,
     )

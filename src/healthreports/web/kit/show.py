@@ -30,6 +30,7 @@ from healthreports.core.errors import (
 from healthreports.core.model import Actor, Instant, StatusReport
 from healthreports.core.portfolio import State, state_of, trend
 from healthreports.core.vocabulary import DAY_US, AuditAction, Category
+from healthreports.service.auth.sessions import Visitor
 from healthreports.service.gateway import Transaction
 from healthreports.service.limits import Limits
 from healthreports.service.people import accounts, members
@@ -122,6 +123,21 @@ def _first_sentence(text: str) -> str:
     return line[: end.start() + 1] if end else line
 
 
+# What browsers and systems call themselves, those first that others claim to be too.
+_BROWSERS: Final = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl")
+_SHOWN_AS: Final = {"Edg": "Edge", "OPR": "Opera"}
+_SYSTEMS: Final = ("Android", "iPhone", "iPad", "Windows", "Mac OS X", "Linux")
+
+
+def _device(text: str | None) -> str:
+    """What a browser calls itself, in two words: "Firefox on Linux"."""
+    text = text or ""
+    browser = next((one for one in _BROWSERS if one in text), "")
+    system = next((one for one in _SYSTEMS if one in text), "")
+    browser = _SHOWN_AS.get(browser, browser) or "A browser"
+    return f"{browser} on {system}" if system else browser
+
+
 def _says(action: AuditAction) -> str:
     """An action in words: "Status report deleted"."""
     return action.replace(".", " ").replace("_", " ").capitalize()
@@ -150,7 +166,7 @@ _IN_YEARS: Final = 2
 _templates.env.filters |= {"iso": _iso, "day": _day, "short_day": _short_day, "minute": _minute}
 _templates.env.filters |= {"age": _age, "late": _late, "initials": _initials}
 _templates.env.filters |= {"first_sentence": _first_sentence, "prose": prose.shown}
-_templates.env.filters |= {"length_class": _length_class, "says": _says}
+_templates.env.filters |= {"length_class": _length_class, "says": _says, "device": _device}
 _templates.env.filters["state"] = state_of
 _templates.env.filters["trend"] = trend
 
@@ -238,6 +254,11 @@ def lead_to(address: str) -> Response:
 def address_of(request: Request) -> str:
     """The address that a request comes from, as far as the server program knows."""
     return request.client.host if request.client else ""
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Where the browser of a request is, and what it calls itself."""
+    return Visitor(address_of(request), request.headers.get("user-agent", ""))
 
 
 def who(tx: Transaction, actor: Actor) -> dict[str, object]:

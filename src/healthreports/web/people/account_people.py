@@ -30,7 +30,7 @@ from healthreports.web.kit.forms import (
     sent_form,
     write_once,
 )
-from healthreports.web.kit.show import address_of, lead_to, page, who
+from healthreports.web.kit.show import address_of, lead_to, page, visitor_of, who
 
 _SHOWN: Final = 100
 _DAY_S: Final = 86_400
@@ -126,7 +126,7 @@ class PeoplePages:
         secret = request.query_params.get(INVITATION, "")
         try:
             opened = await self._sign_in.accept(
-                secret, fields.get("password", ""), address_of(request)
+                secret, fields.get("password", ""), visitor_of(request)
             )
         except (Invalid, SignInRefused) as error:
             return await self._welcome(request, error)
