@@ -337,6 +337,12 @@ def look_at(site: Site, place: "Place") -> Look:
     )
 
 
+# The rows of a table are alike: the first ten stand for all, which takes a third of the time.
+_AXE_RUN: Final = """how => axe.run(
+    {exclude: ["table tbody tr:nth-child(n + 11)"]}, {resultTypes: ["violations"], ...how}
+)"""
+
+
 def barriers_of(page: Page) -> dict[str, list[str]]:
     """What axe-core finds in either theme; nothing but the contrast depends on the theme."""
     page.evaluate(AXE.read_text("utf-8"))
@@ -345,9 +351,7 @@ def barriers_of(page: Page) -> dict[str, list[str]]:
         page.emulate_media(color_scheme=scheme)
         found[scheme] = [
             f"{one['id']} ({one['impact']}) at {node['target']}: {node['failureSummary']}"
-            for one in page.evaluate("how => axe.run({resultTypes: ['violations'], ...how})", how)[
-                "violations"
-            ]
+            for one in page.evaluate(_AXE_RUN, how)["violations"]
             for node in one["nodes"]
         ]
     return found

@@ -72,7 +72,7 @@ def long_reports(site: Site) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("paper", ["A4", "Letter"])
+@pytest.mark.parametrize("paper", ["A4", pytest.param("Letter", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("name", LONG_REPORTS)
 def test_report_prints_on_one_sheet(page, long_reports, name, paper):
     page.goto(f"/reports/{long_reports[name]}")

@@ -630,6 +630,7 @@ def test_row_of_a_phone_says_what_stands_in_a_table(phone):
         expect(one.locator(".c-when")).to_be_visible()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize(
     "path", ["/", "/?view=weeks", "/reports/60"], ids=["portfolio", "weeks", "report"]

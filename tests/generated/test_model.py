@@ -900,5 +900,5 @@ def test_any_sequence_of_calls_agrees_with_the_model(
 ) -> None:
     run_state_machine_as_test(
         lambda: Machine(server, database, other_account, hidden),
-        settings=effort(12, 700, stateful_step_count=50),
+        settings=effort(9, 700, stateful_step_count=50),
     )

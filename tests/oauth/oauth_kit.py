@@ -272,7 +272,10 @@ class Site:
         return answer.status_code == 200
 
     def stored(self) -> dict[str, list[tuple]]:
-        """Everything that is kept, but for when a token was last used."""
+        """Everything that is kept, but for when a token was last used.
+
+        What was refused is added to the audit log a while later, so it is left out.
+        """
         with closing(sqlite3.connect(self.server.database)) as connection:
             tables = connection.execute(_TABLES)
             return {name: _rows(connection, name) for (name,) in tables.fetchall()}
@@ -298,7 +301,8 @@ _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'sear
 def _rows(connection: sqlite3.Connection, table: str) -> list[tuple]:
     columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
     counted = ", ".join(one for one in columns if one != "last_used_at")
-    return connection.execute(f"SELECT {counted} FROM {table} ORDER BY 1").fetchall()
+    rows = connection.execute(f"SELECT {counted} FROM {table} ORDER BY 1")
+    return [row for row in rows.fetchall() if "access.refused" not in row]
 
 
 @contextmanager

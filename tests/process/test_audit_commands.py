@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,33 +16,40 @@ import pytest
 Run = Callable[..., str]
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    def call(*arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "healthreports", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "HEALTHREPORTS_DATABASE": str(tmp_path / "log.sqlite3")},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr
-        return done.stderr if code else done.stdout
-
-    return call
+def command(folder: Path, *arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "healthreports", *arguments],
+        cwd=folder,
+        env={**os.environ, "HEALTHREPORTS_DATABASE": str(folder / "log.sqlite3")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stderr if code else done.stdout
 
 
-@pytest.fixture
-def filled(run: Run) -> Run:
-    run("db", "upgrade")
-    run("account", "create", "Acme", "--name", "acme")
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that commands have filled; each test has a copy."""
+    folder = tmp_path_factory.mktemp("log")
     name = ("--name", "Ann", "--email", "ann@example.org", "--permission", "administrator")
-    run("user", "create", "--account", "acme", *name)
-    run("token", "create", "--user", "ann@example.org", "--name", "script")
-    run("workspace", "create", "Bridge", "--creator", "ann@example.org")
-    return run
+    for one in (
+        ("db", "upgrade"),
+        ("account", "create", "Acme", "--name", "acme"),
+        ("user", "create", "--account", "acme", *name),
+        ("token", "create", "--user", "ann@example.org", "--name", "script"),
+        ("workspace", "create", "Bridge", "--creator", "ann@example.org"),
+    ):
+        command(folder, *one)
+    return folder / "log.sqlite3"
+
+
+@pytest.fixture
+def filled(prepared: Path, tmp_path: Path) -> Run:
+    shutil.copy(prepared, tmp_path / "log.sqlite3")
+    return partial(command, tmp_path)
 
 
 def change(tmp_path: Path, statement: str) -> None:

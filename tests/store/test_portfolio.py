@@ -296,7 +296,7 @@ def test_it_counts_and_finds_what_is_there(
     seen = [one for one in seen if one.report or one.workspace.created_at <= at]
     assert len(seen) > 10 or days_ago == 100
     # Every question of the present; of the past and of comparisons each kind of question.
-    every = 1 if days_ago is None and compared_days is None and not narrowed else 5
+    every = 1 if days_ago is None and compared_days is None and not narrowed else 9
     for asked in (*QUERIES[::every], *scoped(world)):
         as_of = None if days_ago is None else Instant(at)
         query = msgspec.structs.replace(asked, as_of=as_of, compared_at=compared_at)

@@ -492,7 +492,7 @@ def parts(sql: str) -> set[str]:
 
 # The longest way and the ways from what was used last; make fuzz takes all of them.
 NEAR = {
-    store: {REVISIONS[0] if store == "sqlite" else FIRST_ON_SERVER, *REVISIONS[-3:]}
+    store: {REVISIONS[0] if store == "sqlite" else FIRST_ON_SERVER, *REVISIONS[-2:]}
     for store in EVERY_STORE
 }
 

@@ -318,7 +318,10 @@ class Site:
         return self._write(work)
 
     def stored(self, but: str = "search_words") -> list[str]:
-        """All that the database holds (SQLite), `but` for one table."""
+        """All that the database holds (SQLite), `but` for one table.
+
+        What was refused is added to the audit log a while later.
+        """
         with closing(sqlite3.connect(f"file:{self.server.database}?mode=ro", uri=True)) as opened:
             # The index of words keeps no texts; its own tables are among the others.
             tables = opened.execute(
@@ -329,4 +332,5 @@ class Site:
                 for (name,) in sorted(tables)
                 if name != but
                 for row in sorted(map(repr, opened.execute(f"SELECT * FROM {name}")))
+                if "'access.refused'" not in row
             ]
