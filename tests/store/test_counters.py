@@ -469,7 +469,10 @@ def demand_all_of(database: Database, place: Place, shared: int, told: Sequence[
     assert says in {one.shared_says for one in told}
 
 
-accounts_written = pytest.mark.parametrize("accounts", [1, 2], ids=["one account", "two accounts"])
+accounts_written = pytest.mark.parametrize(
+    "accounts",
+    [pytest.param(1, id="one account", marks=pytest.mark.thorough), pytest.param(2, id="two")],
+)
 
 
 @accounts_written
@@ -642,7 +645,13 @@ REFERENCES = """
 """
 
 
-@pytest.mark.parametrize("number", [1, 40], ids=["of one report", "of some reports"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(1, id="of one report", marks=pytest.mark.thorough),
+        pytest.param(40, id="of some"),
+    ],
+)
 def test_more_references_than_are_read_at_once_are_counted_anew(
     empty_address: str, number: int
 ) -> None:
