@@ -46,7 +46,7 @@ def test_each_browser_is_listed_with_where_it_is(site: Site) -> None:
     elsewhere(site, FIREFOX)
     elsewhere(site, EDGE, ago_us=3_600_000_000)
     [here, firefox, edge] = rows(site)
-    assert here[0].endswith("this browser")
+    assert here[0].endswith("this one")
     assert firefox[:2] == ["Firefox on Linux", "192.0.2.7"]
     assert edge[0] == "Edge on Windows"
     assert all("UTC" in cell for cell in firefox[2:4])
