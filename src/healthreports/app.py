@@ -27,6 +27,7 @@ from healthreports.core.model import Instant
 from healthreports.core.tags import Tags
 from healthreports.core.vocabulary import DAY_US, HOUR_S, SECOND_US
 from healthreports.edge.answer import Answer
+from healthreports.edge.cors import with_cors
 from healthreports.edge.middleware import Edge
 from healthreports.service.auth.oauth import ENDPOINTS
 from healthreports.service.auth.sessions import Lasting, actor_of_session
@@ -42,7 +43,7 @@ from healthreports.service.health import Health
 from healthreports.service.limits import BadStore, Limits
 from healthreports.service.refusals import Refusals
 from healthreports.service.sweeping import sweep_now_and_then
-from healthreports.settings import BadSetting, Settings
+from healthreports.settings import BadSetting, Settings, listed
 from healthreports.store.engine.database import Database, OnReplaced
 from healthreports.store.engine.sqlite import SqliteDatabase
 from healthreports.store.lists.selections import SELECTIONS
@@ -147,7 +148,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         lifespan=lifespan,
     )
     key = _signing_key(database, "sessions")
-    return Edge(
+    edge = Edge(
         Paths(
             api_endpoints(tokens_in),
             with_session(pages, key, settings.session_days, secure=origin.startswith("https:")),
@@ -159,6 +160,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         settings.unsent_limit_bytes,
         access_log=settings.access_log,
     )
+    return with_cors(edge, listed(settings.cors_origins))
 
 
 def _end_server(_says: str) -> None:

@@ -57,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     public_url: str = ""
     trusted_proxies: str = ""
+    cors_origins: str = ""
     limit_store: str = "memory"
     token_requests_per_minute: Annotated[int, Meta(ge=0)] = 3000
     address_requests_per_minute: Annotated[int, Meta(ge=0)] = 300
@@ -161,6 +162,11 @@ def _found(name: str, flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> 
     return InForce(name, read, shown, source, f"{called}: {wrong}" if wrong else "")
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """What a setting names, with commas between."""
+    return tuple(one.strip() for one in text.split(",") if one.strip())
+
+
 def without_secrets(name: str, value: object) -> str:
     """A setting as it can be printed."""
     text = str(value)
@@ -233,6 +239,20 @@ def _origin(text: str) -> str:
     return "write a scheme and a host, like https://reports.example.org, without a path"
 
 
+def _origins(text: str) -> str:
+    for one in listed(text):
+        wrong = _origin(one)
+        if wrong:
+            return f"{one!r}: {wrong}"
+        # A browser sends it so, and it must be the same letter for letter.
+        scheme, _, host = one.partition("://")
+        if one != one.lower() or host.endswith(":443" if scheme == "https" else ":80"):
+            return (
+                f"{one!r}: write it as browsers send it, in small letters, without the usual port"
+            )
+    return ""
+
+
 def _issuer(text: str) -> str:
     # Who says who somebody is must be asked over TLS, or on this machine.
     if not text or re.fullmatch(
@@ -243,7 +263,7 @@ def _issuer(text: str) -> str:
 
 
 def _proxies(text: str) -> str:
-    for one in filter(None, map(str.strip, text.split(","))):
+    for one in listed(text):
         if one == "*" or one.startswith("/"):
             continue
         try:
@@ -274,6 +294,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], str]]] = {
     "public_url": _origin,
     "oidc_issuer": _issuer,
     "trusted_proxies": _proxies,
+    "cors_origins": _origins,
     "limit_store": _limit_store,
 }
 

@@ -275,6 +275,9 @@ def _serving_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trusted-proxies", help="addresses of proxies whose X-Forwarded-For counts, with commas"
     )
+    parser.add_argument(
+        "--cors-origins", help="origins whose pages may call the API from a browser, with commas"
+    )
     parser.add_argument("--limit-store", help="memory, or valkey://host:port for several servers")
     parser.add_argument(
         "--token-requests-per-minute", help="what a token may ask (default: 3000, 0: no limit)"

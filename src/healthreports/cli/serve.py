@@ -25,7 +25,7 @@ from healthreports.app import build, check_settings
 from healthreports.edge.connections import ConnectionLimits
 from healthreports.edge.protocol import Protocol, headers_of_all
 from healthreports.service.limits import MEMORY
-from healthreports.settings import PREFIX, Settings
+from healthreports.settings import PREFIX, Settings, listed
 from healthreports.store.schema.upgrade import (
     Unreachable,
     demand_current,
@@ -184,7 +184,7 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
         head_s=settings.head_limit_s,
         body_s=settings.body_limit_s,
         unread_s=settings.time_limit_s,
-        trusted=tuple(one.strip() for one in settings.trusted_proxies.split(",") if one.strip()),
+        trusted=listed(settings.trusted_proxies),
     )
 
 
