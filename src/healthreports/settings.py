@@ -48,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     unsent_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_UNSENT_LIMIT_BYTES
     include_limit: Annotated[int, Meta(ge=1)] = DEFAULT_INCLUDE_LIMIT
     busy_timeout_s: Positive = 5.0
+    grace_s: Annotated[int, Meta(ge=1, le=3600)] = 10
     trash_days: Annotated[int, Meta(ge=1, le=3650)] = DEFAULT_TRASH_DAYS
     session_idle_hours: Annotated[int, Meta(ge=1, le=8760)] = DEFAULT_SESSION_IDLE_H
     session_days: Annotated[int, Meta(ge=1, le=365)] = DEFAULT_SESSION_DAYS

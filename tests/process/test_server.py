@@ -135,6 +135,28 @@ def test_a_stop_ends_what_is_under_way_first(
     server.process.wait(timeout=10)
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_is_still_under_way_after_the_grace_time_is_a_503(
+    own_server: OwnServer, own_account: OwnAccount, workers: str
+) -> None:
+    server = own_server(HEALTHREPORTS_GRACE_S="1", HEALTHREPORTS_WORKERS=workers)
+    account = own_account(server)
+    address = urlsplit(server.base)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as under_way:
+        under_way.sendall(
+            b"POST /api/v1/status_reports HTTP/1.1\r\nhost: x\r\n"
+            b"content-type: application/json\r\ncontent-length: 100\r\n"
+            b"authorization: Bearer %b\r\n\r\n{" % account.secrets["administrator"].encode()
+        )
+        time.sleep(0.3)
+        log = server.stop()
+        answer = b"".join(iter(lambda: under_way.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: " in answer.lower()
+    assert b'"The server is stopping; try again"' in answer
+    assert "Traceback" not in log
+
+
 def test_the_access_log_has_a_line_for_each_request_and_no_query(own_server: OwnServer) -> None:
     server = own_server(HEALTHREPORTS_ACCESS_LOG="true")
     with httpx.Client(base_url=server.base) as client:

@@ -267,6 +267,9 @@ def _serving_flags(parser: argparse.ArgumentParser) -> None:
         "--audit-days", help="days that the audit log keeps more than hashes (default: 400)"
     )
     parser.add_argument("--busy-timeout-s", help="how long to wait for the database (default: 5)")
+    parser.add_argument(
+        "--grace-s", help="how long requests may still take once told to stop (default: 10)"
+    )
     parser.add_argument("--log-format", help="console, or json for programs (default: console)")
     parser.add_argument(
         "--log-level", help="debug, info, warning or error: what is logged (default: info)"

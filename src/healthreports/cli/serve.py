@@ -33,8 +33,6 @@ from healthreports.store.schema.upgrade import (
     hold,
 )
 
-# How long requests under way may still take once the server is told to stop.
-_GRACE_S = 10
 _BACKLOG = 1024
 # How long a worker may take to start.
 _READY_IN_S = 60
@@ -165,7 +163,7 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         lifespan="on",
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=settings.grace_s,
     )
     with suppress(KeyboardInterrupt):
         if settings.workers > 1:

@@ -28,6 +28,7 @@ from healthreports.core.errors import (
     PathUnknown,
     Problem,
     RootMissing,
+    ServerStopping,
     SeveralAccounts,
     SignInRefused,
     StaleForm,
@@ -289,6 +290,11 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     StorageReplaced: (
         HTTPStatus.SERVICE_UNAVAILABLE,
         lambda _: "The server's database was replaced; nothing is stored until it is restarted",
+        _retry,
+    ),
+    ServerStopping: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        lambda _: "The server is stopping; try again",
         _retry,
     ),
     TooMuchUnsent: (

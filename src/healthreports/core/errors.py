@@ -233,6 +233,10 @@ class TooMuchUnsent(HealthReportsError):
     """Large answers wait for their clients to read them, and there is no room for another."""
 
 
+class ServerStopping(HealthReportsError):
+    """The server was told to stop, and what was under way had its time."""
+
+
 class Forbidden(HealthReportsError):
     """The actor sees the object but may not do this. `needs` says what is missing."""
 

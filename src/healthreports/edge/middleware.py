@@ -19,6 +19,7 @@ from healthreports.contract.operations import BASE, SUFFIX
 from healthreports.core.errors import (
     BodyTooLarge,
     MalformedBody,
+    ServerStopping,
     StorageUnavailable,
     TooManyRequests,
     Unauthenticated,
@@ -87,7 +88,9 @@ class Edge:
         try:
             with self._deadlines:
                 await self._app(scope, receive, answer.send)
-        except Exception as error:  # noqa: BLE001  the edge: whatever it is, it ends here
+        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001  the edge: all ends here
+            # The server program cancels what is still under way once its time to stop is over.
+            error = ServerStopping() if isinstance(raised, asyncio.CancelledError) else raised
             _note(error, answer.request_id)
             if answer.status:  # it is under way: it ends without its end
                 scope["abort"]()
