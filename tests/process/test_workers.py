@@ -414,6 +414,34 @@ def test_a_worker_that_is_killed_is_replaced_and_then_all_end_in_order(
     end_in_order(server, account, pids)
 
 
+def test_a_hangup_replaces_the_workers_while_others_write(
+    mortal: tuple[Fleet, Account, set[int]],
+) -> None:
+    fleet, account, pids = mortal
+    [server] = fleet.servers
+    assert server.process is not None
+    before = workers_of(server)
+    writer, stop = Writer(server, account), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(writer.write, stop)
+        try:
+            assert wait_until(lambda: len(writer.ids) > 3, 20)
+            server.process.send_signal(signal.SIGHUP)
+            assert wait_until(lambda: not before & workers_of(server), 40)
+            assert wait_until(lambda: len(workers_of(server)) == WORKERS, 20)
+            mark = len(writer.ids)
+            assert wait_until(lambda: len(writer.ids) > mark + 3, 20)
+        finally:
+            stop.set()
+        writing.result()
+    pids |= below(server)
+    assert writer.statuses == {200}
+    lines = account.api.get("/status_reports.ndjson").text.splitlines()
+    assert set(writer.ids) <= {json.loads(line)["id"] for line in lines}
+    assert fleet.database.read_here(verify.differences) == []
+    end_in_order(server, account, pids)
+
+
 def begun(server: Server, account: Account, body: bytes) -> socket.socket:
     """A connection on which a write has begun that is not yet complete."""
     address = urlsplit(server.base)
