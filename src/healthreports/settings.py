@@ -47,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_limit_s: Positive = 60.0
     unsent_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_UNSENT_LIMIT_BYTES
     include_limit: Annotated[int, Meta(ge=1)] = DEFAULT_INCLUDE_LIMIT
+    database_wait_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
     busy_timeout_s: Positive = 5.0
     grace_s: Annotated[int, Meta(ge=1, le=3600)] = 10
     trash_days: Annotated[int, Meta(ge=1, le=3650)] = DEFAULT_TRASH_DAYS

@@ -244,6 +244,46 @@ def own_address(postgres: Cluster) -> str:
     return made
 
 
+_SERVE = [sys.executable, "-m", "healthreports", "serve", "--port", "0"]
+
+
+def test_a_start_waits_for_a_database_that_comes_later(postgres: Cluster, own_address: str) -> None:
+    waits = {"HEALTHREPORTS_DATABASE": own_address, "HEALTHREPORTS_DATABASE_WAIT_S": "30"}
+    with ThreadPoolExecutor(1) as pool, ExitStack() as away:
+        away.enter_context(postgres.stopped("fast"))
+        begun = subprocess.Popen(
+            _SERVE,
+            env={**os.environ, **waits},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert begun.stderr is not None
+        heard = pool.submit(begun.stderr.readline)
+        try:
+            assert "the database does not answer yet" in heard.result(20)
+            away.close()
+            assert "healthreports listens on" in pool.submit(begun.stderr.readline).result(30)
+        finally:
+            begun.terminate()
+            begun.communicate(timeout=20)
+
+
+def test_a_start_waits_no_longer_than_it_is_told(postgres: Cluster, own_address: str) -> None:
+    waits = {"HEALTHREPORTS_DATABASE": own_address, "HEALTHREPORTS_DATABASE_WAIT_S": "1"}
+    with postgres.stopped("fast"):
+        ended = subprocess.run(
+            _SERVE,
+            check=False,
+            env={**os.environ, **waits},
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    assert ended.returncode != 0
+    assert ended.stderr.count("the database does not answer yet") == 1
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_an_outage_under_load_is_a_503_and_then_over(
     postgres: Cluster, own_address: str, own_account: OwnAccount, mode: str

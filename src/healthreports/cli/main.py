@@ -266,6 +266,9 @@ def _serving_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--audit-days", help="days that the audit log keeps more than hashes (default: 400)"
     )
+    parser.add_argument(
+        "--database-wait-s", help="how long to wait at the start for the database (default: 0)"
+    )
     parser.add_argument("--busy-timeout-s", help="how long to wait for the database (default: 5)")
     parser.add_argument(
         "--grace-s", help="how long requests may still take once told to stop (default: 10)"

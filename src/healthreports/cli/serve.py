@@ -38,6 +38,8 @@ _BACKLOG = 1024
 _READY_IN_S = 60
 # How long one look whether a starting worker is ready may take.
 _LOOK_S = 0.1
+# How long after a try the next one waits for a database that does not answer yet.
+_AGAIN_S = 0.5
 # How long a worker may go on once the process that started it has ended.
 _ORPHAN_S = 0.7
 
@@ -49,7 +51,7 @@ def serve(settings: Settings) -> int:
 
     Raises WrongSchema when the database is not ready, OSError when the port cannot be had.
     """
-    demand_current(settings.database)
+    _await_database(settings)
     demand_sound(settings.database)
     serving = hold(settings.database)  # until this process ends
     if settings.read_database:
@@ -69,6 +71,24 @@ def serve(settings: Settings) -> int:
         return run(settings, listening, tell)
     finally:
         del serving
+
+
+def _await_database(settings: Settings) -> None:
+    """Wait for the database for as long as the setting says. Raises WrongSchema."""
+    end = time.monotonic() + settings.database_wait_s
+    says_that_it_waits = True
+    while True:
+        try:
+            demand_current(settings.database)
+        except Unreachable as error:
+            if time.monotonic() + _AGAIN_S > end:
+                raise
+            if says_that_it_waits:
+                log.warning("the database does not answer yet: %s", error)
+                says_that_it_waits = False
+            time.sleep(_AGAIN_S)
+        else:
+            return
 
 
 def _demand_copy(settings: Settings) -> None:
