@@ -320,7 +320,7 @@ class Site:
     def stored(self, but: str = "search_words") -> list[str]:
         """All that the database holds (SQLite), `but` for one table.
 
-        What was refused is added to the audit log a while later.
+        But for what was refused and when something was last used: both are written later.
         """
         with closing(sqlite3.connect(f"file:{self.server.database}?mode=ro", uri=True)) as opened:
             # The index of words keeps no texts; its own tables are among the others.
@@ -331,6 +331,11 @@ class Site:
                 f"{name} {row}"
                 for (name,) in sorted(tables)
                 if name != but
-                for row in sorted(map(repr, opened.execute(f"SELECT * FROM {name}")))
+                for row in sorted(map(repr, opened.execute(_all_but_last_use(opened, name))))
                 if "'access.refused'" not in row
             ]
+
+
+def _all_but_last_use(opened: sqlite3.Connection, table: str) -> str:
+    columns = [row[1] for row in opened.execute(f"PRAGMA table_info({table})")]
+    return f"SELECT {', '.join(one for one in columns if one != 'last_used_at')} FROM {table}"
