@@ -57,6 +57,7 @@ class Server:
     database: Path | str
     environment: dict[str, str] = field(default_factory=dict)
     command: Sequence[str] = (sys.executable, "-m", "healthreports")
+    port: int = 0  # any free one
     process: subprocess.Popen[str] | None = None
     base: str = ""
     heard: list[str] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Server:
 
     def start(self) -> "Server":
         self.process = subprocess.Popen(
-            [*self.command, "serve", "--port", "0"],
+            [*self.command, "serve", "--port", str(self.port)],
             env={
                 **os.environ,
                 "HEALTHREPORTS_DATABASE": str(self.database),

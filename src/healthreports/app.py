@@ -30,6 +30,8 @@ from healthreports.edge.answer import Answer
 from healthreports.edge.cors import with_cors
 from healthreports.edge.middleware import Edge
 from healthreports.service.auth.oauth import ENDPOINTS
+from healthreports.service.auth.passkeys import Passkeys
+from healthreports.service.auth.second_step import SecondStep
 from healthreports.service.auth.sessions import Lasting, actor_of_session
 from healthreports.service.auth.sign_in import (
     TAGS,
@@ -103,6 +105,8 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         lasting=lasting,
     )
 
+    second = SecondStep(database, now, limits, sign_in, Passkeys(origin), refusals)
+
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         sweeping = asyncio.create_task(
@@ -141,7 +145,9 @@ def build(settings: Settings, origin: str) -> ASGIApp:
             *docs_routes(),
             *probe_routes(Health(database, SCHEMA_REVISION)),
             *oauth_routes(tokens_in, limits, origin),
-            *page_routes(sessions_in, sign_in, limits, provider, now, origin, settings.trash_days),
+            *page_routes(
+                sessions_in, sign_in, second, limits, provider, now, origin, settings.trash_days
+            ),
         ],
         redirect_slashes=False,
         default=_path_unknown,

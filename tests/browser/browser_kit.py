@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
+import pyotp
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -30,11 +31,12 @@ from conftest import Server
 from healthreports.app import now, open_database
 from healthreports.cli import demo
 from healthreports.core.vocabulary import AccountPermission
-from healthreports.service.auth import applications, tokens
+from healthreports.service.auth import applications, factors, tokens
 from healthreports.service.auth.sign_in import set_password
 from healthreports.service.people import accounts, members, workspaces
 from healthreports.settings import Settings
 from healthreports.store.schema.upgrade import upgrade
+from raw import execute
 
 FOLDER: Final = Path(__file__).parent
 AXE: Final = FOLDER / "node_modules" / "axe-core" / "axe.min.js"
@@ -47,6 +49,9 @@ VIEWER: Final = "viewer@example.org"
 READER: Final = "reader@example.org"
 # Sees nothing yet: the only one of an account without workspaces.
 NEWCOMER: Final = "newcomer@example.org"
+# Signs in with an authenticator application, with codes that are good once.
+GUARDED: Final = "guarded@example.org"
+TOTP_SECRET: Final = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 EDITORS_WORKSPACE: Final = "Claims portal rollout"
 BARE_WORKSPACE: Final = "Nothing written yet"
 
@@ -131,7 +136,7 @@ class Site:
         """A page of a browser with cookies of its own; `who` is signed in there already."""
         if who:
             how["storage_state"] = self._state(who)
-        context = self.browser.new_context(base_url=self.base, **how)
+        context = self.browser.new_context(**{"base_url": self.base, **how})
         context.set_default_timeout(_WAIT_MS)
         if watched is not None:
             watched.watch(context)
@@ -160,8 +165,11 @@ class Site:
 
 
 @contextmanager
-def running_site(database: Path, browser: Browser) -> Iterator[Site]:
-    """A server with the sample portfolio, an application, and somebody who has nothing."""
+def running_site(database: Path, browser: Browser, port: int = 0) -> Iterator[Site]:
+    """A server with the sample portfolio, an application, and somebody who has nothing.
+
+    With a `port` it is known as localhost there, and not by its number.
+    """
     upgrade(str(database))
     settings = Settings(database=str(database))
     password = demo.prepare(settings).password
@@ -178,8 +186,9 @@ def running_site(database: Path, browser: Browser) -> Iterator[Site]:
         "code_challenge": _CHALLENGE,
         "code_challenge_method": "S256",
     }
-    server = Server(database).start()
-    people_here = (ADMINISTRATOR, EDITOR, VIEWER, READER, NEWCOMER)
+    named = {"HEALTHREPORTS_PUBLIC_URL": f"http://localhost:{port}"} if port else {}
+    server = Server(database, named, port=port).start()
+    people_here = (ADMINISTRATOR, EDITOR, VIEWER, READER, NEWCOMER, GUARDED)
     try:
         yield Site(
             server,
@@ -217,6 +226,16 @@ def _furnish(tx: Any, password: str) -> str:
         now=now(),
     )
     set_password(tx, newcomer, password, now())
+    guarded = members.create_user(
+        tx,
+        account_id,
+        full_name="Gus Guarded",
+        email_address=GUARDED,
+        permission=AccountPermission.ADMINISTRATOR,
+        now=now(),
+    )
+    set_password(tx, guarded, password, now())
+    factors.store(tx, guarded, factors.MadeFactor("phone", TOTP_SECRET, 0), now())
     return made.client_id
 
 
@@ -461,6 +480,39 @@ def _compared(page: Page, _site: Site) -> None:
     expect(page.locator("#compare .changed")).to_be_visible()
 
 
+def _second_step(page: Page, site: Site) -> None:
+    page.goto("/sign-in")
+    site.fill_sign_in(page, GUARDED)
+    expect(page.get_by_label("Code")).to_be_visible()
+
+
+def _codes(page: Page, _site: Site) -> None:
+    page.goto("/account")
+    renew = page.get_by_role("button", name="Make new recovery codes")
+    if renew.is_visible():
+        renew.click()
+    else:
+        page.goto("/account/factors")
+        secret = page.locator(".secret").inner_text().replace(" ", "")
+        page.get_by_label("Six digits").fill(pyotp.TOTP(secret).now())
+        page.get_by_role("button", name="Add the application").click()
+    expect(page.locator(".secret")).to_be_visible()
+
+
+def _asked_again(page: Page, site: Site) -> None:
+    with site.open() as other:
+        site.sign_in(other, EDITOR)
+        state = other.context.storage_state()
+    newest = "(SELECT max(id) FROM sessions)"
+    execute(site.server.database, f"UPDATE sessions SET proven_at = 0 WHERE id = {newest}")
+    page.context.clear_cookies()
+    page.context.add_cookies(state["cookies"])
+    page.goto("/developers")
+    page.get_by_label("Name", exact=True).fill("a look at the page")
+    page.get_by_role("button", name="Create token").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+
+
 def _made_token(page: Page, _site: Site) -> None:
     page.goto("/developers")
     page.get_by_label("Name", exact=True).fill("a look at the page")
@@ -546,6 +598,11 @@ PLACES: Final = (
     _at("no deleted reports", "/workspaces/36/deleted"),
     _at("archived workspaces", "/workspaces/archived"),
     _at("account", "/account"),
+    _at("second factor to set up", "/account/factors"),
+    Place("second factor asked", _second_step, ""),
+    Place("recovery codes", _codes, NEWCOMER),
+    Place("confirm", _asked_again, EDITOR),
+    _at("settings of the account", "/settings"),
     _at("developers", "/developers"),
     _at("audit log", "/audit"),
     _at("audit log without a match", "/audit?action=user.purged"),

@@ -1088,7 +1088,7 @@ def test_over_https_the_cookie_is_bound_to_the_host(own_server: Callable[..., Se
     with site_on(own_server(HEALTHREPORTS_PUBLIC_URL=origin)) as site:
         page = site.program.get("/sign-in")
         before = cookie_of(page)
-        [form] = forms_of(page)
+        [form, *_] = forms_of(page)
         typed = {"email_address": site.email("administrator"), "password": PASSWORD}
         headers = {"cookie": f"{before.key}={before.value}"}
         after = cookie_of(site.program.post("/sign-in", data=form.fields | typed, headers=headers))

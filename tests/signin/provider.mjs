@@ -64,6 +64,10 @@ function falsified(token, lies) {
 
 async function lie(ctx, next) {
   await next();
+  if (ctx.oidc?.route === 'discovery') {
+    // OpenID Connect lets a provider list these; whoever trusts the list takes unsigned tokens.
+    ctx.body = { ...ctx.body, id_token_signing_alg_values_supported: ['RS256', 'HS256', 'none'] };
+  }
   const lies = people.get(ctx.oidc?.account?.accountId)?.lies;
   if (lies && ctx.oidc.route === 'userinfo') {
     ctx.body = { ...ctx.body, ...lies.userinfo };

@@ -19,17 +19,19 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 import pytest
-from visitor import browser, form_on, who_is_at
+from visitor import browser, form_on, send_form, who_is_at
 
 from conftest import Account, Server, make_account
 from healthreports.app import now, open_database
-from healthreports.core.vocabulary import AccountPermission
+from healthreports.core.vocabulary import AccountPermission, FactorDemand
+from healthreports.service.auth import factors
 from healthreports.service.auth.invitations import invite_as_operator
 from healthreports.service.people.accounts import account_name
 from healthreports.service.people.members import create_user, disable, named_user
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
 from healthreports.store.schema.upgrade import upgrade
+from raw import execute
 
 FOLDER = Path(__file__).parent
 OLDEST_NODE = 20
@@ -617,11 +619,11 @@ def test_an_issuer_by_another_name_than_the_configured_one_is_refused(
 ) -> None:
     server = own_server(**settings_for(provider.issuer.replace("127.0.0.1", "localhost"), "local"))
     provider.serves(server, "local")
-    email = own_account(server).users["viewer"].email_address
+    own_account(server)
     with browser(server) as at:
         site = Site(server, provider)
-        there = site.way_to_accept(at, email, provider.knows({}))
-        assert_refused(at.get(there), at, "did not confirm who you are")
+        # Nothing was sent to where its document says.
+        assert_refused(site.begin(at), at, "did not confirm who you are")
 
 
 def test_a_wrong_secret_of_the_client_is_answered_with_a_page_and_not_told(
@@ -686,3 +688,74 @@ def test_a_provider_may_come_and_go(
     finally:
         provider.stop()
     assert "Traceback" not in server.stop()
+
+
+# A second factor, and a proof again
+
+
+@pytest.mark.parametrize(
+    ("methods", "is_enough"),
+    [(["pwd", "mfa"], True), (["pwd"], False), (None, False)],
+)
+def test_a_second_factor_is_the_provider_s_where_it_says_so(
+    site: Site,
+    at: httpx.Client,
+    members: Account,
+    site_database: Database,
+    methods: object,
+    *,
+    is_enough: bool,
+) -> None:
+    email = members.users["editor"].email_address
+    subject = site.joins(email, id_token={"amr": methods})
+    site_database.write_here(lambda tx: factors.demand_of(tx, members.id, FactorDemand.EVERYBODY))
+    page = site.sign_in(at, subject, "/developers")
+    assert page.url.path == ("/developers" if is_enough else "/sign-in/second")
+
+
+def old_session(site: Site, at: httpx.Client, members: Account) -> tuple[str, httpx.Response]:
+    """The subject, and the page that asks the editor, who has no password, for a proof again."""
+    email = members.users["editor"].email_address
+    subject = site.joins(email)
+    site.sign_in(at, subject)
+    execute(
+        site.server.database,
+        "UPDATE sessions SET proven_at = 0 WHERE user_id = ?",
+        members.users["editor"].id,
+    )
+    page = send_form(at, at.get("/developers"), "/developers/tokens", name="mine", days="7")
+    assert f"Confirm with {html.escape(NAME)}" in page.text
+    return subject, page
+
+
+def test_who_has_the_provider_alone_confirms_there(
+    site: Site, at: httpx.Client, members: Account
+) -> None:
+    subject, _ = old_session(site, at, members)
+    page = site.sign_in(at, subject, "/developers", again="yes")
+    assert page.url.path == "/developers"
+    page = send_form(at, page, "/developers/tokens", name="mine", days="7")
+    assert "Your new token" in page.text
+
+
+@pytest.mark.parametrize(
+    "lies", [{"auth_time": 1_000_000_000}, {"auth_time": None}], ids=["long ago", "not said"]
+)
+def test_a_provider_that_did_not_ask_again_confirms_nothing(
+    site: Site, at: httpx.Client, members: Account, lies: dict[str, object]
+) -> None:
+    subject, _ = old_session(site, at, members)
+    site.provider.knows({}, subject=subject, id_token=lies)
+    assert site.sign_in(at, subject, "/developers", again="yes").status_code == 401
+    page = send_form(at, at.get("/developers"), "/developers/tokens", name="mine", days="7")
+    assert f"Confirm with {html.escape(NAME)}" in page.text
+
+
+def test_somebody_else_at_the_provider_confirms_nothing(
+    site: Site, at: httpx.Client, members: Account
+) -> None:
+    old_session(site, at, members)
+    other = site.joins(members.users["viewer"].email_address)
+    answer = at.get(site.way_back(at, other, "/developers", again="yes"))
+    assert answer.status_code == 401
+    assert "somebody else" in answer.text

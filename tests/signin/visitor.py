@@ -33,12 +33,17 @@ class _Forms(HTMLParser):
             self.found[-1].fields[values["name"]] = values.get("value", "")
 
 
-def form_on(page: httpx.Response, action: str = "") -> Form:
-    """The one form of a page, or the one with that action."""
+def all_forms(page: httpx.Response) -> list[Form]:
+    """The forms of a page, with whole addresses."""
     reader = _Forms()
     reader.feed(page.text)
-    [form] = [one for one in reader.found if action in ("", one.action)]
-    return Form(urljoin(str(page.url), form.action), form.fields)
+    return [Form(urljoin(str(page.url), one.action), one.fields) for one in reader.found]
+
+
+def form_on(page: httpx.Response, action: str = "") -> Form:
+    """The one form of a page, or the one with that action."""
+    [form] = [one for one in all_forms(page) if one.action.endswith(action)]
+    return form
 
 
 def browser(server: Server, address: str = "") -> httpx.Client:

@@ -1588,7 +1588,7 @@ def _filled(path: str, site: Site, report: int) -> str:
 PAGES = sorted(
     {
         route.path
-        for route in page_routes(None, None, None, None, None, "http://localhost")  # type: ignore[arg-type]
+        for route in page_routes(None, None, None, None, None, None, "http://localhost")  # type: ignore[arg-type]
         if isinstance(route, Route)
         and "GET" in route.endpoint.methods
         and not route.path.startswith("/static/")

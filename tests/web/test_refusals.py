@@ -20,7 +20,7 @@ from healthreports.web.pages import page_routes
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PAGES = {
     re.sub(r"\{\w+\}", "1", route.path): route.endpoint.methods
-    for route in page_routes(None, None, None, None, None, "http://localhost")  # type: ignore[arg-type]
+    for route in page_routes(None, None, None, None, None, None, "http://localhost")  # type: ignore[arg-type]
     if isinstance(route, Route)
 }
 FORMS = sorted(path for path, methods in PAGES.items() if "POST" in methods)

@@ -14,7 +14,8 @@ from conftest import Account, Server
 from healthreports.app import now
 from healthreports.core.model import Grant
 from healthreports.core.vocabulary import Category, Scope
-from healthreports.service.auth import applications, tokens
+from healthreports.service.auth import applications, factors, tokens
+from healthreports.service.auth.factors import MadeFactor
 from healthreports.store.auth import oauth
 from healthreports.store.people import members, workspaces
 from healthreports.web.pages import page_routes
@@ -716,7 +717,7 @@ def test_a_body_that_is_no_form_of_ours_writes_nothing(site: Site, new: str, con
 POSTS = sorted(
     {
         route.path
-        for route in page_routes(None, None, None, None, None, "http://localhost")  # type: ignore[arg-type]
+        for route in page_routes(None, None, None, None, None, None, "http://localhost")  # type: ignore[arg-type]
         if isinstance(route, Route) and "POST" in route.endpoint.methods
     }
 )
@@ -744,6 +745,7 @@ def things(site: Site) -> dict[str, str]:
 
     def work(tx: Any) -> dict[str, str]:
         tokens.issue(tx, administrator, "mine", now())
+        factors.store(tx, administrator, MadeFactor("phone", "ABCDEFGH", 0), now())
         made, _ = applications.register(
             tx, administrator, now(), name="App", redirect_uris=("https://app.example.org/cb",)
         )
@@ -778,6 +780,7 @@ def things(site: Site) -> dict[str, str]:
             "applications": made.client_id,
             "grants": str(grant.id),
             "tokens": str(token.id),
+            "factors": str(factors.of_user(tx, administrator.id)[0].id),
         }
 
     made = site.account.database.write_here(work) | {
@@ -803,7 +806,16 @@ def filled(path: str, things: dict[str, str]) -> str:
     return "/".join(parts)
 
 
-NEEDS_NO_SESSION = ("/sign-in", "/sign-in/switch", "/sign-out", "/welcome", "/welcome/provider")
+NEEDS_NO_SESSION = (
+    "/sign-in",
+    "/sign-in/passkey",
+    "/sign-in/second",
+    "/sign-in/second/new",
+    "/sign-in/switch",
+    "/sign-out",
+    "/welcome",
+    "/welcome/provider",
+)
 # What they act on is of nobody's making here.
 FINDS_NOTHING = ("/welcome", "/welcome/provider", "/people/{id}/confirm")
 

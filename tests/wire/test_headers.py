@@ -23,7 +23,7 @@ ORIGIN = "https://reports.example"
 PAGES = sorted(
     {
         route.path
-        for route in page_routes(None, None, None, None, None, ORIGIN)  # type: ignore[arg-type]
+        for route in page_routes(None, None, None, None, None, None, ORIGIN)  # type: ignore[arg-type]
         if isinstance(route, Route)
     }
 )

@@ -14,7 +14,13 @@ from healthreports.cli.command import (
     write,
 )
 from healthreports.core.model import Instant
-from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Side
+from healthreports.core.vocabulary import (
+    AccountPermission,
+    FactorDemand,
+    ParticipationPermission,
+    Side,
+)
+from healthreports.service.auth import factors
 from healthreports.service.auth.invitations import invite_as_operator
 from healthreports.service.auth.sign_in import set_password
 from healthreports.service.people import accounts, members, workspaces
@@ -35,6 +41,12 @@ def add_people_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
     )
     renamed.add_argument("account", metavar="NAME")
     renamed.add_argument("new_name", metavar="NEW_NAME")
+
+    demanded = command(
+        group, "second-factor", "say who has to sign in with a second factor", _account_factor
+    )
+    demanded.add_argument("account", metavar="NAME")
+    demanded.add_argument("of", choices=[str(one) for one in FactorDemand])
 
     group = group_of(commands, "user", "the people of an account")
     made = command(group, "create", "create a user", _user_create)
@@ -59,10 +71,14 @@ def add_people_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
     )
     invited.add_argument("user", metavar="EMAIL")
     invited.add_argument("--public-url", help="the address that browsers use")
+    reset = command(
+        group, "reset-factors", "remove the second factors of who lost them", _user_reset_factors
+    )
+    reset.add_argument("user", metavar="EMAIL")
     disabled = command(group, "disable", "stop a user's tokens at once", _user_disable)
     disabled.add_argument("user", metavar="EMAIL")
     disabled.add_argument("--undo", action="store_true", help="let them work again")
-    for one in (permitted, password, invited, disabled):
+    for one in (permitted, password, invited, reset, disabled):
         account_flag(one)
     _add_workspace_commands(commands)
 
@@ -118,6 +134,20 @@ def _account_rename(settings: Settings, options: argparse.Namespace) -> None:
         ),
     )
     print(f"{options.account} is now named {options.new_name}")
+
+
+def _account_factor(settings: Settings, options: argparse.Namespace) -> None:
+    of = FactorDemand(options.of)
+    write(
+        settings,
+        lambda tx, _now: factors.demand_of(tx, accounts.account_named(tx, options.account), of),
+    )
+    print(f"{options.account} demands a second factor of {of}")
+
+
+def _user_reset_factors(settings: Settings, options: argparse.Namespace) -> None:
+    removed = write(settings, lambda tx, _now: factors.reset(tx, person(tx, options, options.user)))
+    print(f"{options.user} had {removed}, and has no second factor now")
 
 
 def _user_create(settings: Settings, options: argparse.Namespace) -> None:

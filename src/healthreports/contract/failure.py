@@ -27,6 +27,7 @@ from healthreports.core.errors import (
     Overtaken,
     PathUnknown,
     Problem,
+    ProofNeeded,
     RootMissing,
     ServerStopping,
     SeveralAccounts,
@@ -138,6 +139,10 @@ _SAYS: Final = {
     Fault.NOT_SERVED: "{label} is not served here: it would say who may do what",
     Fault.CONTRADICTS: "{label} says something else than {options}",
     Fault.ON_CLIENT_SIDE: "{label} is on the client side of this workspace",
+    Fault.DEMANDED: (
+        "{label} is the last one, and the account demands one: add another before you remove it"
+    ),
+    Fault.OWN_FIRST: "{label} would shut you out: set one up for yourself first, on your account",
     Fault.NOBODY_CONFIRMS: (
         "{label} can sign in already, so a second administrator has to confirm the invitation, and "
         "there is none; on the server, healthreports user invite makes one"
@@ -246,6 +251,7 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     ),
     Forbidden: (HTTPStatus.FORBIDDEN, lambda e: f"Not allowed: {e.needs}", _no_headers),
     StaleForm: (HTTPStatus.FORBIDDEN, lambda e: e.needs, _no_headers),
+    ProofNeeded: (HTTPStatus.FORBIDDEN, lambda e: f"Not allowed: {e.needs}", _no_headers),
     NotFound: (HTTPStatus.NOT_FOUND, lambda e: f"No such {_NAMES[e.kind]}", _no_headers),
     LinkEnded: (
         HTTPStatus.NOT_FOUND,

@@ -20,7 +20,12 @@ from healthreports.core.model import (
     Workspace,
     WorkspacePermissions,
 )
-from healthreports.core.vocabulary import AccountPermission, ParticipationPermission, Side
+from healthreports.core.vocabulary import (
+    AccountPermission,
+    FactorDemand,
+    ParticipationPermission,
+    Side,
+)
 
 
 class Action(StrEnum):
@@ -204,6 +209,13 @@ def can_view_reports(membership: AccountMembership) -> bool:
 def can_create_workspace(membership: AccountMembership) -> bool:
     """Whether who has this membership may create workspaces (7.4)."""
     return membership.permission in MAY_CREATE_WORKSPACES
+
+
+def demands_factor(demand: FactorDemand, permission: AccountPermission) -> bool:
+    """Whether an account with this `demand` wants a second factor of who has the permission."""
+    return demand is FactorDemand.EVERYBODY or (
+        demand is FactorDemand.ADMINISTRATORS and permission in MAY_MANAGE_PEOPLE
+    )
 
 
 def reach(actor: Actor) -> Reach:

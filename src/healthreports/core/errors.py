@@ -17,7 +17,8 @@
     │   └── SeveralAccounts         somebody who has to say in which account
     ├── LinkEnded                   a link that is unknown, expired, revoked or used
     ├── Forbidden                   visible, but this actor may not do that
-    │   └── StaleForm               a form that is not of a page of this session
+    │   ├── StaleForm               a form that is not of a page of this session
+    │   └── ProofNeeded             who sits at the browser has to prove again who it is
     ├── NotFound                    not there, or not visible: the caller cannot tell
     ├── Overtaken                   somebody else wrote what this was to take the place of
     ├── Outdated                    a record is not in the state that the caller named
@@ -77,6 +78,8 @@ class Fault(StrEnum):
     NOT_SERVED = "not_served"
     CONTRADICTS = "contradicts"
     ON_CLIENT_SIDE = "on_client_side"
+    DEMANDED = "demanded"
+    OWN_FIRST = "own_first"
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -252,6 +255,13 @@ class StaleForm(Forbidden):
         super().__init__(
             "Your session expired while this form was open. Go back to it: a draft is kept."
         )
+
+
+class ProofNeeded(Forbidden):
+    """Who is signed in has not proved for some minutes who it is, and what it wants needs that."""
+
+    def __init__(self) -> None:
+        super().__init__("confirm who you are, and try again")
 
 
 class NotFound(HealthReportsError):

@@ -15,6 +15,7 @@ from healthreports.core.vocabulary import (
     AuditAction,
     Category,
     Color,
+    FactorKind,
     Kind,
     ParticipationPermission,
     ReportEvery,
@@ -271,6 +272,20 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     grant_id: int | None = None
     session_id: int | None = None
     scopes: frozenset[Scope]
+    last_used_at: Instant | None
+    # When who sits at the browser last proved who it is; None for a token.
+    proven_at: Instant | None = None
+
+
+class Factor(msgspec.Struct, frozen=True, kw_only=True):
+    """A second factor of a user, without its secret. Each recovery code is one."""
+
+    id: int
+    account_id: int
+    user_id: int
+    kind: FactorKind
+    name: str
+    created_at: Instant
     last_used_at: Instant | None
 
 

@@ -69,6 +69,7 @@ class AuditAction(StrEnum):
 
     ACCOUNT_CREATED = "account.created"
     ACCOUNT_RENAMED = "account.renamed"
+    ACCOUNT_CHANGED = "account.changed"
     USER_CREATED = "user.created"
     USER_CHANGED = "user.changed"
     USER_PERMITTED = "user.permission_changed"
@@ -80,6 +81,9 @@ class AuditAction(StrEnum):
     SIGNED_OUT = "session.ended"
     SIGN_IN_REFUSED = "session.refused"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105  the name of an action
+    FACTOR_ADDED = "factor.added"
+    FACTOR_REMOVED = "factor.removed"
+    CODES_CREATED = "recovery_codes.created"
     INVITATION_CREATED = "invitation.created"
     INVITATION_CONFIRMED = "invitation.confirmed"
     INVITATION_WITHDRAWN = "invitation.withdrawn"
@@ -113,6 +117,23 @@ class AuditAction(StrEnum):
     def subject(self) -> str:
         """The kind of object that it happened to."""
         return self.value.partition(".")[0]
+
+
+class FactorKind(StrEnum):
+    """By what a person proves who it is, beside a password."""
+
+    PASSKEY = "passkey"
+    TOTP = "totp"
+    RECOVERY_CODE = "recovery_code"
+    PROVIDER = "provider"  # an OpenID Connect provider that says that it asked for two
+
+
+class FactorDemand(StrEnum):
+    """Who of an account has to sign in with a second factor."""
+
+    NOBODY = "nobody"
+    ADMINISTRATORS = "administrators"
+    EVERYBODY = "everybody"
 
 
 class Through(StrEnum):
@@ -278,6 +299,14 @@ MAX_PASSWORD: Final = 1_000
 DEFAULT_SESSION_IDLE_H: Final = 12
 DEFAULT_SESSION_DAYS: Final = 14
 MAX_DEVICE: Final = 255
+# Between the password and the second factor.
+HALF_SIGN_IN_S: Final = 10 * 60
+# How long a proof of who sits at the browser is good for what gives power away.
+PROOF_LASTS_S: Final = 15 * 60
+# How long a browser has to answer with a passkey.
+CHALLENGE_LASTS_S: Final = 5 * 60
+MAX_FACTORS: Final = 20
+RECOVERY_CODES: Final = 10
 # An invitation is sent on by hand; who comes later asks for another.
 INVITATION_LIFETIME_S: Final = 7 * 24 * 60 * 60
 DEFAULT_SHARE_DAYS: Final = 30

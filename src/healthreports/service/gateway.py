@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 import structlog
 
 from healthreports.core.audit import By
-from healthreports.core.errors import Forbidden, StorageUnavailable
+from healthreports.core.errors import Forbidden, ProofNeeded, StorageUnavailable
 from healthreports.core.model import Actor, Clock, Instant
 from healthreports.core.tags import Tags
 from healthreports.core.vocabulary import DEFAULT_INCLUDE_LIMIT, AuditAction, Through
@@ -171,7 +171,7 @@ class Gateway:
         )
 
     def _count_refusal(self, actor: Actor | None, address: str, error: Forbidden) -> None:
-        if actor is None or self._refusals is None:
+        if actor is None or self._refusals is None or isinstance(error, ProofNeeded):
             return
         asker.set(actor)
         log.info("refused", user=actor.user_id, token=actor.token_id, needs=error.needs)

@@ -16,10 +16,10 @@ from healthreports.core.access import (
     permissions_in,
     reach,
 )
-from healthreports.core.errors import Fault, Forbidden, NotFound, Problem
-from healthreports.core.model import KIND_OF, Actor, R, Record, StatusReport, Workspace
+from healthreports.core.errors import Fault, Forbidden, NotFound, Problem, ProofNeeded
+from healthreports.core.model import KIND_OF, Actor, Instant, R, Record, StatusReport, Workspace
 from healthreports.core.query import OF_CALLER, Page, Query
-from healthreports.core.vocabulary import Kind
+from healthreports.core.vocabulary import PROOF_LASTS_S, SECOND_US, Kind
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages as records
 from healthreports.store.people import accounts, workspaces
@@ -125,6 +125,16 @@ def demand_administrator(actor: Actor) -> None:
     """Raise Forbidden unless `actor` administers its account."""
     if actor.permission not in MAY_MANAGE_PEOPLE:
         raise Forbidden(NEEDS_ADMINISTRATOR)
+
+
+def demand_recent_proof(actor: Actor, now: Instant) -> None:
+    """Raise ProofNeeded for a browser in which nobody has proved lately who it is.
+
+    For what would let somebody who found it open come back. A token is no browser: what it may do
+    was decided when it was made.
+    """
+    if actor.proven_at is not None and actor.proven_at + PROOF_LASTS_S * SECOND_US <= now:
+        raise ProofNeeded
 
 
 def demand(

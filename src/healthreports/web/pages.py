@@ -7,14 +7,18 @@ from starlette.routing import BaseRoute, Route
 from healthreports.core.model import Clock
 from healthreports.core.vocabulary import DEFAULT_TRASH_DAYS
 from healthreports.service.auth import oauth
+from healthreports.service.auth.second_step import SecondStep
 from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
 from healthreports.web.auth.account import AccountPages
+from healthreports.web.auth.again import Again
 from healthreports.web.auth.consent import ConsentPage
 from healthreports.web.auth.developers import DeveloperPages
 from healthreports.web.auth.entrance import Entrance
+from healthreports.web.auth.factors import FactorPages
 from healthreports.web.auth.oidc import Provider
+from healthreports.web.auth.second_step import SecondStepPage
 from healthreports.web.kit.addresses import (
     ACCOUNT,
     APPLICATIONS,
@@ -22,10 +26,13 @@ from healthreports.web.kit.addresses import (
     CADENCE,
     CALLBACK,
     DEVELOPERS,
+    FACTORS,
     HOME,
     PEOPLE,
     PORTFOLIO_FILE,
     REPORTS,
+    SECOND_STEP,
+    SETTINGS,
     SHARED,
     SIGN_IN,
     SWITCH,
@@ -35,6 +42,7 @@ from healthreports.web.kit.addresses import (
 from healthreports.web.kit.documents import Documents
 from healthreports.web.kit.show import STATIC_FILES, Handler, Methods, shown, static_file
 from healthreports.web.people.account_people import PeoplePages
+from healthreports.web.people.account_settings import SettingsPage
 from healthreports.web.people.audit import AuditPage
 from healthreports.web.people.workspace_people import WorkspacePages
 from healthreports.web.reports.cadence import CadencePage
@@ -49,6 +57,7 @@ from healthreports.web.reports.writing import WritingPages
 def page_routes(  # noqa: PLR0917  all that a page can need
     gateway: Gateway,
     sign_in: SignIn,
+    second: SecondStep,
     limits: Limits,
     provider: Provider | None,
     clock: Clock,
@@ -59,7 +68,10 @@ def page_routes(  # noqa: PLR0917  all that a page can need
 
     A deleted report is kept for `trash_days`.
     """
-    entrance = Entrance(gateway, sign_in, limits, provider, origin)
+    entrance = Entrance(gateway, sign_in, second, limits, provider, clock, origin)
+    second_step = SecondStepPage(second, sign_in, clock)
+    again = Again(second, provider, clock)
+    factors = FactorPages(gateway, second, clock)
     consent = ConsentPage(gateway, clock, origin)
     account = AccountPages(gateway, sign_in, clock)
     developers = DeveloperPages(gateway, origin)
@@ -73,6 +85,7 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     people = PeoplePages(gateway, sign_in, provider.name if provider else None, clock, origin)
     workspaces = WorkspacePages(gateway)
     audit = AuditPage(gateway)
+    settings = SettingsPage(gateway)
     pages: list[tuple[str, str, Handler]] = [
         ("GET", HOME, portfolio.show),
         ("POST", "/views", portfolio.save_view),
@@ -110,6 +123,9 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("GET", SHARED, shares.open),
         ("GET", f"{SHARED}/badge.svg", shares.show_badge),
         ("GET", f"{SHARED}/report.pdf", shares.download_pdf),
+        ("GET", SETTINGS, settings.show),
+        ("POST", f"{SETTINGS}/name", settings.rename),
+        ("POST", f"{SETTINGS}/second-factor", settings.demand_factor),
         ("GET", AUDIT, audit.show),
         ("GET", f"{AUDIT}.csv", audit.download_csv),
         ("GET", f"{AUDIT}.ndjson", audit.download_json_lines),
@@ -124,6 +140,10 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("POST", f"{WELCOME}/provider", entrance.accept_by_provider),
         ("GET", SIGN_IN, entrance.ask),
         ("POST", SIGN_IN, entrance.take),
+        ("POST", "/sign-in/passkey", entrance.take_passkey),
+        ("GET", SECOND_STEP, second_step.ask),
+        ("POST", SECOND_STEP, second_step.take),
+        ("POST", f"{SECOND_STEP}/new", second_step.set_up),
         ("GET", "/sign-in/provider", entrance.ask_provider),
         ("GET", CALLBACK, entrance.come_back),
         ("POST", "/sign-out", entrance.leave),
@@ -140,6 +160,10 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("POST", f"{ACCOUNT}/profile", account.change_profile),
         ("POST", f"{ACCOUNT}/password", account.change_password),
         ("POST", f"{ACCOUNT}/invitation/withdraw", account.withdraw_invitation),
+        ("GET", FACTORS, factors.ask),
+        ("POST", FACTORS, factors.add),
+        ("POST", f"{FACTORS}/codes", factors.renew_codes),
+        ("POST", f"{FACTORS}/{{id}}/remove", factors.remove),
         ("GET", APPLICATIONS, account.show_applications),
         ("POST", APPLICATIONS, account.register),
         ("POST", f"{APPLICATIONS}/{{client_id}}/revoke", account.revoke_application),
@@ -155,7 +179,7 @@ def page_routes(  # noqa: PLR0917  all that a page can need
             Methods(
                 path,
                 {
-                    method: shown(handler, limits, is_page=path in read_again)
+                    method: shown(handler, limits, again, is_page=path in read_again)
                     for method, handler in handlers.items()
                 },
             ),

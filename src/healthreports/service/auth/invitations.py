@@ -12,7 +12,7 @@ from healthreports.core.model import Actor, Instant, User
 from healthreports.core.vocabulary import INVITATION_LIFETIME_S, SECOND_US, AuditAction, Kind
 from healthreports.service.auditing import note
 from healthreports.service.auth.tokens import hash_of, new_secret
-from healthreports.service.lookup import demand_administrator
+from healthreports.service.lookup import demand_administrator, demand_recent_proof
 from healthreports.service.people.members import is_let_in
 from healthreports.store.auth import credentials, invitations
 from healthreports.store.auth.invitations import Invitation
@@ -44,6 +44,7 @@ def invite(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str | N
     Raises Forbidden, NotFound, and Invalid for who is disabled, or where nobody can confirm.
     """
     demand_administrator(actor)
+    demand_recent_proof(actor, now)
     user = _of_account(tx, actor, user_id)
     if not is_let_in(tx, user_id):
         raise Invalid([Problem("user_id", Fault.UNKNOWN_OBJECT)])
@@ -74,6 +75,7 @@ def confirm(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str:
     Raises Forbidden, NotFound.
     """
     demand_administrator(actor)
+    demand_recent_proof(actor, now)
     user = _of_account(tx, actor, user_id)
     invitation = invitations.of_user(tx, user_id)
     if invitation is None or not _may_confirm(tx, actor, invitation, now):

@@ -2,21 +2,27 @@
 
 from typing import Final, NamedTuple
 
+from healthreports.core.audit import By
 from healthreports.core.errors import Unauthenticated
 from healthreports.core.model import Actor, Instant, Session, User
 from healthreports.core.vocabulary import (
     DAY_US,
     DEFAULT_SESSION_DAYS,
     DEFAULT_SESSION_IDLE_H,
+    HALF_SIGN_IN_S,
     HOUR_S,
     MAX_DEVICE,
     SECOND_US,
     AuditAction,
+    FactorKind,
 )
 from healthreports.service.auditing import note
+from healthreports.service.auth import factors
 from healthreports.service.auth.tokens import hash_of, new_secret
+from healthreports.service.people.members import is_let_in
 from healthreports.store.auth import credentials
 from healthreports.store.engine.database import Transaction
+from healthreports.store.people import accounts, members
 
 _PREFIX: Final = "hrw_"
 # So that a page that is looked at often is not a write each time.
@@ -30,6 +36,17 @@ class Visitor(NamedTuple):
     device: str = ""
 
 
+class Opened(NamedTuple):
+    """A session that was opened: its secret, the name of the account it is in.
+
+    One that `waits` signs nobody in before a second factor.
+    """
+
+    secret: str
+    account: str
+    waits: bool = False
+
+
 class Lasting(NamedTuple):
     """How long a session lasts without being used, and in all, in microseconds."""
 
@@ -38,24 +55,70 @@ class Lasting(NamedTuple):
 
 
 USUAL: Final = Lasting()
+_HALF: Final = Lasting(HALF_SIGN_IN_S * SECOND_US, HALF_SIGN_IN_S * SECOND_US)
 
 
-def open_session(
+def open_session(  # noqa: PLR0917  who, when, where, how long, by what
     tx: Transaction,
     user: User,
     now: Instant,
     visitor: Visitor | None = None,
     lasting: Lasting = USUAL,
+    factor: FactorKind | None = None,
+    *,
+    waits: bool = False,
 ) -> str:
-    """Store a new session of `user`. Returns its secret."""
+    """Store a new session of `user`, opened with a second factor or not. Returns its secret."""
     secret = new_secret(_PREFIX)
     address = None if visitor is None else visitor.address or None
     device = None if visitor is None else visitor.device[:MAX_DEVICE] or None
     expires_at = Instant(now + lasting.whole_us)
     credentials.insert_session(
-        tx, user.account_id, user.id, hash_of(secret), now, expires_at, address, device
+        tx,
+        user.account_id,
+        user.id,
+        hash_of(secret),
+        now,
+        expires_at,
+        address,
+        device,
+        factor,
+        waits=waits,
     )
     return secret
+
+
+def let_in(  # noqa: PLR0917  who, when, where, how long, by what
+    tx: Transaction,
+    user: User,
+    now: Instant,
+    visitor: Visitor,
+    lasting: Lasting,
+    factor: FactorKind | None,
+) -> Opened:
+    """Sign in who proved who it is; by a password alone only who has and needs no second factor.
+
+    The others get a session that waits for it.
+    """
+    account = accounts.account_name(tx, user.account_id)
+    if factor is None and (factors.of_user(tx, user.id) or factors.is_demanded(tx, user)):
+        return Opened(open_session(tx, user, now, visitor, _HALF, waits=True), account, waits=True)
+    is_new = not is_known_device(tx, user.id, visitor, now)
+    secret = open_session(tx, user, now, visitor, lasting, factor)
+    actor = actor_of_session(tx, secret, now, lasting)
+    after = {"device": visitor.device[:MAX_DEVICE], "new_device": is_new, "factor": factor}
+    by = By.of(actor, now, visitor.address)
+    note(tx, user.account_id, AuditAction.SIGNED_IN, user.id, after=after, by=by)
+    return Opened(secret, account)
+
+
+def who_waits(tx: Transaction, secret: str, now: Instant) -> User:
+    """Whose sign-in waits for a second factor. Raises Unauthenticated."""
+    user_id = credentials.who_waits(tx, hash_of(secret), now)
+    user = None if user_id is None else members.user(tx, user_id)
+    if user is None or not is_let_in(tx, user.id):
+        raise Unauthenticated
+    return user
 
 
 def actor_of_session(tx: Transaction, secret: str, now: Instant, lasting: Lasting = USUAL) -> Actor:

@@ -31,10 +31,10 @@ from healthreports.core.model import Clock, Instant, User
 from healthreports.core.rules.reading import kept_address
 from healthreports.core.vocabulary import (
     MAX_ACCOUNT_NAME,
-    MAX_DEVICE,
     MAX_NAME,
     MAX_PASSWORD,
     AuditAction,
+    FactorKind,
     Through,
 )
 from healthreports.service.auditing import note
@@ -43,10 +43,10 @@ from healthreports.service.auth.new_passwords import check_new_password
 from healthreports.service.auth.sessions import (
     USUAL,
     Lasting,
+    Opened,
     Visitor,
     actor_of_session,
-    is_known_device,
-    open_session,
+    let_in,
 )
 from healthreports.service.auth.tokens import hash_of
 from healthreports.service.limits import Limits
@@ -74,11 +74,12 @@ _TAKEN_IDENTITY: Final = "Somebody else of this account signs in with this ident
 _hasher: Final = PasswordHasher()
 
 
-class Opened(NamedTuple):
-    """A session that was opened: its secret, and the name of the account it is in."""
+class Identity(NamedTuple):
+    """Whom a provider names; `factor` where it says that it asked for a second one."""
 
-    secret: str
-    account: str
+    issuer: str
+    subject: str
+    factor: FactorKind | None = None
 
 
 class SignIn:
@@ -145,10 +146,8 @@ class SignIn:
         await self._limits.forget_sign_ins(counted)
         return opened
 
-    async def with_identity(
-        self, issuer: str, subject: str, visitor: Visitor, account: str = ""
-    ) -> Opened:
-        """Sign in whom `issuer` calls `subject`, in the account of that name.
+    async def with_identity(self, who: Identity, visitor: Visitor, account: str = "") -> Opened:
+        """Sign in whom a provider names, in the account of that name.
 
         Without a name it is the only account that knows the person so. Raises SignInRefused, and
         SeveralAccounts with their names.
@@ -157,7 +156,8 @@ class SignIn:
         account = account.strip().lower()
 
         def work(tx: Transaction) -> Opened:
-            return self._opened(tx, _whom(tx, issuer, subject, account), now, visitor)
+            user = _whom(tx, who.issuer, who.subject, account)
+            return let_in(tx, user, now, visitor, self.lasting, who.factor)
 
         return await self._database.write(work)
 
@@ -191,6 +191,11 @@ class SignIn:
 
         await self._database.write(work)
 
+    async def knows(self, user: User, password: str) -> bool:
+        """Whether that is the password of `user`. Attempts are counted by who asks."""
+        hashed = await self._database.read_latest(lambda tx: credentials.password_hash(tx, user.id))
+        return await self._run(_is_right, hashed, password)
+
     async def invited(self, secret: str, address: str) -> tuple[User, str]:
         """Whom an invitation is for, and the title of its account.
 
@@ -222,10 +227,8 @@ class SignIn:
             lambda tx: self._accepted(tx, secret, now, prove, visitor)
         )
 
-    async def accept_by_identity(
-        self, secret: str, issuer: str, subject: str, visitor: Visitor
-    ) -> Opened:
-        """Let who was invited sign in from now on as whom `issuer` calls `subject`.
+    async def accept_by_identity(self, secret: str, who: Identity, visitor: Visitor) -> Opened:
+        """Let who was invited sign in from now on as whom a provider names.
 
         Raises LinkEnded, TooManyRequests, and SignInRefused where somebody else of the account
         signs in so.
@@ -234,13 +237,13 @@ class SignIn:
         now = self._clock()
 
         def prove(tx: Transaction, user: User) -> None:
-            known = credentials.users_of_identity(tx, issuer, subject)
+            known = credentials.users_of_identity(tx, who.issuer, who.subject)
             if known.get(user.account_id, user.id) != user.id:
                 raise SignInRefused(_TAKEN_IDENTITY)
-            credentials.insert_identity(tx, user.account_id, user.id, issuer, subject, now)
+            credentials.insert_identity(tx, user.account_id, user.id, who.issuer, who.subject, now)
 
         return await self._database.write(
-            lambda tx: self._accepted(tx, secret, now, prove, visitor)
+            lambda tx: self._accepted(tx, secret, now, prove, visitor, who.factor)
         )
 
     async def out(self, ended: Sequence[str], address: str) -> None:
@@ -279,17 +282,18 @@ class SignIn:
                 raise SignInRefused(_WRONG)
             if renewed is not None:
                 credentials.store_password(tx, user.account_id, user.id, renewed, now)
-            return self._opened(tx, user, now, visitor)
+            return let_in(tx, user, now, visitor, self.lasting, None)
 
         return await self._database.write(work)
 
-    def _accepted(
+    def _accepted(  # noqa: PLR0917  whose, when, how, where
         self,
         tx: Transaction,
         secret: str,
         now: Instant,
         prove: Callable[[Transaction, User], None],
         visitor: Visitor,
+        factor: FactorKind | None = None,
     ) -> Opened:
         """Use an invitation up: `prove` stores how the person proves who it is from now on."""
         user = invitations.invited(tx, secret, now)
@@ -302,16 +306,7 @@ class SignIn:
             _end_access(tx, user.id, now)
             credentials.delete_proofs(tx, user.id)
         prove(tx, user)
-        return self._opened(tx, user, now, visitor)
-
-    def _opened(self, tx: Transaction, user: User, now: Instant, visitor: Visitor) -> Opened:
-        is_new = not is_known_device(tx, user.id, visitor, now)
-        secret = open_session(tx, user, now, visitor, self.lasting)
-        actor = actor_of_session(tx, secret, now, self.lasting)
-        after = {"device": visitor.device[:MAX_DEVICE], "new_device": is_new}
-        by = By.of(actor, now, visitor.address)
-        note(tx, user.account_id, AuditAction.SIGNED_IN, user.id, after=after, by=by)
-        return Opened(secret, accounts.account_name(tx, user.account_id))
+        return let_in(tx, user, now, visitor, self.lasting, factor)
 
     async def _hashed(self, password: str, user: User) -> str:
         """The hash of a new password. Raises Invalid."""

@@ -35,12 +35,19 @@ def create_account(tx: Transaction, title: str, now: Instant, name: str | None =
     return account_id
 
 
-def rename_account(tx: Transaction, account_id: int, name: str) -> None:
-    """Give an account another name. Raises Invalid."""
-    _demand_name(tx, name)
-    before = {"name": accounts.account_name(tx, account_id)}
-    accounts.rename_account(tx, account_id, name)
-    note(tx, account_id, AuditAction.ACCOUNT_RENAMED, account_id, before, {"name": name})
+def rename_account(tx: Transaction, account_id: int, name: str, title: str | None = None) -> None:
+    """Give an account another name, and perhaps another title. Raises Invalid."""
+    before = {
+        "name": accounts.account_name(tx, account_id),
+        "title": accounts.account_title(tx, account_id),
+    }
+    after = {"name": name, "title": before["title"] if title is None else title}
+    demand_names(title=after["title"])
+    if name != before["name"]:
+        _demand_name(tx, name)
+    if after != before:
+        accounts.rename_account(tx, account_id, **after)
+        note(tx, account_id, AuditAction.ACCOUNT_RENAMED, account_id, before, after)
 
 
 def all_accounts(tx: Transaction) -> list[tuple[int, str, str]]:

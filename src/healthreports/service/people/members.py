@@ -3,6 +3,7 @@
 from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
+from healthreports.core.access import MAY_MANAGE_PEOPLE
 from healthreports.core.errors import Fault, Invalid, NotFound, Problem
 from healthreports.core.model import (
     AccountMembership,
@@ -22,7 +23,7 @@ from healthreports.core.vocabulary import (
     Scope,
 )
 from healthreports.service.auditing import note
-from healthreports.service.lookup import demand_administrator, visible
+from healthreports.service.lookup import demand_administrator, demand_recent_proof, visible
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages as records
 from healthreports.store.people import members
@@ -40,6 +41,8 @@ def create_membership(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -
     assert draft.full_name is not UNSET
     assert draft.email_address is not UNSET
     assert draft.permission is not UNSET
+    if draft.permission in MAY_MANAGE_PEOPLE:
+        demand_recent_proof(actor, now)
     user = create_user(
         tx,
         actor.account_id,
@@ -73,6 +76,8 @@ def change_membership(
         disabled_at = (membership.disabled_at or now) if draft.disabled else None
         changed = replace(changed, disabled_at=disabled_at)
     if changed != membership:
+        if {membership.permission, changed.permission} & MAY_MANAGE_PEOPLE:
+            demand_recent_proof(actor, now)
         changed = store_membership(tx, changed, now)
     return changed
 

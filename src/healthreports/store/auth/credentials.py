@@ -4,17 +4,21 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, select, update
 
+from healthreports.core.access import demands_factor
 from healthreports.core.model import Actor, Instant, Session
-from healthreports.core.vocabulary import Scope
+from healthreports.core.vocabulary import FactorDemand, FactorKind, Scope
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, insertion, named
 from healthreports.store.lists.selections import PERMISSIONS
 from healthreports.store.people.members import actor_by
 from healthreports.store.schema.tables import (
+    accounts,
+    factors,
     identities,
     passwords,
     sessions,
     signing_keys,
+    users,
 )
 
 _PASSWORD: Final = Statement(
@@ -37,22 +41,49 @@ _IS_KNOWN: Final = Statement(
 )
 _DELETE_PROOFS: Final = tuple(
     Statement(delete(table).where(table.c.user_id == bindparam("of_user")))
-    for table in (passwords, identities, sessions)
+    for table in (passwords, identities, factors, sessions)
 )
 _INSERT_IDENTITY: Final = insertion(identities)
 _ACTOR: Final = Statement(
-    actor_by(sessions, sessions.c.expires_at, sessions.c.last_used_at, sessions.c.id)
+    actor_by(
+        sessions,
+        sessions.c.expires_at,
+        sessions.c.last_used_at,
+        sessions.c.id,
+        sessions.c.proven_at,
+        sessions.c.factor,
+        accounts.c.second_factor,
+    )
+    .join(accounts, accounts.c.id == users.c.account_id)
+    .where(sessions.c.waits == 0)
 )
-_SHOWN: Final = tuple(one for one in sessions.columns if one.name != "secret_hash")
+_SHOWN: Final = tuple(sessions.c[name] for name in Session.__struct_fields__)
 _SESSIONS: Final = Statement(
     select(*_SHOWN)
-    .where(sessions.c.user_id == bindparam("of_user"), sessions.c.expires_at > bindparam("now"))
+    .where(
+        sessions.c.user_id == bindparam("of_user"),
+        sessions.c.expires_at > bindparam("now"),
+        sessions.c.waits == 0,
+    )
     .order_by(sessions.c.last_used_at.desc(), sessions.c.id.desc())
 )
 _NOTE_USE: Final = Statement(
     update(sessions)
     .where(sessions.c.id == bindparam("row_id"))
     .values(last_used_at=bindparam("now"))
+)
+_NOTE_PROOF: Final = Statement(
+    update(sessions).where(sessions.c.id == bindparam("row_id")).values(proven_at=bindparam("now"))
+)
+_NOTE_FACTOR: Final = Statement(
+    update(sessions).where(sessions.c.id == bindparam("row_id")).values(factor=bindparam("kind"))
+)
+_WAITS: Final = Statement(
+    select(sessions.c.user_id).where(
+        sessions.c.secret_hash == bindparam("secret_hash"),
+        sessions.c.expires_at > bindparam("now"),
+        sessions.c.waits == 1,
+    )
 )
 _END_SESSION: Final = Statement(
     delete(sessions)
@@ -127,6 +158,10 @@ def actor_of_session(tx: Transaction, secret_hash: str, now: Instant, idle_us: i
     row = tx.recall(_ACTOR, {"secret_hash": secret_hash})
     if row is None or row[3] <= now or row[4] + idle_us <= now:
         return None
+    # It is looked up with the session: a demand that is new, or a person who becomes an
+    # administrator, leaves no session behind that was opened by a password alone.
+    if row[7] is None and demands_factor(FactorDemand(row[8]), PERMISSIONS[row[2]]):
+        return None
     return Actor(
         user_id=row[0],
         account_id=row[1],
@@ -135,6 +170,7 @@ def actor_of_session(tx: Transaction, secret_hash: str, now: Instant, idle_us: i
         session_id=row[5],
         scopes=_EVERY_SCOPE,
         last_used_at=row[4],
+        proven_at=row[6],
     )
 
 
@@ -163,13 +199,36 @@ def insert_session(  # noqa: PLR0917  one row
     expires_at: Instant,
     address: str | None,
     device: str | None,
+    factor: FactorKind | None,
+    *,
+    waits: bool,
 ) -> int:
-    """Store a new session, and forget those of the user that expired. Returns its id."""
+    """Store a new session, and forget those of the user that expired. Returns its id.
+
+    One that `waits` for a second factor signs nobody in.
+    """
     tx.rows(_FORGET_SESSIONS, {"of_user": user_id, "now": now})
     values = {"account_id": account_id, "user_id": user_id, "secret_hash": secret_hash}
     values |= {"created_at": now, "expires_at": expires_at, "last_used_at": now}
+    values |= {"proven_at": now, "factor": factor, "waits": int(waits)}
     [[row_id]] = tx.rows(_INSERT_SESSION, values | {"address": address, "device": device})
     return int(row_id)
+
+
+def note_proof(tx: Transaction, session_id: int, now: Instant) -> None:
+    """Note that who sits at the browser of a session proved again who it is."""
+    tx.rows(_NOTE_PROOF, {"row_id": session_id, "now": now})
+
+
+def note_factor(tx: Transaction, session_id: int, kind: FactorKind) -> None:
+    """Note by which kind of second factor who sits at the browser of a session proved itself."""
+    tx.rows(_NOTE_FACTOR, {"row_id": session_id, "kind": kind})
+
+
+def who_waits(tx: Transaction, secret_hash: str, now: Instant) -> int | None:
+    """The id of the user whose sign-in waits for a second factor; None where there is none."""
+    row = tx.row(_WAITS, {"secret_hash": secret_hash, "now": now})
+    return None if row is None else int(row[0])
 
 
 def delete_session(tx: Transaction, secret_hash: str) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, select, update
 from healthreports.core.model import (
     Instant,
 )
+from healthreports.core.vocabulary import FactorDemand
 from healthreports.store.engine.database import Later, Row, Transaction, Version
 from healthreports.store.engine.statement import (
     Statement,
@@ -38,7 +39,11 @@ _ACCOUNTS: Final = Statement(
     select(accounts.c.id, accounts.c.name, accounts.c.title).order_by(accounts.c.id)
 )
 _BY_NAME: Final = Statement(select(accounts.c.id).where(accounts.c.name == bindparam("name")))
-_RENAME: Final = replacement(accounts, ("name",))
+_RENAME: Final = replacement(accounts, ("name", "title"))
+_DEMAND_FACTOR: Final = replacement(accounts, ("second_factor",))
+_SECOND_FACTOR: Final = Statement(
+    select(accounts.c.second_factor).where(accounts.c.id == bindparam("row_id"))
+)
 _ANY_ACCOUNT: Final = Statement(select(accounts.c.id).limit(1))
 _ACCOUNT_NAME: Final = Statement(
     select(accounts.c.name).where(accounts.c.id == bindparam("row_id"))
@@ -83,6 +88,7 @@ def version(tx: Transaction, account_id: int) -> Version:
 def insert_account(tx: Transaction, title: str, name: str, now: Instant) -> int:
     """Store a new account. Returns its id."""
     values = {"title": title, "name": name, "created_at": now}
+    values |= {"second_factor": FactorDemand.NOBODY}
     account_id = inserted_id(tx.rows(_INSERT_ACCOUNT, values))
     never = {"version": 0, "reshaped": 0, "rewritten": 0}
     tx.rows(_INSERT_VERSION, {"account_id": account_id, **never})
@@ -101,15 +107,28 @@ def account_name(tx: Transaction, account_id: int) -> str:
     return str(name)
 
 
-def rename_account(tx: Transaction, account_id: int, name: str) -> None:
-    """Store another name of an account."""
-    tx.rows(_RENAME, {"row_id": account_id, "name": name})
+def rename_account(tx: Transaction, account_id: int, name: str, title: str) -> None:
+    """Store another name and title of an account."""
+    tx.rows(_RENAME, {"row_id": account_id, "name": name, "title": title})
+    touch(tx, account_id)
 
 
 def account_by_name(tx: Transaction, name: str) -> int | None:
     """The id of the account with that name."""
     row = tx.row(_BY_NAME, {"name": name})
     return None if row is None else int(row[0])
+
+
+def second_factor(tx: Transaction, account_id: int) -> FactorDemand:
+    """Of whom an account demands a second factor."""
+    [[demand]] = tx.rows(_SECOND_FACTOR, {"row_id": account_id})
+    return FactorDemand(demand)
+
+
+def demand_second_factor(tx: Transaction, account_id: int, demand: FactorDemand) -> None:
+    """Store of whom an account demands a second factor."""
+    tx.rows(_DEMAND_FACTOR, {"row_id": account_id, "second_factor": demand})
+    touch(tx, account_id)
 
 
 def accounts_by_id(tx: Transaction) -> list[tuple[int, str, str]]:

@@ -34,6 +34,8 @@ from healthreports.core.vocabulary import (
     AccountPermission,
     Category,
     Color,
+    FactorDemand,
+    FactorKind,
     ParticipationPermission,
     Purged,
     ReportEvery,
@@ -45,7 +47,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0015"
+SCHEMA_REVISION: Final = "0016"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -168,6 +170,8 @@ accounts: Final = Table(
     Column("title", Text, nullable=False),
     Column("name", Text, nullable=False),  # what its people call it to sign in
     _instant("created_at"),
+    # Of whom a second factor is demanded.
+    Column("second_factor", Text, nullable=False, server_default=FactorDemand.NOBODY),
     UniqueConstraint("name"),
     sqlite_autoincrement=_NO_REUSE,
 )
@@ -769,8 +773,34 @@ sessions: Final = Table(
     Column("last_used_at", BigInteger, nullable=False, server_default="0"),
     Column("address", Text),  # where it was opened from; null where that is not known
     Column("device", Text),  # what the browser calls itself; null as above
+    Column("proven_at", BigInteger, nullable=False, server_default="0"),
+    Column("factor", Text),  # the kind of second factor that opened it; null where there was none
+    # 1 between the password and the second factor: nobody is signed in by it yet.
+    Column("waits", Integer, nullable=False, server_default="0"),
     UniqueConstraint("secret_hash"),
     Index("ix_sessions_user", "user_id"),  # what ends with a password
+)
+
+# By what people prove who they are beside a password. Each recovery code is one, until it is used.
+factors: Final = Table(
+    "factors",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("user_id", "users"),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    # A passkey's public key, the shared secret of TOTP, or the hash of a recovery code.
+    Column("secret", Text, nullable=False),
+    Column("credential_id", Text),  # of a passkey; null for the others
+    # What a passkey has signed, or the last time step of TOTP: an older one is a replay.
+    Column("counter", BigInteger, nullable=False),
+    _instant("created_at"),
+    _instant("last_used_at", nullable=True),  # null: not used yet
+    _one_of("kind", (FactorKind.PASSKEY, FactorKind.TOTP, FactorKind.RECOVERY_CODE)),
+    UniqueConstraint("credential_id"),
+    Index("ix_factors_user", "user_id", "id"),  # those of a person
+    sqlite_autoincrement=_NO_REUSE,
 )
 
 # The first proof of who was invited, or another one of who lost it.

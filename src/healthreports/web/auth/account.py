@@ -12,10 +12,10 @@ from healthreports.core.vocabulary import (
     MAX_TOKEN_DAYS,
 )
 from healthreports.service import auditing
-from healthreports.service.auth import applications, invitations, sessions, tokens
+from healthreports.service.auth import applications, factors, invitations, sessions, tokens
 from healthreports.service.auth.sign_in import SignIn, has_password
 from healthreports.service.gateway import Gateway, Transaction
-from healthreports.service.lookup import demand_administrator
+from healthreports.service.lookup import demand_administrator, demand_recent_proof
 from healthreports.service.people import members
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import ACCOUNT, APPLICATIONS
@@ -111,6 +111,7 @@ class AccountPages:
 
         def work(tx: Transaction, actor: Actor, now: Instant) -> dict[str, object]:
             demand_administrator(actor)
+            demand_recent_proof(actor, now)
             acts_as = fields.get("acts_as", "").strip()
             hours = whole_number(fields, "hours", MAX_TOKEN_DAYS * 24)
             made, secret = applications.register(
@@ -160,6 +161,8 @@ class AccountPages:
                 "grants": applications.grants_of(tx, actor.user_id),
                 "has_password": self._sign_in.passwords and has_password(tx, actor.user_id),
                 "invitation": invitations.own(tx, actor, now),
+                "factors": factors.of_user(tx, actor.user_id),
+                "codes_left": factors.codes_left(tx, actor.user_id),
                 "sessions": sessions.own(tx, actor, now, self._sign_in.lasting),
                 "session_id": actor.session_id,
                 "events": auditing.of_own_credentials(tx, actor),

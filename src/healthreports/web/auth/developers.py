@@ -9,6 +9,7 @@ from healthreports.core.model import Actor, Instant
 from healthreports.core.vocabulary import DAY_US, DEFAULT_TOKEN_DAYS, MAX_TOKEN_DAYS
 from healthreports.service.auth import oauth, tokens
 from healthreports.service.gateway import Gateway, Transaction
+from healthreports.service.lookup import demand_recent_proof
 from healthreports.service.people import members
 from healthreports.web.kit import session
 from healthreports.web.kit.addresses import DEVELOPERS
@@ -33,6 +34,7 @@ class DeveloperPages:
         fields = form.fields
 
         def work(tx: Transaction, actor: Actor, now: Instant) -> str:
+            demand_recent_proof(actor, now)
             asked = whole_number(fields, "days", MAX_TOKEN_DAYS) or DEFAULT_TOKEN_DAYS
             days = None if "never" in fields else asked
             return tokens.issue(

@@ -15,8 +15,11 @@ from healthreports.core.errors import (
     TooManyRequests,
     Unauthenticated,
 )
-from healthreports.core.vocabulary import MAX_ACCOUNT_NAME
-from healthreports.service.auth.sign_in import Opened, SignIn
+from healthreports.core.model import Clock
+from healthreports.core.vocabulary import MAX_ACCOUNT_NAME, SECOND_US
+from healthreports.service.auth.second_step import SecondStep
+from healthreports.service.auth.sessions import Opened
+from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
 from healthreports.service.people import accounts
@@ -32,7 +35,8 @@ _ACCOUNT: Final = "account"
 _ANOTHER: Final = "another"
 # What is kept while the browser is at the provider; none of it is left from another way there.
 _NAMED: Final = "account_named"
-_ON_THE_WAY: Final = (_NEXT, _NAMED, INVITATION)
+_AGAIN: Final = "again"
+_ON_THE_WAY: Final = (_NEXT, _NAMED, _AGAIN, INVITATION)
 _HOME: Final = "/"
 _MAX_NEXT: Final = 1_500
 
@@ -40,16 +44,20 @@ _MAX_NEXT: Final = 1_500
 class Entrance:
     """The pages around a session. `origin` is our own address as a browser sees it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  all ways in
         self,
         gateway: Gateway,
         sign_in: SignIn,
+        second: SecondStep,
         limits: Limits,
         provider: Provider | None,
+        clock: Clock,
         origin: str,
     ) -> None:
         self._gateway = gateway
         self._sign_in = sign_in
+        self._second = second
+        self._clock = clock
         self._limits = limits
         self._provider = provider
         self._origin = origin
@@ -83,6 +91,17 @@ class Entrance:
             return self._form(request, wanted, email_address, error, account=account)
         return await self._enter(request, opened, wanted)
 
+    async def take_passkey(self, request: Request) -> Response:
+        """Sign in with a passkey alone."""
+        fields = await session.read_stranger_form(request)
+        wanted = session.our_path(fields.get(_NEXT)) or _HOME
+        answer = session.answer_in(request, "", fields.get("passkey", ""))
+        try:
+            opened = await self._second.with_passkey(answer, visitor_of(request))
+        except (SignInRefused, TooManyRequests) as error:
+            return self._form(request, wanted, error=error)
+        return await self._enter(request, opened, wanted)
+
     async def switch(self, request: Request) -> Response:
         """Show another account that the browser is signed in to."""
         fields = await session.read_stranger_form(request)
@@ -103,6 +122,8 @@ class Entrance:
         wanted = session.our_path(request.query_params.get(_NEXT)) or _HOME
         # A cookie holds 4,096 bytes, and what the provider is to send back needs its part of them.
         kept = {_NEXT: wanted if len(wanted) <= _MAX_NEXT else _HOME, _NAMED: _account_in(request)}
+        if _AGAIN in request.query_params:
+            kept[_AGAIN] = "yes"
         return await self._to_provider(request, kept)
 
     async def accept_by_provider(self, request: Request) -> Response:
@@ -122,16 +143,16 @@ class Entrance:
         wanted = session.our_path(kept[_NEXT]) or _HOME
         named = kept[_NAMED] or ""
         try:
-            subject = await self._provider.end(request)
-            issuer = self._provider.issuer
+            who = await self._provider.end(request, self._now_s() if kept[_AGAIN] else None)
+            if kept[_AGAIN]:
+                await self._second.prove_again_by_identity(session.secret_of(request), who)
+                return lead_to(wanted)
             if invitation := kept[INVITATION]:
                 opened = await self._sign_in.accept_by_identity(
-                    invitation, issuer, subject, visitor_of(request)
+                    invitation, who, visitor_of(request)
                 )
             else:
-                opened = await self._sign_in.with_identity(
-                    issuer, subject, visitor_of(request), named
-                )
+                opened = await self._sign_in.with_identity(who, visitor_of(request), named)
         except SeveralAccounts as error:
             return self._form(request, wanted, error=error, choices=error.names)
         except SignInRefused as error:
@@ -156,14 +177,16 @@ class Entrance:
         request.session.update(kept)
         await self._limits.admit_stranger(address_of(request))
         try:
-            return await self._provider.begin(request, self._origin + CALLBACK)
+            again = _AGAIN in kept
+            return await self._provider.begin(request, self._origin + CALLBACK, again=again)
         except SignInRefused as error:
             return self._form(request, kept.get(_NEXT, _HOME), error=error)
 
     async def _enter(self, request: Request, opened: Opened, wanted: str) -> Response:
-        ended = session.sign_in(request, opened.secret, opened.account)
-        await self._sign_in.out(ended, address_of(request))
-        return lead_to(wanted)
+        return lead_to(await session.enter(request, opened, self._sign_in, wanted))
+
+    def _now_s(self) -> int:
+        return self._clock() // SECOND_US
 
     async def _is_signed_in(self, request: Request) -> bool:
         try:
@@ -171,6 +194,13 @@ class Entrance:
         except Unauthenticated:
             return False
         return True
+
+    def _passkey(self, request: Request) -> str | None:
+        """What the browser needs to use a passkey, where it can have one. JSON."""
+        passkeys = self._second.passkeys
+        if passkeys.here is None:
+            return None
+        return passkeys.to_use((), session.ask_for_passkey(request, self._clock()))
 
     def _form(
         self,
@@ -192,6 +222,7 @@ class Entrance:
             "choices": choices,
             "passwords": self._sign_in.passwords,
             "provider": self._provider and self._provider.name,
+            "passkey": self._passkey(request),
         }
         return page(request, "sign_in.html", values, error)
 

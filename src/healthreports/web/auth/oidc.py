@@ -8,10 +8,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from healthreports.core.errors import SignInRefused
+from healthreports.core.vocabulary import FactorKind
+from healthreports.service.auth.sign_in import Identity
 
 log: Final = logging.getLogger("healthreports")
 
 _NAME: Final = "provider"
+# Between a sign-in there and the way back, with clocks that differ.
+_ASKED_AGAIN_S: Final = 300
+_LISTED: Final = "id_token_signing_alg_values_supported"
+# By a key that the provider alone has.
+_SIGNED_BY: Final = frozenset(
+    ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+)
 _FAILED: Final = "The provider did not confirm who you are. Try again."
 
 
@@ -39,23 +48,47 @@ class Provider:
         )
         self._client = registry.create_client(_NAME)
 
-    async def begin(self, request: Request, callback: str) -> Response:
+    async def begin(self, request: Request, callback: str, *, again: bool = False) -> Response:
         """Send the browser to the provider, which sends it back to `callback`.
 
-        Raises SignInRefused.
+        It asks who is there even if it knows, where it is to ask `again`. Raises SignInRefused.
         """
-        response: Response = await self._try(self._client.authorize_redirect(request, callback))
+        how = {"prompt": "login", "max_age": 0} if again else {}
+        response: Response = await self._try(self._redirect(request, callback, **how))
         return response
 
-    async def end(self, request: Request) -> str:
-        """What the provider calls who sits at the browser (`sub`). Raises SignInRefused."""
-        return await self._try(self._subject(request))  # type: ignore[no-any-return]  # as it says
+    async def end(self, request: Request, now_s: int | None = None) -> Identity:
+        """Whom the provider names. Raises SignInRefused.
 
-    async def _subject(self, request: Request) -> str:
+        With the present, in seconds, it must also say that it asked some moments ago.
+        """
+        return await self._try(self._identity(request, now_s))  # type: ignore[no-any-return]  # as it says
+
+    async def _redirect(self, request: Request, callback: str, **how: object) -> Response:
+        await self._meet()
+        response: Response = await self._client.authorize_redirect(request, callback, **how)
+        return response
+
+    async def _meet(self) -> None:
+        """Read the provider's document, before anything is sent to where it says."""
+        metadata = await self._client.load_server_metadata()
+        if metadata["issuer"] != self.issuer:  # OpenID Connect Discovery, 4.3
+            raise ValueError("the provider calls itself otherwise")
+        # It may list "none", and the library takes what it lists: unsigned tokens too.
+        listed = metadata.get(_LISTED) or ()
+        metadata[_LISTED] = [one for one in listed if one in _SIGNED_BY] or ["RS256"]
+
+    async def _identity(self, request: Request, now_s: int | None) -> Identity:
+        await self._meet()
         # The issuer is the one that was configured, whatever its own document says.
         claims_options = {"iss": {"essential": True, "values": [self.issuer]}}
         token = await self._client.authorize_access_token(request, claims_options=claims_options)
-        return str(token["userinfo"]["sub"])
+        said = token["userinfo"]
+        if now_s is not None and int(said["auth_time"]) < now_s - _ASKED_AGAIN_S:
+            raise ValueError("the provider did not ask again")
+        # RFC 8176, 2: "mfa" is that more than one factor was asked for.
+        has_second = "mfa" in (said.get("amr") or ())
+        return Identity(self.issuer, said["sub"], FactorKind.PROVIDER if has_second else None)
 
     async def _try(self, asking: Any) -> Any:  # noqa: ANN401  what it asks for
         from authlib.common.errors import AuthlibBaseError  # noqa: PLC0415  as above
@@ -69,6 +102,7 @@ class Provider:
             JoseError,
             HTTPError,
             KeyError,
+            TypeError,
             ValueError,
             RuntimeError,
         ) as error:

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import quote
 
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
@@ -18,13 +19,25 @@ from starlette.types import ASGIApp
 
 from healthreports.contract.bodies import form_pairs
 from healthreports.core.errors import StaleForm, Unauthenticated
+from healthreports.core.model import Instant
 from healthreports.core.vocabulary import HOUR_S, STRANGER_BODY_LIMIT_BYTES
 from healthreports.edge.bodies import stranger_body
+from healthreports.edge.middleware import address_of
+from healthreports.service.auth.factors import SecondProof, new_totp_secret
+from healthreports.service.auth.passkeys import PasskeyChallenge, new_challenge
+from healthreports.service.auth.sessions import Opened
+from healthreports.service.auth.sign_in import SignIn
+from healthreports.web.kit.addresses import SECOND_STEP
 
 _SECRET: Final = "secret"  # noqa: S105  a key, not a secret
 _ACCOUNT: Final = "account"
 _OTHERS: Final = "others"
 _FORM_PROOF: Final = "csrf"
+_HALF: Final = "half"
+_CHALLENGE: Final = "challenge"
+# Apart, since a proof may be asked for between the two halves of making one.
+_NEW_CHALLENGE: Final = "new_challenge"
+_TOTP: Final = "totp"
 # A cookie holds 4,096 bytes, and a secret with the name of its account up to some 150.
 _MOST_ACCOUNTS: Final = 8
 # A path of ours: one that begins with // or /\ leads to another host.
@@ -52,12 +65,13 @@ def secret_of(request: Request) -> str:
     return secret
 
 
-def sign_in(request: Request, secret: str, account: str) -> list[str]:
+def keep(request: Request, opened: Opened) -> list[str]:
     """Keep what the browser is signed in by in the account of that name, and show that account.
 
     What it is signed in by in others is kept beside it. Returns the secrets that are not kept any
     more: that of another session in this account, and of the accounts that are too many.
     """
+    secret, account = opened.secret, opened.account
     kept = _sessions_of(request)
     ended = [kept.pop(account)] if account in kept else []
     if not account_of(request) and isinstance(before := request.session.get(_SECRET), str):
@@ -66,6 +80,58 @@ def sign_in(request: Request, secret: str, account: str) -> list[str]:
         ended.append(kept.pop(next(iter(kept))))
     _show(request, secret, account, kept)
     return ended
+
+
+async def enter(request: Request, opened: Opened, sign_in: SignIn, wanted: str) -> str:
+    """Keep the session that was opened. Returns the address that comes next.
+
+    One that waits for a second factor is kept beside those that somebody is signed in by.
+    """
+    if opened.waits:
+        request.session[_HALF] = opened.secret
+        return f"{SECOND_STEP}?next={quote(wanted, safe='')}"
+    await sign_in.out(keep(request, opened), address_of(request.scope))
+    return wanted
+
+
+def half_of(request: Request) -> str:
+    """What the browser is half signed in by. Raises Unauthenticated."""
+    half = request.session.get(_HALF)
+    if not isinstance(half, str):
+        raise Unauthenticated
+    return half
+
+
+def ask_for_passkey(request: Request, now: Instant, *, new: bool = False) -> PasskeyChallenge:
+    """A challenge for this browser, which keeps it: to use a passkey, or to make a new one."""
+    challenge = new_challenge(now)
+    request.session[_NEW_CHALLENGE if new else _CHALLENGE] = list(challenge)
+    return challenge
+
+
+def challenge_for_new(request: Request) -> PasskeyChallenge | None:
+    """The challenge that the browser was given last to make a passkey. It is good once."""
+    kept = request.session.pop(_NEW_CHALLENGE, None)
+    return PasskeyChallenge(*kept) if kept else None
+
+
+def answer_in(request: Request, code: str, passkey: str) -> SecondProof:
+    """What somebody proves by who it is, with the challenge that the browser was given last."""
+    kept = request.session.pop(_CHALLENGE, None) if passkey else None
+    return SecondProof(code, passkey, PasskeyChallenge(*kept) if kept else None)
+
+
+def totp_secret_of(request: Request) -> str:
+    """The secret of the authenticator application that is being set up in this browser."""
+    secret = request.session.get(_TOTP)
+    if not isinstance(secret, str):
+        secret = request.session[_TOTP] = new_totp_secret()
+    return secret
+
+
+def drop_totp_secret(request: Request) -> None:
+    """It was set up: the next one has another secret."""
+    request.session.pop(_TOTP, None)
 
 
 def switch(request: Request, account: str) -> bool:

@@ -23,6 +23,7 @@ from healthreports.core.access import MAY_MANAGE_PEOPLE
 from healthreports.core.errors import (
     HealthReportsError,
     MethodNotAllowed,
+    ProofNeeded,
     StaleForm,
     StorageUnavailable,
     Unauthenticated,
@@ -55,6 +56,7 @@ _HEADERS: Final = {
 }
 
 Handler = Callable[[Request], Awaitable[Response]]
+Again = Callable[[Request, Handler], Awaitable[Response]]
 _templates: Final = Jinja2Templates(FOLDER / "templates")
 _templates.env.trim_blocks = _templates.env.lstrip_blocks = True
 
@@ -319,8 +321,10 @@ class Methods:
         await answer(scope, receive, send)
 
 
-def shown(handler: Handler, limits: Limits, *, is_page: bool) -> Handler:
+def shown(handler: Handler, limits: Limits, again: Again, *, is_page: bool) -> Handler:
     """`handler` with a page for what it raises; who is not signed in is asked to.
+
+    Of whom a proof is needed, `again` asks for it and then repeats what was refused.
 
     Whose session is over is led back to the form, where its address `is_page`: what was typed is
     there. A form that does not prove to be ours counts for its address: it could be a guess.
@@ -330,20 +334,15 @@ def shown(handler: Handler, limits: Limits, *, is_page: bool) -> Handler:
         try:
             try:
                 return await handler(request)
+            except ProofNeeded:
+                return await again(request, handler)
             except StaleForm:
                 await limits.admit_stranger(address_of(request))
                 raise
         except AlreadySent as sent:
             return lead_to(sent.address)
         except Unauthenticated:
-            if "hx-request" in request.headers:
-                # A part of a page cannot sign in; the page says what to do.
-                return Response(status_code=_UNAUTHORIZED, headers=_HEADERS)
-            if request.method != "GET":
-                back = f"&next={quote(request.url.path, safe='')}" if is_page else ""
-                return lead_to(f"{SIGN_IN}?expired=yes{back}")
-            wanted = quote(f"{request.url.path}?{request.url.query}".rstrip("?"), safe="")
-            return lead_to(f"{SIGN_IN}?next={wanted}")
+            return _to_sign_in(request, is_page=is_page)
         except HealthReportsError as error:
             if isinstance(error, StorageUnavailable):
                 log.error("storage unavailable: %s", error.__cause__ or error)  # noqa: TRY400  one line says all
@@ -351,3 +350,14 @@ def shown(handler: Handler, limits: Limits, *, is_page: bool) -> Handler:
             return failed_page(request, error, back)
 
     return answer
+
+
+def _to_sign_in(request: Request, *, is_page: bool) -> Response:
+    if "hx-request" in request.headers:
+        # A part of a page cannot sign in; the page says what to do.
+        return Response(status_code=_UNAUTHORIZED, headers=_HEADERS)
+    if request.method != "GET":
+        back = f"&next={quote(request.url.path, safe='')}" if is_page else ""
+        return lead_to(f"{SIGN_IN}?expired=yes{back}")
+    wanted = quote(f"{request.url.path}?{request.url.query}".rstrip("?"), safe="")
+    return lead_to(f"{SIGN_IN}?next={wanted}")

@@ -130,9 +130,7 @@ class PeoplePages:
             )
         except (Invalid, SignInRefused) as error:
             return await self._welcome(request, error)
-        ended = session.sign_in(request, opened.secret, opened.account)
-        await self._sign_in.out(ended, address_of(request))
-        return lead_to(HOME)
+        return lead_to(await session.enter(request, opened, self._sign_in, HOME))
 
     async def _invited(
         self,

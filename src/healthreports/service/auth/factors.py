@@ -1,0 +1,319 @@
+"""Second factors of people: adding and removing them, recovery codes, whether an answer is right.
+
+Whoever has one is asked for it after the password. An account may demand one of its
+administrators or of everybody; who has none yet sets one up at the next sign-in. A lost one is
+replaced by a recovery code, or by an invitation, which two administrators make together.
+"""
+
+import base64
+import secrets
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import pyotp
+
+from healthreports.core.access import demands_factor
+from healthreports.core.errors import Fault, Invalid, NotFound, Problem
+from healthreports.core.model import Actor, Factor, Instant, User
+from healthreports.core.rules.people import check_names
+from healthreports.core.vocabulary import (
+    MAX_FACTORS,
+    RECOVERY_CODES,
+    SECOND_US,
+    AuditAction,
+    FactorDemand,
+    FactorKind,
+    Kind,
+)
+from healthreports.service.auditing import note
+from healthreports.service.auth.passkeys import (
+    MadePasskey,
+    PasskeyChallenge,
+    Passkeys,
+    credential_in,
+)
+from healthreports.service.auth.tokens import hash_of
+from healthreports.service.lookup import demand_administrator, demand_recent_proof
+from healthreports.store.auth import credentials, factors
+from healthreports.store.auth.factors import Kept
+from healthreports.store.engine.database import Transaction
+from healthreports.store.people import accounts, members
+
+_ISSUER: Final = "healthreports"
+# 120 bits: a plain hash of it cannot be guessed back (OWASP ASVS 5.0, 6.5.2).
+_CODE_BYTES: Final = 15
+_CODE_PART: Final = 4
+# Typing takes time: the step before counts too, and no more (RFC 6238, 5.2).
+_STEPS_BEFORE: Final = 1
+
+
+class SecondProof(NamedTuple):
+    """How somebody proves again who it is: by a code of either kind, or by a passkey."""
+
+    code: str = ""
+    passkey: str = ""
+    challenge: PasskeyChallenge | None = None
+
+
+class MadeFactor(NamedTuple):
+    """A second factor that somebody sets up: a passkey, or the secret of an application."""
+
+    name: str
+    secret: str
+    counter: int
+    credential_id: str | None = None
+
+    @property
+    def kind(self) -> FactorKind:
+        """Which of the two it is."""
+        return FactorKind.TOTP if self.credential_id is None else FactorKind.PASSKEY
+
+
+def new_totp_secret() -> str:
+    """The secret of an authenticator application, in base32."""
+    return pyotp.random_base32()
+
+
+def totp_address(secret: str, user: User, account: str) -> str:
+    """What an authenticator application reads from a QR code (Key Uri Format)."""
+    label = f"{account}: {user.email_address}"
+    return pyotp.TOTP(secret).provisioning_uri(name=label, issuer_name=_ISSUER)
+
+
+def made_totp(name: str, secret: str, code: str, now: Instant) -> MadeFactor:
+    """An authenticator application that shows the right code for `secret`. Raises Invalid."""
+    step = _step_of(secret, _plain(code), 0, now)
+    if step is None:
+        raise Invalid([Problem("code", Fault.WRONG)])
+    return MadeFactor(name or "Authenticator application", secret, step)
+
+
+def made_passkey(name: str, made: MadePasskey) -> MadeFactor:
+    """A passkey that a browser has made."""
+    return MadeFactor(name or "Passkey", made.public_key, made.counter, made.credential_id)
+
+
+def of_user(tx: Transaction, user_id: int) -> list[Factor]:
+    """The second factors of a user, without recovery codes."""
+    return [one.factor for one in _without_codes(factors.of_user(tx, user_id))]
+
+
+def codes_left(tx: Transaction, user_id: int) -> int:
+    """How many recovery codes a user has not used."""
+    kept = factors.of_user(tx, user_id)
+    return sum(one.factor.kind is FactorKind.RECOVERY_CODE for one in kept)
+
+
+def passkey_ids(tx: Transaction, user_id: int) -> list[str]:
+    """The ids of a user's passkeys, in base64url."""
+    kept = factors.of_user(tx, user_id)
+    return [one.credential_id for one in kept if one.credential_id is not None]
+
+
+def is_demanded(tx: Transaction, user: User) -> bool:
+    """Whether the account demands a second factor of a user."""
+    demand = accounts.second_factor(tx, user.account_id)
+    return demands_factor(demand, members.membership(tx, user.id).permission)
+
+
+def add(tx: Transaction, actor: Actor, made: MadeFactor, now: Instant) -> list[str]:
+    """Store a second factor of one's own. Returns recovery codes with the first one, to be shown.
+
+    Raises ProofNeeded, Invalid.
+    """
+    demand_recent_proof(actor, now)
+    user = members.user(tx, actor.user_id)
+    assert user is not None  # it was let in
+    codes = store(tx, user, made, now)
+    if actor.session_id is not None:  # it has just shown that it has the factor
+        credentials.note_factor(tx, actor.session_id, made.kind)
+    return codes
+
+
+def store(tx: Transaction, user: User, made: MadeFactor, now: Instant) -> list[str]:
+    """Store a second factor of `user`. Returns as `add` does. Raises Invalid."""
+    name = made.name.strip()
+    if problems := check_names(name=name):
+        raise Invalid(problems)
+    kept = _without_codes(factors.of_user(tx, user.id))
+    if len(kept) >= MAX_FACTORS:
+        raise Invalid([Problem("factors", Fault.TOO_MANY, limit=MAX_FACTORS)])
+    if made.credential_id is not None and factors.by_credential(tx, made.credential_id):
+        raise Invalid([Problem("passkey", Fault.TAKEN)])
+    factor_id = factors.insert(
+        tx,
+        user.account_id,
+        user.id,
+        made.kind,
+        name,
+        made.secret,
+        made.counter,
+        now,
+        made.credential_id,
+    )
+    after = {"kind": made.kind, "name": name, "user_id": user.id}
+    note(tx, user.account_id, AuditAction.FACTOR_ADDED, factor_id, after=after)
+    return [] if kept else _new_codes(tx, user, now)
+
+
+def remove(tx: Transaction, actor: Actor, factor_id: int, now: Instant) -> None:
+    """Forget a second factor of one's own; with the last one go the recovery codes.
+
+    Raises ProofNeeded, NotFound, and Invalid for the last one where the account demands one.
+    """
+    demand_recent_proof(actor, now)
+    kept = _without_codes(factors.of_user(tx, actor.user_id))
+    found = next((one.factor for one in kept if one.factor.id == factor_id), None)
+    if found is None:
+        raise NotFound(Kind.USERS)
+    is_last = len(kept) == 1
+    if is_last and demands_factor(accounts.second_factor(tx, actor.account_id), actor.permission):
+        raise Invalid([Problem("factor", Fault.DEMANDED)])
+    factors.remove(tx, factor_id)
+    before = {"kind": found.kind, "name": found.name, "user_id": found.user_id}
+    note(tx, actor.account_id, AuditAction.FACTOR_REMOVED, factor_id, before)
+    if is_last:
+        _forget_codes(tx, actor.user_id)
+
+
+def reset(tx: Transaction, user: User) -> int:
+    """Forget every second factor of `user`, as the command line does. Returns how many."""
+    kept = _without_codes(factors.of_user(tx, user.id))
+    for one in kept:
+        factors.remove(tx, one.factor.id)
+        before = {"kind": one.factor.kind, "name": one.factor.name, "user_id": user.id}
+        note(tx, user.account_id, AuditAction.FACTOR_REMOVED, one.factor.id, before)
+    _forget_codes(tx, user.id)
+    return len(kept)
+
+
+def renew_codes(tx: Transaction, actor: Actor, now: Instant) -> list[str]:
+    """New recovery codes in place of the old ones, to be shown once: only hashes are kept.
+
+    Raises ProofNeeded, and Invalid without a second factor.
+    """
+    demand_recent_proof(actor, now)
+    if not of_user(tx, actor.user_id):
+        raise Invalid([Problem("factor", Fault.MISSING)])
+    user = members.user(tx, actor.user_id)
+    assert user is not None  # it was let in
+    return _new_codes(tx, user, now)
+
+
+def demand(tx: Transaction, actor: Actor, of: FactorDemand, now: Instant) -> None:
+    """Demand a second factor of some in the account. Sessions without one end at once.
+
+    Raises Forbidden, ProofNeeded, and Invalid for who would shut itself out.
+    """
+    demand_administrator(actor)
+    demand_recent_proof(actor, now)
+    if demands_factor(of, actor.permission) and not of_user(tx, actor.user_id):
+        raise Invalid([Problem("second_factor", Fault.OWN_FIRST)])
+    demand_of(tx, actor.account_id, of)
+
+
+def demanded_of(tx: Transaction, account_id: int) -> FactorDemand:
+    """Of whom an account demands a second factor."""
+    return accounts.second_factor(tx, account_id)
+
+
+def demand_of(tx: Transaction, account_id: int, of: FactorDemand) -> None:
+    """`demand`, as the command line does."""
+    before = {"second_factor": accounts.second_factor(tx, account_id)}
+    if before["second_factor"] is not of:
+        accounts.demand_second_factor(tx, account_id, of)
+        after = {"second_factor": of}
+        note(tx, account_id, AuditAction.ACCOUNT_CHANGED, account_id, before, after)
+
+
+def prove(
+    tx: Transaction, passkeys: Passkeys, user_id: int, answer: SecondProof, now: Instant
+) -> FactorKind | None:
+    """By which of a user's factors the answer proves who it is; None where it does not.
+
+    Each answer is good once: it is noted in the transaction, which has to be kept.
+    """
+    kept = factors.of_user(tx, user_id)
+    if answer.passkey:
+        return FactorKind.PASSKEY if _used(tx, passkeys, kept, answer, now) else None
+    code = _plain(answer.code)
+    for one in kept:
+        if one.factor.kind is FactorKind.TOTP:
+            step = _step_of(one.secret, code, one.counter, now)
+            if step is not None:
+                factors.note_use(tx, one.factor.id, step, now)
+                return FactorKind.TOTP
+        elif one.factor.kind is FactorKind.RECOVERY_CODE and secrets.compare_digest(
+            one.secret, hash_of(code)
+        ):
+            factors.remove(tx, one.factor.id)
+            return FactorKind.RECOVERY_CODE
+    return None
+
+
+def prove_unnamed(
+    tx: Transaction, passkeys: Passkeys, answer: SecondProof, now: Instant
+) -> int | None:
+    """The id of the user whose passkey gave the answer; None where it is nobody's."""
+    credential_id = credential_in(answer.passkey)
+    kept = None if credential_id is None else factors.by_credential(tx, credential_id)
+    if kept is None or not _used(tx, passkeys, [kept], answer, now):
+        return None
+    return kept.factor.user_id
+
+
+def _used(
+    tx: Transaction, passkeys: Passkeys, kept: Sequence[Kept], answer: SecondProof, now: Instant
+) -> bool:
+    credential_id = credential_in(answer.passkey)
+    for one in kept:
+        if one.credential_id is None or one.credential_id != credential_id:
+            continue
+        # A challenge from before the last use could be one that was answered already.
+        last = one.factor.last_used_at
+        if answer.challenge is None or (last is not None and answer.challenge.made_at <= last):
+            return False
+        counter = passkeys.used(answer.passkey, answer.challenge, one.secret, one.counter, now)
+        if counter is not None:
+            factors.note_use(tx, one.factor.id, counter, now)
+            return True
+    return False
+
+
+def _step_of(secret: str, code: str, after: int, now: Instant) -> int | None:
+    """The time step that `code` is of, of those near `now` and after one that was used."""
+    totp = pyotp.TOTP(secret)
+    here = now // SECOND_US // totp.interval
+    for step in range(here - _STEPS_BEFORE, here + 1):
+        if step > after and secrets.compare_digest(totp.generate_otp(step), code):
+            return step
+    return None
+
+
+def _plain(code: str) -> str:
+    """A code without what people put between its parts."""
+    text = "".join(one for one in code if one not in " -\t").upper()
+    return text if text.isascii() and text.isalnum() else ""
+
+
+def _new_codes(tx: Transaction, user: User, now: Instant) -> list[str]:
+    _forget_codes(tx, user.id)
+    shown = []
+    for _ in range(RECOVERY_CODES):
+        code = base64.b32encode(secrets.token_bytes(_CODE_BYTES)).decode()
+        kind = FactorKind.RECOVERY_CODE
+        factors.insert(tx, user.account_id, user.id, kind, "", hash_of(code), 0, now)
+        parts = (code[at : at + _CODE_PART] for at in range(0, len(code), _CODE_PART))
+        shown.append("-".join(parts))
+    note(tx, user.account_id, AuditAction.CODES_CREATED, user.id)
+    return shown
+
+
+def _forget_codes(tx: Transaction, user_id: int) -> None:
+    for one in factors.of_user(tx, user_id):
+        if one.factor.kind is FactorKind.RECOVERY_CODE:
+            factors.remove(tx, one.factor.id)
+
+
+def _without_codes(kept: Sequence[Kept]) -> list[Kept]:
+    return [one for one in kept if one.factor.kind is not FactorKind.RECOVERY_CODE]

@@ -1,0 +1,240 @@
+"""What comes after the password, or in place of it: a second factor, a passkey, a proof again.
+
+Attempts are counted as those at a password are: by the person and by the address.
+"""
+
+import asyncio
+from typing import Final, NamedTuple
+
+import structlog
+
+from healthreports.core.audit import By
+from healthreports.core.errors import Fault, Invalid, Problem, SignInRefused
+from healthreports.core.model import Clock, Instant, User
+from healthreports.core.vocabulary import AuditAction, FactorKind, Through
+from healthreports.service.auth import factors
+from healthreports.service.auth.factors import MadeFactor, SecondProof
+from healthreports.service.auth.passkeys import Passkeys, credential_in
+from healthreports.service.auth.sessions import (
+    Opened,
+    Visitor,
+    actor_of_session,
+    let_in,
+    who_waits,
+)
+from healthreports.service.auth.sign_in import Identity, SignIn, has_password
+from healthreports.service.auth.tokens import hash_of
+from healthreports.service.limits import Limits
+from healthreports.service.people.members import is_let_in
+from healthreports.service.refusals import Refusal, Refusals
+from healthreports.store.auth import credentials
+from healthreports.store.engine.database import Database, Transaction
+from healthreports.store.people import accounts, members
+
+log: Final = structlog.stdlib.get_logger("healthreports")
+
+_WRONG_ANSWER: Final = "That is not right. A code works once: wait for the next one, and try again."
+_UNKNOWN_PASSKEY: Final = "This passkey is not known here. Sign in another way."
+
+
+class Ways(NamedTuple):
+    """By what somebody can prove who it is: `passkeys` are ids, in base64url."""
+
+    user: User
+    account: str
+    kinds: frozenset[FactorKind]
+    passkeys: tuple[str, ...]
+    password: bool
+
+    @property
+    def code(self) -> bool:
+        """Whether a code can be asked for."""
+        return bool(self.kinds - {FactorKind.PASSKEY})
+
+
+class SecondStep:
+    """The second half of the way in. `passkeys` knows our address."""
+
+    def __init__(  # noqa: PLR0917  all that signing in needs
+        self,
+        database: Database,
+        clock: Clock,
+        limits: Limits,
+        sign_in: SignIn,
+        passkeys: Passkeys,
+        refusals: Refusals | None = None,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._limits = limits
+        self._sign_in = sign_in
+        self.passkeys = passkeys
+        self._refusals = refusals
+
+    async def asked_of(self, half: str) -> Ways:
+        """Whose sign-in waits, and by what it can be finished. Raises Unauthenticated.
+
+        Without a kind of factor it is by setting one up.
+        """
+        return await self._database.read_latest(
+            lambda tx: _ways(tx, who_waits(tx, half, self._clock()))
+        )
+
+    async def finish(self, half: str, answer: SecondProof, visitor: Visitor) -> Opened:
+        """Sign in whose answer is right. Raises Unauthenticated, SignInRefused, TooManyRequests."""
+        ways = await self.asked_of(half)
+        counted = f"factor of {ways.user.id}"
+        await self._limits.admit_sign_in(visitor.address, counted)
+        await _read_first(answer)
+        now = self._clock()
+
+        def work(tx: Transaction) -> Opened | None:
+            user = who_waits(tx, half, now)
+            kind = factors.prove(tx, self.passkeys, user.id, answer, now)
+            if kind is None:
+                return None
+            credentials.delete_session(tx, hash_of(half))
+            return let_in(tx, user, now, visitor, self._sign_in.lasting, kind)
+
+        opened = await self._database.write(work)
+        if opened is None:
+            self._refuse(ways.user, visitor.address)
+            raise SignInRefused(_WRONG_ANSWER)
+        await self._limits.forget_sign_ins(counted)
+        return opened
+
+    async def set_up(
+        self, half: str, made: MadeFactor, visitor: Visitor
+    ) -> tuple[Opened, list[str]]:
+        """Store the first factor of who has none and needs one, and sign it in.
+
+        Returns its recovery codes too. Raises Unauthenticated, Invalid.
+        """
+        now = self._clock()
+
+        def work(tx: Transaction) -> tuple[Opened, list[str]]:
+            user = who_waits(tx, half, now)
+            if factors.of_user(tx, user.id):  # or a password alone would give itself a second one
+                raise Invalid([Problem("factor", Fault.TAKEN)])
+            address = visitor.address or None
+            tx.by = By(user_id=user.id, through=Through.SESSION, address=address, now=now)
+            codes = factors.store(tx, user, made, now)
+            credentials.delete_session(tx, hash_of(half))
+            return let_in(tx, user, now, visitor, self._sign_in.lasting, made.kind), codes
+
+        return await self._database.write(work)
+
+    async def with_passkey(self, answer: SecondProof, visitor: Visitor) -> Opened:
+        """Sign in whose passkey answers, without a password.
+
+        It is two factors: the device, and what it asks of who holds it. Raises SignInRefused,
+        TooManyRequests.
+        """
+        await self._limits.admit_guesser(visitor.address)
+        await _read_first(answer)
+        now = self._clock()
+
+        def work(tx: Transaction) -> Opened | None:
+            user_id = factors.prove_unnamed(tx, self.passkeys, answer, now)
+            user = None if user_id is None else members.user(tx, user_id)
+            if user is None or not is_let_in(tx, user.id):
+                return None
+            return let_in(tx, user, now, visitor, self._sign_in.lasting, FactorKind.PASSKEY)
+
+        opened = await self._database.write(work)
+        if opened is None:
+            raise SignInRefused(_UNKNOWN_PASSKEY)
+        return opened
+
+    async def ways_again(self, secret: str) -> Ways:
+        """By what who is signed in can prove again who it is. Raises Unauthenticated.
+
+        Who has a second factor proves it by that, the others by their password.
+        """
+
+        def work(tx: Transaction) -> Ways:
+            actor = actor_of_session(tx, secret, self._clock(), self._sign_in.lasting)
+            user = members.user(tx, actor.user_id)
+            assert user is not None  # it is signed in
+            ways = _ways(tx, user)
+            may_know = self._sign_in.passwords and not ways.kinds
+            return ways._replace(password=may_know and ways.password)
+
+        return await self._database.read_latest(work)
+
+    async def prove_again(
+        self, secret: str, password: str, answer: SecondProof, address: str
+    ) -> None:
+        """Note that who is signed in proved again who it is.
+
+        Raises Unauthenticated, Invalid, TooManyRequests.
+        """
+        ways = await self.ways_again(secret)
+        counted = f"factor of {ways.user.id}" if ways.kinds else f"user {ways.user.id}"
+        await self._limits.admit_sign_in(address, counted)
+        if not ways.kinds:
+            if not ways.password or not await self._sign_in.knows(ways.user, password):
+                raise Invalid([Problem("password", Fault.WRONG)])
+        else:
+            await _read_first(answer)
+        now = self._clock()
+
+        def work(tx: Transaction) -> bool:
+            actor = actor_of_session(tx, secret, now, self._sign_in.lasting)
+            if ways.kinds:
+                kind = factors.prove(tx, self.passkeys, actor.user_id, answer, now)
+                if kind is None:
+                    return False
+            _note_proof(tx, actor.session_id, now)
+            return True
+
+        if not await self._database.write(work):
+            raise Invalid([Problem("passkey" if answer.passkey else "code", Fault.WRONG)])
+        await self._limits.forget_sign_ins(counted)
+
+    async def prove_again_by_identity(self, secret: str, who: Identity) -> None:
+        """Note that the provider says again that it is who is signed in.
+
+        Raises Unauthenticated, SignInRefused where it names somebody else.
+        """
+        now = self._clock()
+
+        def work(tx: Transaction) -> None:
+            actor = actor_of_session(tx, secret, now, self._sign_in.lasting)
+            known = credentials.users_of_identity(tx, who.issuer, who.subject)
+            if known.get(actor.account_id) != actor.user_id:
+                raise SignInRefused(_ANOTHER_PERSON)
+            _note_proof(tx, actor.session_id, now)
+
+        await self._database.write(work)
+
+    def _refuse(self, user: User, address: str) -> None:
+        log.warning("second factor refused", user=user.id, address=address)
+        if self._refusals is not None:
+            action, through = AuditAction.SIGN_IN_REFUSED, Through.SESSION
+            of = Refusal(user.account_id, action, user.id, through, address=address or None)
+            self._refusals.add(of)
+
+
+_ANOTHER_PERSON: Final = "The provider says that you are somebody else. Sign out first."
+
+
+def _ways(tx: Transaction, user: User) -> Ways:
+    found = factors.of_user(tx, user.id)
+    kinds = {one.kind for one in found}
+    if factors.codes_left(tx, user.id):
+        kinds.add(FactorKind.RECOVERY_CODE)
+    passkeys = tuple(factors.passkey_ids(tx, user.id))
+    title = accounts.account_title(tx, user.account_id)
+    return Ways(user, title, frozenset(kinds), passkeys, has_password(tx, user.id))
+
+
+def _note_proof(tx: Transaction, session_id: int | None, now: Instant) -> None:
+    assert session_id is not None  # a session asks
+    credentials.note_proof(tx, session_id, now)
+
+
+async def _read_first(answer: SecondProof) -> None:
+    """Read the library of passkeys in a thread: neither the loop nor a writer waits for it."""
+    if answer.passkey:
+        await asyncio.to_thread(credential_in, answer.passkey)
