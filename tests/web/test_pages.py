@@ -1648,6 +1648,55 @@ def test_every_page_is_clean(site: Site, path: str) -> None:
         assert_page_or_file(at.get(address))
 
 
+# Every page, and every question about the past that a portfolio answers.
+OF_THE_PAST = [
+    *PAGES,
+    *(
+        f"{place}?{asked}"
+        for place in ("/", "/portfolio.csv")
+        for asked in (
+            "as_of={yesterday}",
+            "as_of={yesterday}&status=red",
+            "as_of={yesterday}&category=Scope&category_status=red",
+            "as_of={yesterday}&group=status",
+            "compare={yesterday}",
+            "compare={yesterday}&change=better",
+            "view=weeks",
+            "view=weeks&lane=Scope",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("path", OF_THE_PAST)
+def test_a_client_never_learns_what_was_corrected(site: Site, path: str) -> None:
+    """A workspace that was corrected stands for it like one that never had to be."""
+    reports = []
+    for title, color, text in (("Canal", "red", "Zanzibar is late."), ("Dam", "green", "Well.")):
+        made = site.workspace(title)
+        site.join(made, "editor", "edit")
+        site.join(made, "outsider")
+        site.join(made, "viewer", side=Side.CLIENT)
+        site.change_workspace(made, clients_see_status_reports=True)
+        reports.append(site.report(made, color, ago=2, text=text, scope=(color, text)))
+    scope = {"category": "Scope", "color": "green", "description": "Fine."}
+    sent = {"color": "green", "description": "Fine.", "details": [scope]}
+    for report in reports:
+        answer = site.account.api.put(f"/status_reports/{report}", json={"status_report": sent})
+        assert answer.is_success, answer.text
+    address = _filled(path.replace("{yesterday}", day(1)), site, reports[0])
+    seen = site.at("viewer").get(address)
+    assert "Zanzibar" not in seen.text
+    if path.startswith("/?"):
+        page = read(seen)
+        assert [row[1:] for row in rows(page) if row[0] == "Canal"] == [
+            row[1:] for row in rows(page) if row[0] == "Dam"
+        ]
+        assert not [one for one in page.all("use") if one.attrs["href"].startswith("#w-r")]
+    if path == "/portfolio.csv?as_of={yesterday}":  # nothing is hidden from the provider side
+        assert "Zanzibar" in site.at("outsider").get(address).text
+
+
 @pytest.mark.parametrize(
     "asked",
     [

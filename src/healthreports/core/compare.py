@@ -5,6 +5,7 @@ None of this blocks a report: the contract says what is valid (5.2), these are h
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
@@ -15,11 +16,15 @@ from healthreports.core.model import StatusReport
 from healthreports.core.portfolio import SEVERITY, State, Trend, state_of, trend
 from healthreports.core.vocabulary import Category, Color
 
-# To compare by words takes the square of their number; longer texts are compared by lines.
+# Longer texts are compared by lines.
 _MOST_WORDS: Final = 1_500
+# Pairs of equal words that may be looked at, some 10 ms: where the same few words come again and
+# again, their number grows with the cube of the text's length.
+_MOST_PAIRS: Final = 200_000
 # Where less of the shorter text stayed, single words that did make neither text readable.
 _LEAST_THAT_STAYED: Final = 0.4
-_WORD: Final = re.compile(r"\s+|[^\s]+")
+# With the space behind it, or every space would be equal to every other.
+_WORD: Final = re.compile(r"\S+\s*|\s+")
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 # What a sentence on what is needed has; English, since a warning that is left out does no harm.
 _NEED: Final = re.compile(
@@ -104,8 +109,12 @@ def difference(old: str, new: str) -> tuple[Piece, ...]:
     before, after = unit.findall(old), unit.findall(new)
     if max(len(before), len(after)) > _MOST_WORDS:
         return whole
+    try:
+        changes = _Bounded(before, after).get_opcodes()
+    except _TooMuch:
+        return whole
     pieces = []
-    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, False).get_opcodes():  # noqa: FBT003  its name for "guess"
+    for tag, i1, i2, j1, j2 in changes:
         gone, come = "".join(before[i1:i2]), "".join(after[j1:j2])
         if tag == "equal":
             pieces.append(Piece(gone, None))
@@ -115,6 +124,29 @@ def difference(old: str, new: str) -> tuple[Piece, ...]:
     if _letters(stayed) < _LEAST_THAT_STAYED * min(_letters(old), _letters(new)):
         return whole
     return tuple(pieces)
+
+
+class _TooMuch(Exception):
+    """Two texts take too long to compare."""
+
+
+class _Bounded(difflib.SequenceMatcher[str]):
+    """The library's comparison, up to so much work. Its guess at what matters is off."""
+
+    def __init__(self, before: list[str], after: list[str]) -> None:
+        super().__init__(None, before, after, autojunk=False)
+        self._before = before
+        self._counts = Counter(after)
+        self._left = _MOST_PAIRS
+
+    def find_longest_match(
+        self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
+    ) -> difflib.Match:
+        """As in the library, which looks at every pair of equal words for it."""
+        self._left -= sum(self._counts[one] for one in self._before[alo:ahi])
+        if self._left < 0:
+            raise _TooMuch
+        return super().find_longest_match(alo, ahi, blo, bhi)
 
 
 def _letters(text: str) -> int:

@@ -16,7 +16,8 @@ SIGNS: Final = {
 }
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 # What begins a list, a rule or a heading where it stands first in a line.
-_BEGINS: Final = re.compile(r"^(\s*\d*)([-+=.)])", re.MULTILINE)
+# Each line is stripped before; a class that takes line breaks too would take the square of them.
+_BEGINS: Final = re.compile(r"^(\d*)([-+=.)])", re.MULTILINE)
 _BREAK: Final = re.compile(r"(?<!\n)\n(?!\n)")
 
 

@@ -132,8 +132,10 @@ def take_version_back(
     return changed
 
 
-def as_of(tx: Transaction, report: StatusReport, at: Instant) -> StatusReport:
-    """`report` as it was at a time after it was made."""
+def as_of(tx: Transaction, actor: Actor, report: StatusReport, at: Instant) -> StatusReport:
+    """`report` as it was at a time after it was made; as it is for who may not see versions."""
+    if not is_allowed(tx, actor, Action.SEE_VERSIONS, report):
+        return report
     then = stored.at(tx, report, at)
     return report if then is None else as_report(report, then)
 

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from healthreports.core import compare
-from healthreports.core.access import Action, may, reach
+from healthreports.core.access import Action, Reach, may, reach
 from healthreports.core.cadence import day_of, due_on
 from healthreports.core.errors import NotFound
 from healthreports.core.model import (
@@ -170,7 +170,9 @@ def standings(
             lambda: portfolio.before(tx, query, within, compared_at),
         )
     return Portfolio(
-        standings=_with_weeks(tx, _standings(tx, actor, rows, query.as_of), ids, ends, lane),
+        standings=_with_weeks(
+            tx, within, _standings(tx, actor, rows, query.as_of), ids, ends, lane
+        ),
         totals=totals,
         week_ends=ends,
         before=before,
@@ -284,8 +286,9 @@ def _trend(
     return (*found, WeekCounts(at, now.red, now.yellow, now.green, now.none))
 
 
-def _with_weeks(
+def _with_weeks(  # noqa: PLR0917  whose weeks, and which
     tx: Transaction,
+    within: Reach,
     found: list[Standing],
     ids: tuple[int, ...],
     ends: tuple[Instant, ...],
@@ -293,8 +296,7 @@ def _with_weeks(
 ) -> tuple[Standing, ...]:
     if not found:
         return ()
-    account_id = found[0].workspace.account_id
-    weeks = [(end, portfolio.states_at(tx, account_id, ids, end, lane)) for end in ends]
+    weeks = [(end, portfolio.states_at(tx, within, ids, end, lane)) for end in ends]
     return tuple(
         msgspec.structs.replace(
             one,
@@ -342,7 +344,7 @@ def _standings(
     for workspace_id, report_id, previous_color, overdue_at, group_name in rows:
         report = current.get(report_id)
         if report is not None and as_of is not None and report.updated_at > as_of:
-            report = history.as_of(tx, report, as_of)
+            report = history.as_of(tx, actor, report, as_of)
         its_groups = groups.get(workspace_id, ())
         found.append(
             Standing(

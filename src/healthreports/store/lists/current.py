@@ -17,6 +17,7 @@ from sqlalchemy import (
     case,
     delete,
     literal_column,
+    not_,
     or_,
     select,
     true,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from healthreports.core.model import StatusReport
-from healthreports.core.vocabulary import Category
+from healthreports.core.vocabulary import Category, Side
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement, among
 from healthreports.store.lists.overdue import overdue_at
@@ -33,6 +34,7 @@ from healthreports.store.schema.tables import (
     accounts,
     color_column,
     current_reports,
+    participations,
     report_versions,
     status_reports,
     workspaces,
@@ -46,16 +48,18 @@ Columns = Mapping[str, ColumnElement[Any]]
 _MOMENT: Final = "as_of"
 
 
-def standing(*, as_of: bool, lateral: bool) -> tuple[FromClause, Columns]:
+def standing(*, as_of: bool, lateral: bool, narrowed: bool = False) -> tuple[FromClause, Columns]:
     """How each workspace of the account stands, and the columns, which are `current_reports`'.
 
     With `as_of` they are of what was current at that time, sought from the end of an index,
-    workspace by workspace. PostgreSQL does that `lateral`, which SQLite does not know.
+    workspace by workspace. PostgreSQL does that `lateral`, which SQLite does not know. Where it is
+    `narrowed` to a user, a report of a workspace where that is on the client side says what it
+    says today: what it said before is not for the client (core/access, `SEE_VERSIONS`).
     """
     if not as_of:
         return current_reports, {column.name: column for column in current_reports.columns}
     report, is_newest = _found(as_of=True, lateral=lateral)
-    return workspaces.outerjoin(report, is_newest), _columns(report, as_of=True)
+    return workspaces.outerjoin(report, is_newest), _columns(report, as_of=True, narrowed=narrowed)
 
 
 def existed(kept: Columns) -> ColumnElement[bool]:
@@ -77,18 +81,21 @@ def _found(*, as_of: bool, lateral: bool) -> tuple[FromClause, ColumnElement[boo
     return status_reports, and_(in_account(status_reports), status_reports.c.id == newest_id)
 
 
-def color_at(moment: str) -> ColumnElement[Any]:
+def color_at(moment: str, *, narrowed: bool) -> ColumnElement[Any]:
     """The color that the workspace of the row had at the moment bound to that name, or null."""
     report = status_reports.alias("newest_then")
-    said = select(_said(report, "color", moment))
+    said = select(_said(report, "color", moment, narrowed=narrowed))
     return _newest_of(report, said, 0, moment).scalar_subquery()
 
 
-def _columns(report: FromClause, *, as_of: bool) -> dict[str, ColumnElement[Any]]:
+def _columns(
+    report: FromClause, *, as_of: bool, narrowed: bool = False
+) -> dict[str, ColumnElement[Any]]:
     """The columns of `current_reports`, of the report itself: what it said then."""
     moment = _MOMENT if as_of else None
     before = status_reports.alias("newest_1")
-    previous = _newest_of(before, select(_said(before, "color", moment)), 1, moment)
+    said_before = select(_said(before, "color", moment, narrowed=narrowed))
+    previous = _newest_of(before, said_before, 1, moment)
     return {
         "account_id": workspaces.c.account_id,
         "workspace_id": workspaces.c.id,
@@ -96,15 +103,17 @@ def _columns(report: FromClause, *, as_of: bool) -> dict[str, ColumnElement[Any]
         "report_id": report.c.id,
         "created_at": report.c.created_at,
         "updated_at": report.c.updated_at,
-        "color": _said(report, "color", moment),
+        "color": _said(report, "color", moment, narrowed=narrowed),
         "previous_color": previous.scalar_subquery(),
-        **{name: _said(report, name, moment) for name in CATEGORY_COLORS},
+        **{name: _said(report, name, moment, narrowed=narrowed) for name in CATEGORY_COLORS},
         "overdue_at": overdue_at(report.c.created_at),
         "due_date": workspaces.c.due_date,
     }
 
 
-def _said(report: FromClause, name: str, moment: str | None) -> ColumnElement[Any]:
+def _said(
+    report: FromClause, name: str, moment: str | None, *, narrowed: bool
+) -> ColumnElement[Any]:
     """A color of a report as it was then: that of a version, where it was changed since (8.3)."""
     if moment is None:
         return report.c[name]
@@ -124,7 +133,16 @@ def _said(report: FromClause, name: str, moment: str | None) -> ColumnElement[An
     )
     # One that was changed before versions were kept has none of then.
     has_then = select(literal_column("1")).where(*of_then).correlate(report).exists()
-    return case((and_(report.c.updated_at > at, has_then), then), else_=report.c[name])
+    changed_since = [report.c.updated_at > at, has_then]
+    if narrowed:
+        is_client: Select[Any] = select(literal_column("1")).where(
+            in_account(participations),
+            participations.c.workspace_id == workspaces.c.id,
+            participations.c.user_id == bindparam("reach_user", type_=BigInteger),
+            participations.c.side == literal_column(f"'{Side.CLIENT}'"),
+        )
+        changed_since.append(not_(is_client.correlate(workspaces).exists()))
+    return case((and_(*changed_since), then), else_=report.c[name])
 
 
 def _newest_of(

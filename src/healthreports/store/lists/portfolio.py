@@ -111,7 +111,7 @@ def rows(
     if not is_late or query.compared_at is None:
         return found
     ids = tuple(row[0] for row in found)
-    then = states_at(tx, reach.account_id, ids, query.compared_at)
+    then = states_at(tx, reach, ids, query.compared_at)
     return [
         (row[0], row[1], then[row[0]][0] if row[0] in then else None, *row[3:]) for row in found
     ]
@@ -174,7 +174,7 @@ def groups(
 
 def states_at(
     tx: Transaction,
-    account_id: int,
+    reach: Reach,
     workspace_ids: tuple[int, ...],
     time: Instant,
     category: Category | None = None,
@@ -184,7 +184,10 @@ def states_at(
     The state, when that was reported, when the report was last changed (None: never), and whether
     another report was overdue.
     """
-    values = {"reach_account": account_id, "as_of": time, "workspace_ids": workspace_ids}
+    values = {"reach_account": reach.account_id, "as_of": time, "workspace_ids": workspace_ids}
+    narrowed = reach.user_id is not None
+    if narrowed:
+        values["reach_user"] = reach.user_id
     return {
         workspace_id: (
             State.NONE if color is None else State(color),
@@ -193,7 +196,7 @@ def states_at(
             overdue_at is not None and overdue_at <= time,
         )
         for workspace_id, color, reported_at, updated_at, overdue_at in tx.rows(
-            _states_at_statement(category), values
+            _states_at_statement(category, narrowed=narrowed), values
         )
     }
 
@@ -343,7 +346,7 @@ _leads: Final = participations.alias("leads")
 
 def _from(shape: Shape, *, lateral: bool, reads_workspaces: bool) -> tuple[FromClause, Kept]:
     """What is gone through, and its columns: in the present one narrow row a workspace."""
-    origin, kept = current.standing(as_of=shape.in_past, lateral=lateral)
+    origin, kept = current.standing(as_of=shape.in_past, lateral=lateral, narrowed=shape.narrowed)
     if (reads_workspaces or shape.is_compared) and not shape.in_past:
         its = and_(in_account(workspaces), workspaces.c.id == kept["workspace_id"])
         origin = origin.join(workspaces, its)
@@ -351,7 +354,7 @@ def _from(shape: Shape, *, lateral: bool, reads_workspaces: bool) -> tuple[FromC
         its = participations.c.workspace_id == kept["workspace_id"]
         origin = origin.join(participations, its)
     if shape.is_compared:
-        kept = {**kept, "previous_color": current.color_at("compared_at")}
+        kept = {**kept, "previous_color": current.color_at("compared_at", narrowed=shape.narrowed)}
     return origin, kept
 
 
@@ -607,14 +610,15 @@ _CATEGORIES: Final = {Order(category.lower()): category for category in Category
 
 
 @lru_cache
-def _states_at_statement(category: Category | None) -> Statement:
+def _states_at_statement(category: Category | None, *, narrowed: bool) -> Statement:
     return Statement(
-        _states_at(category, lateral=False), postgres=_states_at(category, lateral=True)
+        _states_at(category, lateral=False, narrowed=narrowed),
+        postgres=_states_at(category, lateral=True, narrowed=narrowed),
     )
 
 
-def _states_at(category: Category | None, *, lateral: bool) -> Select[Any]:
-    origin, kept = current.standing(as_of=True, lateral=lateral)
+def _states_at(category: Category | None, *, lateral: bool, narrowed: bool) -> Select[Any]:
+    origin, kept = current.standing(as_of=True, lateral=lateral, narrowed=narrowed)
     color = kept["color" if category is None else color_column(category)]
     return (
         select(workspaces.c.id, color, kept["created_at"], kept["updated_at"], kept["overdue_at"])

@@ -1,5 +1,6 @@
 """What reports said before, deleted reports, and archived workspaces, as pages."""
 
+import asyncio
 from typing import Final
 
 from starlette.requests import Request
@@ -47,7 +48,8 @@ class HistoryPages:
         found = values["history"]
         assert isinstance(found, history.History)
         values |= {"number": number, "pages": -(-found.count // history.SHOWN)}
-        return page(request, "versions.html", values)
+        # Up to a hundred pairs of texts are compared as the page is drawn.
+        return await asyncio.to_thread(page, request, "versions.html", values)
 
     async def take_version_back(self, request: Request) -> Response:
         """Let a report say again what it said before."""
