@@ -5,6 +5,7 @@ of a report: who logs gives ids, names of operations and numbers.
 """
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, Final
@@ -14,6 +15,7 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import Processor
 
+_IS_ONE_WORD: Final = re.compile(r"[^\s\"=]+").fullmatch
 # What every line has, whoever wrote it.
 _SHARED: Final[tuple[Processor, ...]] = (
     structlog.stdlib.add_log_level,
@@ -51,9 +53,15 @@ def _as_json(_logger: object, _name: str, line: MutableMapping[str, Any]) -> str
     return msgspec.json.encode(dict(line), enc_hook=str).decode()
 
 
+def _quoted(value: object) -> str:
+    """A value so that it ends where it ends: a path may hold what looks like another field."""
+    text = str(value)
+    return text if _IS_ONE_WORD(text) else msgspec.json.encode(text).decode()
+
+
 def _as_text(_logger: object, _name: str, line: MutableMapping[str, Any]) -> str:
     time, level = line.pop("timestamp", ""), line.pop("level", "")
     event, exception = line.pop("event", ""), line.pop("exception", "")
-    more = "".join(f" {name}={value}" for name, value in line.items() if value is not None)
+    more = "".join(f" {name}={_quoted(value)}" for name, value in line.items() if value is not None)
     said = f"{time} {str(level).upper()} {event}{more}"
     return f"{said}\n{exception}" if exception else said

@@ -78,6 +78,25 @@ def test_the_level_says_what_is_left_out(own_server: Start, level: str, said: bo
     assert (" INFO request " in server.stop()) is said
 
 
+def test_a_path_cannot_pretend_to_be_other_fields(own_server: Start) -> None:
+    server = own_server(HEALTHREPORTS_ACCESS_LOG="true")
+    httpx.get(f"{server.base}/x%20status=200%20user=1%0A2026%20INFO%20%22", verify=False)
+    [line] = [one for one in server.stop().splitlines() if " request " in one]
+    assert ' path="/x status=200 user=1\\\\n2026 INFO \\"" ' in line
+    assert line.count(" status=404 ") == 1
+
+
+def test_a_page_that_a_limit_refuses_is_told_too(own_server: Start) -> None:
+    server = own_server(HEALTHREPORTS_LOG_FORMAT="json", HEALTHREPORTS_TRUSTED_PROXIES="127.0.0.1")
+    with httpx.Client(base_url=server.base, verify=False) as at:
+        proof = re.findall(r'name="csrf" value="([^"]+)"', at.get("/sign-in").text)[0]
+        sent = {"csrf": proof, "email_address": "nobody@example.org", "password": "x" * 1001}
+        for _ in range(12):
+            status = at.post("/sign-in", data=sent).status_code
+    assert status == 429
+    assert [one for one in lines_of(server) if one["event"] == "too many requests"]
+
+
 def test_many_refusals_are_one_line(own_server: Start) -> None:
     server = own_server(
         HEALTHREPORTS_LOG_FORMAT="json", HEALTHREPORTS_ADDRESS_REQUESTS_PER_MINUTE="3"

@@ -433,12 +433,22 @@ def test_a_change_of_password_ends_tokens_unless_they_are_to_stay(
 
 @pytest.mark.parametrize(
     "easy",
-    ["passwordpassword", "123456789012345", "qwertyuiopasdfgh", "The editor 2026!", "{email}"],
+    [
+        "passwordpassword",
+        "123456789012345",
+        "qwertyuiopasdfgh",
+        "The editor 2026!",
+        "{email}",
+        "healthreports-2026",
+        "HealthReports2026!",
+        "{account} {account}",
+    ],
 )
 def test_a_password_that_many_have_or_that_names_its_owner_is_refused(
     site: Server, ours: Tenant, easy: str
 ) -> None:
-    password = easy.format(email=ours.account.users["editor"].email_address)
+    email = ours.account.users["editor"].email_address
+    password = easy.format(email=email, account=ours.name)
     with ours.at(site, "editor") as at:
         page = at.get("/account")
         sent = {"old_password": MINE, "password": password}

@@ -26,6 +26,7 @@ from healthreports.core.vocabulary import DAY_US, DEFAULT_SESSION_DAYS
 from healthreports.service.auth import sessions, sign_in
 from healthreports.service.auth.sessions import Lasting, Visitor
 from healthreports.service.limits import MEMORY, Limits
+from healthreports.service.people.accounts import account_name
 from healthreports.service.people.members import disable
 from healthreports.settings import Settings
 from healthreports.store.auth import credentials
@@ -121,12 +122,14 @@ def enter(
     return send_form(at, page, email_address=email, password=password)
 
 
-def guess(site: Server, email: str, times: int = 1, address: str = "") -> list[int]:
+def guess(site: Server, email: str, times: int = 1, address: str = "", **more: str) -> list[int]:
     """Guess at a password, each time from another address unless one is given."""
     statuses = []
     for _ in range(times):
         with browser(site, address or elsewhere()) as at:
-            statuses.append(enter(at, email, GUESS).status_code)
+            page = at.get("/sign-in", params={"next": "/account"})
+            sent = {"email_address": email, "password": GUESS, **more}
+            statuses.append(send_form(at, page, **sent).status_code)
     return statuses
 
 
@@ -229,6 +232,17 @@ def test_after_10_wrong_guesses_not_even_the_right_password_is_tried(
     assert who_is_at(at) is None
     enter(at, other)
     assert who_is_at(at) == other
+
+
+def test_the_account_written_or_not_the_guesses_are_at_one_person(
+    site: Server, members: Members
+) -> None:
+    email = members.email("editor")
+    name = members.database.read_here(lambda tx: account_name(tx, members.account.id))
+    assert guess(site, email, 5) == [401] * 5
+    assert guess(site, email, 5, account=name) == [401] * 5
+    assert guess(site, email, 1, account=name.upper()) == [429]
+    assert guess(site, email, 1) == [429]
 
 
 def test_a_limit_does_not_tell_whether_there_is_such_a_user(site: Server) -> None:

@@ -13,7 +13,7 @@ import healthreports
 from healthreports.contract.envelope import _Pieces
 from healthreports.core.model import User
 from healthreports.core.vocabulary import Kind
-from healthreports.service.limits import MonotonicMemory
+from healthreports.service.limits import SIGN_IN, MonotonicMemory
 from healthreports.store.engine.memory import Memory, weight_of
 
 # What these are asked for is declared in the code, and not sent.
@@ -82,13 +82,15 @@ def test_the_limits_of_addresses_make_room_for_those_of_passwords() -> None:
     async def run() -> None:
         clock = [0.0]
         windows = MonotonicMemory(lambda: clock[0], most_windows=100)
-        await windows.incr("user/somebody/10/900", 900, 10)
+        guesses = f"{SIGN_IN}/somebody/10/900"
+        await windows.incr(guesses, 900, 10)
         for number in range(10_000):
             await windows.incr(f"address/{number}/300/60", 60)
+            await windows.incr(f"sign-in-address/{number}/50/900", 900)
         assert len(windows._windows) <= 100  # noqa: SLF001  what is bounded
-        assert await windows.get("user/somebody/10/900") == 10
+        assert await windows.get(guesses) == 10
         clock[0] = 901.0
-        assert await windows.get("user/somebody/10/900") == 0
+        assert await windows.get(guesses) == 0
 
     asyncio.run(run())
 

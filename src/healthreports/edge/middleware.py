@@ -35,6 +35,7 @@ _SAID_EVERY_S: Final = 10.0
 
 # What a caller's own request id may be, so that it can stand in a header and a log line as it is.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_TOO_MANY: Final = 429
 _WITHOUT_BODY: Final = ("GET", "HEAD")
 # Ids are unique by process and number: random bits for each would be a system call for each.
 _PROCESS: Final = secrets.token_hex(8).encode()
@@ -97,10 +98,10 @@ class Edge:
                 await asyncio.sleep(0)  # so that the server program has heard of it
                 return
             refused = await self._or_too_many(scope, error)
-            if isinstance(refused, TooManyRequests):
-                self._count_too_many(scope)
             refusal = self._refuse(scope, refused)
             await refusal(scope, receive, answer.send)
+        if answer.status == _TOO_MANY:  # a page says so as well
+            self._count_too_many(scope)
         if self._access_log:
             self._log_request(scope, path, answer)
 

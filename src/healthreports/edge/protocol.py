@@ -69,7 +69,9 @@ def headers_of_all(*, over_tls: bool) -> list[tuple[str, str]]:
     `over_tls` says that clients come over https, and are to go on so.
     """
     headers = [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")]
-    return [*headers, ("strict-transport-security", "max-age=31536000")] if over_tls else headers
+    if over_tls:
+        headers.append(("strict-transport-security", "max-age=31536000; includeSubDomains"))
+    return headers
 
 
 class Protocol(HttpToolsProtocol):

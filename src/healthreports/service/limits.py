@@ -49,13 +49,16 @@ _STORE_OPTIONS: Final[dict[str, Any]] = {
 _ASK_AGAIN_S: Final = 2.0
 # Windows that are kept in memory, of a few hundred bytes each.
 _MOST_WINDOWS: Final = 50_000
+# The names of the policies that count by address, and of the one that counts guesses at a person.
+_ADDRESS, _GUESSER, SIGN_IN = "address", "sign-in-address", "sign-in"
+_OF_ADDRESSES: Final = (f"{_ADDRESS}/", f"{_GUESSER}/")
 
 
 class MonotonicMemory(MemoryStorage):
     """The library's storage in memory, by a clock that is never set back, and bounded.
 
-    Where there are too many windows, those of addresses go first: what counts the guesses at a
-    user's password stays.
+    Where there are too many windows, those of addresses go first, which whoever has a network of
+    them can fill: what counts the guesses at a user's password stays.
     """
 
     def __init__(self, monotonic: Callable[[], float], most_windows: int = _MOST_WINDOWS) -> None:
@@ -98,8 +101,8 @@ class MonotonicMemory(MemoryStorage):
             return
         now = self._monotonic()
         self._windows = {key: one for key, one in self._windows.items() if one[1] > now}
-        addresses = [key for key in self._windows if key.startswith("address/")]
-        for key in [*addresses, *self._windows]:
+        first = [key for key in self._windows if key.startswith(_OF_ADDRESSES)]
+        for key in [*first, *self._windows]:
             if len(self._windows) < self._most_windows:
                 return
             self._windows.pop(key, None)
@@ -165,11 +168,9 @@ class Limits:
             # The address may hold a password.
             raise BadStore("the limit store is neither memory nor valkey://host:port") from error
         self._token = Policy("token", per_token, _MINUTE_S)
-        self._address = Policy("address", per_address, _MINUTE_S)
-        self._user = Policy("sign-in", _SIGN_INS_OF_USER, _QUARTER_HOUR_S, strict=True)
-        self._guesser = Policy(
-            "sign-in-address", _SIGN_INS_FROM_ADDRESS, _QUARTER_HOUR_S, strict=True
-        )
+        self._address = Policy(_ADDRESS, per_address, _MINUTE_S)
+        self._user = Policy(SIGN_IN, _SIGN_INS_OF_USER, _QUARTER_HOUR_S, strict=True)
+        self._guesser = Policy(_GUESSER, _SIGN_INS_FROM_ADDRESS, _QUARTER_HOUR_S, strict=True)
         self._document = Policy("document", per_document, _MINUTE_S)
         self._shares: dict[int | str, _Share] = {}
         self._most_shares = most_shares
@@ -221,11 +222,15 @@ class Limits:
         Raises TooManyRequests, StorageUnavailable.
         """
         await self.admit_guesser(address)
-        await self._take(self._user, user)
+        await self.admit_guess(user)
 
     async def admit_guesser(self, address: str) -> None:
         """Count an attempt to sign in from an address. Raises as `admit_sign_in`."""
         await self._take(self._guesser, _network(address))
+
+    async def admit_guess(self, user: str) -> None:
+        """Count an attempt to sign in as `user`. Raises as `admit_sign_in`."""
+        await self._take(self._user, user)
 
     async def forget_sign_ins(self, user: str) -> None:
         """Begin to count the attempts to sign in as `user` anew: it was the user."""

@@ -121,13 +121,14 @@ class SignIn:
             await self._limits.admit_guesser(address)
             raise SignInRefused(_WRONG)
         email_address = kept_address(email_address)
-        # What is counted is not kept as it is: the store of limits need not know who signs in. It
-        # is what was asked, found or not; and a success in one account forgets no guess at another.
-        counted = hash_of(f"{account} {email_address}")
-        await self._limits.admit_sign_in(address, counted)
+        await self._limits.admit_guesser(address)
         user, hashed = await self._database.read_latest(
             lambda tx: _known(tx, email_address, account)
         )
+        # Whom it is about, however the account was written; or what was asked, where there is
+        # nobody. What is counted is not kept as it is: the store need not know who signs in.
+        counted = hash_of(f"{account} {email_address}") if user is None else f"user {user.id}"
+        await self._limits.admit_guess(counted)
         if not await self._run(_is_right, hashed, password) or user is None:
             log.warning("sign-in refused", user=None if user is None else user.id, address=address)
             if user is not None and self._refusals is not None:
@@ -310,7 +311,8 @@ class SignIn:
 
     async def _hashed(self, password: str, user: User) -> str:
         """The hash of a new password. Raises Invalid."""
-        if problems := await self._run(check_new_password, password, user):
+        account = await self._database.read_latest(lambda tx: _words_of(tx, user))
+        if problems := await self._run(check_new_password, password, user, account):
             raise Invalid(problems)
         return await self._run(_hasher.hash, password)
 
@@ -332,7 +334,7 @@ def set_password(
 
     Where it takes the place of another one its tokens end too, unless it is to `keep_tokens`.
     """
-    if problems := check_new_password(password, user):
+    if problems := check_new_password(password, user, _words_of(tx, user)):
         raise Invalid(problems)
     if not keep_tokens and has_password(tx, user.id):
         _end_access(tx, user.id, now)
@@ -340,6 +342,12 @@ def set_password(
     credentials.delete_sessions(tx, user.id)
     after = {"keeps_tokens": keep_tokens}
     note(tx, user.account_id, AuditAction.PASSWORD_CHANGED, user.id, after=after)
+
+
+def _words_of(tx: Transaction, user: User) -> tuple[str, str]:
+    """What the account of `user` is called, which its people's passwords should not be."""
+    account_id = user.account_id
+    return accounts.account_title(tx, account_id), accounts.account_name(tx, account_id)
 
 
 def has_password(tx: Transaction, user_id: int) -> bool:
