@@ -5,11 +5,12 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from types import ModuleType
+from typing import Any, Final, NoReturn
 
 from starlette.requests import Request
 from starlette.routing import Router
@@ -27,6 +28,7 @@ from healthreports.core.model import Instant
 from healthreports.core.tags import Tags
 from healthreports.core.vocabulary import DAY_US, HOUR_S, SECOND_US
 from healthreports.edge.answer import Answer
+from healthreports.edge.connections import Closed, Connections
 from healthreports.edge.cors import with_cors
 from healthreports.edge.middleware import Edge
 from healthreports.service.auth.oauth import ENDPOINTS
@@ -96,6 +98,11 @@ def build(settings: Settings, origin: str) -> ASGIApp:
     lasting = Lasting(
         settings.session_idle_hours * HOUR_S * SECOND_US, settings.session_days * DAY_US
     )
+    figures = _figures(settings)
+    spent = None
+    if figures is not None:
+        database.on_commit = figures.commit_writes.observe
+        spent = figures.note_transaction
     sign_in = SignIn(
         database,
         now,
@@ -103,6 +110,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         passwords=settings.passwords == "on",
         refusals=refusals,
         lasting=lasting,
+        **({} if figures is None else {"failed": figures.note_sign_in_failure}),
     )
 
     second = SecondStep(database, now, limits, sign_in, Passkeys(origin), refusals)
@@ -113,9 +121,15 @@ def build(settings: Settings, origin: str) -> ASGIApp:
             sweep_now_and_then(database, now, settings.trash_days, settings.audit_days)
         )
         writing = asyncio.create_task(refusals.write_now_and_then())
+        sampling = None
+        if figures is not None:
+            look = partial(_sampled, figures, database)
+            sampling = asyncio.create_task(figures.sample(look))
         yield
         sweeping.cancel()
         writing.cancel()
+        if sampling is not None:
+            sampling.cancel()
         await asyncio.to_thread(refusals.write)
         sign_in.close()
         database.close()
@@ -129,6 +143,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         authenticate_token,
         include_limit=settings.include_limit,
         refusals=refusals,
+        spent=spent,
     )
     sessions_in = Gateway(
         database,
@@ -138,6 +153,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         partial(actor_of_session, lasting=lasting),
         latest=True,
         refusals=refusals,
+        spent=spent,
     )
     provider = _provider(settings)
     pages = Router(
@@ -165,8 +181,29 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         settings.body_limit_bytes,
         settings.unsent_limit_bytes,
         access_log=settings.access_log,
+        count=None if figures is None else figures.count_request,
     )
     return with_cors(edge, listed(settings.cors_origins))
+
+
+def _figures(settings: Settings) -> ModuleType | None:
+    """The figures of this process, where somebody reads them."""
+    if not settings.metrics_port:
+        return None
+    from healthreports import figures  # noqa: PLC0415  a library that most need not load
+
+    return figures
+
+
+def _sampled(figures: Any, database: Database) -> Iterator[tuple[Any, float]]:  # noqa: ANN401  a module
+    """What is looked at now and then: the gauges of `figures`, and their values."""
+    yield figures.waiting_writes, database.waiting_writes()
+    for name, kept in database.bytes_remembered().items():
+        yield figures.memory_bytes.labels(name), kept
+    if (here := Connections.here) is not None:
+        yield figures.connections, here.number
+        for why in Closed:
+            yield figures.closed_connections.labels(why.name.lower()), here.closed[why]
 
 
 def _end_server(_says: str) -> None:

@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     read_database: str = ""
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    metrics_host: str = "127.0.0.1"
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
     body_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_BODY_LIMIT_BYTES
     time_limit_s: Positive = 180.0
@@ -162,6 +164,11 @@ def _found(name: str, flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> 
         return InForce(name, None, shown, source, f"{called}: it must be {_wanted(kind)}")
     wrong = _CHECKS[name](read) if name in _CHECKS else ""
     return InForce(name, read, shown, source, f"{called}: {wrong}" if wrong else "")
+
+
+def pass_on(name: str, value: str) -> None:
+    """Set a variable of the environment, for a library and for the processes that are started."""
+    os.environ[name] = value
 
 
 def listed(text: str) -> tuple[str, ...]:

@@ -238,6 +238,10 @@ def _parser() -> argparse.ArgumentParser:
 def _serving_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="the port to listen on (default: 8000, 0: any free one)")
+    parser.add_argument(
+        "--metrics-port", help="the port that answers Prometheus (default: 0, none)"
+    )
+    parser.add_argument("--metrics-host", help="the address of that port (default: 127.0.0.1)")
     parser.add_argument("--workers", help="processes that serve (default: 1)")
     parser.add_argument("--read-database", help="a replica of the database, to read from")
     parser.add_argument("--body-limit-bytes", help="the largest body read (default: 1 MiB)")

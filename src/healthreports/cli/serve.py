@@ -9,9 +9,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
+from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Final
 
 import uvicorn
@@ -25,7 +27,7 @@ from healthreports.app import build, check_settings
 from healthreports.edge.connections import ConnectionLimits
 from healthreports.edge.protocol import Protocol, headers_of_all
 from healthreports.service.limits import MEMORY
-from healthreports.settings import PREFIX, Settings, listed
+from healthreports.settings import PREFIX, Settings, listed, pass_on
 from healthreports.store.schema.upgrade import (
     Unreachable,
     demand_current,
@@ -119,10 +121,15 @@ class _Workers(Multiprocess):
     """Several processes that serve one socket; one that ends is started anew. Tells as above."""
 
     def __init__(
-        self, config: uvicorn.Config, sockets: list[socket.socket], tell: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        sockets: list[socket.socket],
+        tell: Callable[[], None],
+        figures: ModuleType | None,
     ) -> None:
         super().__init__(config, sockets)
         self._tell = tell
+        self._figures = figures
 
     def init_processes(self) -> None:
         super().init_processes()
@@ -147,6 +154,9 @@ class _Workers(Multiprocess):
                 self.should_exit.set()
                 return
             log.warning("worker %d ended (exit code %s) and is replaced", one.pid, one.exitcode)
+            if self._figures is not None:
+                self._figures.replaced_workers.inc()
+                self._figures.forget_worker(one.pid)
             self._starting.pop(one, None)
             new = Process(self.config, self.sockets)
             new.start()
@@ -185,14 +195,35 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
         lifespan="on",
         timeout_graceful_shutdown=settings.grace_s,
     )
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), _figures(settings) as figures:
         if settings.workers > 1:
             check_settings(settings)  # here once, and not in each worker, which is started anew
-            _Workers(config, [listening], tell).run()
+            _Workers(config, [listening], tell, figures).run()
             log.info("stopped")
         else:
             _Server(config, tell).run(sockets=[listening])
     return 0
+
+
+@contextmanager
+def _figures(settings: Settings) -> Iterator[ModuleType | None]:
+    """Answer Prometheus while the server runs, where a port for that is set. Raises OSError."""
+    if not settings.metrics_port:
+        yield None
+        return
+    with TemporaryDirectory(prefix="healthreports-figures-") as folder:
+        if settings.workers > 1:
+            pass_on("PROMETHEUS_MULTIPROC_DIR", folder)
+        from healthreports import figures  # noqa: PLC0415  it looks for the folder as it is read
+
+        shared = folder if settings.workers > 1 else None
+        try:
+            figures.serve(settings.metrics_host, settings.metrics_port, shared)
+        except OSError as error:
+            where = f"{settings.metrics_host} port {settings.metrics_port}"
+            says = f"cannot listen for metrics on {where}: {error.strerror}"
+            raise OSError(error.errno, says) from error
+        yield figures
 
 
 def _connection_limits(settings: Settings) -> ConnectionLimits:

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 import msgspec
 
@@ -83,6 +83,9 @@ class OpenConnection(Protocol):
 class Connections:
     """The connections of this process."""
 
+    # Those of a server that runs here, for whoever counts them.
+    here: ClassVar["Connections | None"] = None
+
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits.within_files()
         self.closed: Counter[Closed] = Counter()
@@ -95,6 +98,11 @@ class Connections:
         self._is_looking = False
         self._logged: Counter[Closed] = Counter()
         self._logged_at = -_LOG_EVERY_S
+
+    @property
+    def number(self) -> int:
+        """How many are open."""
+        return len(self._all)
 
     def admit(self, one: OpenConnection) -> bool:
         """Take a new connection in. False where there is no room for it."""

@@ -43,6 +43,8 @@ _numbers: Final = count(1)
 
 
 Refuse = Callable[[Scope, Exception], ASGIApp]
+# Told of each answer: the name of the operation, if there is one, the status, and the seconds.
+Count = Callable[[str | None, int, float], None]
 
 
 class Edge:
@@ -50,7 +52,8 @@ class Edge:
 
     `refuse` makes the answer that says why not. `time_limit_s` is how long a request may take
     before it is a 504, `body_limit_bytes` how long its body may be before it is a 413,
-    `unsent_limit_bytes` how much of all large answers may wait to be read.
+    `unsent_limit_bytes` how much of all large answers may wait to be read. `count` is told of each
+    answer.
     """
 
     def __init__(  # noqa: PLR0917  all that the edge knows
@@ -63,6 +66,7 @@ class Edge:
         unsent_limit_bytes: int,
         *,
         access_log: bool,
+        count: Count | None = None,
     ) -> None:
         self._app = app
         self._refuse = refuse
@@ -71,6 +75,7 @@ class Edge:
         self._deadlines = Deadlines(time_limit_s)
         self._unsent = Unsent(unsent_limit_bytes)
         self._access_log = access_log
+        self._count = count
         self._too_many, self._said_at = 0, float("-inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,6 +107,9 @@ class Edge:
             await refusal(scope, receive, answer.send)
         if answer.status == _TOO_MANY:  # a page says so as well
             self._count_too_many(scope)
+        if self._count is not None:
+            seconds = time.perf_counter() - answer.started
+            self._count(scope.get("operation"), answer.status, seconds)
         if self._access_log:
             self._log_request(scope, path, answer)
 

@@ -180,6 +180,6 @@ def connections_of(server_state: ServerState, limits: ConnectionLimits) -> Conne
     """The connections of the server that `server_state` belongs to: one for a process."""
     found: Connections | None = server_state.__dict__.get("healthreports_connections")
     if found is None:
-        found = Connections(limits)
+        found = Connections.here = Connections(limits)
         server_state.__dict__["healthreports_connections"] = found
     return found

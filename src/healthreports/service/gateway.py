@@ -1,6 +1,7 @@
 """Runs a use case as the user of a token, in one transaction. The interfaces come in here."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
@@ -27,6 +28,8 @@ T = TypeVar("T")
 # Who asked, in the request under way, for its line in the log.
 asker: Final[ContextVar[Actor | None]] = ContextVar("asker", default=None)
 log: Final = structlog.stdlib.get_logger("healthreports")
+_READ: Final = "read"
+_WRITE: Final = "write"
 Authenticate = Callable[[Transaction, str, Instant], Actor]
 
 
@@ -44,6 +47,7 @@ class Gateway:
     `authenticate` tells whom a secret stands for: a token (the API) or a session (the browser).
     What people see of themselves is `latest`: it may not come from a replica that is behind.
     An answer holds at most `include_limit` side-loaded objects (2.8). `tags` makes entity tags.
+    `spent` is told how many seconds each transaction took, and whether it was to read or to write.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Gateway:
         latest: bool = False,
         include_limit: int = DEFAULT_INCLUDE_LIMIT,
         refusals: Refusals | None = None,
+        spent: Callable[[str, float], None] | None = None,
     ) -> None:
         self.include_limit = include_limit
         self.tags = tags
@@ -66,6 +71,7 @@ class Gateway:
         self._limits = limits
         self._authenticate = authenticate
         self._refusals = refusals
+        self._spent = spent
         # The tokens and sessions whose use is being noted, and the tasks that do it.
         self._noting: dict[tuple[int | None, int | None], asyncio.Task[None]] = {}
 
@@ -116,6 +122,7 @@ class Gateway:
             accounts.version(tx, actor.account_id)  # or a replica could show what is no more
             return actor, work(tx, actor)
 
+        began = time.perf_counter()
         while True:
             try:
                 reader, found = await self._read(as_actor)
@@ -125,6 +132,8 @@ class Gateway:
             except Forbidden as error:
                 self._count_refusal(actor, "", error)
                 raise
+        if self._spent is not None:
+            self._spent(_READ, time.perf_counter() - began)
         asker.set(reader)
         used = (reader.token_id, reader.session_id)
         if _is_stale(reader, now) and used not in self._noting:
@@ -149,12 +158,16 @@ class Gateway:
                 _note_use(tx, actor, now)
             return work(tx, actor, now)
 
+        began = time.perf_counter()
         try:
-            return await self._database.write(as_actor, writer.account_id)
+            written = await self._database.write(as_actor, writer.account_id)
         except Forbidden as error:
             # Here and not in the transaction, where what is refused may be asked once more.
             self._count_refusal(actor, writer.address, error)
             raise
+        if self._spent is not None:
+            self._spent(_WRITE, time.perf_counter() - began)
+        return written
 
     async def note(
         self, secret: str, address: str, action: AuditAction, after: Mapping[str, object]

@@ -143,6 +143,7 @@ class SecondStep:
 
         opened = await self._database.write(work)
         if opened is None:
+            self._sign_in.failed("passkey")
             raise SignInRefused(_UNKNOWN_PASSKEY)
         return opened
 
@@ -209,6 +210,7 @@ class SecondStep:
         await self._database.write(work)
 
     def _refuse(self, user: User, address: str) -> None:
+        self._sign_in.failed("factor")
         log.warning("second factor refused", user=user.id, address=address)
         if self._refusals is not None:
             action, through = AuditAction.SIGN_IN_REFUSED, Through.SESSION

@@ -82,8 +82,15 @@ class Identity(NamedTuple):
     factor: FactorKind | None = None
 
 
+def _nobody_asks(_what: str) -> None:
+    """Nobody wants to know."""
+
+
 class SignIn:
-    """The way in for people; with a password only where there are `passwords`."""
+    """The way in for people; with a password only where there are `passwords`.
+
+    `failed` is told what was wrong where somebody is refused.
+    """
 
     def __init__(
         self,
@@ -94,6 +101,7 @@ class SignIn:
         passwords: bool = True,
         refusals: Refusals | None = None,
         lasting: Lasting = USUAL,
+        failed: Callable[[str], None] = _nobody_asks,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -101,6 +109,7 @@ class SignIn:
         self.passwords = passwords
         self._refusals = refusals
         self.lasting = lasting
+        self.failed = failed
         self._hashing = ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="password")
 
     async def with_password(
@@ -130,6 +139,7 @@ class SignIn:
         counted = hash_of(f"{account} {email_address}") if user is None else f"user {user.id}"
         await self._limits.admit_guess(counted)
         if not await self._run(_is_right, hashed, password) or user is None:
+            self.failed("password")
             log.warning("sign-in refused", user=None if user is None else user.id, address=address)
             if user is not None and self._refusals is not None:
                 self._refusals.add(

@@ -186,6 +186,8 @@ class Database(ABC):
         self._readers = ThreadPoolExecutor(reader_threads, thread_name_prefix="reader")
         self._counts = Memory()
         self._records = Memory()
+        # Told how many writes shared a commit.
+        self.on_commit: Callable[[int], None] | None = None
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, from one snapshot. It may be called more than once."""
@@ -267,6 +269,18 @@ class Database(ABC):
                 ends_server=True,
             )
 
+    def waiting_writes(self) -> int:
+        """How many writes wait for their turn."""
+        return sum(one.waiting for one in self._all_writers())
+
+    def bytes_remembered(self) -> dict[str, int]:
+        """How much is remembered of earlier answers, about, by what it is."""
+        return {"counts": self._counts.bytes_kept, "records": self._records.bytes_kept}
+
+    def _committed(self, writes: int) -> None:
+        if self.on_commit is not None:
+            self.on_commit(writes)
+
     def free_bytes(self) -> int | None:
         """How much room is left where the database is kept; None where that is not known here."""
         return None
@@ -282,6 +296,10 @@ class Database(ABC):
     @abstractmethod
     def _read(self, work: Callable[[Transaction], T], waiting: Waiting) -> T:
         """What `work` returns, read in this thread."""
+
+    @abstractmethod
+    def _all_writers(self) -> Sequence[Writer]:
+        """Whoever writes."""
 
     @abstractmethod
     def _turn(self, lock: Lock) -> tuple[Writer, Lock]:

@@ -37,6 +37,11 @@ class Memory(dict[Any, Any]):
             self._weights[key] = weight
             super().__setitem__(key, value)
 
+    @property
+    def bytes_kept(self) -> int:
+        """How many bytes are kept, about."""
+        return self._bytes
+
     def forget(self, key: object) -> None:
         """Leave nothing of a key, if there is anything. Another thread may do the same."""
         self._bytes -= self._weights.pop(key, 0)

@@ -358,7 +358,7 @@ class PostgresDatabase(Database):
         self._here = threading.local()
         self._links: set[Link] = set()
         self._remembered = Memory()
-        self._writers = [Writer(self._begin) for _ in range(WRITERS)]
+        self._writers = [Writer(self._begin, self._committed) for _ in range(WRITERS)]
 
     def place(self) -> str:
         """The server's cluster, where we may ask for it, and the number of the database in it."""
@@ -454,6 +454,9 @@ class PostgresDatabase(Database):
             if not link.closed:
                 raise
         return work(self._link(role))
+
+    def _all_writers(self) -> Sequence[Writer]:
+        return self._writers
 
     def _turn(self, lock: Lock) -> tuple[Writer, Lock]:
         return self._writers[(lock or 0) % WRITERS], lock

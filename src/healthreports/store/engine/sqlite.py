@@ -273,7 +273,7 @@ class SqliteDatabase(Database):
         self._busy_timeout_s = busy_timeout_s
         self._here = threading.local()
         self._connections: list[SqliteConnection] = []
-        self._one_writer = Writer(self._begin)
+        self._one_writer = Writer(self._begin, self._committed)
         self._snapshots = _Snapshots(path, self._counts, self._records)
         self._watch: FileWatch | None = None
         self._marked_at = 0.0
@@ -327,6 +327,9 @@ class SqliteDatabase(Database):
         except sqlite3.DatabaseError as error:
             raise self._translated(error) from error
         return result
+
+    def _all_writers(self) -> Sequence[Writer]:
+        return (self._one_writer,)
 
     def _turn(self, _lock: Lock) -> tuple[Writer, Lock]:
         return self._one_writer, _THE_FILE

@@ -82,15 +82,22 @@ class _NotAlone(Exception):
     """A write raised that cannot be undone alone."""
 
 
+def _nothing(_writes: int) -> None:
+    """Nobody wants to know."""
+
+
 class Writer:
     """Runs writes one after another, each in a transaction that `begin` has begun in its thread.
 
     `begin` is given what to lock. Whatever shares a commit shares the lock, and what locks
-    everything shares with nobody.
+    everything shares with nobody. `committed` is told how many writes shared one.
     """
 
-    def __init__(self, begin: Callable[[Lock], Group]) -> None:
+    def __init__(
+        self, begin: Callable[[Lock], Group], committed: Callable[[int], None] = _nothing
+    ) -> None:
         self._begin = begin
+        self._committed = committed
         self._waiting: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         # What was fetched while something under another lock was written.
         self._fetched: deque[_Task] = deque()
@@ -98,6 +105,11 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._is_closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for their turn."""
+        return self._waiting.qsize() + len(self._fetched)
 
     def submit(self, run: Callable[[Any], T], lock: Lock) -> Future[T]:
         """Have `run` called in a transaction. The future is done when that is on disk, or undone.
@@ -167,6 +179,7 @@ class Writer:
                 if len(group) < MOST_TOGETHER and task.lock is not None:
                     self._join(group)
             shared.commit()
+            self._committed(len(group))
         except BaseException:
             if shared.in_transaction:  # a failed COMMIT may have ended it already
                 shared.roll_back()

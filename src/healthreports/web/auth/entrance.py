@@ -156,6 +156,7 @@ class Entrance:
         except SeveralAccounts as error:
             return self._form(request, wanted, error=error, choices=error.names)
         except SignInRefused as error:
+            self._sign_in.failed("provider")
             return self._form(request, wanted, error=error, account=named)
         return await self._enter(request, opened, wanted)
 
