@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     read_database: str = ""
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    socket: str = ""
     metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     metrics_host: str = "127.0.0.1"
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
@@ -77,6 +78,8 @@ class BadSetting(Exception):
     """Settings that cannot be, a sentence for each."""
 
 
+# Of Linux and the BSDs the least (sun_path), with the byte that ends it.
+_MOST_SOCKET_BYTES: Final = 103
 # How alike two names are that one may be taken for the other, of 1.
 _NEAR: Final = 0.7
 
@@ -248,6 +251,14 @@ def _origin(text: str) -> str:
     return "write a scheme and a host, like https://reports.example.org, without a path"
 
 
+def _socket(text: str) -> str:
+    if not text:
+        return ""
+    if len(os.fsencode(text)) > _MOST_SOCKET_BYTES:
+        return f"a path of a Unix socket has at most {_MOST_SOCKET_BYTES} bytes"
+    return "" if text.startswith("/") else "write the whole path, like /run/healthreports/socket"
+
+
 def _origins(text: str) -> str:
     for one in listed(text):
         wrong = _origin(one)
@@ -300,6 +311,7 @@ def _limit_store(text: str) -> str:
 _CHECKS: Final[Mapping[str, Callable[[Any], str]]] = {
     "database": _database,
     "read_database": _read_database,
+    "socket": _socket,
     "public_url": _origin,
     "oidc_issuer": _issuer,
     "trusted_proxies": _proxies,
@@ -321,6 +333,9 @@ def _together(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if values.get("passwords") == "off" and issuer == "":
         says = f"set {PREFIX}OIDC_ISSUER, or nobody can sign in"
         yield "passwords", f"{PREFIX}PASSWORDS is off: {says}"
+    if values.get("socket") and values.get("public_url") == "":
+        says = f"set {PREFIX}PUBLIC_URL too, the address at which the proxy is reached"
+        yield "socket", f"{PREFIX}SOCKET is set: {says}"
     if values.get("read_database") and "://" not in values.get("database", "://"):
         says = "the database that it is a replica of must be PostgreSQL too"
         yield "read_database", f"{PREFIX}READ_DATABASE is set: {says}"

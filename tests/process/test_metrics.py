@@ -65,8 +65,10 @@ class Watched:
 
 
 @pytest.fixture(params=["1", "2"], ids=["one process", "two workers"])
-def watched(request: pytest.FixtureRequest, own_server: Start) -> Watched:
-    return Watched(own_server, HEALTHREPORTS_WORKERS=request.param)
+def watched(request: pytest.FixtureRequest, own_server: Start) -> Iterator[Watched]:
+    made = Watched(own_server, HEALTHREPORTS_WORKERS=request.param)
+    yield made
+    made.server.stop()  # in order, so that it leaves no folder behind
 
 
 def declared() -> Iterator[MetricWrapperBase]:

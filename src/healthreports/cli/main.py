@@ -238,6 +238,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serving_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", help="the port to listen on (default: 8000, 0: any free one)")
+    parser.add_argument("--socket", help="a Unix socket to listen on, in place of host and port")
     parser.add_argument(
         "--metrics-port", help="the port that answers Prometheus (default: 0, none)"
     )

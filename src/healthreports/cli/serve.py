@@ -6,12 +6,14 @@ import multiprocessing
 import os
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Final
@@ -36,6 +38,8 @@ from healthreports.store.schema.upgrade import (
 )
 
 _BACKLOG = 1024
+# Of a Unix socket: a proxy in the group may connect.
+_OWNER_AND_GROUP = 0o660
 # How long a worker may take to start.
 _READY_IN_S = 60
 # How long one look whether a starting worker is ready may take.
@@ -101,12 +105,21 @@ def _demand_copy(settings: Settings) -> None:
         print(f"healthreports: the replica is away, {error.says}", file=sys.stderr, flush=True)
 
 
+def _leave(path: str) -> None:
+    """End in order: a Unix socket goes."""
+    if path:
+        with suppress(OSError):
+            Path(path).unlink()
+    log.info("stopped")
+
+
 class _Server(uvicorn.Server):
     """Tells when it is up: from then on a signal ends it in order."""
 
-    def __init__(self, config: uvicorn.Config, tell: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, tell: Callable[[], None], path: str) -> None:
         super().__init__(config)
         self._tell = tell
+        self._path = path
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -114,7 +127,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
-        log.info("stopped")
+        _leave(self._path)  # here, since uvicorn then raises the signal that ended it once more
 
 
 class _Workers(Multiprocess):
@@ -199,9 +212,9 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
         if settings.workers > 1:
             check_settings(settings)  # here once, and not in each worker, which is started anew
             _Workers(config, [listening], tell, figures).run()
-            log.info("stopped")
+            _leave(settings.socket)
         else:
-            _Server(config, tell).run(sockets=[listening])
+            _Server(config, tell, settings.socket).run(sockets=[listening])
     return 0
 
 
@@ -211,14 +224,15 @@ def _figures(settings: Settings) -> Iterator[ModuleType | None]:
     if not settings.metrics_port:
         yield None
         return
-    with TemporaryDirectory(prefix="healthreports-figures-") as folder:
+    with ExitStack() as stack:
+        folder = None
         if settings.workers > 1:
+            folder = stack.enter_context(TemporaryDirectory(prefix="healthreports-figures-"))
             pass_on("PROMETHEUS_MULTIPROC_DIR", folder)
         from healthreports import figures  # noqa: PLC0415  it looks for the folder as it is read
 
-        shared = folder if settings.workers > 1 else None
         try:
-            figures.serve(settings.metrics_host, settings.metrics_port, shared)
+            figures.serve(settings.metrics_host, settings.metrics_port, folder)
         except OSError as error:
             where = f"{settings.metrics_host} port {settings.metrics_port}"
             says = f"cannot listen for metrics on {where}: {error.strerror}"
@@ -258,6 +272,8 @@ def _application(settings: Settings, origin: str) -> ASGIApp:
 
 def listen(settings: Settings) -> socket.socket:
     """A socket that listens where the settings say. Raises OSError."""
+    if settings.socket:
+        return _listen_at_path(settings.socket)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -272,7 +288,40 @@ def listen(settings: Settings) -> socket.socket:
     return listening
 
 
+def _listen_at_path(path: str) -> socket.socket:
+    """A Unix socket, for the owner and the group of the process; one that nobody serves goes."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if stat.S_ISSOCK(_mode_of(path)) and not _is_served(path):
+            Path(path).unlink()
+        listening.bind(path)
+        Path(path).chmod(_OWNER_AND_GROUP)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise OSError(error.errno, f"cannot listen at {path}: {error.strerror}") from error
+    return listening
+
+
+def _mode_of(path: str) -> int:
+    try:
+        return Path(path).lstat().st_mode
+    except FileNotFoundError:
+        return 0
+
+
+def _is_served(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        try:
+            asking.connect(path)
+        except ConnectionRefusedError:  # whoever made it was killed
+            return False
+    return True
+
+
 def address(settings: Settings, listening: socket.socket) -> str:
     """The base address to show to a person."""
+    if settings.socket:
+        return settings.socket
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{listening.getsockname()[1]}"
