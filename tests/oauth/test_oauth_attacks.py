@@ -1238,7 +1238,7 @@ def test_no_secret_is_kept_or_logged(own_server: Callable[..., Server]) -> None:
         log = server.stop()
     assert any(one.name.endswith("-wal") for one in files)
     assert hash_of(secrets[-1]).encode() in kept
-    assert "method=POST path=/oauth/token operation=POST /oauth/token status=200" in log
+    assert 'method=POST path=/oauth/token operation="POST /oauth/token" status=200' in log
     for place in (kept, log.encode()):
         assert not SECRET.findall(place)
         assert [one for one in secrets if one.encode() in place] == []

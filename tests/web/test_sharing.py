@@ -660,8 +660,8 @@ def test_no_secret_stands_in_the_log(
         assert answer.status_code == 422
         site.close()
     log = server.stop()
-    assert "path=/shared operation=GET /shared status=200" in log
-    assert "operation=GET /shared/report.pdf status=200" in log
-    assert "operation=POST /welcome status=422" in log
+    assert 'path=/shared operation="GET /shared" status=200' in log
+    assert 'operation="GET /shared/report.pdf" status=200' in log
+    assert 'operation="POST /welcome" status=422' in log
     for word in (secret, secret.partition("_")[2], invitation, "too short", "link="):
         assert word not in log

@@ -745,7 +745,9 @@ def things(site: Site) -> dict[str, str]:
 
     def work(tx: Any) -> dict[str, str]:
         tokens.issue(tx, administrator, "mine", now())
-        factors.store(tx, administrator, MadeFactor("phone", "ABCDEFGH", 0), now())
+        factors.store(
+            tx, administrator, MadeFactor("phone", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", 0), now()
+        )
         made, _ = applications.register(
             tx, administrator, now(), name="App", redirect_uris=("https://app.example.org/cb",)
         )

@@ -21,6 +21,7 @@ from healthreports.web.auth.oidc import Provider
 from healthreports.web.auth.second_step import SecondStepPage
 from healthreports.web.kit.addresses import (
     ACCOUNT,
+    AGAIN,
     APPLICATIONS,
     AUDIT,
     CADENCE,
@@ -70,7 +71,6 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     """
     entrance = Entrance(gateway, sign_in, second, limits, provider, clock, origin)
     second_step = SecondStepPage(second, sign_in, clock)
-    again = Again(second, provider, clock)
     factors = FactorPages(gateway, second, clock)
     consent = ConsentPage(gateway, clock, origin)
     account = AccountPages(gateway, sign_in, clock)
@@ -168,6 +168,9 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("POST", APPLICATIONS, account.register),
         ("POST", f"{APPLICATIONS}/{{client_id}}/revoke", account.revoke_application),
     ]
+    readable = [path for method, path, _ in pages if method == "GET" and "{" not in path]
+    again = Again(second, provider, clock, frozenset(readable))
+    pages.append(("POST", AGAIN, again.take))
     addresses: dict[str, dict[str, Handler]] = {}
     for method, path, handler in pages:
         addresses.setdefault(path, {})[method] = handler

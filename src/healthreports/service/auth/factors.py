@@ -30,7 +30,6 @@ from healthreports.service.auth.passkeys import (
     MadePasskey,
     PasskeyChallenge,
     Passkeys,
-    credential_in,
 )
 from healthreports.service.auth.tokens import hash_of
 from healthreports.service.lookup import demand_administrator, demand_recent_proof
@@ -140,6 +139,8 @@ def store(tx: Transaction, user: User, made: MadeFactor, now: Instant) -> list[s
         raise Invalid([Problem("factors", Fault.TOO_MANY, limit=MAX_FACTORS)])
     if made.credential_id is not None and factors.by_credential(tx, made.credential_id):
         raise Invalid([Problem("passkey", Fault.TAKEN)])
+    if made.kind is FactorKind.TOTP and any(one.secret == made.secret for one in kept):
+        raise Invalid([Problem("code", Fault.TAKEN)])  # or each code would be good twice
     factor_id = factors.insert(
         tx,
         user.account_id,
@@ -174,16 +175,22 @@ def remove(tx: Transaction, actor: Actor, factor_id: int, now: Instant) -> None:
     note(tx, actor.account_id, AuditAction.FACTOR_REMOVED, factor_id, before)
     if is_last:
         _forget_codes(tx, actor.user_id)
+        # What they were opened by is no more: a later demand is not met by it.
+        credentials.forget_factor(tx, actor.user_id)
 
 
 def reset(tx: Transaction, user: User) -> int:
-    """Forget every second factor of `user`, as the command line does. Returns how many."""
+    """Forget every second factor of `user`, as the command line does; its sessions end.
+
+    Returns how many there were.
+    """
     kept = _without_codes(factors.of_user(tx, user.id))
     for one in kept:
         factors.remove(tx, one.factor.id)
         before = {"kind": one.factor.kind, "name": one.factor.name, "user_id": user.id}
         note(tx, user.account_id, AuditAction.FACTOR_REMOVED, one.factor.id, before)
     _forget_codes(tx, user.id)
+    credentials.delete_sessions(tx, user.id)
     return len(kept)
 
 
@@ -226,16 +233,57 @@ def demand_of(tx: Transaction, account_id: int, of: FactorDemand) -> None:
         note(tx, account_id, AuditAction.ACCOUNT_CHANGED, account_id, before, after)
 
 
+class SeenPasskey(NamedTuple):
+    """A passkey whose answer was verified, as it was stored then, and how often it has signed."""
+
+    kept: Kept
+    counter: int
+    challenge: PasskeyChallenge
+
+
+def passkey_named(tx: Transaction, credential_id: str) -> Kept | None:
+    """The passkey with that id, whoever has it."""
+    return factors.by_credential(tx, credential_id)
+
+
+def seen(passkeys: Passkeys, kept: Kept, answer: SecondProof, now: Instant) -> SeenPasskey | None:
+    """What the answer of a passkey shows; None where it is wrong. It needs no transaction."""
+    challenge = answer.challenge
+    counter = passkeys.used(answer.passkey, challenge, kept.secret, kept.counter, now)
+    if counter is None or challenge is None:
+        return None
+    return SeenPasskey(kept, counter, challenge)
+
+
+def use(tx: Transaction, seen: SeenPasskey, now: Instant) -> bool:
+    """Note that a passkey was used. False where it was used meanwhile, or is gone.
+
+    A challenge from before the last use could be one that was answered already.
+    """
+    assert seen.kept.credential_id is not None  # it is a passkey
+    kept = factors.by_credential(tx, seen.kept.credential_id)
+    if kept is None or kept.counter != seen.kept.counter:
+        return False
+    last = kept.factor.last_used_at
+    if last is not None and seen.challenge.made_at <= last:
+        return False
+    factors.note_use(tx, kept.factor.id, seen.counter, now)
+    return True
+
+
 def prove(
-    tx: Transaction, passkeys: Passkeys, user_id: int, answer: SecondProof, now: Instant
+    tx: Transaction, user_id: int, answer: SecondProof, passkey: SeenPasskey | None, now: Instant
 ) -> FactorKind | None:
     """By which of a user's factors the answer proves who it is; None where it does not.
 
-    Each answer is good once: it is noted in the transaction, which has to be kept.
+    Each answer is good once: it is noted in the transaction, which has to be kept. A `passkey` was
+    verified before, so that nobody who writes waits for that.
     """
     kept = factors.of_user(tx, user_id)
     if answer.passkey:
-        return FactorKind.PASSKEY if _used(tx, passkeys, kept, answer, now) else None
+        is_own = passkey is not None and passkey.kept.factor.user_id == user_id
+        used = is_own and passkey is not None and use(tx, passkey, now)
+        return FactorKind.PASSKEY if used else None
     code = _plain(answer.code)
     for one in kept:
         if one.factor.kind is FactorKind.TOTP:
@@ -249,35 +297,6 @@ def prove(
             factors.remove(tx, one.factor.id)
             return FactorKind.RECOVERY_CODE
     return None
-
-
-def prove_unnamed(
-    tx: Transaction, passkeys: Passkeys, answer: SecondProof, now: Instant
-) -> int | None:
-    """The id of the user whose passkey gave the answer; None where it is nobody's."""
-    credential_id = credential_in(answer.passkey)
-    kept = None if credential_id is None else factors.by_credential(tx, credential_id)
-    if kept is None or not _used(tx, passkeys, [kept], answer, now):
-        return None
-    return kept.factor.user_id
-
-
-def _used(
-    tx: Transaction, passkeys: Passkeys, kept: Sequence[Kept], answer: SecondProof, now: Instant
-) -> bool:
-    credential_id = credential_in(answer.passkey)
-    for one in kept:
-        if one.credential_id is None or one.credential_id != credential_id:
-            continue
-        # A challenge from before the last use could be one that was answered already.
-        last = one.factor.last_used_at
-        if answer.challenge is None or (last is not None and answer.challenge.made_at <= last):
-            return False
-        counter = passkeys.used(answer.passkey, answer.challenge, one.secret, one.counter, now)
-        if counter is not None:
-            factors.note_use(tx, one.factor.id, counter, now)
-            return True
-    return False
 
 
 def _step_of(secret: str, code: str, after: int, now: Instant) -> int | None:

@@ -23,6 +23,7 @@ from healthreports.service.auth.oauth_objects import (
     scopes_named,
 )
 from healthreports.service.auth.oauth_server import OAuthServer
+from healthreports.service.lookup import demand_recent_proof
 from healthreports.store.engine.database import Transaction
 
 AUTHORIZE, TOKEN, REVOKE, INTROSPECT = (
@@ -49,7 +50,8 @@ class Refused(Exception):
 
 
 def consent(tx: Transaction, actor: Actor, issuer: str, asked: OAuthCall, now: Instant) -> Consent:
-    """What `actor` is to be asked. Raises Refused."""
+    """What `actor` is to be asked. Raises Refused, ProofNeeded."""
+    demand_recent_proof(actor, now)  # consent gives as much away as a token does
     grant = _consent_grant(OAuthServer(tx, issuer, now, actor), actor, asked)
     client: Client = grant.client
     scopes = scopes_named(grant.request.scope)
@@ -60,9 +62,11 @@ def consent(tx: Transaction, actor: Actor, issuer: str, asked: OAuthCall, now: I
 def decide(
     tx: Transaction, actor: Actor, issuer: str, asked: OAuthCall, now: Instant, *, allowed: bool
 ) -> Reply:
-    """Send the browser back with a code, or with a refusal. Raises Refused."""
+    """Send the browser back with a code, or with a refusal. Raises Refused, ProofNeeded."""
     server = OAuthServer(tx, issuer, now, actor)
     grant = _consent_grant(server, actor, asked)
+    if allowed:
+        demand_recent_proof(actor, now)
     reply: Reply = server.create_authorization_response(
         grant.request, grant_user=actor if allowed else None, grant=grant
     )

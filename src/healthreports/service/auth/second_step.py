@@ -13,7 +13,7 @@ from healthreports.core.errors import Fault, Invalid, Problem, SignInRefused
 from healthreports.core.model import Clock, Instant, User
 from healthreports.core.vocabulary import AuditAction, FactorKind, Through
 from healthreports.service.auth import factors
-from healthreports.service.auth.factors import MadeFactor, SecondProof
+from healthreports.service.auth.factors import MadeFactor, SecondProof, SeenPasskey
 from healthreports.service.auth.passkeys import Passkeys, credential_in
 from healthreports.service.auth.sessions import (
     Opened,
@@ -85,18 +85,18 @@ class SecondStep:
         ways = await self.asked_of(half)
         counted = f"factor of {ways.user.id}"
         await self._limits.admit_sign_in(visitor.address, counted)
-        await _read_first(answer)
         now = self._clock()
+        passkey = await self._seen(answer, now)
 
         def work(tx: Transaction) -> Opened | None:
             user = who_waits(tx, half, now)
-            kind = factors.prove(tx, self.passkeys, user.id, answer, now)
+            kind = factors.prove(tx, user.id, answer, passkey, now)
             if kind is None:
                 return None
             credentials.delete_session(tx, hash_of(half))
             return let_in(tx, user, now, visitor, self._sign_in.lasting, kind)
 
-        opened = await self._database.write(work)
+        opened = await self._database.write(work, ways.user.account_id)
         if opened is None:
             self._refuse(ways.user, visitor.address)
             raise SignInRefused(_WRONG_ANSWER)
@@ -127,23 +127,26 @@ class SecondStep:
     async def with_passkey(self, answer: SecondProof, visitor: Visitor) -> Opened:
         """Sign in whose passkey answers, without a password.
 
-        It is two factors: the device, and what it asks of who holds it. Raises SignInRefused,
-        TooManyRequests.
+        It is two factors: the device, and what it asks of who holds it. Where there are no
+        passwords the provider is the only way in. Raises SignInRefused, TooManyRequests.
         """
         await self._limits.admit_guesser(visitor.address)
-        await _read_first(answer)
         now = self._clock()
+        passkey = await self._seen(answer, now) if self._sign_in.passwords else None
 
         def work(tx: Transaction) -> Opened | None:
-            user_id = factors.prove_unnamed(tx, self.passkeys, answer, now)
-            user = None if user_id is None else members.user(tx, user_id)
-            if user is None or not is_let_in(tx, user.id):
+            assert passkey is not None  # else nothing is written
+            user = members.user(tx, passkey.kept.factor.user_id)
+            if user is None or not is_let_in(tx, user.id) or not factors.use(tx, passkey, now):
                 return None
             return let_in(tx, user, now, visitor, self._sign_in.lasting, FactorKind.PASSKEY)
 
-        opened = await self._database.write(work)
+        opened = None
+        if passkey is not None:
+            opened = await self._database.write(work, passkey.kept.factor.account_id)
         if opened is None:
             self._sign_in.failed("passkey")
+            log.warning("passkey refused", address=visitor.address)
             raise SignInRefused(_UNKNOWN_PASSKEY)
         return opened
 
@@ -173,23 +176,25 @@ class SecondStep:
         ways = await self.ways_again(secret)
         counted = f"factor of {ways.user.id}" if ways.kinds else f"user {ways.user.id}"
         await self._limits.admit_sign_in(address, counted)
-        if not ways.kinds:
-            if not ways.password or not await self._sign_in.knows(ways.user, password):
-                raise Invalid([Problem("password", Fault.WRONG)])
-        else:
-            await _read_first(answer)
+        if not ways.kinds and not (
+            ways.password and await self._sign_in.knows(ways.user, password)
+        ):
+            self._refuse(ways.user, address)
+            raise Invalid([Problem("password", Fault.WRONG)])
         now = self._clock()
+        passkey = await self._seen(answer, now)
 
         def work(tx: Transaction) -> bool:
             actor = actor_of_session(tx, secret, now, self._sign_in.lasting)
             if ways.kinds:
-                kind = factors.prove(tx, self.passkeys, actor.user_id, answer, now)
+                kind = factors.prove(tx, actor.user_id, answer, passkey, now)
                 if kind is None:
                     return False
             _note_proof(tx, actor.session_id, now)
             return True
 
-        if not await self._database.write(work):
+        if not await self._database.write(work, ways.user.account_id):
+            self._refuse(ways.user, address)
             raise Invalid([Problem("passkey" if answer.passkey else "code", Fault.WRONG)])
         await self._limits.forget_sign_ins(counted)
 
@@ -205,9 +210,23 @@ class SecondStep:
             known = credentials.users_of_identity(tx, who.issuer, who.subject)
             if known.get(actor.account_id) != actor.user_id:
                 raise SignInRefused(_ANOTHER_PERSON)
+            if who.factor is None and factors.of_user(tx, actor.user_id):
+                raise SignInRefused(_NEEDS_FACTOR)
             _note_proof(tx, actor.session_id, now)
 
         await self._database.write(work)
+
+    async def _seen(self, answer: SecondProof, now: Instant) -> SeenPasskey | None:
+        """What the answer of a passkey shows, in a thread: neither the loop nor a writer waits."""
+        if not answer.passkey:
+            return None
+        credential_id = await asyncio.to_thread(credential_in, answer.passkey)
+        if credential_id is None:
+            return None
+        kept = await self._database.read_latest(lambda tx: factors.passkey_named(tx, credential_id))
+        if kept is None:
+            return None
+        return await asyncio.to_thread(factors.seen, self.passkeys, kept, answer, now)
 
     def _refuse(self, user: User, address: str) -> None:
         self._sign_in.failed("factor")
@@ -218,6 +237,7 @@ class SecondStep:
             self._refusals.add(of)
 
 
+_NEEDS_FACTOR: Final = "Confirm it with your second factor."
 _ANOTHER_PERSON: Final = "The provider says that you are somebody else. Sign out first."
 
 
@@ -234,9 +254,3 @@ def _ways(tx: Transaction, user: User) -> Ways:
 def _note_proof(tx: Transaction, session_id: int | None, now: Instant) -> None:
     assert session_id is not None  # a session asks
     credentials.note_proof(tx, session_id, now)
-
-
-async def _read_first(answer: SecondProof) -> None:
-    """Read the library of passkeys in a thread: neither the loop nor a writer waits for it."""
-    if answer.passkey:
-        await asyncio.to_thread(credential_in, answer.passkey)

@@ -66,9 +66,13 @@ def open_session(  # noqa: PLR0917  who, when, where, how long, by what
     lasting: Lasting = USUAL,
     factor: FactorKind | None = None,
     *,
+    proven_at: Instant | None = None,
     waits: bool = False,
 ) -> str:
-    """Store a new session of `user`, opened with a second factor or not. Returns its secret."""
+    """Store a new session of `user`, opened with a second factor or not. Returns its secret.
+
+    Who sits there proved it now, or at `proven_at`.
+    """
     secret = new_secret(_PREFIX)
     address = None if visitor is None else visitor.address or None
     device = None if visitor is None else visitor.device[:MAX_DEVICE] or None
@@ -83,6 +87,7 @@ def open_session(  # noqa: PLR0917  who, when, where, how long, by what
         address,
         device,
         factor,
+        proven_at=now if proven_at is None else proven_at,
         waits=waits,
     )
     return secret
@@ -95,6 +100,8 @@ def let_in(  # noqa: PLR0917  who, when, where, how long, by what
     visitor: Visitor,
     lasting: Lasting,
     factor: FactorKind | None,
+    *,
+    proven_at: Instant | None = None,
 ) -> Opened:
     """Sign in who proved who it is; by a password alone only who has and needs no second factor.
 
@@ -104,7 +111,7 @@ def let_in(  # noqa: PLR0917  who, when, where, how long, by what
     if factor is None and (factors.of_user(tx, user.id) or factors.is_demanded(tx, user)):
         return Opened(open_session(tx, user, now, visitor, _HALF, waits=True), account, waits=True)
     is_new = not is_known_device(tx, user.id, visitor, now)
-    secret = open_session(tx, user, now, visitor, lasting, factor)
+    secret = open_session(tx, user, now, visitor, lasting, factor, proven_at=proven_at)
     actor = actor_of_session(tx, secret, now, lasting)
     after = {"device": visitor.device[:MAX_DEVICE], "new_device": is_new, "factor": factor}
     by = By.of(actor, now, visitor.address)

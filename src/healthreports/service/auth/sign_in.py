@@ -75,11 +75,15 @@ _hasher: Final = PasswordHasher()
 
 
 class Identity(NamedTuple):
-    """Whom a provider names; `factor` where it says that it asked for a second one."""
+    """Whom a provider names; `factor` where it says that it asked for a second one.
+
+    `proven_at` is when it says that it asked; it may have known who was there from before.
+    """
 
     issuer: str
     subject: str
     factor: FactorKind | None = None
+    proven_at: Instant = Instant(0)
 
 
 def _nobody_asks(_what: str) -> None:
@@ -168,7 +172,8 @@ class SignIn:
 
         def work(tx: Transaction) -> Opened:
             user = _whom(tx, who.issuer, who.subject, account)
-            return let_in(tx, user, now, visitor, self.lasting, who.factor)
+            proven_at = min(now, who.proven_at)
+            return let_in(tx, user, now, visitor, self.lasting, who.factor, proven_at=proven_at)
 
         return await self._database.write(work)
 

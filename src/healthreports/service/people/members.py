@@ -3,7 +3,7 @@
 from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
-from healthreports.core.access import MAY_MANAGE_PEOPLE
+from healthreports.core.access import SEES_ACCOUNT
 from healthreports.core.errors import Fault, Invalid, NotFound, Problem
 from healthreports.core.model import (
     AccountMembership,
@@ -41,7 +41,7 @@ def create_membership(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -
     assert draft.full_name is not UNSET
     assert draft.email_address is not UNSET
     assert draft.permission is not UNSET
-    if draft.permission in MAY_MANAGE_PEOPLE:
+    if draft.permission in SEES_ACCOUNT:
         demand_recent_proof(actor, now)
     user = create_user(
         tx,
@@ -76,7 +76,8 @@ def change_membership(
         disabled_at = (membership.disabled_at or now) if draft.disabled else None
         changed = replace(changed, disabled_at=disabled_at)
     if changed != membership:
-        if {membership.permission, changed.permission} & MAY_MANAGE_PEOPLE:
+        is_let_back_in = membership.disabled_at is not None and changed.disabled_at is None
+        if is_let_back_in or {membership.permission, changed.permission} & SEES_ACCOUNT:
             demand_recent_proof(actor, now)
         changed = store_membership(tx, changed, now)
     return changed

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, literal_column, null, select, update
 
 from healthreports.core.access import demands_factor
 from healthreports.core.model import Actor, Instant, Session
@@ -77,6 +77,14 @@ _NOTE_PROOF: Final = Statement(
 )
 _NOTE_FACTOR: Final = Statement(
     update(sessions).where(sessions.c.id == bindparam("row_id")).values(factor=bindparam("kind"))
+)
+_FORGET_FACTOR: Final = Statement(
+    update(sessions)
+    .where(
+        sessions.c.user_id == bindparam("of_user"),
+        sessions.c.factor != literal_column(f"'{FactorKind.PROVIDER}'"),
+    )
+    .values(factor=null())
 )
 _WAITS: Final = Statement(
     select(sessions.c.user_id).where(
@@ -201,6 +209,7 @@ def insert_session(  # noqa: PLR0917  one row
     device: str | None,
     factor: FactorKind | None,
     *,
+    proven_at: Instant,
     waits: bool,
 ) -> int:
     """Store a new session, and forget those of the user that expired. Returns its id.
@@ -210,7 +219,7 @@ def insert_session(  # noqa: PLR0917  one row
     tx.rows(_FORGET_SESSIONS, {"of_user": user_id, "now": now})
     values = {"account_id": account_id, "user_id": user_id, "secret_hash": secret_hash}
     values |= {"created_at": now, "expires_at": expires_at, "last_used_at": now}
-    values |= {"proven_at": now, "factor": factor, "waits": int(waits)}
+    values |= {"proven_at": proven_at, "factor": factor, "waits": int(waits)}
     [[row_id]] = tx.rows(_INSERT_SESSION, values | {"address": address, "device": device})
     return int(row_id)
 
@@ -223,6 +232,11 @@ def note_proof(tx: Transaction, session_id: int, now: Instant) -> None:
 def note_factor(tx: Transaction, session_id: int, kind: FactorKind) -> None:
     """Note by which kind of second factor who sits at the browser of a session proved itself."""
     tx.rows(_NOTE_FACTOR, {"row_id": session_id, "kind": kind})
+
+
+def forget_factor(tx: Transaction, user_id: int) -> None:
+    """Have no session of a user count as opened by a second factor of ours."""
+    tx.rows(_FORGET_FACTOR, {"of_user": user_id})
 
 
 def who_waits(tx: Transaction, secret_hash: str, now: Instant) -> int | None:

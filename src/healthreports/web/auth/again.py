@@ -1,6 +1,8 @@
 """Asking who sits at the browser to prove again who it is, in the middle of what it wants to do."""
 
+from collections.abc import Collection, Mapping
 from typing import Final
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,52 +13,96 @@ from healthreports.service.auth.second_step import SecondStep
 from healthreports.web.auth.oidc import Provider
 from healthreports.web.auth.second_step import passkey_asked
 from healthreports.web.kit import session
-from healthreports.web.kit.show import Handler, address_of, page
+from healthreports.web.kit.addresses import AGAIN, HOME
+from healthreports.web.kit.forms import PROOF
+from healthreports.web.kit.show import Handler, address_of, lead_to, page
 
-# The fields of a proof begin so; the others are of the form that was sent.
-_PROOF: Final = "proof_"
+_NEXT: Final = "next"
 
 
 class Again:
     """Repeats what was refused for want of a proof, once the proof is there.
 
     The page holds what was sent, and sends it again to the same address with the proof beside it.
+    `pages` are the addresses that can be looked at.
     """
 
-    def __init__(self, second: SecondStep, provider: Provider | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        second: SecondStep,
+        provider: Provider | None,
+        clock: Clock,
+        pages: Collection[str],
+    ) -> None:
         self._second = second
         self._provider = provider
         self._clock = clock
+        self._pages = pages
 
     async def __call__(self, request: Request, handler: Handler) -> Response:
         """Ask for a proof, or take it and let `handler` answer."""
+        if request.method != "POST":
+            return await self._page(request, _asked_again(request), {})
         fields = await session.read_form(request)
-        sent = {name: text for name, text in fields.items() if not name.startswith(_PROOF)}
-        proof = {name: text for name, text in fields.items() if name not in sent}
-        if not proof:
-            return await self._page(request, sent)
-        answer = session.answer_in(
-            request, proof.get("proof_code", ""), proof.get("proof_passkey", "")
-        )
+        sent = {name: text for name, text in fields.items() if not name.startswith(PROOF)}
+        here = f"{request.url.path}?{request.url.query}".rstrip("?")
+        if len(sent) == len(fields):
+            return await self._page(request, here, sent)
         try:
-            await self._second.prove_again(
-                session.secret_of(request),
-                proof.get("proof_password", ""),
-                answer,
-                address_of(request),
-            )
+            await self._prove(request, fields)
         except (Invalid, TooManyRequests) as error:
-            return await self._page(request, sent, error)
+            return await self._page(request, here, sent, error)
         return await handler(request)
 
+    async def take(self, request: Request) -> Response:
+        """Take the proof of who wants to look at a page, and lead there."""
+        session.secret_of(request)  # a stranger's form is not read
+        fields = await session.read_form(request)
+        wanted = session.our_path(request.query_params.get(_NEXT)) or HOME
+        try:
+            await self._prove(request, fields)
+        except (Invalid, TooManyRequests) as error:
+            return await self._page(request, _to(wanted), {}, error)
+        return lead_to(wanted)
+
+    async def _prove(self, request: Request, fields: Mapping[str, str]) -> None:
+        code, passkey = fields.get(f"{PROOF}code", ""), fields.get(f"{PROOF}passkey", "")
+        await self._second.prove_again(
+            session.secret_of(request),
+            fields.get(f"{PROOF}password", ""),
+            session.answer_in(request, code, passkey),
+            address_of(request),
+        )
+
     async def _page(
-        self, request: Request, sent: dict[str, str], error: HealthReportsError | None = None
+        self,
+        request: Request,
+        action: str,
+        sent: Mapping[str, str],
+        error: HealthReportsError | None = None,
     ) -> Response:
         ways = await self._second.ways_again(session.secret_of(request))
         values: dict[str, object] = {
             "ways": ways,
+            "action": action,
             "sent": sent,
+            "back": self._page_of(request),
             "provider": None if self._provider is None else self._provider.name,
             "passkey": passkey_asked(request, self._second, ways, self._clock),
         }
         return page(request, "again.html", values, error)
+
+    def _page_of(self, request: Request) -> str:
+        """The page that the form was on: the nearest address above that can be looked at."""
+        path = session.our_path(request.query_params.get(_NEXT)) or request.url.path
+        while path and path not in self._pages:
+            path = path.rpartition("/")[0]
+        return path or HOME
+
+
+def _asked_again(request: Request) -> str:
+    return _to(f"{request.url.path}?{request.url.query}".rstrip("?"))
+
+
+def _to(wanted: str) -> str:
+    return f"{AGAIN}?{_NEXT}={quote(wanted, safe='')}"

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from healthreports.core.errors import BadConsentRequest
+from healthreports.core.errors import BadConsentRequest, ProofNeeded
 from healthreports.core.model import Clock
 from healthreports.service.auth import oauth
 from healthreports.service.auth.oauth_objects import OAuthCall, Reply
@@ -59,6 +59,8 @@ class ConsentPage:
             )
         except oauth.Refused as refused:
             return _onward(request, refused.reply)
+        except ProofNeeded:  # the page asks; a form with a proof could not lead to elsewhere
+            return lead_to(f"{request.url.path}?{request.url.query}")
         return _onward(request, reply)
 
 

@@ -38,7 +38,7 @@ _NAMED: Final = "account_named"
 _AGAIN: Final = "again"
 _ON_THE_WAY: Final = (_NEXT, _NAMED, _AGAIN, INVITATION)
 _HOME: Final = "/"
-_MAX_NEXT: Final = 1_500
+_MAX_NEXT: Final = 1_000
 
 
 class Entrance:
@@ -173,6 +173,7 @@ class Entrance:
     async def _to_provider(self, request: Request, kept: dict[str, str]) -> Response:
         if self._provider is None:
             return lead_to(SIGN_IN)
+        session.drop_what_is_asked(request)  # a cookie has only so much room
         for name in _ON_THE_WAY:
             request.session.pop(name, None)
         request.session.update(kept)
@@ -199,7 +200,7 @@ class Entrance:
     def _passkey(self, request: Request) -> str | None:
         """What the browser needs to use a passkey, where it can have one. JSON."""
         passkeys = self._second.passkeys
-        if passkeys.here is None:
+        if passkeys.here is None or not self._sign_in.passwords:
             return None
         return passkeys.to_use((), session.ask_for_passkey(request, self._clock()))
 

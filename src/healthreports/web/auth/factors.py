@@ -27,16 +27,14 @@ class FactorPages:
 
     async def ask(self, request: Request) -> Response:
         """Ask for what proves that somebody has the second factor to be added."""
+        await self._demand_proof(request)  # who sees the secret of a factor has it
         return await self._page(request)
 
     async def add(self, request: Request) -> Response:
         """Add a second factor; with the first one, show the recovery codes this once."""
         form = await sent_form(self._gateway, request)
         # Looked at before the factor is: a challenge is good once, and the form comes again.
-        await self._gateway.read(
-            session.secret_of(request),
-            lambda _tx, actor: demand_recent_proof(actor, self._clock()),
-        )
+        await self._demand_proof(request)
         try:
             made = await read_factor(request, form.fields, self._second, self._clock)
             codes = await write_once(
@@ -47,7 +45,7 @@ class FactorPages:
             )
         except Invalid as error:
             return await self._page(request, error)
-        session.drop_totp_secret(request)
+        session.drop_what_is_asked(request)
         return await self._shown(request, codes) if codes else lead_to(ACCOUNT)
 
     async def remove(self, request: Request) -> Response:
@@ -69,6 +67,12 @@ class FactorPages:
         codes = await write_once(self._gateway, form, work, lambda _: ACCOUNT)
         return await self._shown(request, codes)
 
+    async def _demand_proof(self, request: Request) -> None:
+        await self._gateway.read(
+            session.secret_of(request),
+            lambda _tx, actor: demand_recent_proof(actor, self._clock()),
+        )
+
     async def _shown(self, request: Request, codes: list[str]) -> Response:
         values = await self._gateway.read(session.secret_of(request), who)
         return page(request, "codes.html", values | {"codes": codes, "next": ACCOUNT})
@@ -77,5 +81,6 @@ class FactorPages:
         secret = session.secret_of(request)
         values = await self._gateway.read(secret, who)
         ways = await self._second.ways_again(secret)
-        values |= await setting_up(request, self._second, ways, self._clock)
+        again = error is not None
+        values |= await setting_up(request, self._second, ways, self._clock, again=again)
         return page(request, "factor_new.html", values | {"action": FACTORS}, error)

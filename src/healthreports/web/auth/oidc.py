@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from healthreports.core.errors import SignInRefused
-from healthreports.core.vocabulary import FactorKind
+from healthreports.core.model import Instant
+from healthreports.core.vocabulary import SECOND_US, FactorKind
 from healthreports.service.auth.sign_in import Identity
 
 log: Final = logging.getLogger("healthreports")
@@ -84,11 +85,13 @@ class Provider:
         claims_options = {"iss": {"essential": True, "values": [self.issuer]}}
         token = await self._client.authorize_access_token(request, claims_options=claims_options)
         said = token["userinfo"]
-        if now_s is not None and int(said["auth_time"]) < now_s - _ASKED_AGAIN_S:
+        asked_at = int(said.get("auth_time") or 0)
+        if now_s is not None and asked_at < now_s - _ASKED_AGAIN_S:
             raise ValueError("the provider did not ask again")
         # RFC 8176, 2: "mfa" is that more than one factor was asked for.
         has_second = "mfa" in (said.get("amr") or ())
-        return Identity(self.issuer, said["sub"], FactorKind.PROVIDER if has_second else None)
+        factor = FactorKind.PROVIDER if has_second else None
+        return Identity(self.issuer, said["sub"], factor, Instant(asked_at * SECOND_US))
 
     async def _try(self, asking: Any) -> Any:  # noqa: ANN401  what it asks for
         from authlib.common.errors import AuthlibBaseError  # noqa: PLC0415  as above
@@ -101,6 +104,7 @@ class Provider:
             AuthlibBaseError,
             JoseError,
             HTTPError,
+            ArithmeticError,
             KeyError,
             TypeError,
             ValueError,

@@ -70,7 +70,7 @@ class SecondStepPage:
             return _from_the_start(wanted)
         except Invalid as error:
             return await self._page(request, wanted, error)
-        session.drop_totp_secret(request)
+        session.drop_what_is_asked(request)
         await session.enter(request, opened, self._sign_in, wanted)
         return page(request, "codes.html", {"codes": codes, "next": wanted})
 
@@ -82,7 +82,8 @@ class SecondStepPage:
         if ways.kinds:
             values["passkey"] = passkey_asked(request, self._second, ways, self._clock)
         else:
-            values |= await setting_up(request, self._second, ways, self._clock)
+            again = error is not None
+            values |= await setting_up(request, self._second, ways, self._clock, again=again)
         return page(request, "second_step.html", values, error)
 
 
@@ -99,10 +100,10 @@ def passkey_asked(request: Request, second: SecondStep, ways: Ways, clock: Clock
 
 
 async def setting_up(
-    request: Request, second: SecondStep, ways: Ways, clock: Clock
+    request: Request, second: SecondStep, ways: Ways, clock: Clock, *, again: bool
 ) -> dict[str, object]:
-    """What a page shows on which somebody sets up a second factor."""
-    secret = session.totp_secret_of(request)
+    """What a page shows on which somebody sets up a second factor, perhaps `again`."""
+    secret = session.totp_secret_of(request, again=again)
     new_passkey = None
     if second.passkeys.here is not None:
         challenge = session.ask_for_passkey(request, clock(), new=True)
@@ -125,5 +126,5 @@ async def read_factor(
         challenge = session.challenge_for_new(request)
         made = await asyncio.to_thread(second.passkeys.made, sent, challenge, clock())
         return factors.made_passkey(name, made)
-    secret = session.totp_secret_of(request)
+    secret = session.totp_secret_of(request, again=True)
     return factors.made_totp(name, secret, fields.get("code", ""), clock())

@@ -18,6 +18,7 @@ SETTINGS: Final = "/settings"
 DEVELOPERS: Final = "/developers"
 SIGN_IN: Final = "/sign-in"
 SECOND_STEP: Final = "/sign-in/second"
+AGAIN: Final = "/sign-in/again"
 # The parameter with the secret of an invitation.
 INVITATION: Final = "invitation"
 SWITCH: Final = "/sign-in/switch"

@@ -28,6 +28,8 @@ CADENCE_FIELDS: Final = ("report_every", "report_day", "report_paused_until")
 # The field that tells one showing of a form from every other.
 ONCE: Final = "once"
 _MOST_KEY: Final = 255
+# The fields of a proof of who sits at the browser begin so. No hash of one is kept.
+PROOF: Final = "proof_"
 # What a form has beside what was typed.
 _OF_PAGE: Final = ("csrf", ONCE)
 _SEE_OTHER: Final = 303
@@ -60,7 +62,11 @@ async def sent_form(gateway: Gateway, request: Request) -> SentForm:
     key = fields.get(ONCE, "")
     if not 0 < len(key) <= _MOST_KEY:
         return SentForm(writer, fields)
-    said = sorted((name, text) for name, text in fields.items() if name not in _OF_PAGE)
+    said = sorted(
+        (name, text)
+        for name, text in fields.items()
+        if name not in _OF_PAGE and not name.startswith(PROOF)
+    )
     fingerprint = sha256(repr(said).encode()).hexdigest()
     return SentForm(writer, fields, Asked(request.url.path, key, fingerprint))
 

@@ -121,17 +121,22 @@ def answer_in(request: Request, code: str, passkey: str) -> SecondProof:
     return SecondProof(code, passkey, PasskeyChallenge(*kept) if kept else None)
 
 
-def totp_secret_of(request: Request) -> str:
-    """The secret of the authenticator application that is being set up in this browser."""
-    secret = request.session.get(_TOTP)
+def totp_secret_of(request: Request, *, again: bool = False) -> str:
+    """The secret of the authenticator application that is being set up in this browser.
+
+    A new one each time that the page is shown, but `again` with what is wrong with its form: who
+    saw one before cannot wait for it to be set up.
+    """
+    secret = request.session.get(_TOTP) if again else None
     if not isinstance(secret, str):
         secret = request.session[_TOTP] = new_totp_secret()
     return secret
 
 
-def drop_totp_secret(request: Request) -> None:
-    """It was set up: the next one has another secret."""
-    request.session.pop(_TOTP, None)
+def drop_what_is_asked(request: Request) -> None:
+    """Forget the secret and the challenges of what was not finished."""
+    for name in (_TOTP, _CHALLENGE, _NEW_CHALLENGE):
+        request.session.pop(name, None)
 
 
 def switch(request: Request, account: str) -> bool:
