@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from starlette.types import ASGIApp
 
 from healthreports.api.call import Call
-from healthreports.api.stream import Piece, streamed
 from healthreports.contract.envelope import envelope, shown
 from healthreports.contract.failure import failure_of
 from healthreports.contract.lines import LineFormat
@@ -32,6 +31,7 @@ from healthreports.core.rules.reading import Sent
 from healthreports.core.tags import fits, is_still
 from healthreports.core.vocabulary import AuditAction
 from healthreports.edge.answer import Answer
+from healthreports.edge.stream import Piece, streamed
 from healthreports.service import auditing, lookup, retries
 from healthreports.service.gateway import Admitted, Gateway, Transaction
 from healthreports.service.retries import Asked
