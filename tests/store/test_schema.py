@@ -24,7 +24,7 @@ def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     upgrade(str(path))
     connection = connect(path, 1.0)
     connection.executescript(
-        "INSERT INTO accounts VALUES (1, 'A', 'a', 0, 'nobody');"
+        "INSERT INTO accounts VALUES (1, 'A', 'a', 0, 'nobody', NULL);"
         "INSERT INTO users (id, account_id, full_name, email_address, created_at) "
         "VALUES (1, 1, 'U', 'u@x.org', 0);"
         "INSERT INTO workspaces (account_id, id, title, archived, access_level, "

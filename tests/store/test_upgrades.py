@@ -283,6 +283,15 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         }
     ],
     # Of somebody who cannot sign in yet: those of others end with schema 0008.
+    "factors": [
+        {"id": 1, "account_id": 1, "user_id": 1, "kind": "totp", "name": "phone"}
+        | {"secret": "ABC", "credential_id": None, "counter": 0, "created_at": 5}
+        | {"last_used_at": None},
+    ],
+    "address_changes": [
+        {"id": 1, "account_id": 1, "user_id": 1, "email_address": "new@example.org"}
+        | {"secret_hash": None, "created_at": 5, "expires_at": 6},
+    ],
     "invitations": [
         {
             "id": 1,

@@ -2,8 +2,11 @@
 
 import argparse
 import getpass
+import logging
+import os
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from healthreports.cli.command import (
     account_flag,
@@ -11,22 +14,29 @@ from healthreports.cli.command import (
     group_of,
     permission_flag,
     person,
+    read,
     write,
 )
-from healthreports.core.model import Instant
+from healthreports.contract.lines import JSON_LINES
+from healthreports.core.model import Instant, Record
+from healthreports.core.query import Filter, Query
 from healthreports.core.vocabulary import (
     AccountPermission,
     FactorDemand,
+    Kind,
     ParticipationPermission,
     Side,
 )
-from healthreports.service.auth import factors
+from healthreports.service import ending
+from healthreports.service.auth import addresses, factors
 from healthreports.service.auth.invitations import invite_as_operator
 from healthreports.service.auth.sign_in import set_password
-from healthreports.service.people import accounts, members, workspaces
+from healthreports.service.people import accounts, handing, members, workspaces
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
-from healthreports.web.kit.addresses import INVITATION, WELCOME
+from healthreports.web.kit.addresses import ADDRESS, INVITATION, WELCOME
+
+log: Final = logging.getLogger("healthreports")
 
 
 def add_people_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own type is private
@@ -47,6 +57,10 @@ def add_people_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
     )
     demanded.add_argument("account", metavar="NAME")
     demanded.add_argument("of", choices=[str(one) for one in FactorDemand])
+
+    ended = command(group, "delete", "delete an account and all that is in it", _account_delete)
+    ended.add_argument("account", metavar="NAME")
+    _ending_flags(ended, "the name of the account once more")
 
     group = group_of(commands, "user", "the people of an account")
     made = command(group, "create", "create a user", _user_create)
@@ -71,6 +85,20 @@ def add_people_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
     )
     invited.add_argument("user", metavar="EMAIL")
     invited.add_argument("--public-url", help="the address that browsers use")
+    readdressed = command(
+        group,
+        "change-address",
+        "print the link to send to the new e-mail address of a user, who takes it by opening it",
+        _user_change_address,
+    )
+    readdressed.add_argument("user", metavar="EMAIL")
+    readdressed.add_argument("new_address", metavar="NEW_EMAIL")
+    readdressed.add_argument("--public-url", help="the address that browsers use")
+    handed = command(
+        group, "hand-over", "give the places of a user to another one", _user_hand_over
+    )
+    handed.add_argument("user", metavar="EMAIL")
+    handed.add_argument("taker", metavar="TO_EMAIL")
     reset = command(
         group, "reset-factors", "remove the second factors of who lost them", _user_reset_factors
     )
@@ -78,7 +106,7 @@ def add_people_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own 
     disabled = command(group, "disable", "stop a user's tokens at once", _user_disable)
     disabled.add_argument("user", metavar="EMAIL")
     disabled.add_argument("--undo", action="store_true", help="let them work again")
-    for one in (permitted, password, invited, reset, disabled):
+    for one in (permitted, password, invited, readdressed, handed, reset, disabled):
         account_flag(one)
     _add_workspace_commands(commands)
 
@@ -107,9 +135,95 @@ def _add_workspace_commands(commands: Any) -> None:  # noqa: ANN401  argparse's 
     clients = command(group, "clients", "say whether clients see the reports", _workspace_clients)
     clients.add_argument("workspace", type=int, metavar="ID")
     clients.add_argument("see", choices=("yes", "no"))
+    ended = command(group, "delete", "delete a workspace and all its reports", _workspace_delete)
+    ended.add_argument("workspace", type=int, metavar="ID")
+    _ending_flags(ended, "the title of the workspace")
     archived = command(group, "archive", "archive a workspace", _workspace_archive)
     archived.add_argument("workspace", type=int, metavar="ID")
     archived.add_argument("--undo", action="store_true", help="bring it back")
+
+
+def _ending_flags(parser: argparse.ArgumentParser, confirmed: str) -> None:
+    parser.add_argument("--confirm", required=True, metavar="TEXT", help=confirmed)
+    kept = parser.add_mutually_exclusive_group(required=True)
+    kept.add_argument("--export", type=Path, metavar="FILE", help="write the reports there first")
+    kept.add_argument("--without-export", action="store_true", help="keep no copy")
+
+
+def _account_delete(settings: Settings, options: argparse.Namespace) -> None:
+    def find(tx: Transaction) -> int:
+        account_id = accounts.account_named(tx, options.account)
+        ending.demand_typed("confirm", options.confirm, accounts.account_name(tx, account_id))
+        return account_id
+
+    account_id = read(settings, find)
+    _keep_copy(settings, options, account_id, ())
+    write(settings, lambda tx, now: ending.close(tx, account_id, now))
+    while write(settings, lambda tx, now: ending.empty_piece(tx, account_id, now)):
+        pass
+    log.warning("deleted account %d", account_id)
+    print(f"{options.account} is deleted, with all that was in it")
+
+
+def _workspace_delete(settings: Settings, options: argparse.Namespace) -> None:
+    workspace_id: int = options.workspace
+
+    def find(tx: Transaction) -> int:
+        workspace = workspaces.named(tx, workspace_id)
+        ending.demand_typed("confirm", options.confirm, workspace.title)
+        return workspace.account_id
+
+    account_id = read(settings, find)
+    of_it = (Filter("workspace_id", (workspace_id,)),)
+    _keep_copy(settings, options, account_id, of_it)
+    write(settings, lambda tx, now: workspaces.archive(tx, workspace_id, now, archived=True))
+    while write(settings, lambda tx, now: ending.delete_piece(tx, account_id, workspace_id, now)):
+        pass
+    print(f"workspace {workspace_id} is deleted, with all its reports")
+
+
+def _keep_copy(
+    settings: Settings,
+    options: argparse.Namespace,
+    account_id: int,
+    filters: tuple[Filter, ...],
+) -> None:
+    """Write the reports to the file that was asked for, which must not be there yet."""
+    if options.export is None:
+        return
+    query, last_id = Query(Kind.STATUS_REPORTS, filters), 0
+
+    def following(tx: Transaction) -> tuple[Record, ...]:
+        return ending.reports_after(tx, account_id, query, last_id)
+
+    with options.export.open("xb") as file:
+        while found := read(settings, following):
+            file.write(JSON_LINES.write(found, not last_id))
+            last_id = found[-1].id
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _user_change_address(settings: Settings, options: argparse.Namespace) -> None:
+    secret = write(
+        settings,
+        lambda tx, now: addresses.want_as_operator(
+            tx, person(tx, options, options.user), options.new_address, now
+        ),
+    )
+    origin = settings.public_url or f"http://{settings.host}:{settings.port}"
+    print(f"{origin}{ADDRESS}?link={secret}")
+
+
+def _user_hand_over(settings: Settings, options: argparse.Namespace) -> None:
+    def piece(tx: Transaction, now: Instant) -> bool:
+        giver = person(tx, options, options.user)
+        taker = members.user_of_account(tx, giver.account_id, options.taker, "taker")
+        return handing.hand_over_as_operator(tx, giver, taker, now)
+
+    while write(settings, piece):
+        pass
+    print(f"{options.taker} has the places of {options.user}")
 
 
 def _account_create(settings: Settings, options: argparse.Namespace) -> None:

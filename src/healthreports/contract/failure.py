@@ -143,6 +143,7 @@ _SAYS: Final = {
         "{label} is the last one, and the account demands one: add another before you remove it"
     ),
     Fault.OWN_FIRST: "{label} would shut you out: set one up for yourself first, on your account",
+    Fault.NOT_AS_ASKED: "{label} is not what was to be typed: {options}",
     Fault.NOBODY_CONFIRMS: (
         "{label} can sign in already, so a second administrator has to confirm the invitation, and "
         "there is none; on the server, healthreports user invite makes one"

@@ -80,6 +80,7 @@ class Fault(StrEnum):
     ON_CLIENT_SIDE = "on_client_side"
     DEMANDED = "demanded"
     OWN_FIRST = "own_first"
+    NOT_AS_ASKED = "not_as_asked"
 
 
 class Problem(msgspec.Struct, frozen=True):

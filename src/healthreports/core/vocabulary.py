@@ -47,6 +47,8 @@ class Purged(StrEnum):
 
     STATUS_REPORT = "status_report"
     USER = "user"
+    WORKSPACE = "workspace"
+    ACCOUNT = "account"
 
 
 class Kind(StrEnum):
@@ -76,6 +78,8 @@ class AuditAction(StrEnum):
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
     USER_PURGED = "user.purged"
+    USER_READDRESSED = "user.address_changed"
+    USER_HANDED_OVER = "user.handed_over"
     USER_EXPORTED = "user.exported"
     SIGNED_IN = "session.opened"
     SIGNED_OUT = "session.ended"
@@ -96,6 +100,7 @@ class AuditAction(StrEnum):
     GRANT_REVOKED = "grant.revoked"
     WORKSPACE_CREATED = "workspace.created"
     WORKSPACE_CHANGED = "workspace.changed"
+    WORKSPACE_DELETED = "workspace.deleted"
     PARTICIPATION_CREATED = "participation.created"
     PARTICIPATION_CHANGED = "participation.changed"
     PARTICIPATION_DELETED = "participation.deleted"

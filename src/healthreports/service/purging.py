@@ -9,14 +9,16 @@ from healthreports.core.access import Reach
 from healthreports.core.model import Instant, Record, User
 from healthreports.core.query import Filter, Query, Window
 from healthreports.core.vocabulary import MAX_ID, AuditAction, Kind, Purged
-from healthreports.service import auditing
+from healthreports.service import auditing, ending
+from healthreports.service.auth import factors
 from healthreports.service.people import members
 from healthreports.service.reports import history
-from healthreports.store.auth import answers, credentials, invitations, oauth, tokens
+from healthreports.store.auth import addresses, answers, credentials, invitations, oauth, tokens
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages
 from healthreports.store.people import accounts, views
 from healthreports.store.people import members as stored
+from healthreports.store.people import workspaces as stored_workspaces
 from healthreports.store.reports import drafts, trash
 
 _AT_ONCE: Final = 1_000
@@ -33,6 +35,7 @@ def purge_user(tx: Transaction, user: User, now: Instant) -> None:
     oauth.revoke_grants(tx, user.id, now)
     credentials.delete_proofs(tx, user.id)
     invitations.remove(tx, user.id)
+    addresses.remove(tx, user.id)
     views.drop_all(tx, user.account_id, user.id)
     drafts.drop_of_user(tx, user.account_id, user.id)
     nobody = replace(
@@ -53,11 +56,8 @@ def purge_user(tx: Transaction, user: User, now: Instant) -> None:
 
 def purges(tx: Transaction) -> list[tuple[int, Purged, int, Instant]]:
     """All that was ever purged: the account, what it was, its id, and when."""
-    return [
-        (account_id, *one)
-        for account_id, _, _ in accounts.accounts_by_id(tx)
-        for one in trash.purged(tx, account_id)
-    ]
+    ids = [*(one for one, _, _ in accounts.accounts_by_id(tx)), *accounts.closed(tx)]
+    return [(account_id, *one) for account_id in ids for one in trash.purged(tx, account_id)]
 
 
 def replay(tx: Transaction, account_id: int, what: Purged, record_id: int, now: Instant) -> bool:
@@ -69,6 +69,18 @@ def replay(tx: Transaction, account_id: int, what: Purged, record_id: int, now: 
             purge_user(tx, user, now)
         trash.note_purge(tx, account_id, what, record_id, now)
         return is_back
+    if what is Purged.WORKSPACE:
+        was_there = stored_workspaces.workspace(tx, account_id, record_id) is not None
+        while ending.delete_piece(tx, account_id, record_id, now):
+            pass
+        trash.note_purge(tx, account_id, what, record_id, now)
+        return was_there
+    if what is Purged.ACCOUNT:
+        was_open = account_id not in accounts.closed(tx)
+        ending.close(tx, account_id, now)
+        while ending.empty_piece(tx, account_id, now):
+            pass
+        return was_open
     was_back = history.purge_wherever(tx, account_id, record_id, now)
     trash.note_purge(tx, account_id, what, record_id, now)
     return was_back
@@ -80,13 +92,15 @@ def _is_nobody(user: User) -> bool:
 
 def known_of(tx: Transaction, user: User) -> dict[str, Any]:
     """All that is known of a person, for it to read; secrets are left out."""
-    invitation = invitations.of_user(tx, user.id)
+    invitation, wanted = invitations.of_user(tx, user.id), addresses.of_user(tx, user.id)
     seen = Query(Kind.PARTICIPATIONS, (Filter("user_id", (user.id,)),), window=Window(MAX_ID))
     within = Reach(user.account_id, None)
     return {
         "user": user,
         "account": accounts.account_title(tx, user.account_id),
         "membership": stored.membership(tx, user.id),
+        "wanted_address": None if wanted is None else wanted.email_address,
+        "factors": factors.of_user(tx, user.id),
         "has_password": credentials.password_hash(tx, user.id) is not None,
         "participations": pages.page(tx, seen, within).records,
         "tokens": tokens.personal(tx, user.id),

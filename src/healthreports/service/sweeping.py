@@ -1,4 +1,4 @@
-"""What goes by itself after its time: answers kept for a retry, drafts, reports in the trash."""
+"""What goes by itself: answers kept for a retry, drafts, reports in the trash, closed accounts."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 from healthreports.core.errors import StorageUnavailable
 from healthreports.core.model import Clock, Instant
 from healthreports.core.vocabulary import DEFAULT_AUDIT_DAYS
-from healthreports.service import auditing
+from healthreports.service import auditing, ending
 from healthreports.service.reports import drafting
 from healthreports.service.reports.history import purge_for_good
 from healthreports.service.retries import KEPT_US
@@ -48,6 +48,8 @@ def sweep(
     purged = sum(_sweep(database, one, clock(), retention_days) for one in ids)
     for account_id in ids:
         _empty_log(database, account_id, clock(), audit_days)
+    for account_id in database.read_here(accounts.closed):
+        _empty_account(database, account_id, clock())
     if purged:
         log.info("purged %d reports that were deleted %d days ago", purged, retention_days)
     return purged
@@ -71,6 +73,11 @@ def _sweep(database: Database, account_id: int, now: Instant, retention_days: in
 def _empty_log(database: Database, account_id: int, now: Instant, days: int) -> None:
     while database.read_here(lambda tx: auditing.has_older(tx, account_id, now, days)):
         database.write_here(lambda tx: auditing.empty_older(tx, account_id, now, days), account_id)
+
+
+def _empty_account(database: Database, account_id: int, now: Instant) -> None:
+    while database.write_here(lambda tx: ending.empty_piece(tx, account_id, now), account_id):
+        pass
 
 
 def _purge_oldest(tx: Transaction, account_id: int, until: Instant, now: Instant) -> int:

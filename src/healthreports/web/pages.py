@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
 from healthreports.core.model import Clock
@@ -11,6 +12,7 @@ from healthreports.service.auth.second_step import SecondStep
 from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Gateway
 from healthreports.service.limits import Limits
+from healthreports.service.people import members
 from healthreports.web.auth.account import AccountPages
 from healthreports.web.auth.again import Again
 from healthreports.web.auth.consent import ConsentPage
@@ -19,8 +21,10 @@ from healthreports.web.auth.entrance import Entrance
 from healthreports.web.auth.factors import FactorPages
 from healthreports.web.auth.oidc import Provider
 from healthreports.web.auth.second_step import SecondStepPage
+from healthreports.web.kit import session
 from healthreports.web.kit.addresses import (
     ACCOUNT,
+    ADDRESS,
     AGAIN,
     APPLICATIONS,
     AUDIT,
@@ -45,6 +49,7 @@ from healthreports.web.kit.show import STATIC_FILES, Handler, Methods, shown, st
 from healthreports.web.people.account_people import PeoplePages
 from healthreports.web.people.account_settings import SettingsPage
 from healthreports.web.people.audit import AuditPage
+from healthreports.web.people.endings import EndingPages
 from healthreports.web.people.workspace_people import WorkspacePages
 from healthreports.web.reports.cadence import CadencePage
 from healthreports.web.reports.history import HistoryPages
@@ -86,6 +91,7 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     workspaces = WorkspacePages(gateway)
     audit = AuditPage(gateway)
     settings = SettingsPage(gateway)
+    endings = EndingPages(gateway)
     pages: list[tuple[str, str, Handler]] = [
         ("GET", HOME, portfolio.show),
         ("POST", "/views", portfolio.save_view),
@@ -123,6 +129,12 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("GET", SHARED, shares.open),
         ("GET", f"{SHARED}/badge.svg", shares.show_badge),
         ("GET", f"{SHARED}/report.pdf", shares.download_pdf),
+        ("GET", f"{WORKSPACES}/{{id}}/delete", endings.ask_workspace),
+        ("POST", f"{WORKSPACES}/{{id}}/delete", endings.delete_workspace),
+        ("GET", f"{WORKSPACES}/{{id}}/export.ndjson", endings.export_workspace),
+        ("GET", f"{SETTINGS}/delete", endings.ask_account),
+        ("POST", f"{SETTINGS}/delete", endings.close_account),
+        ("GET", f"{SETTINGS}/export.ndjson", endings.export_account),
         ("GET", SETTINGS, settings.show),
         ("POST", f"{SETTINGS}/name", settings.rename),
         ("POST", f"{SETTINGS}/second-factor", settings.demand_factor),
@@ -135,6 +147,8 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("POST", f"{PEOPLE}/{{id}}/confirm", people.confirm),
         ("POST", f"{PEOPLE}/{{id}}/withdraw", people.withdraw),
         ("POST", f"{PEOPLE}/memberships/{{id}}", people.change),
+        ("POST", f"{PEOPLE}/{{id}}/address", people.send_address),
+        ("POST", f"{PEOPLE}/{{id}}/hand-over", people.hand_over),
         ("GET", WELCOME, people.welcome),
         ("POST", WELCOME, people.accept),
         ("POST", f"{WELCOME}/provider", entrance.accept_by_provider),
@@ -158,6 +172,9 @@ def page_routes(  # noqa: PLR0917  all that a page can need
         ("POST", f"{ACCOUNT}/sessions/{{id}}/end", account.end_session),
         ("POST", f"{ACCOUNT}/sessions/end-others", account.end_other_sessions),
         ("POST", f"{ACCOUNT}/profile", account.change_profile),
+        ("POST", f"{ADDRESS}/want", account.want_address),
+        ("GET", ADDRESS, account.ask_address),
+        ("POST", ADDRESS, account.take_address),
         ("POST", f"{ACCOUNT}/password", account.change_password),
         ("POST", f"{ACCOUNT}/invitation/withdraw", account.withdraw_invitation),
         ("GET", FACTORS, factors.ask),
@@ -171,6 +188,10 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     readable = [path for method, path, _ in pages if method == "GET" and "{" not in path]
     again = Again(second, provider, clock, frozenset(readable))
     pages.append(("POST", AGAIN, again.take))
+
+    async def whom_to_ask(request: Request) -> Sequence[str]:
+        return await gateway.read(session.secret_of(request), members.whom_to_ask)
+
     addresses: dict[str, dict[str, Handler]] = {}
     for method, path, handler in pages:
         addresses.setdefault(path, {})[method] = handler
@@ -182,7 +203,7 @@ def page_routes(  # noqa: PLR0917  all that a page can need
             Methods(
                 path,
                 {
-                    method: shown(handler, limits, again, is_page=path in read_again)
+                    method: shown(handler, limits, again, whom_to_ask, is_page=path in read_again)
                     for method, handler in handlers.items()
                 },
             ),

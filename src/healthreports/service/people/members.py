@@ -1,5 +1,7 @@
 """The users of an account: over the API, in the pages and from the command line."""
 
+from typing import Final
+
 from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
@@ -230,6 +232,17 @@ def own_user(tx: Transaction, actor: Actor) -> User:
     user = members.user(tx, actor.user_id)
     assert user is not None  # it was let in
     return user
+
+
+# Of more nobody needs to know.
+_MOST_TO_ASK: Final = 5
+
+
+def whom_to_ask(tx: Transaction, actor: Actor) -> list[str]:
+    """The names of some who administer the account, for who is refused something there."""
+    ids = sorted(members.administrators(tx, actor.account_id) - {actor.user_id})
+    found = of_account(tx, actor, set(ids[:_MOST_TO_ASK]))
+    return sorted(one.full_name for one in found.values())
 
 
 def change_profile(

@@ -41,7 +41,7 @@ from healthreports.service.auditing import note
 from healthreports.service.linking import attach
 from healthreports.service.lookup import demand, demand_in, find, seen, visible
 from healthreports.service.people import groups
-from healthreports.service.people.members import demand_names
+from healthreports.service.people.members import demand_names, is_let_in
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import accounts, workspaces
 
@@ -281,6 +281,45 @@ def _participation(tx: Transaction, actor: Actor, participation_id: int) -> Part
     return found
 
 
+def hand_over(  # noqa: PLR0917  from whom to whom
+    tx: Transaction, account_id: int, giver: User, taker: User, most: int, now: Instant
+) -> bool:
+    """Give `taker` up to `most` places of `giver`. Returns whether there may be more.
+
+    The taker may then do what either of them could; a place on the other side of a workspace stays
+    as it is. The giver has no place there any more. Raises Invalid.
+    """
+    if taker.id == giver.id or not is_let_in(tx, taker.id):
+        raise Invalid([Problem("taker", Fault.UNKNOWN_OBJECT)])
+    places = workspaces.of_user(tx, account_id, giver.id, most)
+    for place in places:
+        _give_place(tx, place, taker, now)
+    return len(places) == most
+
+
+def _give_place(tx: Transaction, place: Participation, taker: User, now: Instant) -> None:
+    workspaces.delete_participation(tx, place)
+    action = AuditAction.PARTICIPATION_DELETED
+    note(tx, place.account_id, action, place.id, before=_place(place))
+    there = workspaces.participation(tx, place.account_id, place.workspace_id, taker.id)
+    if there is None:
+        join(
+            tx,
+            place.workspace_id,
+            taker,
+            place.permission,
+            now,
+            side=place.side,
+            team_lead=place.team_lead,
+        )
+    elif there.side is place.side:
+        most = min(place.permission, there.permission, key=tuple(ParticipationPermission).index)
+        leads = place.team_lead or there.team_lead
+        changed = replace(there, permission=most, team_lead=leads)
+        if changed != there:
+            _replace_place(tx, replace(changed, updated_at=later(now, there.updated_at)))
+
+
 def make_workspace(
     tx: Transaction, creator: User, title: str, now: Instant, description: str | None = None
 ) -> int:
@@ -352,7 +391,7 @@ def join(
 
 def archive(tx: Transaction, workspace_id: int, now: Instant, *, archived: bool) -> None:
     """Archive a workspace, or bring it back. Raises Invalid."""
-    workspace = _workspace(tx, workspace_id)
+    workspace = named(tx, workspace_id)
     updated_at = later(now, workspace.updated_at)
     changed = replace(workspace, archived=archived, updated_at=updated_at)
     _replace(tx, workspace, changed)
@@ -360,7 +399,7 @@ def archive(tx: Transaction, workspace_id: int, now: Instant, *, archived: bool)
 
 def show_to_clients(tx: Transaction, workspace_id: int, now: Instant, *, shown: bool) -> None:
     """Let the client side of a workspace see its status reports, or not. Raises Invalid."""
-    workspace = _workspace(tx, workspace_id)
+    workspace = named(tx, workspace_id)
     updated_at = later(now, workspace.updated_at)
     changed = replace(workspace, clients_see_status_reports=shown, updated_at=updated_at)
     _replace(tx, workspace, changed)
@@ -382,7 +421,8 @@ def _settings(workspace: Workspace) -> dict[str, object]:
     return values | {"description": None if text is None else f"{len(text)} characters"}
 
 
-def _workspace(tx: Transaction, workspace_id: int) -> Workspace:
+def named(tx: Transaction, workspace_id: int) -> Workspace:
+    """The workspace with that id, for the command line. Raises Invalid."""
     account_id = workspaces.account_of_workspace(tx, workspace_id)
     if account_id is None:
         raise Invalid([Problem("workspace_id", Fault.UNKNOWN_OBJECT)])

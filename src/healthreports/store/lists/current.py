@@ -192,6 +192,11 @@ _ACCOUNTS: Final = Statement(select(accounts.c.id).order_by(accounts.c.id))
 _FORGET_ALL: Final = Statement(delete(current_reports).where(in_account(current_reports)))
 _FILL: Final = Statement(_fill(lateral=False), postgres=_fill(lateral=True))
 _TRUE: Final = Statement(_truth(lateral=False), postgres=_truth(lateral=True))
+_DROP: Final = Statement(
+    delete(current_reports).where(
+        in_account(current_reports), current_reports.c.workspace_id == bindparam("of_workspace")
+    )
+)
 _REPORT_IDS: Final = Statement(
     select(current_reports.c.report_id).where(
         in_account(current_reports),
@@ -214,6 +219,11 @@ def note(tx: Transaction, account_id: int, workspace_ids: Collection[int]) -> No
             for workspace_id in sorted(workspace_ids)
         ],
     )
+
+
+def drop(tx: Transaction, account_id: int, workspace_id: int) -> None:
+    """Forget how a workspace stands, which is deleted."""
+    tx.rows(_DROP, {"reach_account": account_id, "of_workspace": workspace_id})
 
 
 def report_ids(tx: Transaction, account_id: int, workspace_ids: Collection[int]) -> list[int]:

@@ -36,8 +36,14 @@ _VERSION: Final = Statement(
     ).where(account_versions.c.account_id == bindparam("of_account"))
 )
 _ACCOUNTS: Final = Statement(
-    select(accounts.c.id, accounts.c.name, accounts.c.title).order_by(accounts.c.id)
+    select(accounts.c.id, accounts.c.name, accounts.c.title)
+    .where(accounts.c.closed_at.is_(None))
+    .order_by(accounts.c.id)
 )
+_CLOSED: Final = Statement(
+    select(accounts.c.id).where(accounts.c.closed_at.is_not(None)).order_by(accounts.c.id)
+)
+_CLOSE: Final = replacement(accounts, ("name", "title", "closed_at"))
 _BY_NAME: Final = Statement(select(accounts.c.id).where(accounts.c.name == bindparam("name")))
 _RENAME: Final = replacement(accounts, ("name", "title"))
 _DEMAND_FACTOR: Final = replacement(accounts, ("second_factor",))
@@ -88,7 +94,7 @@ def version(tx: Transaction, account_id: int) -> Version:
 def insert_account(tx: Transaction, title: str, name: str, now: Instant) -> int:
     """Store a new account. Returns its id."""
     values = {"title": title, "name": name, "created_at": now}
-    values |= {"second_factor": FactorDemand.NOBODY}
+    values |= {"second_factor": FactorDemand.NOBODY, "closed_at": None}
     account_id = inserted_id(tx.rows(_INSERT_ACCOUNT, values))
     never = {"version": 0, "reshaped": 0, "rewritten": 0}
     tx.rows(_INSERT_VERSION, {"account_id": account_id, **never})
@@ -131,8 +137,20 @@ def demand_second_factor(tx: Transaction, account_id: int, demand: FactorDemand)
     touch(tx, account_id)
 
 
+def close(tx: Transaction, account_id: int, now: Instant) -> None:
+    """Close an account: its name is free, and what is in it may go."""
+    values = {"name": f"deleted-account-{account_id}", "title": "", "closed_at": now}
+    tx.rows(_CLOSE, {"row_id": account_id, **values})
+    touch(tx, account_id)
+
+
+def closed(tx: Transaction) -> list[int]:
+    """The ids of the accounts that were closed."""
+    return [row[0] for row in tx.rows(_CLOSED, {})]
+
+
 def accounts_by_id(tx: Transaction) -> list[tuple[int, str, str]]:
-    """The id, name and title of every account."""
+    """The id, name and title of every account that is not closed."""
     return [(row[0], row[1], row[2]) for row in tx.rows(_ACCOUNTS, {})]
 
 

@@ -3,7 +3,16 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Table, bindparam, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    literal_column,
+    select,
+    update,
+)
 
 from healthreports.core.model import (
     AccountMembership,
@@ -79,6 +88,15 @@ _USERS_BY_EMAIL: Final = Statement(
     .order_by(users.c.account_id)
     .limit(2)
 )
+_SOME_USERS: Final = Statement(
+    select(*USERS.columns)
+    .where(users.c.account_id == bindparam("of_account"))
+    .limit(literal_column("200"))
+)
+_DELETE_MEMBERSHIP: Final = Statement(
+    delete(account_memberships).where(account_memberships.c.user_id == bindparam("of_user"))
+)
+_DELETE_USER: Final = Statement(delete(users).where(users.c.id == bindparam("of_user")))
 _USER: Final = Statement(select(*USERS.columns).where(users.c.id == bindparam("row_id")))
 
 
@@ -188,6 +206,16 @@ def membership(tx: Transaction, user_id: int) -> AccountMembership:
     row = tx.row(_MEMBERSHIP, {"user_id": user_id})
     assert row is not None  # a user is never stored without one
     return MEMBERSHIPS.read(row)
+
+
+def delete_some(tx: Transaction, account_id: int) -> bool:
+    """Delete some users of an account, to whom nothing refers. Returns whether there were any."""
+    found = [USERS.read(row) for row in tx.rows(_SOME_USERS, {"of_account": account_id})]
+    for gone in found:
+        words.note(tx, gone=words.of_user(gone))
+        tx.rows(_DELETE_MEMBERSHIP, {"of_user": gone.id})
+        tx.rows(_DELETE_USER, {"of_user": gone.id})
+    return bool(found)
 
 
 def administrators(tx: Transaction, account_id: int) -> set[int]:

@@ -78,6 +78,22 @@ _ALL_PLACES: Final = Statement(
         participations.c.workspace_id == _OF_WORKSPACE[1],
     )
 )
+_DELETE_WORKSPACE: Final = deletion(workspaces)
+_SOME: Final = Statement(
+    select(*WORKSPACES.columns)
+    .where(workspaces.c.account_id == bindparam("of_account"))
+    .order_by(workspaces.c.id)
+    .limit(1)
+)
+_OF_USER: Final = Statement(
+    select(*PARTICIPATIONS.columns)
+    .where(
+        participations.c.account_id == bindparam("of_account"),
+        participations.c.user_id == bindparam("of_user"),
+    )
+    .order_by(participations.c.workspace_id)
+    .limit(bindparam("most"))
+)
 _ALL_GROUPS: Final = Statement(
     select(group_workspaces.c.group_id).where(
         group_workspaces.c.account_id == _OF_WORKSPACE[0],
@@ -216,6 +232,33 @@ def delete_participation(tx: Transaction, gone: Participation) -> None:
     tx.rows(_DELETE_PARTICIPATION, one_row(gone))
     _note_place(tx, gone, comes=False)
     touch(tx, gone.account_id)
+
+
+def all_places(tx: Transaction, account_id: int, workspace_id: int) -> list[Participation]:
+    """Everybody's place in a workspace."""
+    values = {"of_account": account_id, "of_workspace": workspace_id}
+    return [PARTICIPATIONS.read(row) for row in tx.rows(_ALL_PLACES, values)]
+
+
+def delete_workspace(tx: Transaction, gone: Workspace) -> None:
+    """Delete a workspace beside which there is nothing any more."""
+    current.drop(tx, gone.account_id, gone.id)
+    tx.rows(_DELETE_WORKSPACE, one_row(gone))
+    words.note(tx, gone=words.of_workspace(gone))
+    tallies.note(tx, gone.account_id, Kind.WORKSPACES, gone=[gone])
+    touch(tx, gone.account_id)
+
+
+def some(tx: Transaction, account_id: int) -> Workspace | None:
+    """A workspace of an account, archived or not; None where it has none."""
+    row = tx.row(_SOME, {"of_account": account_id})
+    return None if row is None else WORKSPACES.read(row)
+
+
+def of_user(tx: Transaction, account_id: int, user_id: int, most: int) -> list[Participation]:
+    """Up to `most` places that a user has."""
+    values = {"of_account": account_id, "of_user": user_id, "most": most}
+    return [PARTICIPATIONS.read(row) for row in tx.rows(_OF_USER, values)]
 
 
 def leads(tx: Transaction, account_id: int, workspace_id: int, side: Side) -> list[Participation]:

@@ -37,6 +37,12 @@ _PUT: Final = Statement(
 )
 _DELETE: Final = Statement(delete(drafts).where(*_OF_KEY))
 _DELETE_OF_USER: Final = Statement(delete(drafts).where(*_OF_USER))
+_DELETE_OF_WORKSPACE: Final = Statement(
+    delete(drafts).where(
+        drafts.c.account_id == bindparam("of_account"),
+        drafts.c.workspace_id == bindparam("of_workspace"),
+    )
+)
 _DELETE_OF_REPORT: Final = Statement(
     delete(drafts).where(_OF_ACCOUNT, _table.report_id == bindparam("of_report"))
 )
@@ -103,6 +109,11 @@ def drop_of_user(tx: Transaction, account_id: int, user_id: int) -> None:
 def drop_of_report(tx: Transaction, account_id: int, report_id: int) -> None:
     """Delete the changes that anybody has begun to make to a report."""
     tx.rows(_DELETE_OF_REPORT, {"of_account": account_id, "of_report": report_id})
+
+
+def drop_of_workspace(tx: Transaction, account_id: int, workspace_id: int) -> None:
+    """Delete all that anybody has begun in a workspace."""
+    tx.rows(_DELETE_OF_WORKSPACE, {"of_account": account_id, "of_workspace": workspace_id})
 
 
 def has_expired(tx: Transaction, account_id: int, until: Instant) -> bool:

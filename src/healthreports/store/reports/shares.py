@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, func, literal_column, select, update
+from sqlalchemy import bindparam, delete, func, literal_column, select, update
 
 from healthreports.core.model import Instant, ShareLink
 from healthreports.core.vocabulary import Category
@@ -41,6 +41,12 @@ _REVOKE: Final = Statement(
     .where(share_links.c.id == bindparam("row_id"))
     .values(revoked_at=bindparam("now"))
 )
+_DELETE_OF_WORKSPACE: Final = Statement(
+    delete(share_links).where(
+        share_links.c.account_id == bindparam("of_account"),
+        share_links.c.workspace_id == bindparam("of_workspace"),
+    )
+)
 _NOTE_OPENING: Final = Statement(
     update(share_links)
     .where(share_links.c.id == bindparam("row_id"))
@@ -49,6 +55,11 @@ _NOTE_OPENING: Final = Statement(
         last_opened_at=bindparam("now"),
     )
 )
+
+
+def drop_of_workspace(tx: Transaction, account_id: int, workspace_id: int) -> None:
+    """Delete every link to a workspace and its reports."""
+    tx.rows(_DELETE_OF_WORKSPACE, {"of_account": account_id, "of_workspace": workspace_id})
 
 
 def insert(tx: Transaction, new: ShareLink, secret_hash: str) -> int:

@@ -169,6 +169,12 @@ def purge(tx: Transaction, report: DeletedReport, now: Instant) -> None:
     note_purge(tx, report.account_id, Purged.STATUS_REPORT, report.id, now)
 
 
+def drop(tx: Transaction, report: DeletedReport) -> None:
+    """Delete all that is left of a report, whose workspace goes as a whole."""
+    tx.rows(_DELETE, one_row(report))
+    versions.forget(tx, report)
+
+
 def note_purge(
     tx: Transaction, account_id: int, kind: Purged, record_id: int, now: Instant
 ) -> None:

@@ -47,7 +47,7 @@ from healthreports.core.vocabulary import (
 )
 
 # The revision of the newest migration; a test holds it against the migrations themselves.
-SCHEMA_REVISION: Final = "0016"
+SCHEMA_REVISION: Final = "0017"
 
 metadata: Final = MetaData(
     naming_convention={
@@ -172,6 +172,8 @@ accounts: Final = Table(
     _instant("created_at"),
     # Of whom a second factor is demanded.
     Column("second_factor", Text, nullable=False, server_default=FactorDemand.NOBODY),
+    # Null while it is there; then what is in it goes, piece by piece, and this row stays.
+    _instant("closed_at", nullable=True),
     UniqueConstraint("name"),
     sqlite_autoincrement=_NO_REUSE,
 )
@@ -818,6 +820,22 @@ invitations: Final = Table(
     UniqueConstraint("secret_hash"),
     UniqueConstraint("user_id"),  # the last one counts
     Index("ix_invitations_account", "account_id", "id"),  # those that wait to be confirmed
+)
+
+# An e-mail address that a person wants to have: a link that is sent there proves that it may.
+address_changes: Final = Table(
+    "address_changes",
+    metadata,
+    _key(),
+    _reference("account_id", "accounts"),
+    _reference("user_id", "users"),
+    Column("email_address", Text, nullable=False),
+    Column("secret_hash", Text),  # null until an administrator sends the link
+    _instant("created_at"),
+    _instant("expires_at"),
+    UniqueConstraint("secret_hash"),
+    UniqueConstraint("user_id"),  # the last one counts
+    Index("ix_address_changes_account", "account_id", "id"),  # those that wait to be sent
 )
 
 # Links by which who has no account reads one report, or the current one of a workspace. Like all

@@ -12,7 +12,14 @@ from healthreports.core.vocabulary import (
     MAX_TOKEN_DAYS,
 )
 from healthreports.service import auditing
-from healthreports.service.auth import applications, factors, invitations, sessions, tokens
+from healthreports.service.auth import (
+    addresses,
+    applications,
+    factors,
+    invitations,
+    sessions,
+    tokens,
+)
 from healthreports.service.auth.sign_in import SignIn, has_password
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.lookup import demand_administrator, demand_recent_proof
@@ -61,6 +68,38 @@ class AccountPages:
         except Invalid as error:
             return await self._own_page(request, error=error)
         return await self._own_page(request, done="The profile is changed.")
+
+    async def want_address(self, request: Request) -> Response:
+        """Want another e-mail address, or no longer."""
+        form = await sent_form(self._gateway, request)
+        wanted = form.fields.get("email_address", "")
+
+        def work(tx: Transaction, actor: Actor, now: Instant) -> None:
+            if "give_up" in form.fields:
+                addresses.give_up(tx, actor, actor.user_id)
+            else:
+                addresses.want(tx, actor, wanted, now)
+
+        try:
+            await write_once(self._gateway, form, work, lambda _: ACCOUNT)
+        except Invalid as error:
+            return await self._own_page(request, error=error)
+        return lead_to(ACCOUNT)
+
+    async def ask_address(self, request: Request) -> Response:
+        """Ask who opened the link at its new address to take it."""
+        values = await self._gateway.read(session.secret_of(request), who)
+        link = request.query_params.get("link", "")
+        return page(request, "address.html", values | {"link": link})
+
+    async def take_address(self, request: Request) -> Response:
+        """Take the new address."""
+        form = await sent_form(self._gateway, request)
+        link = form.fields.get("link", "")
+        await self._gateway.write(
+            form.writer, lambda tx, actor, now: addresses.prove(tx, actor, link, now)
+        )
+        return await self._own_page(request, done="Your e-mail address is changed.")
 
     async def change_password(self, request: Request) -> Response:
         """Change one's password."""
@@ -161,6 +200,7 @@ class AccountPages:
                 "grants": applications.grants_of(tx, actor.user_id),
                 "has_password": self._sign_in.passwords and has_password(tx, actor.user_id),
                 "invitation": invitations.own(tx, actor, now),
+                "address": addresses.own(tx, actor, now),
                 "factors": factors.of_user(tx, actor.user_id),
                 "codes_left": factors.codes_left(tx, actor.user_id),
                 "sessions": sessions.own(tx, actor, now, self._sign_in.lasting),

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from healthreports.contract.failure import failure_of
 from healthreports.contract.moments import as_datetime
 from healthreports.core.access import MAY_MANAGE_PEOPLE
 from healthreports.core.errors import (
+    Forbidden,
     HealthReportsError,
     MethodNotAllowed,
     ProofNeeded,
@@ -56,6 +57,7 @@ _HEADERS: Final = {
 }
 
 Handler = Callable[[Request], Awaitable[Response]]
+WhomToAsk = Callable[[Request], Awaitable[Sequence[str]]]
 Again = Callable[[Request, Handler], Awaitable[Response]]
 _templates: Final = Jinja2Templates(FOLDER / "templates")
 _templates.env.trim_blocks = _templates.env.lstrip_blocks = True
@@ -272,15 +274,18 @@ def who(tx: Transaction, actor: Actor) -> dict[str, object]:
     }
 
 
-def failed_page(request: Request, error: Exception, back: str = "") -> Response:
+def failed_page(
+    request: Request, error: Exception, back: str = "", whom_to_ask: Sequence[str] = ()
+) -> Response:
     """The page that says why something did not work; it needs neither a session nor the store.
 
-    It leads `back` to a page of ours, or to the first one.
+    It leads `back` to a page of ours, or to the first one, and names `whom_to_ask`.
     """
     status = failure_of(error).status
     values: dict[str, object] = {
         "heading": _HEADINGS.get(status, "This request was refused"),
         "back": back,
+        "whom_to_ask": whom_to_ask,
         "request_id": request.scope.get("request_id", b"").decode()
         if status >= _SERVER_ERROR
         else "",
@@ -291,6 +296,7 @@ def failed_page(request: Request, error: Exception, back: str = "") -> Response:
 _UNAUTHORIZED: Final = 401
 _SERVER_ERROR: Final = 500
 _HEADINGS: Final = {
+    403: "You may not do that here",
     404: "Page not found",
     405: "This page cannot do that",
     413: "Too large",
@@ -321,10 +327,13 @@ class Methods:
         await answer(scope, receive, send)
 
 
-def shown(handler: Handler, limits: Limits, again: Again, *, is_page: bool) -> Handler:
+def shown(
+    handler: Handler, limits: Limits, again: Again, whom_to_ask: WhomToAsk, *, is_page: bool
+) -> Handler:
     """`handler` with a page for what it raises; who is not signed in is asked to.
 
-    Of whom a proof is needed, `again` asks for it and then repeats what was refused.
+    Of whom a proof is needed, `again` asks for it and then repeats what was refused. Who may not do
+    something learns what is missing, and `whom_to_ask` for it.
 
     Whose session is over is led back to the form, where its address `is_page`: what was typed is
     there. A form that does not prove to be ours counts for its address: it could be a guess.
@@ -347,7 +356,8 @@ def shown(handler: Handler, limits: Limits, again: Again, *, is_page: bool) -> H
             if isinstance(error, StorageUnavailable):
                 log.error("storage unavailable: %s", error.__cause__ or error)  # noqa: TRY400  one line says all
             back = request.url.path if is_page and isinstance(error, StaleForm) else ""
-            return failed_page(request, error, back)
+            names = await whom_to_ask(request) if type(error) is Forbidden else ()
+            return failed_page(request, error, back, names)
 
     return answer
 

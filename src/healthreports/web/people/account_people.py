@@ -14,13 +14,13 @@ from healthreports.core.vocabulary import (
     AccountPermission,
     Kind,
 )
-from healthreports.service.auth import invitations
+from healthreports.service.auth import addresses, invitations
 from healthreports.service.auth.sign_in import SignIn
 from healthreports.service.gateway import Gateway, Transaction
 from healthreports.service.lookup import demand_administrator, find
-from healthreports.service.people import members
+from healthreports.service.people import handing, members
 from healthreports.web.kit import session
-from healthreports.web.kit.addresses import HOME, INVITATION, PEOPLE, WELCOME
+from healthreports.web.kit.addresses import ADDRESS, HOME, INVITATION, PEOPLE, WELCOME
 from healthreports.web.kit.forms import (
     Fields,
     SentForm,
@@ -116,6 +116,33 @@ class PeoplePages:
             return await self._people(request, error=error)
         return lead_to(PEOPLE)
 
+    async def send_address(self, request: Request) -> Response:
+        """Show the link that is to be sent to the address that a person wants, this once."""
+        form = await sent_form(self._gateway, request)
+        user_id = id_in_path(request, Kind.USERS)
+
+        def work(tx: Transaction, actor: Actor, now: Instant) -> str:
+            return addresses.send(tx, actor, user_id, now)
+
+        secret = await write_once(self._gateway, form, work, lambda _: PEOPLE)
+        return await self._people(request, sent=f"{self._origin}{ADDRESS}?link={secret}")
+
+    async def hand_over(self, request: Request) -> Response:
+        """Give all places of a person to another one."""
+        form = await sent_form(self._gateway, request)
+        user_id = id_in_path(request, Kind.USERS)
+        taker = form.fields.get("taker", "")
+
+        def piece(tx: Transaction, actor: Actor, now: Instant) -> bool:
+            return handing.hand_over(tx, actor, user_id, taker, now)
+
+        try:
+            while await self._gateway.write(form.writer, piece):
+                pass
+        except Invalid as error:
+            return await self._people(request, error=error)
+        return lead_to(f"{PEOPLE}?handed=yes")
+
     async def welcome(self, request: Request) -> Response:
         """Ask who was invited how it wants to sign in."""
         return await self._welcome(request)
@@ -152,6 +179,7 @@ class PeoplePages:
         request: Request,
         *,
         made: str = "",
+        sent: str = "",
         waits: bool = False,
         error: Invalid | None = None,
         fields: Fields | None = None,
@@ -162,7 +190,10 @@ class PeoplePages:
 
         def work(tx: Transaction, actor: Actor) -> tuple[Page, dict[str, object]]:
             demand_administrator(actor)
-            shown = {"waiting": invitations.waiting(tx, actor, self._clock())}
+            shown: dict[str, object] = {
+                "waiting": invitations.waiting(tx, actor, self._clock()),
+                "wanted": addresses.wanted(tx, actor, self._clock()),
+            }
             return find(tx, actor, query), who(tx, actor) | shown
 
         found, asker = await self._gateway.read(session.secret_of(request), work)
@@ -174,6 +205,8 @@ class PeoplePages:
             "pages": -(-found.count // _SHOWN),
             "permissions": tuple(AccountPermission),
             "made": made,
+            "sent_address": sent,
+            "handed": "handed" in request.query_params,
             "waits": waits,
             "provider": self._provider,
             "passwords": self._sign_in.passwords,

@@ -1,0 +1,41 @@
+"""Handing the places of a person over to another one, for who leaves or is away for long."""
+
+from typing import Final
+
+from healthreports.core.errors import NotFound
+from healthreports.core.model import Actor, Instant, User
+from healthreports.core.vocabulary import AuditAction, Kind
+from healthreports.service.auditing import note
+from healthreports.service.lookup import demand_administrator, demand_recent_proof
+from healthreports.service.people import workspaces
+from healthreports.service.people.members import user_of_account
+from healthreports.store.engine.database import Transaction
+from healthreports.store.people import members
+
+# Places in one transaction; whoever hands over more goes on.
+_AT_ONCE: Final = 200
+
+
+def hand_over(tx: Transaction, actor: Actor, user_id: int, taker: str, now: Instant) -> bool:
+    """Give some places of a user to the one with the address `taker`; whether there may be more.
+
+    Raises Forbidden, ProofNeeded, NotFound, Invalid.
+    """
+    demand_administrator(actor)
+    demand_recent_proof(actor, now)
+    giver = members.user(tx, user_id)
+    if giver is None or giver.account_id != actor.account_id:
+        raise NotFound(Kind.USERS)
+    return hand_over_as_operator(
+        tx, giver, user_of_account(tx, actor.account_id, taker, "taker"), now
+    )
+
+
+def hand_over_as_operator(tx: Transaction, giver: User, taker: User, now: Instant) -> bool:
+    """`hand_over`, as the command line does. Raises Invalid."""
+    account_id = giver.account_id
+    more = workspaces.hand_over(tx, account_id, giver, taker, _AT_ONCE, now)
+    if not more:
+        after = {"to_user_id": taker.id}
+        note(tx, account_id, AuditAction.USER_HANDED_OVER, giver.id, after=after)
+    return more

@@ -1,0 +1,90 @@
+"""E-mail addresses that people want to have, until a link that was sent there is opened."""
+
+from typing import Final, NamedTuple
+
+from sqlalchemy import bindparam, delete, select, update
+
+from healthreports.core.model import Instant
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.statement import Statement, insertion
+from healthreports.store.schema.tables import address_changes
+
+_COLUMNS: Final = (
+    address_changes.c.account_id,
+    address_changes.c.user_id,
+    address_changes.c.email_address,
+    address_changes.c.secret_hash.is_(None),
+    address_changes.c.created_at,
+    address_changes.c.expires_at,
+)
+_OF_USER: Final = Statement(
+    select(*_COLUMNS).where(address_changes.c.user_id == bindparam("of_user"))
+)
+_BY_SECRET: Final = Statement(
+    select(*_COLUMNS).where(address_changes.c.secret_hash == bindparam("secret_hash"))
+)
+_OF_ACCOUNT: Final = Statement(
+    select(*_COLUMNS)
+    .where(
+        address_changes.c.account_id == bindparam("of_account"),
+        address_changes.c.expires_at > bindparam("now"),
+    )
+    .order_by(address_changes.c.id)
+    .limit(bindparam("most"))
+)
+_INSERT: Final = insertion(address_changes)
+_SEND: Final = Statement(
+    update(address_changes)
+    .where(address_changes.c.user_id == bindparam("of_user"))
+    .values(secret_hash=bindparam("new_hash"), expires_at=bindparam("until"))
+)
+_DELETE: Final = Statement(
+    delete(address_changes).where(address_changes.c.user_id == bindparam("of_user"))
+)
+
+
+class AddressChange(NamedTuple):
+    """An address that a user wants to have; it `waits` until the link is sent there."""
+
+    account_id: int
+    user_id: int
+    email_address: str
+    waits: bool
+    created_at: Instant
+    expires_at: Instant
+
+
+def put(tx: Transaction, wanted: AddressChange, secret_hash: str | None) -> None:
+    """Store what a user wants, in place of what it wanted before."""
+    remove(tx, wanted.user_id)
+    values = wanted._asdict()
+    del values["waits"]
+    tx.rows(_INSERT, {**values, "secret_hash": secret_hash})
+
+
+def send(tx: Transaction, user_id: int, secret_hash: str, expires_at: Instant) -> None:
+    """Note that the link with that secret is sent to the address that a user wants."""
+    tx.rows(_SEND, {"of_user": user_id, "new_hash": secret_hash, "until": expires_at})
+
+
+def remove(tx: Transaction, user_id: int) -> None:
+    """Forget which address a user wants."""
+    tx.rows(_DELETE, {"of_user": user_id})
+
+
+def of_user(tx: Transaction, user_id: int) -> AddressChange | None:
+    """Which address a user wants."""
+    row = tx.row(_OF_USER, {"of_user": user_id})
+    return None if row is None else AddressChange(*row)
+
+
+def by_secret(tx: Transaction, secret_hash: str) -> AddressChange | None:
+    """The change that a link was sent for."""
+    row = tx.row(_BY_SECRET, {"secret_hash": secret_hash})
+    return None if row is None else AddressChange(*row)
+
+
+def of_account(tx: Transaction, account_id: int, now: Instant, most: int) -> list[AddressChange]:
+    """Up to `most` changes that people of an account want, the oldest first."""
+    found = tx.rows(_OF_ACCOUNT, {"of_account": account_id, "now": now, "most": most})
+    return [AddressChange(*row) for row in found]

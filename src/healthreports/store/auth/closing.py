@@ -1,0 +1,82 @@
+"""What of an account is deleted as rows, table by table: derived from the tables themselves.
+
+The words of workspaces, reports, people and groups are in an index that needs the texts to forget
+them; whoever closes an account lets those go first.
+"""
+
+from typing import Final
+
+from sqlalchemy import ColumnElement, Table, bindparam, delete, literal_column, select, tuple_
+
+from healthreports.store.engine.database import Transaction
+from healthreports.store.engine.statement import Statement
+from healthreports.store.schema.tables import (
+    account_memberships,
+    account_versions,
+    accounts,
+    address_changes,
+    factors,
+    identities,
+    invitations,
+    metadata,
+    oauth_applications,
+    oauth_grants,
+    oauth_refresh_tokens,
+    passwords,
+    purges,
+    sessions,
+    share_links,
+    tokens,
+    users,
+)
+
+_AT_ONCE: Final = 1_000
+# What stays: that there was an account, and that it was purged, or a backup would bring it back.
+# People go last, one by one, since the index of words has their names.
+_STAY: Final = frozenset({accounts, account_versions, purges, users, account_memberships})
+# By what somebody gets in, in the order in which they refer to each other.
+_WAYS_IN: Final = (
+    sessions,
+    tokens,
+    oauth_refresh_tokens,
+    oauth_grants,
+    oauth_applications,
+    share_links,
+    invitations,
+    address_changes,
+    factors,
+    identities,
+    passwords,
+)
+
+
+def _of_account(table: Table) -> ColumnElement[bool]:
+    if "account_id" in table.c:
+        return table.c.account_id == bindparam("of_account")
+    its_users = select(users.c.id).where(users.c.account_id == bindparam("of_account"))
+    return table.c.user_id.in_(its_users)
+
+
+def _some_of(table: Table) -> Statement:
+    key = tuple(table.primary_key)
+    wanted = select(*key).where(_of_account(table)).limit(literal_column(str(_AT_ONCE)))
+    return Statement(delete(table).where(tuple_(*key).in_(wanted)).returning(literal_column("1")))
+
+
+_ALL: Final = {table: Statement(delete(table).where(_of_account(table))) for table in _WAYS_IN}
+_SOME: Final = {
+    table: _some_of(table)
+    for table in reversed(metadata.sorted_tables)
+    if table not in _STAY and {"account_id", "user_id"} & set(table.c.keys())
+}
+
+
+def shut(tx: Transaction, account_id: int) -> None:
+    """Delete every way into an account: nobody comes in any more."""
+    for statement in _ALL.values():
+        tx.rows(statement, {"of_account": account_id})
+
+
+def delete_some(tx: Transaction, account_id: int) -> bool:
+    """Delete some rows of an account. Returns whether there may be more."""
+    return any(tx.rows(statement, {"of_account": account_id}) for statement in _SOME.values())
