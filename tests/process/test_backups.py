@@ -280,7 +280,9 @@ def test_a_damaged_database_is_not_backed_up_over_a_good_backup(live: Path, tmp_
 
 def test_what_is_counted_wrongly_is_no_backup(live: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(live)) as connection:
-        connection.execute("INSERT INTO accounts VALUES (1, 'A', 'a', 0, 'nobody', NULL)")
+        connection.execute(
+            "INSERT INTO accounts (id, title, name, created_at) VALUES (1, 'A', 'a', 0)"
+        )
         connection.execute("INSERT INTO account_versions VALUES (1, 0, 0, 0)")
         connection.execute("INSERT INTO report_counts VALUES (1, 0, 0, 7)")
         connection.commit()
@@ -316,7 +318,9 @@ def test_the_log_of_the_old_database_does_not_stay_beside_the_new_one(
 ) -> None:
     file = run("backup", tmp_path / "out", "--database", live)
     with closing(sqlite3.connect(live)) as connection:
-        connection.execute("INSERT INTO accounts VALUES (7, 'Since', 'since', 0, 'nobody', NULL)")
+        connection.execute(
+            "INSERT INTO accounts (id, title, name, created_at) VALUES (7, 'Since', 'since', 0)"
+        )
         connection.commit()
         # As after a kill: what was written last is in the log alone.
         for suffix in ("", "-wal", "-shm"):
@@ -345,7 +349,9 @@ def test_an_upgrade_keeps_what_it_was(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite3"
     upgrade(str(path), "0010")
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("INSERT INTO accounts VALUES (1, 'A', 'a', 0, 'nobody', NULL)")
+        connection.execute(
+            "INSERT INTO accounts (id, title, name, created_at) VALUES (1, 'A', 'a', 0)"
+        )
         connection.execute("INSERT INTO account_versions VALUES (1, 0, 0)")
         connection.commit()
     run("db", "upgrade", "--database", path)
@@ -389,7 +395,7 @@ def back_to(revision: str, place: str) -> None:
         Statement(text(f"DROP TABLE {name}"))
         for name in (
             *("report_versions", "deleted_reports", "purges", "idempotency_keys"),
-            *("saved_views", "drafts", "audit_events"),
+            *("saved_views", "drafts", "audit_events", "factors", "address_changes"),
         )
     ] + [
         Statement(text(f"ALTER TABLE {table} DROP COLUMN {name}"))
@@ -398,6 +404,8 @@ def back_to(revision: str, place: str) -> None:
             *(("current_reports", one) for one in ("overdue_at", "due_date")),
             ("account_versions", "rewritten"),
             *(("sessions", one) for one in ("last_used_at", "address", "device")),
+            *(("sessions", one) for one in ("proven_at", "factor", "waits")),
+            *(("accounts", one) for one in ("second_factor", "closed_at")),
         )
     ]
     with closing(open_database(Settings(database=place))) as database:

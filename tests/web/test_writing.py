@@ -819,7 +819,13 @@ NEEDS_NO_SESSION = (
     "/welcome/provider",
 )
 # What they act on is of nobody's making here.
-FINDS_NOTHING = ("/welcome", "/welcome/provider", "/people/{id}/confirm")
+FINDS_NOTHING = (
+    "/account/address",
+    "/people/{id}/address",
+    "/people/{id}/confirm",
+    "/welcome",
+    "/welcome/provider",
+)
 
 
 @pytest.mark.parametrize("path", POSTS)

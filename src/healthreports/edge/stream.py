@@ -33,6 +33,7 @@ async def streamed(
     headers = {
         "cache-control": "no-store",
         "content-disposition": f'attachment; filename="{name}"',
+        "content-security-policy": "default-src 'none'",
     }
     body = pieces() if with_body else _nothing()
     return StreamingResponse(body, media_type=media_type, headers=headers)
