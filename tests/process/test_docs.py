@@ -1,6 +1,7 @@
 """The documents say what is there: settings, commands, targets, rules."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,9 @@ def test_links_between_documents_lead_somewhere(path: str) -> None:
 
 
 def test_the_page_of_threats_names_tests_that_exist() -> None:
-    named = set(re.findall(r"`(tests/[^`]+)`", (ROOT / "docs" / "security.md").read_text("utf-8")))
+    named = set(
+        re.findall(r"`(tests/[^`:]+)[^`]*`", (ROOT / "docs" / "security.md").read_text("utf-8"))
+    )
     assert named
     for path in named:
         assert (ROOT / path).is_file(), path
@@ -140,3 +143,25 @@ def test_the_audit_page_lists_each_action_and_each_way() -> None:
     assert sorted(listed) == sorted(AuditAction)
     for one in Through:
         assert f"`{one}`" in page
+
+
+STATUSES = ("met", "not shown by a test", "partly", "not met", "does not apply")
+
+
+def test_the_rows_of_the_verification_standard_name_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "security.md").read_text("utf-8")
+    table = page.partition("## OWASP ASVS")[2]
+    rows = re.findall(r"^\| (V[\d., V]+) \| ([^|]+) \| ([^|]+) \| (.+) \|$", table, re.MULTILINE)
+    numbers = [one for row in rows for one in row[0].split(", ")]
+    assert len(numbers) == len(set(numbers)) > 250
+    counts = Counter(status for row in rows for status in [row[2]] for _ in row[0].split(", "))
+    listed = re.findall(rf"^\| ({'|'.join(STATUSES)}) \| (\d+) \|$", table, re.MULTILINE)
+    assert {name: int(number) for name, number in listed} == counts
+    for number, _, status, why in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", why)
+        assert named or status != "met" or "page" in why or "docs/" in why or "README" in why, (
+            number
+        )
+        for path, test in named:
+            text = (ROOT / path).read_text("utf-8")
+            assert not test or re.search(rf"^(async )?def {test}\b", text, re.MULTILINE), test
