@@ -56,8 +56,8 @@ check: .venv/dev ## format, lint, types, import rules
 	$(BIN)/lint-imports
 
 lock: .venv/uv ## write the lock files anew from pyproject.toml
-	$(UV) pip compile --quiet --universal --generate-hashes --no-header pyproject.toml -o requirements.lock
-	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --all-extras pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --all-extras --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group bench -c requirements-dev.lock pyproject.toml -o requirements-bench.lock
 
 fuzz: .venv/dev ## thousands of generated requests, fifty servers killed on each store, attacks, races, power loss (long, needs strace)

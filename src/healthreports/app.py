@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from starlette.requests import Request
 from starlette.routing import Router
@@ -58,6 +58,9 @@ from healthreports.web.kit.session import with_session
 from healthreports.web.kit.show import failed_page
 from healthreports.web.pages import page_routes
 
+if TYPE_CHECKING:
+    from healthreports.traces import Traces
+
 
 def now() -> Instant:
     """The present."""
@@ -98,7 +101,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
     lasting = Lasting(
         settings.session_idle_hours * HOUR_S * SECOND_US, settings.session_days * DAY_US
     )
-    figures = _figures(settings)
+    figures, traces = _figures(settings), _traces(settings)
     spent = None
     if figures is not None:
         database.on_commit = figures.commit_writes.observe
@@ -133,6 +136,8 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         await asyncio.to_thread(refusals.write)
         sign_in.close()
         database.close()
+        if traces is not None:
+            await asyncio.to_thread(traces.end)
 
     tags = _tags(database, settings)
     tokens_in = Gateway(
@@ -144,6 +149,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         include_limit=settings.include_limit,
         refusals=refusals,
         spent=spent,
+        in_span=None if traces is None else traces.in_span,
     )
     sessions_in = Gateway(
         database,
@@ -154,6 +160,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         latest=True,
         refusals=refusals,
         spent=spent,
+        in_span=None if traces is None else traces.in_span,
     )
     provider = _provider(settings)
     pages = Router(
@@ -183,7 +190,8 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         access_log=settings.access_log,
         count=None if figures is None else figures.count_request,
     )
-    return with_cors(edge, listed(settings.cors_origins))
+    whole = with_cors(edge, listed(settings.cors_origins))
+    return whole if traces is None else traces.requests(whole)
 
 
 def _figures(settings: Settings) -> ModuleType | None:
@@ -193,6 +201,25 @@ def _figures(settings: Settings) -> ModuleType | None:
     from healthreports import figures  # noqa: PLC0415  a library that most need not load
 
     return figures
+
+
+def _traces(settings: Settings) -> "Traces | None":
+    """What is traced of this process, where somebody collects it. Raises BadSetting."""
+    library = _library_of_traces(settings)
+    return None if library is None else library(settings.otlp_endpoint)
+
+
+def _library_of_traces(settings: Settings) -> "type[Traces] | None":
+    if not settings.otlp_endpoint:
+        return None
+    try:
+        from healthreports.traces import Traces  # noqa: PLC0415  an extra
+    except ImportError as error:
+        raise BadSetting(
+            "HEALTHREPORTS_OTLP_ENDPOINT needs a library that is not installed: "
+            "pip install 'healthreports[otel]'"
+        ) from error
+    return Traces
 
 
 def _sampled(figures: Any, database: Database) -> Iterator[tuple[Any, float]]:  # noqa: ANN401  a module
@@ -232,6 +259,7 @@ _JSON_PATHS: Final = frozenset({"/api", DOCUMENT_PATH, *ENDPOINTS, *PROBES})
 def check_settings(settings: Settings) -> None:
     """Raise BadSetting where `build` would."""
     _limits(settings)
+    _library_of_traces(settings)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     socket: str = ""
     metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     metrics_host: str = "127.0.0.1"
+    otlp_endpoint: str = ""
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
     body_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_BODY_LIMIT_BYTES
     time_limit_s: Positive = 180.0
@@ -251,6 +252,12 @@ def _origin(text: str) -> str:
     return "write a scheme and a host, like https://reports.example.org, without a path"
 
 
+def _endpoint(text: str) -> str:
+    if not text or re.fullmatch(r"https?://[^\s?#]+[^\s?#/]", text):
+        return ""
+    return "write the address of a collector, like http://127.0.0.1:4318, without /v1/traces"
+
+
 def _socket(text: str) -> str:
     if not text:
         return ""
@@ -312,6 +319,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], str]]] = {
     "database": _database,
     "read_database": _read_database,
     "socket": _socket,
+    "otlp_endpoint": _endpoint,
     "public_url": _origin,
     "oidc_issuer": _issuer,
     "trusted_proxies": _proxies,

@@ -243,6 +243,7 @@ def _serving_flags(parser: argparse.ArgumentParser) -> None:
         "--metrics-port", help="the port that answers Prometheus (default: 0, none)"
     )
     parser.add_argument("--metrics-host", help="the address of that port (default: 127.0.0.1)")
+    parser.add_argument("--otlp-endpoint", help="the OpenTelemetry collector that gets traces")
     parser.add_argument("--workers", help="processes that serve (default: 1)")
     parser.add_argument("--read-database", help="a replica of the database, to read from")
     parser.add_argument("--body-limit-bytes", help="the largest body read (default: 1 MiB)")

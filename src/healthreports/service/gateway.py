@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -33,6 +33,13 @@ _WRITE: Final = "write"
 Authenticate = Callable[[Transaction, str, Instant], Actor]
 
 
+class InSpan(Protocol):
+    """Gives what is run in a transaction, in a span of what it does: to read or to write."""
+
+    def __call__(self, does: str, work: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
+        """`work`, in a span."""
+
+
 class Admitted(NamedTuple):
     """Who may write: by which secret, in which account, which a write locks, and from where."""
 
@@ -47,7 +54,8 @@ class Gateway:
     `authenticate` tells whom a secret stands for: a token (the API) or a session (the browser).
     What people see of themselves is `latest`: it may not come from a replica that is behind.
     An answer holds at most `include_limit` side-loaded objects (2.8). `tags` makes entity tags.
-    `spent` is told how many seconds each transaction took, and whether it was to read or to write.
+    `spent` is told how many seconds each transaction took, and whether it was to read or to write;
+    `in_span` gives what is to be run in a transaction in its place, to trace it.
     """
 
     def __init__(
@@ -62,6 +70,7 @@ class Gateway:
         include_limit: int = DEFAULT_INCLUDE_LIMIT,
         refusals: Refusals | None = None,
         spent: Callable[[str, float], None] | None = None,
+        in_span: InSpan | None = None,
     ) -> None:
         self.include_limit = include_limit
         self.tags = tags
@@ -72,6 +81,7 @@ class Gateway:
         self._authenticate = authenticate
         self._refusals = refusals
         self._spent = spent
+        self._in_span = in_span
         # The tokens and sessions whose use is being noted, and the tasks that do it.
         self._noting: dict[tuple[int | None, int | None], asyncio.Task[None]] = {}
 
@@ -123,9 +133,10 @@ class Gateway:
             return actor, work(tx, actor)
 
         began = time.perf_counter()
+        run = as_actor if self._in_span is None else self._in_span(_READ, as_actor)
         while True:
             try:
-                reader, found = await self._read(as_actor)
+                reader, found = await self._read(run)
                 break
             except SpentShare as spent:
                 await self._limits.take_share(spent.of)
@@ -159,8 +170,9 @@ class Gateway:
             return work(tx, actor, now)
 
         began = time.perf_counter()
+        run = as_actor if self._in_span is None else self._in_span(_WRITE, as_actor)
         try:
-            written = await self._database.write(as_actor, writer.account_id)
+            written = await self._database.write(run, writer.account_id)
         except Forbidden as error:
             # Here and not in the transaction, where what is refused may be asked once more.
             self._count_refusal(actor, writer.address, error)
