@@ -77,6 +77,7 @@ proxies: .venv/dev ## try the configurations of docs/proxies (needs nginx and Ca
 
 bench: .venv/bench ## measure beside two peers, write bench/RESULTS.md (needs wrk, 2 cores)
 	PYTHONPATH=tests $(BIN)/python bench/run.py
+	PYTHONPATH=tests $(BIN)/python bench/deployed.py
 	$(BIN)/python bench/versions.py
 
 bench-scale: .venv/bench ## measure every list at ten million reports on both stores (hours, 30 GB of disk)

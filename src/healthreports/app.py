@@ -31,6 +31,7 @@ from healthreports.edge.answer import Answer
 from healthreports.edge.connections import Closed, Connections
 from healthreports.edge.cors import with_cors
 from healthreports.edge.middleware import Edge
+from healthreports.logs import RequestLog
 from healthreports.service.auth.oauth import ENDPOINTS
 from healthreports.service.auth.passkeys import Passkeys
 from healthreports.service.auth.second_step import SecondStep
@@ -102,6 +103,8 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         settings.session_idle_hours * HOUR_S * SECOND_US, settings.session_days * DAY_US
     )
     figures, traces = _figures(settings), _traces(settings)
+    is_said = settings.access_log and settings.log_level in ("debug", "info")
+    request_log = RequestLog(settings.log_format) if is_said else None
     spent = None
     if figures is not None:
         database.on_commit = figures.commit_writes.observe
@@ -131,10 +134,13 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         yield
         sweeping.cancel()
         writing.cancel()
-        if sampling is not None:
+        if figures is not None and sampling is not None:
             sampling.cancel()
+            figures.hand_over()
         await asyncio.to_thread(refusals.write)
         sign_in.close()
+        if request_log is not None:
+            request_log.flush()
         database.close()
         if traces is not None:
             await asyncio.to_thread(traces.end)
@@ -187,7 +193,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         settings.time_limit_s,
         settings.body_limit_bytes,
         settings.unsent_limit_bytes,
-        access_log=settings.access_log,
+        access_log=request_log,
         count=None if figures is None else figures.count_request,
     )
     whole = with_cors(edge, listed(settings.cors_origins))

@@ -4,9 +4,11 @@ Times are UTC. Lines of libraries come in the same form. No line holds a secret,
 of a report: who logs gives ids, names of operations and numbers.
 """
 
+import asyncio
 import logging
 import re
 import sys
+import time
 from collections.abc import MutableMapping
 from typing import Any, Final
 
@@ -15,6 +17,10 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import Processor
 
+_SECOND_NS: Final = 1_000_000_000
+# Of requests: how long a line waits for others, and how many wait at most.
+_LINES_WAIT_S: Final = 0.1
+_MOST_LINES: Final = 500
 _IS_ONE_WORD: Final = re.compile(r"[^\s\"=]+").fullmatch
 # What every line has, whoever wrote it.
 _SHARED: Final[tuple[Processor, ...]] = (
@@ -65,3 +71,62 @@ def _as_text(_logger: object, _name: str, line: MutableMapping[str, Any]) -> str
     more = "".join(f" {name}={_quoted(value)}" for name, value in line.items() if value is not None)
     said = f"{time} {str(level).upper()} {event}{more}"
     return f"{said}\n{exception}" if exception else said
+
+
+class RequestLine(msgspec.Struct, gc=False):
+    """What is said of a request, in the order in which JSON has it."""
+
+    id: str
+    method: str
+    path: str
+    operation: str | None
+    status: int
+    ms: float
+    user: int | None
+    token: int | None
+    address: str
+    event: str = "request"
+    level: str = "info"
+    timestamp: str = ""
+
+
+class RequestLog:
+    """The lines of requests, which come as often as all others seldom.
+
+    Through structlog and the library below one takes 15 us of processor time, which is half of what
+    a request takes; here it takes one. Lines wait for each other for a tenth of a second.
+    """
+
+    def __init__(self, form: str) -> None:
+        self._write = _request_as_json if form == "json" else _request_as_text
+        self._lines: list[bytes] = []
+        self._second = -1
+        self._said_second = ""
+
+    def add(self, line: RequestLine) -> None:
+        """Write a line, on the event loop."""
+        second, ns = divmod(time.time_ns(), _SECOND_NS)
+        if second != self._second:
+            self._second = second
+            self._said_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        line.timestamp = f"{self._said_second}.{ns // 1_000:06d}Z"
+        self._lines.append(self._write(line))
+        if len(self._lines) == 1:
+            asyncio.get_running_loop().call_later(_LINES_WAIT_S, self.flush)
+        elif len(self._lines) >= _MOST_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        lines, self._lines = self._lines, []
+        if lines:
+            sys.stderr.buffer.write(b"\n".join([*lines, b""]))
+            sys.stderr.buffer.flush()
+
+
+_request_as_json: Final = msgspec.json.Encoder().encode
+
+
+def _request_as_text(line: RequestLine) -> bytes:
+    values = msgspec.structs.asdict(line)
+    return _as_text(None, "", values).encode("utf-8", "backslashreplace")

@@ -101,11 +101,11 @@ def test_requests_are_counted_by_operation_and_status(
     for number in range(4):
         httpx.get(f"{watched.server.base}/nowhere/{number}?q=secret", verify=False)
     account.report()
-    of = "healthreports_requests"
-    assert watched.value(of, "_total", operation="GetStatusReports", status="200") == 8
-    assert watched.value(of, "_total", operation="GetStatusReports", status="401") == 8
-    assert watched.value(of, "_total", operation="unknown", status="404") == 4
     seconds = "healthreports_request_seconds"
+    assert watched.comes_to(8, seconds, "_count", operation="GetStatusReports", status="200")
+    assert watched.comes_to(1, "healthreports_transaction_seconds", "_count", does="write")
+    assert watched.value(seconds, "_count", operation="GetStatusReports", status="401") == 8
+    assert watched.value(seconds, "_count", operation="unknown", status="404") == 4
     assert watched.value(seconds, "_count", operation="GetStatusReports") == 16
     assert 0 < watched.value(seconds, "_sum", operation="GetStatusReports") < 16
     assert watched.value("healthreports_transaction_seconds", "_count", does="write") == 1
@@ -148,7 +148,7 @@ def test_what_a_worker_counted_stays_when_it_is_replaced(own_server: Start) -> N
     watched = Watched(own_server, HEALTHREPORTS_WORKERS="2")
     for _ in range(10):
         httpx.get(f"{watched.server.base}/healthz", verify=False)
-    assert watched.value("healthreports_requests", "_total", status="200") == 10
+    assert watched.comes_to(10, "healthreports_request_seconds", "_count", status="200")
     assert watched.server.process is not None
     parent = watched.server.process.pid
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
@@ -157,7 +157,7 @@ def test_what_a_worker_counted_stays_when_it_is_replaced(own_server: Start) -> N
     ]
     os.kill(workers[0], signal.SIGKILL)
     assert watched.comes_to(1, "healthreports_replaced_workers", "_total")
-    assert watched.value("healthreports_requests", "_total", status="200") == 10
+    assert watched.value("healthreports_request_seconds", "_count", status="200") == 10
     watched.server.stop()
 
 

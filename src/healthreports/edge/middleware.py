@@ -26,6 +26,7 @@ from healthreports.core.errors import (
 )
 from healthreports.edge.deadlines import Deadlines
 from healthreports.edge.unsent import PIECE_BYTES, Unsent
+from healthreports.logs import RequestLine, RequestLog
 from healthreports.service.gateway import asker
 from healthreports.service.limits import Limits
 
@@ -65,7 +66,7 @@ class Edge:
         body_limit_bytes: int,
         unsent_limit_bytes: int,
         *,
-        access_log: bool,
+        access_log: RequestLog | None,
         count: Count | None = None,
     ) -> None:
         self._app = app
@@ -107,30 +108,13 @@ class Edge:
             await refusal(scope, receive, answer.send)
         if answer.status == _TOO_MANY:  # a page says so as well
             self._count_too_many(scope)
+        if self._count is None and self._access_log is None:
+            return
+        seconds = time.perf_counter() - answer.started
         if self._count is not None:
-            seconds = time.perf_counter() - answer.started
             self._count(scope.get("operation"), answer.status, seconds)
-        if self._access_log:
-            self._log_request(scope, path, answer)
-
-    def _log_request(self, scope: Scope, path: str, answer: "_Answering") -> None:
-        actor = asker.get()
-        shown = path.encode("unicode_escape").decode()
-        operation = scope.get("operation")
-        if operation is None and "endpoint" in scope:  # an address without an id, which is there
-            operation = f"{scope['method']} {shown}"
-        log.info(
-            "request",
-            id=answer.request_id.decode(),
-            method=scope["method"],
-            path=shown,
-            operation=operation,
-            status=answer.status,
-            ms=round((time.perf_counter() - answer.started) * 1000, 1),
-            user=None if actor is None else actor.user_id,
-            token=None if actor is None else actor.token_id,
-            address=address_of(scope),
-        )
+        if self._access_log is not None:
+            self._access_log.add(_line_of(scope, path, answer, seconds))
 
     def _count_too_many(self, scope: Scope) -> None:
         """Say now and then that requests are too many: not a line for each."""
@@ -147,6 +131,30 @@ class Edge:
             except TooManyRequests as too_many:
                 return too_many
         return error
+
+
+def _line_of(scope: Scope, path: str, answer: "_Answering", seconds: float) -> RequestLine:
+    """What the log says of a request that was answered."""
+    actor, client = asker.get(), scope["client"]
+    shown = path if path.isascii() and path.isprintable() else _escaped(path)
+    operation = scope.get("operation")
+    if operation is None and "endpoint" in scope:  # an address without an id, which is there
+        operation = f"{scope['method']} {shown}"
+    return RequestLine(
+        answer.request_id.decode(),
+        scope["method"],
+        shown,
+        operation,
+        answer.status,
+        int(seconds * 10_000) / 10,
+        None if actor is None else actor.user_id,
+        None if actor is None else actor.token_id,
+        client[0] if client else "",
+    )
+
+
+def _escaped(path: str) -> str:
+    return path.encode("unicode_escape").decode()
 
 
 class _Answering:
