@@ -38,7 +38,11 @@ from conftest import Account, Server, make_account
 from effort import effort
 from expect import assert_envelope, assert_failure
 from healthreports.contract.resources import STATUS_REPORTS
-from healthreports.store.engine.database import Database
+from healthreports.core.model import AuditEvent
+from healthreports.core.vocabulary import AuditAction, Through
+from healthreports.service import auditing
+from healthreports.store.engine.database import Database, Transaction
+from raw import execute
 
 ROLES = ("administrator", "editor", "viewer", "outsider")
 JSON = {"content-type": "application/json"}
@@ -226,6 +230,10 @@ class Machine(RuleBasedStateMachine):
     def __init__(self, server: Server, database: Database, elsewhere: Account, hidden: str) -> None:
         super().__init__()
         self.account = make_account(server, database)
+        self.stored_at = server.database
+        # What the audit log must have of the sequence; what came before it is not counted.
+        self.audited: list[tuple[AuditAction, int, int]] = []
+        self.begun_with = database.read_here(lambda tx: auditing.head(tx, self.account.id).number)
         first, second = self.account.workspaces
         both, one, none = [first, second], [first], []
         readable = dict(zip(ROLES, (both, both, one, none), strict=True))
@@ -248,6 +256,37 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         for client in self.account.clients.values():
             client.close()
+        self._is_audited()
+
+    def _audits(self, role: str, action: AuditAction, report: Report) -> None:
+        """What was done has an entry, by whom it was done."""
+        self.audited.append((action, report.id, int(self.user_ids[role])))
+
+    def _is_audited(self) -> None:
+        """Every action of the sequence has its entry, in its order, and nothing else has one."""
+
+        def entries(tx: Transaction) -> list[AuditEvent]:
+            account_id = self.account.id
+            return [one for some in auditing.pieces(tx, account_id) for one in some]
+
+        found = self.account.database.read_here(entries)[self.begun_with :]
+        done = [one for one in found if one.action is not AuditAction.ACCESS_REFUSED]
+        assert [(one.action, one.subject_id, one.user_id) for one in done] == self.audited
+        assert all(one.through is Through.TOKEN for one in done)
+
+        def verified(tx: Transaction) -> list[str]:
+            return list(auditing.verify(tx, self.account.id))
+
+        assert self.account.database.read_here(verified) == []
+        if found:
+            # A row that is changed behind the server's back is found.
+            number = found[len(found) // 2].id
+            where = f"account_id = {self.account.id} AND number = {number}"
+            statement = f"UPDATE audit_events SET user_id = 0 WHERE {where}"
+            execute(self.stored_at, statement)
+            assert self.account.database.read_here(verified) == [
+                f"entry {number}: who did it was changed"
+            ]
 
     # -- writes
 
@@ -362,8 +401,10 @@ class Machine(RuleBasedStateMachine):
         elif for_good:
             assert response.status_code == 204
             del self.deleted[report.id]
+            self._audits(role, AuditAction.REPORT_PURGED, report)
         else:
             _, body = self._one(response)
+            self._audits(role, AuditAction.REPORT_RESTORED, report)
             del self.deleted[report.id]
             self.model.reports[report.id] = report
             self._says(report, "restored")
@@ -570,6 +611,7 @@ class Machine(RuleBasedStateMachine):
             del self.model.reports[report.id]
             self.deleted[report.id] = report
             self._says(report, "deleted")
+            self._audits(role, AuditAction.REPORT_DELETED, report)
         self.is_refused = True
 
     @rule(
