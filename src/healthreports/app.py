@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.routing import Router
@@ -31,6 +32,7 @@ from healthreports.edge.answer import Answer
 from healthreports.edge.connections import Closed, Connections
 from healthreports.edge.cors import with_cors
 from healthreports.edge.middleware import Edge
+from healthreports.edge.rooted import with_root
 from healthreports.logs import RequestLog
 from healthreports.service.auth.oauth import ENDPOINTS
 from healthreports.service.auth.passkeys import Passkeys
@@ -171,7 +173,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
     provider = _provider(settings)
     pages = Router(
         routes=[
-            *docs_routes(),
+            *docs_routes(urlsplit(origin).path),
             *probe_routes(Health(database, SCHEMA_REVISION)),
             *oauth_routes(tokens_in, limits, origin),
             *page_routes(
@@ -196,7 +198,7 @@ def build(settings: Settings, origin: str) -> ASGIApp:
         access_log=request_log,
         count=None if figures is None else figures.count_request,
     )
-    whole = with_cors(edge, listed(settings.cors_origins))
+    whole = with_root(with_cors(edge, listed(settings.cors_origins)), urlsplit(origin).path)
     return whole if traces is None else traces.requests(whole)
 
 

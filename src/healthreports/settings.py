@@ -266,6 +266,14 @@ def _socket(text: str) -> str:
     return "" if text.startswith("/") else "write the whole path, like /run/healthreports/socket"
 
 
+def _public_url(text: str) -> str:
+    if not text or re.fullmatch(r"https?://[^\s/?#]+(/[A-Za-z0-9._~-]+)*", text):
+        return ""
+    if text.endswith("/"):
+        return f"write it without the slash at its end: {text.rstrip('/')}"
+    return "write a scheme, a host and perhaps a path, like https://example.org/reports"
+
+
 def _origins(text: str) -> str:
     for one in listed(text):
         wrong = _origin(one)
@@ -320,7 +328,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], str]]] = {
     "read_database": _read_database,
     "socket": _socket,
     "otlp_endpoint": _endpoint,
-    "public_url": _origin,
+    "public_url": _public_url,
     "oidc_issuer": _issuer,
     "trusted_proxies": _proxies,
     "cors_origins": _origins,

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from healthreports.contract.openapi import document_bytes
 from healthreports.edge.answer import Answer, Static
+from healthreports.edge.rooted import at_root
 
 DOCUMENT_PATH: Final = "/openapi.json"
 
@@ -31,7 +32,7 @@ _PAGE: Final = """<!doctype html>
 </html>
 """
 _START: Final = (
-    "SwaggerUIBundle({url: '" + DOCUMENT_PATH + "', dom_id: '#swagger-ui', "
+    "SwaggerUIBundle({url: '%s', dom_id: '#swagger-ui', "
     "deepLinking: true, tryItOutEnabled: true, validatorUrl: null});\n"
 )
 # Swagger UI sets styles from its script and draws its icons from data: addresses.
@@ -47,13 +48,18 @@ _FILES: Final = {
 }
 
 
-def docs_routes() -> list[BaseRoute]:
-    """The document, the page that shows it, and what the page loads."""
-    document = document_bytes()
+def docs_routes(root: str = "") -> list[BaseRoute]:
+    """The document, the page that shows it, and what the page loads.
+
+    The server is below the path `root` of its host.
+    """
+    document = document_bytes(root)
     makers: dict[str, Callable[[], ASGIApp]] = {
         DOCUMENT_PATH: lambda: Answer(document),
-        "/docs": lambda: HTMLResponse(_PAGE, headers=_POLICY),
-        "/docs/start.js": lambda: Response(_START, media_type="text/javascript"),
+        "/docs": lambda: HTMLResponse(at_root(_PAGE), headers=_POLICY),
+        "/docs/start.js": lambda: Response(
+            _START % (root + DOCUMENT_PATH), media_type="text/javascript"
+        ),
     }
     for name, media_type in _FILES.items():
         makers[f"/docs/{name}"] = _file(_VENDORED / name, media_type)

@@ -273,9 +273,10 @@ def document() -> Json:
     }
 
 
-def document_bytes() -> bytes:
-    """The OpenAPI document as JSON."""
-    return msgspec.json.format(msgspec.json.encode(document()), indent=2)
+def document_bytes(root: str = "") -> bytes:
+    """The OpenAPI document as JSON, of a server below the path `root` of its host."""
+    made = document() | {"servers": [{"url": root + BASE}]}
+    return msgspec.json.format(msgspec.json.encode(made), indent=2)
 
 
 def _operation(operation: Operation) -> Json:

@@ -68,7 +68,8 @@ class Passkeys:
     """
 
     def __init__(self, origin: str) -> None:
-        self._origin = origin
+        parts = urlsplit(origin)
+        self._origin = f"{parts.scheme}://{parts.netloc}"  # a browser knows no path here
         self.here = _relying_party(origin)
 
     def to_make(self, user: User, known: Sequence[str], challenge: PasskeyChallenge) -> str:

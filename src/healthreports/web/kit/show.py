@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.templating import Jinja2Templates
 from starlette.types import Receive, Scope, Send
 
@@ -32,6 +32,7 @@ from healthreports.core.errors import (
 from healthreports.core.model import Actor, Instant, StatusReport
 from healthreports.core.portfolio import State, state_of, trend
 from healthreports.core.vocabulary import DAY_US, AuditAction, Category
+from healthreports.edge.rooted import at_root
 from healthreports.service.auth.sessions import Visitor
 from healthreports.service.gateway import Transaction
 from healthreports.service.limits import Limits
@@ -233,7 +234,8 @@ def page(
     proof = form_proof(request) if has_forms else ""
     others = sorted(others_of(request)) if has_forms else []
     values = {"csrf": proof, "wrong": said, "other_accounts": others, **values}
-    return _templates.TemplateResponse(request, template, values, status, headers)
+    text = _templates.get_template(template).render({"request": request, **values})
+    return HTMLResponse(at_root(text), status, headers)
 
 
 def file_of(

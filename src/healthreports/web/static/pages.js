@@ -66,7 +66,9 @@ function keep(form) {
 
 // Single keys, which whoever speaks to the machine can turn off (WCAG 2.1.4).
 const KEYS = "healthreports-keys";
-const LEADS_TO = { p: "/", t: "/?view=weeks", m: "/?owner=me", d: "/developers" };
+const LEADS_TO = { p: "", t: "?view=weeks", m: "?owner=me", d: "developers" };
+// The server may be below a path, which the address of its first page has.
+const FIRST = document.querySelector(".brand")?.getAttribute("href") ?? "/";
 const shortcuts = document.getElementById("shortcuts");
 let wasGo = 0;
 
@@ -81,7 +83,7 @@ function seek(event) {
 function press(event) {
   const isGoing = event.timeStamp - wasGo < 1500;
   wasGo = event.key === "g" ? event.timeStamp : 0;
-  if (isGoing && LEADS_TO[event.key]) location.href = LEADS_TO[event.key];
+  if (isGoing && event.key in LEADS_TO) location.href = FIRST + LEADS_TO[event.key];
   else if (event.key === "/") seek(event);
   else if (event.key === "?") shortcuts?.showModal();
   else if (event.key === "n") document.querySelector("a.primary[href$='/reports/new']")?.click();
