@@ -773,6 +773,7 @@ TYPED = {
     "/account/grants/{}/revoke": {},
     "/account/password": {"old_password": PASSWORD, "password": OTHER_PASSWORD},
     "/account/profile": {"full_name": "Another name", "headline": "Counts bridges"},
+    "/account/address/want": {"email_address": "another@example.org"},
     "/account/applications": {"name": "Mine", "redirect_uris": REDIRECT},
     "/account/applications/{}/revoke": {},
     AUTHORIZE: {"decision": "allow"},
