@@ -31,6 +31,7 @@ WHOLE = {
     "full_name": "N",
     "name": "G",
     "email_address": "n@example.org",
+    "taker_id": "1",
 }
 Check = Callable[[dict[str, Any]], list[Problem]]
 CHECKS: dict[str, Check] = {
@@ -45,6 +46,8 @@ CHECKS: dict[str, Check] = {
     "CreateWorkspaceGroup": lambda sent: people.check_group(sent, new=True)[2],
     "UpdateWorkspaceGroup": lambda sent: people.check_group(sent, new=False)[2],
     "UpdateAccountMembership": lambda sent: people.check_membership(sent, new=False)[1],
+    "HandOverAccountMembership": lambda sent: people.check_taker(sent)[1],
+    "DeleteWorkspaceForGood": lambda sent: people.check_typed(sent)[1],
 }
 
 

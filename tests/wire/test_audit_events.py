@@ -53,6 +53,7 @@ class Calls:
         self.place = self.made("/participations", participation=sent)
         self.group = self.made("/workspace_groups", workspace_group={"name": "North"})
         self.membership = self.found("account_memberships", user_id=self.outsider)
+        self.giver = self.found("account_memberships", user_id=str(account.users["editor"].id))
         self.reference = self.made(REFERENCES, external_reference=self.link("1"))
 
     @property
@@ -72,6 +73,10 @@ class Calls:
         answer = self.api.post(path, json=body)
         assert answer.is_success, answer.text
         return answer.json()["results"][0]["id"]
+
+    @property
+    def title(self) -> str:
+        return self.api.get(f"/workspaces/{self.first}").json()["workspaces"][self.first]["title"]
 
     def found(self, kind: str, **params: str) -> str:
         return self.api.get(f"/{kind}", params=params).json()["results"][0]["id"]
@@ -135,6 +140,16 @@ class Calls:
                 f"/account_memberships/{self.membership}/enable",
                 None,
             ),
+            "HandOverAccountMembership": (
+                "POST",
+                f"/account_memberships/{self.giver}/hand_over",
+                {"account_membership": {"taker_id": self.outsider}},
+            ),
+            "DeleteWorkspaceForGood": (
+                "POST",
+                f"/workspaces/{self.first}/delete_for_good",
+                {"workspace": {"title": self.title}},
+            ),
             "CreateWorkspaceGroup": (
                 "POST",
                 "/workspace_groups",
@@ -172,6 +187,14 @@ KEPT = {
     "UpdateAccountMembership": [AuditAction.USER_PERMITTED],
     "DisableAccountMembership": [AuditAction.USER_DISABLED],
     "EnableAccountMembership": [],  # it is enabled already
+    "HandOverAccountMembership": [
+        AuditAction.PARTICIPATION_DELETED,
+        AuditAction.PARTICIPATION_CREATED,
+        AuditAction.PARTICIPATION_DELETED,
+        AuditAction.PARTICIPATION_CHANGED,  # the taker has a place in the second workspace
+        AuditAction.USER_HANDED_OVER,
+    ],
+    "DeleteWorkspaceForGood": [AuditAction.WORKSPACE_CHANGED, AuditAction.WORKSPACE_DELETED],
     "CreateWorkspaceGroup": [AuditAction.GROUP_CREATED],
     "UpdateWorkspaceGroup": [AuditAction.GROUP_CHANGED],
     "DeleteWorkspaceGroup": [AuditAction.GROUP_DELETED],

@@ -42,6 +42,8 @@ CreateMany = Callable[[Transaction, Actor, Sequence[object], Instant], list[Any]
 Act = Callable[[Transaction, Actor, int, Instant], Record]
 Change = Callable[[Transaction, Actor, int, Sent, Instant], Record]
 Delete = Callable[[Transaction, Actor, int, Instant], None]
+Begin = Callable[[Transaction, Actor, int, Sent, Instant], None]
+GoOn = Callable[[Transaction, Actor, int, Instant], bool]
 Named = Callable[[Transaction, Actor, int], Record]
 FindBelow = Callable[[Transaction, Actor, int, Window], Page]
 FindAll = Callable[[Transaction, Actor, Window], Page]
@@ -253,6 +255,34 @@ def deletes(use_case: Delete, named: Named | None = None) -> Handler:
             use_case(tx, actor, record_id, now)
 
         await gateway.write(writer, work)
+        return Answer(None)
+
+    return answer
+
+
+def deletes_in_pieces(begin: Begin, go_on: GoOn) -> Handler:
+    """The handler that deletes what the path names in as many transactions as it takes.
+
+    `begin` gets the attributes of the body; `go_on` says whether there is more. A request that ends
+    before leaves the rest to the next one.
+    """
+
+    async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
+        writer = await gateway.admit_writer(call.secret, call.client)
+        attributes = (await call.body(resource)).attributes
+        renew = call.deadline_renewal()
+
+        def start(tx: Transaction, actor: Actor, now: Instant) -> None:
+            record_id = call.record_id(resource)
+            _demand_state(gateway, call, lambda: _visible(resource)(tx, actor, record_id))
+            begin(tx, actor, record_id, attributes, now)
+
+        def piece(tx: Transaction, actor: Actor, now: Instant) -> bool:
+            return go_on(tx, actor, call.record_id(resource), now)
+
+        await gateway.write(writer, start)
+        while await gateway.write(writer, piece):
+            renew()
         return Answer(None)
 
     return answer

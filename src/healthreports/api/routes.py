@@ -13,6 +13,7 @@ from healthreports.api.handlers import (
     changes,
     creates,
     deletes,
+    deletes_in_pieces,
     find,
     find_audit,
     finds,
@@ -25,8 +26,9 @@ from healthreports.api.handlers import (
 from healthreports.contract.lines import CSV, JSON_LINES, RAW_CSV
 from healthreports.contract.operations import BASE, OPERATIONS, Operation
 from healthreports.core.errors import MethodNotAllowed
+from healthreports.service import ending
 from healthreports.service.gateway import Gateway
-from healthreports.service.people import groups, members, workspaces
+from healthreports.service.people import groups, handing, members, workspaces
 from healthreports.service.reports import history, references, reports
 
 # What answers each operation, by its OpenAPI name.
@@ -48,6 +50,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "CreateWorkspace": creates(workspaces.create_workspace),
     "GetWorkspace": show,
     "UpdateWorkspace": changes(workspaces.change_workspace),
+    "DeleteWorkspaceForGood": deletes_in_pieces(ending.begin_workspace, ending.go_on),
     "GetUsers": find,
     "GetMe": show_me,
     "GetUser": show,
@@ -64,6 +67,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "UpdateAccountMembership": changes(members.change_membership),
     "DisableAccountMembership": acts(members.disable_membership),
     "EnableAccountMembership": acts(members.enable_membership),
+    "HandOverAccountMembership": changes(handing.hand_over_membership),
     "GetWorkspaceGroups": find,
     "CreateWorkspaceGroup": creates(groups.create_group),
     "GetWorkspaceGroup": show,

@@ -207,6 +207,8 @@ _BODIES: Final[dict[str, Json]] = {
         "permission",
     ),
     "UpdateAccountMembership": _object(_MEMBERSHIP_PROPERTIES),
+    "HandOverAccountMembership": _object({"taker_id": _ANY_ID}, "taker_id"),
+    "DeleteWorkspaceForGood": _object({"title": _NAME}, "title"),
     "CreateWorkspaceGroup": _object(_GROUP_PROPERTIES, "name"),
     "UpdateWorkspaceGroup": _object({**_GROUP_PROPERTIES, "remove_workspace_ids": _IDS}),
     "CreateOrUpdateExternalReference": _object(

@@ -166,6 +166,15 @@ OPERATIONS: Final = (
         "UpdateWorkspace",
         "Change a workspace, archive it or bring it back",
     ),
+    Operation(
+        "POST",
+        "/workspaces/{id}/delete_for_good",
+        WORKSPACES,
+        Gives.NOTHING,
+        "DeleteWorkspaceForGood",
+        "Delete a workspace with all its reports, where its title is sent; for administrators "
+        "(extension)",
+    ),
     Operation("GET", "/users", USERS, Gives.LIST, "GetUsers", "List the users of the account"),
     Operation(
         "GET", "/users/me", USERS, Gives.RECORD, "GetMe", "Show the user that the token stands for"
@@ -253,6 +262,14 @@ OPERATIONS: Final = (
             says,
         )
         for verb, says in (("disable", "Disable a user"), ("enable", "Let a user back in"))
+    ),
+    Operation(
+        "POST",
+        "/account_memberships/{id}/hand_over",
+        ACCOUNT_MEMBERSHIPS,
+        Gives.RECORD,
+        "HandOverAccountMembership",
+        "Give the places of its user to the one with the taker_id; for administrators (extension)",
     ),
     Operation(
         "GET",

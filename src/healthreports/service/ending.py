@@ -7,10 +7,14 @@ two, leaves the rest for the next one. A backup brings nothing back (`purging`).
 
 from typing import Final
 
+from msgspec import UNSET
+
 from healthreports.core.access import Reach
 from healthreports.core.errors import Fault, Invalid, Problem
 from healthreports.core.model import Actor, Instant, Record, StatusReport, Workspace, WorkspaceGroup
 from healthreports.core.query import Filter, Query, Window
+from healthreports.core.rules.people import check_typed
+from healthreports.core.rules.reading import Sent
 from healthreports.core.vocabulary import AuditAction, Kind, Purged, SubjectType
 from healthreports.service.auditing import note
 from healthreports.service.lookup import demand_administrator, demand_recent_proof, find, visible
@@ -27,15 +31,18 @@ _AT_ONCE: Final = 200
 
 
 def begin_workspace(
-    tx: Transaction, actor: Actor, workspace_id: int, typed: str, now: Instant
+    tx: Transaction, actor: Actor, workspace_id: int, sent: Sent, now: Instant
 ) -> None:
-    """Archive a workspace that is to be deleted, where its title was typed.
+    """Archive a workspace that is to be deleted, where its title was sent.
 
     Raises NotFound, Forbidden, ProofNeeded, Invalid.
     """
     workspace = visible(tx, actor, Workspace, workspace_id)
     demand_administrator(actor)
     demand_recent_proof(actor, now)
+    typed, problems = check_typed(sent)
+    if typed is UNSET:
+        raise Invalid(problems)
     demand_typed("title", typed, workspace.title)
     if not workspace.archived:
         workspaces.archive(tx, workspace_id, now, archived=True)
@@ -45,6 +52,12 @@ def demand_typed(field: str, typed: str, expected: str) -> None:
     """Raise Invalid where the name of what is to be deleted was not typed: asked twice."""
     if " ".join(typed.split()) != " ".join(expected.split()):
         raise Invalid([Problem(field, Fault.NOT_AS_ASKED, options=(expected,))])
+
+
+def go_on(tx: Transaction, actor: Actor, workspace_id: int, now: Instant) -> bool:
+    """`delete_piece` of what an administrator has begun to delete. Raises Forbidden."""
+    demand_administrator(actor)
+    return delete_piece(tx, actor.account_id, workspace_id, now)
 
 
 def delete_piece(tx: Transaction, account_id: int, workspace_id: int, now: Instant) -> bool:

@@ -203,6 +203,18 @@ def check_membership(sent: Sent, *, new: bool) -> tuple[MembershipDraft, list[Pr
     return draft, body.problems
 
 
+def check_typed(sent: Sent) -> tuple[str | UnsetType, list[Problem]]:
+    """The title that was sent of what is to be deleted, and what is wrong with it."""
+    body = BodyReader(sent)
+    return body.text("title", MAX_NAME, required=True, trimmed=True), body.problems
+
+
+def check_taker(sent: Sent) -> tuple[int | UnsetType, list[Problem]]:
+    """The id of who takes what another one had, and what is wrong with it."""
+    body = BodyReader(sent)
+    return body.identity("taker_id"), body.problems
+
+
 def check_names(**names: str) -> list[Problem]:
     """The faults in texts that may not be blank, as a person typed them, by attribute."""
     problems = []

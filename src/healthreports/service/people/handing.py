@@ -2,11 +2,15 @@
 
 from typing import Final
 
-from healthreports.core.errors import NotFound
-from healthreports.core.model import Actor, Instant, User
+from msgspec import UNSET
+
+from healthreports.core.errors import Fault, Invalid, NotFound, Problem
+from healthreports.core.model import AccountMembership, Actor, Instant, User
+from healthreports.core.rules.people import check_taker
+from healthreports.core.rules.reading import Sent
 from healthreports.core.vocabulary import AuditAction, Kind
 from healthreports.service.auditing import note
-from healthreports.service.lookup import demand_administrator, demand_recent_proof
+from healthreports.service.lookup import demand_administrator, demand_recent_proof, visible
 from healthreports.service.people import workspaces
 from healthreports.service.people.members import user_of_account
 from healthreports.store.engine.database import Transaction
@@ -14,6 +18,7 @@ from healthreports.store.people import members
 
 # Places in one transaction; whoever hands over more goes on.
 _AT_ONCE: Final = 200
+_MOST_AT_ONCE: Final = 1_000
 
 
 def hand_over(tx: Transaction, actor: Actor, user_id: int, taker: str, now: Instant) -> bool:
@@ -29,6 +34,30 @@ def hand_over(tx: Transaction, actor: Actor, user_id: int, taker: str, now: Inst
     return hand_over_as_operator(
         tx, giver, user_of_account(tx, actor.account_id, taker, "taker"), now
     )
+
+
+def hand_over_membership(
+    tx: Transaction, actor: Actor, membership_id: int, sent: Sent, now: Instant
+) -> AccountMembership:
+    """Give all places of the user with a membership to the one with the `taker_id` that was sent.
+
+    It is one transaction, and so for up to 1,000 places; pages and the command line hand over more.
+    Returns the membership. Raises NotFound, Forbidden, Invalid.
+    """
+    membership = visible(tx, actor, AccountMembership, membership_id)
+    demand_administrator(actor)
+    taker_id, problems = check_taker(sent)
+    if taker_id is UNSET:
+        raise Invalid(problems)
+    giver, taker = members.user(tx, membership.user_id), members.user(tx, taker_id)
+    assert giver is not None  # it has a membership
+    if taker is None or taker.account_id != actor.account_id:
+        raise Invalid([Problem("taker_id", Fault.UNKNOWN_OBJECT)])
+    if workspaces.has_more_places(tx, giver, _MOST_AT_ONCE):
+        raise Invalid([Problem("account_membership", Fault.TOO_MANY, limit=_MOST_AT_ONCE)])
+    while hand_over_as_operator(tx, giver, taker, now):
+        pass
+    return membership
 
 
 def hand_over_as_operator(tx: Transaction, giver: User, taker: User, now: Instant) -> bool:

@@ -297,6 +297,11 @@ def hand_over(  # noqa: PLR0917  from whom to whom
     return len(places) == most
 
 
+def has_more_places(tx: Transaction, user: User, most: int) -> bool:
+    """Whether a user participates in more than `most` workspaces."""
+    return len(workspaces.of_user(tx, user.account_id, user.id, most + 1)) > most
+
+
 def _give_place(tx: Transaction, place: Participation, taker: User, now: Instant) -> None:
     workspaces.delete_participation(tx, place)
     action = AuditAction.PARTICIPATION_DELETED

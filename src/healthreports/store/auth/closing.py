@@ -4,9 +4,10 @@ The words of workspaces, reports, people and groups are in an index that needs t
 them; whoever closes an account lets those go first.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Table, bindparam, delete, literal_column, select, tuple_
+from sqlalchemy.sql.dml import ReturningDelete
 
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Statement
@@ -57,15 +58,15 @@ def _of_account(table: Table) -> ColumnElement[bool]:
     return table.c.user_id.in_(its_users)
 
 
-def _some_of(table: Table) -> Statement:
+def _some_of(table: Table) -> ReturningDelete[Any]:
     key = tuple(table.primary_key)
     wanted = select(*key).where(_of_account(table)).limit(literal_column(str(_AT_ONCE)))
-    return Statement(delete(table).where(tuple_(*key).in_(wanted)).returning(literal_column("1")))
+    return delete(table).where(tuple_(*key).in_(wanted)).returning(literal_column("1"))
 
 
 _ALL: Final = {table: Statement(delete(table).where(_of_account(table))) for table in _WAYS_IN}
 _SOME: Final = {
-    table: _some_of(table)
+    table: Statement(_some_of(table))
     for table in reversed(metadata.sorted_tables)
     if table not in _STAY and {"account_id", "user_id"} & set(table.c.keys())
 }

@@ -43,11 +43,10 @@ class EndingPages:
         typed = form.fields.get("title", "")
 
         def begin(tx: Transaction, actor: Actor, now: Instant) -> None:
-            ending.begin_workspace(tx, actor, workspace_id, typed, now)
+            ending.begin_workspace(tx, actor, workspace_id, {"title": typed}, now)
 
         def piece(tx: Transaction, actor: Actor, now: Instant) -> bool:
-            demand_administrator(actor)
-            return ending.delete_piece(tx, actor.account_id, workspace_id, now)
+            return ending.go_on(tx, actor, workspace_id, now)
 
         try:
             await self._gateway.write(form.writer, begin)
