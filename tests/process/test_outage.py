@@ -269,7 +269,7 @@ def test_a_start_waits_for_a_database_that_comes_later(postgres: Cluster, own_ad
 
 
 def test_a_start_waits_no_longer_than_it_is_told(postgres: Cluster, own_address: str) -> None:
-    waits = {"HEALTHREPORTS_DATABASE": own_address, "HEALTHREPORTS_DATABASE_WAIT_S": "1"}
+    waits = {"HEALTHREPORTS_DATABASE": own_address, "HEALTHREPORTS_DATABASE_WAIT_S": "3"}
     with postgres.stopped("fast"):
         ended = subprocess.run(
             _SERVE,
