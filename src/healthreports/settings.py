@@ -28,51 +28,216 @@ from healthreports.core.vocabulary import (
 
 PREFIX: Final = "HEALTHREPORTS_"
 
-Positive = Annotated[float, Meta(gt=0, le=86_400)]
+Positive = Meta(gt=0, le=86_400)
+Port = Meta(ge=0, le=65_535)
+# 0 switches the limit off.
+Rate = Meta(ge=0)
+
+
+def _says(text: str) -> Meta:
+    """What a setting is, for `--help`, for `config check` and for the page of settings."""
+    return Meta(description=text)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be set. The README has this table; a test holds the two together."""
+    """What can be set: its type and bounds, what it is, and its default.
 
-    database: str = "healthreports.sqlite3"
-    read_database: str = ""
-    host: str = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
-    socket: str = ""
-    metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
-    metrics_host: str = "127.0.0.1"
-    otlp_endpoint: str = ""
-    workers: Annotated[int, Meta(ge=1, le=256)] = 1
-    body_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_BODY_LIMIT_BYTES
-    time_limit_s: Positive = 180.0
-    connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
-    connections_from_address: Annotated[int, Meta(ge=1, le=1_000_000)] = 200
-    head_limit_s: Positive = 10.0
-    body_limit_s: Positive = 60.0
-    unsent_limit_bytes: Annotated[int, Meta(ge=1024)] = DEFAULT_UNSENT_LIMIT_BYTES
-    include_limit: Annotated[int, Meta(ge=1)] = DEFAULT_INCLUDE_LIMIT
-    database_wait_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
-    busy_timeout_s: Positive = 5.0
-    grace_s: Annotated[int, Meta(ge=1, le=3600)] = 10
-    trash_days: Annotated[int, Meta(ge=1, le=3650)] = DEFAULT_TRASH_DAYS
-    session_idle_hours: Annotated[int, Meta(ge=1, le=8760)] = DEFAULT_SESSION_IDLE_H
-    session_days: Annotated[int, Meta(ge=1, le=365)] = DEFAULT_SESSION_DAYS
-    audit_days: Annotated[int, Meta(ge=1, le=36_500)] = DEFAULT_AUDIT_DAYS
-    access_log: bool = False
-    log_format: Literal["console", "json"] = "console"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    public_url: str = ""
-    trusted_proxies: str = ""
-    cors_origins: str = ""
-    limit_store: str = "memory"
-    token_requests_per_minute: Annotated[int, Meta(ge=0)] = 3000
-    address_requests_per_minute: Annotated[int, Meta(ge=0)] = 300
-    document_requests_per_minute: Annotated[int, Meta(ge=0)] = 30
-    oidc_issuer: str = ""
-    oidc_client_id: str = ""
-    oidc_client_secret: str = ""  # has no flag: a command line is seen by every program
-    oidc_name: str = "your organisation"
-    passwords: Literal["on", "off"] = "on"
+    The flags of the command line and the reference page of the docs are made from these lines.
+    """
+
+    database: Annotated[
+        str,
+        _says(
+            "the SQLite file, or PostgreSQL (15 or newer) as `postgresql://user:password@host/name`"
+        ),
+    ] = "healthreports.sqlite3"
+    read_database: Annotated[
+        str, _says("a replica of the PostgreSQL database, which answers reads")
+    ] = ""
+    host: Annotated[str, _says("the address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Port, _says("the port to listen on; 0 takes any free port")] = 8000
+    socket: Annotated[
+        str, _says("the path of a Unix socket to listen on instead of host and port")
+    ] = ""
+    metrics_port: Annotated[
+        int, Port, _says("the port for Prometheus; 0 switches the metrics off")
+    ] = 0
+    metrics_host: Annotated[str, _says("the address of the port for Prometheus")] = "127.0.0.1"
+    otlp_endpoint: Annotated[
+        str,
+        _says(
+            "the OpenTelemetry collector that receives traces, like `http://127.0.0.1:4318`; "
+            "needs the extra `otel`"
+        ),
+    ] = ""
+    workers: Annotated[int, Meta(ge=1, le=256), _says("the number of processes that serve")] = 1
+    body_limit_bytes: Annotated[
+        int, Meta(ge=1024), _says("the largest request body in bytes; a larger one is a 413")
+    ] = DEFAULT_BODY_LIMIT_BYTES
+    time_limit_s: Annotated[
+        float, Positive, _says("seconds that a request may take; then it is a 504")
+    ] = 180.0
+    connections: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000),
+        _says(
+            "open connections in each process; "
+            "fewer if the operating system allows the process fewer open files"
+        ),
+    ] = 1000
+    connections_from_address: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000),
+        _says("open connections from one address, unless it is a trusted proxy"),
+    ] = 200
+    head_limit_s: Annotated[
+        float,
+        Positive,
+        _says("seconds that a connection may take to send the head of a request"),
+    ] = 10.0
+    body_limit_s: Annotated[
+        float, Positive, _says("seconds that a client may take to send the body of a request")
+    ] = 60.0
+    unsent_limit_bytes: Annotated[
+        int,
+        Meta(ge=1024),
+        _says(
+            "bytes of large answers that wait for slow clients, in total; "
+            "above it a large answer is a 503"
+        ),
+    ] = DEFAULT_UNSENT_LIMIT_BYTES
+    include_limit: Annotated[
+        int,
+        Meta(ge=1),
+        _says(
+            "included objects in one answer; a request for more is a 400 that names the association"
+        ),
+    ] = DEFAULT_INCLUDE_LIMIT
+    database_wait_s: Annotated[
+        int, Meta(ge=0, le=86_400), _says("seconds that the start waits for PostgreSQL to answer")
+    ] = 0
+    busy_timeout_s: Annotated[
+        float,
+        Positive,
+        _says("seconds that a request waits for a busy database; then it is a 503"),
+    ] = 5.0
+    grace_s: Annotated[
+        int,
+        Meta(ge=1, le=3600),
+        _says(
+            "seconds that open requests may still take when the server stops; then they are a 503"
+        ),
+    ] = 10
+    trash_days: Annotated[
+        int,
+        Meta(ge=1, le=3650),
+        _says("days that a deleted report can be restored; then it is purged"),
+    ] = DEFAULT_TRASH_DAYS
+    session_idle_hours: Annotated[
+        int, Meta(ge=1, le=8760), _says("hours after which an unused browser session expires")
+    ] = DEFAULT_SESSION_IDLE_H
+    session_days: Annotated[
+        int, Meta(ge=1, le=365), _says("days after which every browser session expires")
+    ] = DEFAULT_SESSION_DAYS
+    audit_days: Annotated[
+        int,
+        Meta(ge=1, le=36_500),
+        _says("days that the audit log keeps the contents of entries; then only hashes stay"),
+    ] = DEFAULT_AUDIT_DAYS
+    access_log: Annotated[
+        bool, _says("log a line for each request, never with its query or token")
+    ] = False
+    log_format: Annotated[
+        Literal["console", "json"],
+        _says("the form of log lines: `console`, or `json` for programs"),
+    ] = "console"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], _says("the least important lines to log")
+    ] = "info"
+    public_url: Annotated[
+        str,
+        _says(
+            "the address that clients and browsers use, like `https://reports.example.org`; "
+            "by default the address that the server listens on"
+        ),
+    ] = ""
+    trusted_proxies: Annotated[
+        str,
+        _says(
+            "addresses or networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed, "
+            "separated by commas"
+        ),
+    ] = ""
+    cors_origins: Annotated[
+        str,
+        _says(
+            "origins like `https://board.example.org` whose pages may call the API from a browser "
+            "with a token, separated by commas"
+        ),
+    ] = ""
+    limit_store: Annotated[
+        str,
+        _says(
+            "where requests are counted: `memory`, or `valkey://host:port/0` for several servers"
+        ),
+    ] = "memory"
+    token_requests_per_minute: Annotated[
+        int, Rate, _says("requests that a token may make in a minute; 0 is no limit")
+    ] = 3000
+    address_requests_per_minute: Annotated[
+        int,
+        Rate,
+        _says("requests that an address may make in a minute without a valid token; 0 is no limit"),
+    ] = 300
+    document_requests_per_minute: Annotated[
+        int,
+        Rate,
+        _says(
+            "PDF files that a session, or a reader of a share link, may request in a minute; "
+            "0 is no limit"
+        ),
+    ] = 30
+    oidc_issuer: Annotated[str, _says("the OpenID Connect provider that people sign in with")] = ""
+    oidc_client_id: Annotated[str, _says("the client id of this server at the provider")] = ""
+    # It has no flag, because every program of the machine can read a command line.
+    oidc_client_secret: Annotated[
+        str, _says("the client secret of this server at the provider, if it has one")
+    ] = ""
+    oidc_name: Annotated[str, _says("the name of the provider on the sign-in page")] = (
+        "your organisation"
+    )
+    passwords: Annotated[
+        Literal["on", "off"],
+        _says("whether people sign in with passwords; `off` if everybody uses the provider"),
+    ] = "on"
+
+
+# Settings that have no flag, see above.
+WITHOUT_FLAG: Final = frozenset({"oidc_client_secret"})
+
+
+class OneSetting(NamedTuple):
+    """What a setting is called, and what it is."""
+
+    name: str
+    variable: str
+    flag: str | None
+    default: Any
+    says: str
+
+
+def every_setting() -> tuple[OneSetting, ...]:
+    """All settings in the order of `Settings`."""
+    found = []
+    for name, kind in get_type_hints(Settings, include_extras=True).items():
+        flag = None if name in WITHOUT_FLAG else f"--{name.replace('_', '-')}"
+        [says] = [one.description for one in get_args(kind)[1:] if one.description is not None]
+        default = getattr(_DEFAULTS, name)
+        found.append(OneSetting(name, PREFIX + name.upper(), flag, default, says))
+    return tuple(found)
+
+
+_DEFAULTS: Final = Settings()
 
 
 class BadSetting(Exception):
@@ -158,7 +323,7 @@ def _found(name: str, flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> 
     elif variable in os.environ and not _is_of_cluster(variable):
         value, source = os.environ[variable], variable
     else:
-        value, source = defaults.get(name, getattr(Settings(), name)), "default"
+        value, source = defaults.get(name, getattr(_DEFAULTS, name)), "default"
     shown = without_secrets(name, value)
     kind = get_type_hints(Settings, include_extras=True)[name]
     called = f"{source if source != 'default' else variable} is {shown!r}"
@@ -194,8 +359,13 @@ def _wanted(kind: Any) -> str:  # noqa: ANN401  a type
     """What a value of a type must be, in words."""
     bounds: dict[str, Any] = {}
     if get_origin(kind) is Annotated:
-        kind, meta = get_args(kind)
-        bounds = {name: getattr(meta, name) for name in ("ge", "gt", "le")}
+        kind, *metas = get_args(kind)
+        bounds = {
+            name: value
+            for meta in metas
+            for name in ("ge", "gt", "le")
+            if (value := getattr(meta, name)) is not None
+        }
     if get_origin(kind) is Literal:
         return " or ".join(get_args(kind))
     if kind is bool:

@@ -59,7 +59,7 @@ def change(tmp_path: Path, statement: str) -> None:
 
 
 def test_commands_are_in_the_log(filled: Run) -> None:
-    lines = [json.loads(line) for line in filled("audit", "list", "acme").splitlines()]
+    lines = [json.loads(line) for line in filled("audit", "list", "acme", "--json").splitlines()]
     assert [one["action"] for one in lines] == [
         "account.created",
         "user.created",
@@ -105,7 +105,7 @@ def test_what_was_cut_off_is_found_by_who_noted_the_head(filled: Run, tmp_path: 
     filled("audit", "verify")
     said = filled("audit", "verify", "--account", "acme", "--head", head, code=1)
     assert "the entries 5 to 5 are missing" in said
-    assert "name it with --account" in filled("audit", "verify", "--head", head, code=1)
+    assert "name it with --account" in filled("audit", "verify", "--head", head, code=2)
 
 
 def test_a_log_that_was_written_anew_is_found_by_who_noted_the_head(
@@ -128,5 +128,5 @@ def test_a_head_that_is_none_is_refused(filled: Run, head: str) -> None:
 
 def test_an_export_of_a_person_is_in_the_log(filled: Run) -> None:
     filled("export", "--user", "ann@example.org")
-    [*_, last] = filled("audit", "list", "acme").splitlines()
+    [*_, last] = filled("audit", "list", "acme", "--json").splitlines()
     assert json.loads(last)["action"] == "user.exported"

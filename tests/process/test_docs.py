@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from healthreports.cli.main import _parser
+from commands import COMMANDS
 from healthreports.core.vocabulary import AuditAction, Through
-from healthreports.settings import PREFIX, Settings
+from healthreports.settings import every_setting
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -21,50 +21,29 @@ def rows(heading: str) -> list[list[str]]:
     return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_the_readme_lists_each_setting_with_its_flag_and_default() -> None:
-    defaults = Settings()
-    listed = [(name, default) for name, _, default, _ in rows("setting")]
-    assert [name for name, _ in listed] == [
-        PREFIX + name.upper() for name in Settings.__struct_fields__
+def test_the_readme_lists_each_setting_as_it_is_declared() -> None:
+    shown = {"": "(none)"}
+    expected = [
+        [
+            one.variable,
+            one.flag or "(none)",
+            shown.get(str(one.default), str(one.default)),
+            one.says.strip("`"),
+        ]
+        for one in every_setting()
     ]
-    for name, default in listed:
-        held = str(getattr(defaults, name.removeprefix(PREFIX).lower()))
-        assert default == held if held else default.startswith("("), name
+    assert [[*row[:3], row[3].split("; see [")[0]] for row in rows("setting")] == expected
 
 
-def commands() -> set[str]:
-    found = set()
-    for name, parser in subparsers(_parser()).items():
-        below = subparsers(parser)
-        found |= {f"healthreports {name} {one}" for one in below} or {f"healthreports {name}"}
-    return found
-
-
-def subparsers(parser) -> dict:
-    for action in parser._actions:  # noqa: SLF001  argparse has no public way to list them
-        if isinstance(action.choices, dict):
-            return action.choices
-    return {}
-
-
-def test_the_readme_lists_each_command() -> None:
-    assert {name for name, _ in rows("command")} == commands()
+def test_the_readme_lists_each_command_with_its_help() -> None:
+    expected = [[f"healthreports {one.path}", one.says] for one in COMMANDS]
+    assert rows("command") == expected
 
 
 def test_every_serving_flag_is_a_setting() -> None:
-    flags = {
-        option
-        for action in subparsers(_parser())["serve"]._actions  # noqa: SLF001  as above
-        for option in action.option_strings
-        if option not in ("-h", "--help", "--upgrade")  # what is done, and no setting
-    }
-    listed = {name: flag for name, flag, _, _ in rows("setting")}
-    assert flags == {flag for flag in listed.values() if flag.startswith("--")}
-    without = {name for name, flag in listed.items() if not flag.startswith("--")}
-    assert without == {PREFIX + "OIDC_CLIENT_SECRET"}
-    for name, flag in listed.items():
-        if name not in without:
-            assert flag == "--" + name.removeprefix(PREFIX).lower().replace("_", "-")
+    [serve] = [one for one in COMMANDS if one.path == "serve"]
+    flags = {option for one in serve.command.params for option in one.opts}
+    assert flags - {"--upgrade"} == {one.flag for one in every_setting() if one.flag}
 
 
 def test_the_readme_lists_make_targets_that_exist() -> None:

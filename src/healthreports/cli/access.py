@@ -1,9 +1,22 @@
-"""Commands that let programs in: tokens, and applications that act for users."""
+"""Commands for the credentials of programs: tokens, and OAuth 2 applications that act for users."""
 
-import argparse
-from typing import Any
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any
 
-from healthreports.cli.command import account_flag, command, fail, group_of, person, within, write
+import typer
+
+from healthreports.cli.command import (
+    AsJson,
+    OfAccount,
+    command,
+    fail,
+    group,
+    person,
+    read,
+    write,
+)
+from healthreports.cli.listing import print_list
 from healthreports.contract.moments import as_datetime
 from healthreports.core.model import Application, Instant
 from healthreports.core.vocabulary import (
@@ -18,107 +31,148 @@ from healthreports.service.people import accounts, members
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 
+token_app = group("token", "Manage the bearer tokens of users.")
+application_app = group("application", "Manage OAuth 2 applications, which act for users.")
 
-def add_access_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own type is private
-    """Add them to the command line."""
-    group = group_of(commands, "token", "bearer tokens of users")
-    made = command(group, "create", "create a token and print it, once", _token_create)
-    made.add_argument("--user", required=True, metavar="EMAIL")
-    made.add_argument("--name", required=True, help="what it is for")
-    made.add_argument("--read-only", action="store_true", help="it may read, and not write")
-    lasting = made.add_mutually_exclusive_group()
-    lasting.add_argument(
-        "--days",
-        type=within(1, MAX_TOKEN_DAYS),
-        default=DEFAULT_TOKEN_DAYS,
-        help="how many days it works (default: %(default)s)",
-    )
-    lasting.add_argument(
-        "--never-expires", action="store_true", help="it works until it is revoked"
-    )
-    account_flag(made)
-    command(group, "list", "list the tokens, without their secrets", _token_list)
-    revoked = command(group, "revoke", "make a token useless at once", _token_revoke)
-    revoked.add_argument("id", type=int)
-
-    group = group_of(commands, "application", "programs that act for users, by OAuth 2")
-    made = command(group, "create", "register an application", _application_create)
-    made.add_argument("name")
-    made.add_argument("--by", required=True, metavar="EMAIL", help="an administrator")
-    made.add_argument(
-        "--redirect-uri",
-        action="append",
-        default=[],
-        help="where it is sent back to, exactly as it asks for it (may be repeated)",
-    )
-    made.add_argument("--public", action="store_true", help="it cannot keep a secret")
-    made.add_argument("--read-only", action="store_true", help="it may read, and not write")
-    made.add_argument("--acts-as", metavar="EMAIL", help="as whom it acts by itself, if it may")
-    lifetime = made.add_mutually_exclusive_group()
-    lifetime.add_argument(
-        "--hours",
-        type=within(1, MAX_TOKEN_DAYS * 24),
-        default=ACCESS_TOKEN_LIFETIME_S // HOUR_S,
-        help="how long an access token works (default: %(default)s)",
-    )
-    lifetime.add_argument("--for-ever", action="store_true", help="until it is revoked")
-    account_flag(made)
-    command(group, "list", "list the applications, without their secrets", _application_list)
-    revoked = command(
-        group, "revoke", "revoke an application and all it was granted", _application_revoke
-    )
-    revoked.add_argument("client_id")
+ReadOnly = Annotated[bool, typer.Option("--read-only", help="Allow reading only.")]
 
 
-def _token_create(settings: Settings, options: argparse.Namespace) -> None:
+@command(
+    token_app,
+    "create",
+    example='healthreports token create --user ann@example.org --name "nightly export"',
+)
+def create_token(
+    settings: Settings,
+    user: Annotated[str, typer.Option(metavar="EMAIL", help="The user that the token acts as.")],
+    name: Annotated[str, typer.Option(help="What the token is for.")],
+    read_only: ReadOnly = False,
+    days: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_TOKEN_DAYS,
+            help=f"Days until the token expires (default: {DEFAULT_TOKEN_DAYS}).",
+        ),
+    ] = None,
+    never_expires: Annotated[
+        bool, typer.Option("--never-expires", help="The token is valid until it is revoked.")
+    ] = False,
+    account: OfAccount = None,
+) -> None:
+    """Create a token and print it. It cannot be printed again."""
+    if never_expires and days is not None:
+        raise typer.BadParameter("give either --days or --never-expires")
+    lifetime = (days or DEFAULT_TOKEN_DAYS) * DAY_US
+
     def work(tx: Transaction, now: Instant) -> str:
-        days = None if options.never_expires else options.days
-        expires_at = None if days is None else Instant(now + days * DAY_US)
+        expires_at = None if never_expires else Instant(now + lifetime)
         return tokens.issue(
             tx,
-            person(tx, options, options.user),
-            options.name,
+            person(tx, user, account),
+            name,
             now,
             expires_at=expires_at,
-            scopes=tokens.scopes_for(read_only=options.read_only),
+            scopes=tokens.scopes_for(read_only=read_only),
         )
 
     print(write(settings, work))
 
 
-def _token_list(settings: Settings, _options: argparse.Namespace) -> None:
-    def show(instant: Instant | None) -> str:
-        return "-" if instant is None else f"{as_datetime(instant):%Y-%m-%d %H:%M}"
+@command(token_app, "list", example="healthreports token list --json")
+def list_tokens(settings: Settings, as_json: AsJson = False) -> None:
+    """List the tokens with their last use (to the hour), without their secrets."""
 
-    listed = write(settings, lambda tx, _now: tokens.with_owners(tx))
-    print("id\tuser\tname\tscopes\tcreated\texpires\trevoked\tlast used")
-    for owner, one in listed:
-        dates = map(show, (one.created_at, one.expires_at, one.revoked_at, one.last_used_at))
-        print(one.id, owner, one.name, " ".join(sorted(one.scopes)), *dates, sep="\t")
+    def moment(instant: Instant | None) -> datetime | None:
+        return None if instant is None else as_datetime(instant)
+
+    def rows(tx: Transaction) -> Iterator[dict[str, Any]]:
+        for owner, one in tokens.with_owners(tx):
+            yield {
+                "id": one.id,
+                "user": owner,
+                "name": one.name,
+                "scopes": sorted(one.scopes),
+                "created": moment(one.created_at),
+                "expires": moment(one.expires_at),
+                "revoked": moment(one.revoked_at),
+                "last_used": moment(one.last_used_at),
+            }
+
+    columns = ("id", "user", "name", "scopes", "created", "expires", "revoked", "last_used")
+    read(settings, lambda tx: print_list(columns, rows(tx), as_json=as_json))
 
 
-def _token_revoke(settings: Settings, options: argparse.Namespace) -> int:
-    if write(settings, lambda tx, now: tokens.revoke(tx, options.id, now)):
-        print(f"token {options.id} is revoked")
+@command(token_app, "revoke", example="healthreports token revoke 3")
+def revoke_token(
+    settings: Settings,
+    token_id: Annotated[
+        int, typer.Argument(metavar="TOKEN_ID", help="See: healthreports token list")
+    ],
+) -> int:
+    """Revoke a token. It stops working at once."""
+    if write(settings, lambda tx, now: tokens.revoke(tx, token_id, now)):
+        print(f"token {token_id} is revoked")
         return 0
-    return fail(f"there is no token {options.id} that still works")
+    return fail(f"there is no token {token_id} that still works")
 
 
-def _application_create(settings: Settings, options: argparse.Namespace) -> None:
+@command(
+    application_app,
+    "create",
+    example='healthreports application create "Tracker" --by ann@example.org'
+    " --redirect-uri https://tracker.example.org/callback",
+)
+def create_application(
+    settings: Settings,
+    name: Annotated[str, typer.Argument(help="The name that users see.")],
+    by: Annotated[str, typer.Option(metavar="EMAIL", help="The administrator who registers it.")],
+    redirect_uri: Annotated[
+        list[str] | None,
+        typer.Option(help="A redirect URI, exactly as the application sends it. Can be repeated."),
+    ] = None,
+    public: Annotated[
+        bool,
+        typer.Option("--public", help="The application cannot keep a secret; it must use PKCE."),
+    ] = False,
+    read_only: ReadOnly = False,
+    acts_as: Annotated[
+        str | None,
+        typer.Option(metavar="EMAIL", help="The user that it acts as with client credentials."),
+    ] = None,
+    hours: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_TOKEN_DAYS * 24,
+            help="Hours until an access token expires "
+            f"(default: {ACCESS_TOKEN_LIFETIME_S // HOUR_S}).",
+        ),
+    ] = None,
+    for_ever: Annotated[
+        bool, typer.Option("--for-ever", help="Access tokens are valid until they are revoked.")
+    ] = False,
+    account: OfAccount = None,
+) -> None:
+    """Register an application and print its client id and client secret."""
+    if for_ever and hours is not None:
+        raise typer.BadParameter("give either --hours or --for-ever")
+    lifetime_s = ACCESS_TOKEN_LIFETIME_S if hours is None else hours * HOUR_S
+
     def work(tx: Transaction, now: Instant) -> tuple[Application, str | None]:
-        by = person(tx, options, options.by)
+        administrator = person(tx, by, account)
         return applications.register(
             tx,
-            by,
+            administrator,
             now,
-            name=options.name,
-            redirect_uris=tuple(options.redirect_uri),
-            confidential=not options.public,
-            scopes=tokens.scopes_for(read_only=options.read_only),
-            acts_as=members.user_of_account(tx, by.account_id, options.acts_as, "acts_as")
-            if options.acts_as
+            name=name,
+            redirect_uris=tuple(redirect_uri or ()),
+            confidential=not public,
+            scopes=tokens.scopes_for(read_only=read_only),
+            acts_as=members.user_of_account(tx, administrator.account_id, acts_as, "acts_as")
+            if acts_as
             else None,
-            token_lifetime_s=None if options.for_ever else options.hours * HOUR_S,
+            token_lifetime_s=None if for_ever else lifetime_s,
         )
 
     made, secret = write(settings, work)
@@ -127,30 +181,42 @@ def _application_create(settings: Settings, options: argparse.Namespace) -> None
         print(f"client secret  {secret}")
 
 
-def _application_list(settings: Settings, _options: argparse.Namespace) -> None:
-    print("account\tclient id\tname\tkind\tscopes\tredirect URIs")
-    listed = write(
-        settings,
-        lambda tx, _now: [
-            one
-            for account, _, _ in accounts.all_accounts(tx)
-            for one in applications.of_account(tx, account)
-        ],
-    )
-    for one in listed:
-        kind = "with a secret" if one.confidential else "public"
-        scopes, uris = " ".join(sorted(one.scopes)), " ".join(one.redirect_uris) or "-"
-        print(one.account_id, one.client_id, one.name, kind, scopes, uris, sep="\t")
+@command(application_app, "list", example="healthreports application list")
+def list_applications(settings: Settings, as_json: AsJson = False) -> None:
+    """List the applications, without their secrets."""
+
+    def rows(tx: Transaction) -> Iterator[dict[str, Any]]:
+        for account_id, account, _ in accounts.all_accounts(tx):
+            for one in applications.of_account(tx, account_id):
+                yield {
+                    "account": account,
+                    "client_id": one.client_id,
+                    "name": one.name,
+                    "kind": "confidential" if one.confidential else "public",
+                    "scopes": sorted(one.scopes),
+                    "redirect_uris": list(one.redirect_uris),
+                }
+
+    columns = ("account", "client_id", "name", "kind", "scopes", "redirect_uris")
+    read(settings, lambda tx: print_list(columns, rows(tx), as_json=as_json))
 
 
-def _application_revoke(settings: Settings, options: argparse.Namespace) -> int:
+@command(application_app, "revoke", example="healthreports application revoke CLIENT_ID")
+def revoke_application(
+    settings: Settings,
+    client_id: Annotated[
+        str, typer.Argument(metavar="CLIENT_ID", help="See: healthreports application list")
+    ],
+) -> int:
+    """Revoke an application and everything that it was granted."""
+
     def work(tx: Transaction, now: Instant) -> bool:
         return any(
-            applications.revoke(tx, account, options.client_id, now)
+            applications.revoke(tx, account, client_id, now)
             for account, _, _ in accounts.all_accounts(tx)
         )
 
     if write(settings, work):
-        print(f"application {options.client_id} is revoked, and all it was granted")
+        print(f"application {client_id} is revoked, with everything that it was granted")
         return 0
-    return fail(f"there is no application {options.client_id}")
+    return fail(f"there is no application {client_id}")

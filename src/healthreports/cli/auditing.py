@@ -1,63 +1,87 @@
 """Commands that read and verify the audit log."""
 
-import argparse
 import sys
-from typing import Any
+from typing import Annotated, Any
 
-from healthreports.cli.command import command, fail, group_of, read
+import typer
+
+from healthreports.cli.command import AccountName, AsJson, command, fail, group, read
+from healthreports.cli.listing import print_list
 from healthreports.contract.lines import AUDIT_JSON_LINES
+from healthreports.contract.moments import as_datetime
 from healthreports.core.audit import BEGINNING, Head
+from healthreports.core.model import AuditEvent
 from healthreports.service import auditing
 from healthreports.service.people import accounts
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
 
-
-def add_audit_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own type is private
-    """Add them to the command line."""
-    group = group_of(commands, "audit", "who did what")
-    listed = command(group, "list", "print the audit log of an account as JSON lines", _list)
-    listed.add_argument("account", metavar="NAME")
-    verified = command(
-        group, "verify", "find what was changed in the audit log after it was written", _verify
-    )
-    verified.add_argument("--account", metavar="NAME", help="of this account alone")
-    verified.add_argument(
-        "--head",
-        type=_head,
-        metavar="NUMBER:HASH",
-        help="the last entry as it was printed before: those up to it must still be there",
-    )
+app = group("audit", "Read and verify the audit log: who did what.")
 
 
 def _head(text: str) -> Head:
     number, _, digest = text.partition(":")
     if len(digest) != 2 * len(BEGINNING):
-        raise ValueError
-    return Head(int(number), bytes.fromhex(digest))
+        raise typer.BadParameter("write NUMBER:HASH as it was printed")
+    try:
+        return Head(int(number), bytes.fromhex(digest))
+    except ValueError as error:
+        raise typer.BadParameter("write NUMBER:HASH as it was printed") from error
 
 
-def _list(settings: Settings, options: argparse.Namespace) -> None:
+@command(app, "list", example="healthreports audit list acme --json")
+def list_(settings: Settings, account: AccountName, as_json: AsJson = False) -> None:
+    """List the audit log of an account. With --json, with what was before and after each change."""
+
     def work(tx: Transaction) -> None:
-        account_id = accounts.account_named(tx, options.account)
-        for piece in auditing.pieces(tx, account_id):
-            sys.stdout.buffer.write(AUDIT_JSON_LINES.write(piece, False))  # noqa: FBT003  as it has it
+        pieces = auditing.pieces(tx, accounts.account_named(tx, account))
+        if as_json:
+            for piece in pieces:
+                sys.stdout.buffer.write(AUDIT_JSON_LINES.write(piece, False))  # noqa: FBT003  as it has it
+        else:
+            print_list(_COLUMNS, (_row(one) for piece in pieces for one in piece), as_json=False)
 
     read(settings, work)
 
 
-def _verify(settings: Settings, options: argparse.Namespace) -> int:
-    if options.head is not None and options.account is None:
-        return fail("--head is of one account: name it with --account")
+_COLUMNS = ("id", "created_at", "action", "subject_id", "user_id", "through", "address")
+
+
+def _row(event: AuditEvent) -> dict[str, Any]:
+    row = {name: getattr(event, name) for name in _COLUMNS}
+    return {**row, "created_at": as_datetime(event.created_at)}
+
+
+@command(app, "verify", example="healthreports audit verify --account acme")
+def verify(
+    settings: Settings,
+    account: Annotated[
+        str | None, typer.Option(metavar="ACCOUNT", help="Verify the log of this account only.")
+    ] = None,
+    head: Annotated[
+        Head | None,
+        typer.Option(
+            parser=_head,
+            metavar="NUMBER:HASH",
+            help="The last entry, as an earlier run printed it: it must still be there.",
+        ),
+    ] = None,
+) -> int:
+    """Find entries that were changed or removed after they were written.
+
+    Prints the last entry of each log. The exit code is 1 if anything was changed.
+    """
+    if head is not None and account is None:
+        raise typer.BadParameter("--head is of one account: name it with --account")
 
     def work(tx: Transaction) -> tuple[list[str], list[str]]:
         names = dict(auditing.every_account(tx))
-        if options.account is not None:
-            chosen = accounts.account_named(tx, options.account)
+        if account is not None:
+            chosen = accounts.account_named(tx, account)
             names = {chosen: names[chosen]}
         wrong, heads = [], []
         for account_id, name in names.items():
-            wrong += [f"{name}: {one}" for one in auditing.verify(tx, account_id, options.head)]
+            wrong += [f"{name}: {one}" for one in auditing.verify(tx, account_id, head)]
             heads.append(f"{name} {auditing.head(tx, account_id)}")
         return wrong, heads
 

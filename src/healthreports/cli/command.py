@@ -1,23 +1,151 @@
-"""What every command needs: its parser, a transaction, one line where it fails."""
+"""What commands share: how one is declared, its settings, a transaction, an error on one line."""
 
-import argparse
+import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Annotated, Any, Final, TypeVar
 
+import typer
+
+from healthreports import logs
 from healthreports.core.audit import By
 from healthreports.core.model import Instant, User
 from healthreports.service.people import accounts, members
-from healthreports.settings import Settings
+from healthreports.settings import Settings, every_setting, load
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.schema.upgrade import demand_current
 
 T = TypeVar("T")
+# The settings that were given as flags, by name.
+Flags = Mapping[str, Any]
+Run = Callable[..., int | None]
+
+# Parameters that several commands have.
+Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The e-mail address of the user.")]
+AccountName = Annotated[
+    str, typer.Argument(metavar="ACCOUNT", help="The name or the id of the account.")
+]
+WorkspaceId = Annotated[
+    int, typer.Argument(metavar="WORKSPACE_ID", help="See: healthreports workspace list")
+]
+OfAccount = Annotated[
+    str | None,
+    typer.Option(
+        "--account",
+        metavar="ACCOUNT",
+        help="The account of the user, if users of several accounts have this e-mail address.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on each line.")]
+
+_SETTINGS: Final = {one.name: one for one in every_setting()}
+ALL_SETTINGS: Final = tuple(name for name, one in _SETTINGS.items() if one.flag is not None)
+_PANEL: Final = "Settings"
+
+
+def group(name: str, says: str) -> typer.Typer:
+    """A group of commands: `says` is a sentence about what they manage."""
+    return typer.Typer(name=name, help=says, no_args_is_help=True)
+
+
+def command(
+    parent: typer.Typer,
+    name: str,
+    *,
+    example: str,
+    settings: tuple[str, ...] = ("database",),
+    defaults: Flags | None = None,
+) -> Callable[[Run], Run]:
+    """Make a function a command of `parent`.
+
+    The function takes a Settings first, then the parameters of the command, and returns the exit
+    code or None for 0. `settings` names the settings that the command has flags for; `defaults`
+    replaces defaults of settings. `example` is the command line that the help shows.
+
+    The command raises BadSetting, and what the function raises.
+    """
+
+    def read(flags: Flags) -> Settings:
+        found = load(flags, defaults or {})
+        logs.configure(found.log_format, found.log_level)
+        return found
+
+    return command_of_flags(parent, name, example=example, settings=settings, read=read)
+
+
+def command_of_flags(
+    parent: typer.Typer,
+    name: str,
+    *,
+    example: str,
+    settings: tuple[str, ...],
+    read: Callable[[Flags], object],
+) -> Callable[[Run], Run]:
+    """As `command`, but the function takes first what `read` makes of the flags."""
+
+    def register(run: Run) -> Run:
+        @wraps(run)
+        def called(context: typer.Context, **given: object) -> int | None:
+            flags = {one: given.pop(one) for one in settings}
+            before = context.find_root().obj or {}
+            said = {**before, **{key: one for key, one in flags.items() if one is not None}}
+            return run(read(said), **given)
+
+        own = list(inspect.signature(run, eval_str=True).parameters.values())[1:]
+        _set_signature(called, [*own, *map(_flag, settings)])
+        parent.command(name, epilog=f"Example: {example}")(called)
+        return run
+
+    return register
+
+
+def with_setting_flags(run: Callable[..., None]) -> Callable[..., None]:
+    """Let the function of the whole command line take a flag for each setting, for any command."""
+
+    @wraps(run)
+    def called(context: typer.Context, **given: object) -> None:
+        flags = {one: given.pop(one) for one in ALL_SETTINGS}
+        context.obj = {key: one for key, one in flags.items() if one is not None}
+        run(**given)
+
+    own = list(inspect.signature(run, eval_str=True).parameters.values())
+    _set_signature(called, [*own, *map(_flag, ALL_SETTINGS)])
+    return called
+
+
+def _set_signature(called: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:
+    """Typer reads the parameters of a command from its signature, which it looks for here."""
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    named = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+    called.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]
+
+
+def _flag(name: str) -> inspect.Parameter:
+    setting = _SETTINGS[name]
+    is_switch = isinstance(setting.default, bool)
+    assert setting.flag is not None  # ALL_SETTINGS has no other
+    decl = f"{setting.flag}/--no-{setting.flag.removeprefix('--')}" if is_switch else setting.flag
+    default = "" if is_switch or setting.default == "" else f" (default: {setting.default})"
+    option = typer.Option(
+        decl,
+        help=f"{setting.says[0].upper()}{setting.says[1:]}{default}.",
+        metavar=None if is_switch else "VALUE",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    )
+    kind = bool if is_switch else str
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )
 
 
 def fail(says: str) -> int:
-    """Say why not, in one line. Returns the exit code."""
+    """Print an error on one line of standard error. Returns the exit code."""
     print(f"healthreports: {says}", file=sys.stderr)
     return 1
 
@@ -50,63 +178,10 @@ def _opened(settings: Settings) -> Iterator[Database]:
         yield database
 
 
-def group_of(commands: Any, name: str, says: str) -> Any:  # noqa: ANN401  argparse's own type is private
-    """A group of commands, for more commands."""
-    group = commands.add_parser(name, help=says, description=says.capitalize() + ".")
-    return group.add_subparsers(title="commands", metavar="COMMAND", required=True)
+def person(tx: Transaction, email_address: str, account: str | None) -> User:
+    """The user with that e-mail address, in the account of that name if it is given.
 
-
-def command(
-    commands: Any,  # noqa: ANN401  argparse's own type is private
-    name: str,
-    says: str,
-    run: Callable[[Settings, argparse.Namespace], int | None],
-    *,
-    database: bool = True,
-) -> argparse.ArgumentParser:
-    """The parser of a command that calls `run`; most name their database."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=says, description=says.capitalize() + "."
-    )
-    parser.set_defaults(run=run)
-    if database:
-        parser.add_argument("--database", metavar="FILE", help="the SQLite file, or postgresql://…")
-    return parser
-
-
-def permission_flag(parser: argparse.ArgumentParser, options: Any, default: str) -> None:  # noqa: ANN401  an enum class
-    """`--permission`, one of `options`."""
-    parser.add_argument(
-        "--permission",
-        choices=[str(option) for option in options],
-        default=default,
-        help="(default: %(default)s)",
-    )
-
-
-def account_flag(parser: argparse.ArgumentParser) -> None:
-    """`--account`, for a command that names a person by an e-mail address."""
-    parser.add_argument(
-        "--account",
-        metavar="NAME",
-        help="the account of the person, where several know the address",
-    )
-
-
-def person(tx: Transaction, options: argparse.Namespace, email_address: str) -> User:
-    """The user with that address, in the account that the command names. Raises Invalid."""
-    within = None if options.account is None else accounts.account_named(tx, options.account)
+    Raises Invalid.
+    """
+    within = None if account is None else accounts.account_named(tx, account)
     return members.named_user(tx, email_address, within)
-
-
-def within(least: int, most: int) -> Callable[[str], int]:
-    """The reader of a whole number from `least` to `most`."""
-
-    def read(text: str) -> int:
-        number = int(text)
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"from {least} to {most:,}")
-        return number
-
-    read.__name__ = "whole number"  # argparse says this of what is no number at all
-    return read

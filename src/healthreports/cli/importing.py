@@ -1,16 +1,24 @@
 """`healthreports import`: a file of reports, in batches, resumed where the last run ended."""
 
-import argparse
 import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from healthreports.app import now, open_database
 from healthreports.cli.command import fail, person
@@ -22,7 +30,7 @@ from healthreports.core.rules.reports import ReportLine
 from healthreports.service.reports import importing
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Database
-from healthreports.store.reports.imports import Progress
+from healthreports.store.reports import imports
 from healthreports.store.schema.upgrade import demand_current
 
 # How a file is read, by the end of its name.
@@ -32,33 +40,47 @@ _BLOCK: Final = 1024 * 1024
 _SHOWN: Final = 100
 
 
-def run(settings: Settings, options: argparse.Namespace) -> int:
+class Job(NamedTuple):
+    """What is to be imported: a file, known as `name`, of a user, `batch` lines at once.
+
+    With `check` the lines are only checked, and nothing is stored.
+    """
+
+    file: Path
+    name: str
+    by: str
+    account: str | None
+    batch: int
+    check: bool
+
+
+def run(settings: Settings, job: Job) -> int:
     """Import a file. Returns the exit code. Raises WrongSchema, OSError, Invalid."""
-    read = READERS.get(options.file.suffix.lower())
+    read = READERS.get(job.file.suffix.lower())
     if read is None:
-        return fail(f"{options.file} is none of {', '.join(READERS)}")
+        return fail(f"the name of {job.file} must end with {', '.join(READERS)}")
     demand_current(settings.database)
-    name = options.name or options.file.name
-    with closing(open_database(settings)) as database, options.file.open("rb") as file:
-        by = database.read_here(lambda tx: person(tx, options, options.by))
+    name = job.name
+    with closing(open_database(settings)) as database, job.file.open("rb") as file:
+        by = database.read_here(lambda tx: person(tx, job.by, job.account))
         done = database.read_here(lambda tx: importing.progress(tx, by, name))
-        done = done or Progress(
+        done = done or imports.Progress(
             name=name, bytes_done=0, lines_done=0, reports=0, digest="", updated_at=now()
         )
         digest = _digest(file, done.bytes_done)
         if done.bytes_done and digest.hexdigest() != done.digest:
             return fail(
-                f"another file was imported as {name}, up to line {done.lines_done}; "
-                "give this one another --name"
+                f"a different file was imported as {name}, up to line {done.lines_done}; "
+                "give this file another --name"
             )
         if done.bytes_done:
-            print(f"going on after line {done.lines_done}", file=sys.stderr)
+            print(f"resuming after line {done.lines_done}", file=sys.stderr)
         try:
-            return _Import(database, by, file, digest, done).run(read, options.batch, options.check)
+            return _Import(database, by, file, digest, done).run(read, job.batch, job.check)
         except importing.ImportOvertaken:
-            return fail(f"{name} is imported by somebody else at the same time")
+            return fail(f"another process is importing {name} at the same time")
         except NoHead:
-            return fail(f"{options.file} does not begin with the names of columns, in UTF-8")
+            return fail(f"the first line of {job.file} must be the names of columns, in UTF-8")
 
 
 class _Import:
@@ -70,7 +92,7 @@ class _Import:
         by: User,
         file: BinaryIO,
         digest: "hashlib._Hash",
-        done: Progress,
+        done: imports.Progress,
     ) -> None:
         self._database = database
         self._by = by
@@ -80,28 +102,28 @@ class _Import:
         self._bad = 0
         self._looked_at = 0
 
-    def run(self, read: Any, batch: int, check: bool) -> int:  # noqa: ANN401, FBT001  a reader of lines
+    def run(self, read: Any, batch: int, check: bool) -> int:  # noqa: ANN401  a reader of lines
         """Import, or with `check` only look. Returns the exit code."""
         before = self._done.reports
         size = Path(self._file.name).stat().st_size
         lines = read(self._file, self._done.lines_done)
-        with tqdm(
-            total=size, initial=self._done.bytes_done, unit="B", unit_scale=True, disable=None
-        ) as bar:
+        with _progress() as bar:
+            task = bar.add_task(self._done.name, total=size, completed=self._done.bytes_done)
             for some in _batches(lines, batch):
-                # After a bad line the others are only looked at: a file is stored up to one place.
+                # After a bad line the rest is only checked: a file is stored up to one place.
                 bad = self._check(some) if check or self._bad else self._store(some)
                 self._looked_at += len(some)
-                self._tell(bad, bar)
-                bar.update(some[-1].end - bar.n)
+                self._tell(bad)
+                bar.update(task, completed=some[-1].end)
         stored = self._done.reports - before
         if check:
-            print(f"{self._looked_at} lines looked at, {self._bad} bad")
+            print(f"{self._looked_at} lines checked, {self._bad} bad")
         else:
             print(f"{stored} reports imported, up to line {self._done.lines_done}")
         if self._bad:
             return fail(
-                f"{self._bad} bad lines. Mend them and import again: it goes on from there."
+                f"bad lines: {self._bad}. Fix those lines and run the import again: "
+                "it resumes where it stopped."
             )
         return 0
 
@@ -130,11 +152,26 @@ class _Import:
             self._done, self._digest = done, digest
         return bad
 
-    def _tell(self, bad: list[importing.BadLine], bar: "tqdm[Any]") -> None:
+    def _tell(self, bad: list[importing.BadLine]) -> None:
         for one in bad[: max(_SHOWN - self._bad, 0)]:
             errors = msgspec.json.decode(failure_of(Invalid(one.problems)).body)["errors"]
-            bar.write(f"line {one.number}: {'; '.join(map(_said, errors))}", file=sys.stderr)
+            # Above the bar, which is drawn on standard error too.
+            print(f"line {one.number}: {'; '.join(map(_said, errors))}", file=sys.stderr)
         self._bad += len(bad)
+
+
+def _progress() -> Progress:
+    """A bar of the bytes that are done, on a terminal alone."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 def _said(error: dict[str, str]) -> str:

@@ -1,17 +1,28 @@
 """Commands that keep data safe: backups, the trash, and what is purged for good."""
 
-import argparse
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+import typer
 
-from healthreports.cli.command import account_flag, command, fail, group_of, person, read, write
+from healthreports.cli.command import (
+    AsJson,
+    OfAccount,
+    command,
+    fail,
+    group,
+    person,
+    read,
+    write,
+)
+from healthreports.cli.listing import print_list
 from healthreports.contract.moments import as_datetime
 from healthreports.core.model import Actor, DeletedReport, Instant
 from healthreports.core.query import Window
@@ -40,7 +51,10 @@ log: Final = logging.getLogger("healthreports")
 
 # Of what was purged, beside the backups: a backup that is older brings nothing back.
 PURGES: Final = "purges.ndjson"
-_MOST_LISTED: Final = 200
+_AT_ONCE: Final = 200
+
+app = typer.Typer()
+trash_app = group("trash", "Restore or purge deleted reports.")
 
 
 class _Purge(msgspec.Struct, frozen=True, order=True):
@@ -50,47 +64,18 @@ class _Purge(msgspec.Struct, frozen=True, order=True):
     at: int
 
 
-def add_safekeeping_commands(commands: Any) -> None:  # noqa: ANN401  argparse's own type is private
-    """Add them to the command line."""
-    made = command(commands, "backup", "write a backup, while the server runs", _backup)
-    made.add_argument("folder", type=Path, metavar="FOLDER")
-    made.add_argument("--keep", type=int, metavar="N", help="delete all backups but the newest N")
-    put = command(commands, "restore", "put a backup in the place of the database", _restore)
-    put.add_argument("file", type=Path, metavar="FILE")
-    put.add_argument(
-        "--force", action="store_true", help="even where there is a database; it is kept aside"
-    )
-    group = group_of(commands, "trash", "deleted reports")
-    for name, says, run in (
-        ("list", "list the deleted reports that can be restored", _trash_list),
-        ("restore", "restore a deleted report", _trash_restore),
-        ("purge", "delete a deleted report for good", _trash_purge),
-    ):
-        one = command(group, name, says, run)
-        if name != "list":
-            one.add_argument("report", type=int, metavar="ID")
-        one.add_argument("--as", dest="user", required=True, metavar="EMAIL", help="who does it")
-        account_flag(one)
-    purged = command(commands, "purge", "erase who a person is, everywhere and for good", _purge)
-    purged.add_argument("--user", required=True, metavar="EMAIL")
-    purged.add_argument("--yes", action="store_true", help="do not ask")
-    account_flag(purged)
-    told = command(commands, "export", "print all that is known of a person, as JSON", _export)
-    told.add_argument("--user", required=True, metavar="EMAIL")
-    account_flag(told)
+def bring_up_to_date(settings: Settings, *, while_serving: bool, no_backup: bool) -> None:
+    """Create the database, or upgrade it to this version's schema. Raises WrongSchema.
 
-
-def bring_up_to_date(settings: Settings, options: argparse.Namespace) -> None:
-    """Make the database, or bring it to this version's schema. Raises WrongSchema.
-
-    Of a SQLite file with an older schema a copy is kept first. Refuses while a server runs.
+    A SQLite file with an older schema is copied first. Refuses while a server runs, unless
+    `while_serving`.
     """
     was = pending(settings.database)
-    if was and not options.while_serving:
+    if was and not while_serving:
         demand_unserved(settings.database)
     if was and is_server(settings.database):
         print("healthreports: before an upgrade, run: healthreports backup", file=sys.stderr)
-    elif was and not options.no_backup:
+    elif was and not no_backup:
         path = Path(settings.database)
         kept = path.with_name(f"{path.name}.before-{was}")
         if not kept.exists():  # else an upgrade that was interrupted has made it
@@ -103,11 +88,19 @@ def bring_up_to_date(settings: Settings, options: argparse.Namespace) -> None:
     upgrade(settings.database)
 
 
-def _backup(settings: Settings, options: argparse.Namespace) -> int:
-    if options.keep is not None and options.keep < 1:
-        return fail("--keep is 1 or more")
+@command(app, "backup", example="healthreports backup /var/backups/healthreports --keep 7")
+def backup(
+    settings: Settings,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder that the backup is written to.")
+    ],
+    keep: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Delete all backups in the folder but the newest N."),
+    ] = None,
+) -> None:
+    """Write a checked backup into a folder while the server runs."""
     demand_current(settings.database)
-    folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / backups.name_of(settings.database, datetime.now(UTC))
     done = read(settings, purges)
@@ -116,10 +109,9 @@ def _backup(settings: Settings, options: argparse.Namespace) -> int:
     else:
         _back_up_file(Path(settings.database), file)
     _keep_purges(folder / PURGES, [_Purge(*one) for one in done])
-    gone = [] if options.keep is None else backups.rotate(folder, options.keep)
+    gone = [] if keep is None else backups.rotate(folder, keep)
     log.info("backup %s, %d bytes, %d older ones deleted", file, file.stat().st_size, len(gone))
     print(file)
-    return 0
 
 
 def _back_up_file(path: Path, file: Path) -> None:
@@ -155,20 +147,32 @@ def _purges_in(path: Path) -> list[_Purge]:
         raise WrongSchema(f"{path}: {error}") from error
 
 
-def _restore(settings: Settings, options: argparse.Namespace) -> int:
-    file: Path = options.file
+@command(
+    app,
+    "restore",
+    example="healthreports restore /var/backups/healthreports/NAME-OF-A-BACKUP",
+)
+def restore(
+    settings: Settings,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")],
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace a database that has data. A SQLite file is kept."),
+    ] = False,
+) -> int:
+    """Replace the database with a backup."""
     if not file.exists():
         return fail(f"there is no file {file}")
     purged = [*_purges_in(file.with_name(PURGES)), *_purges_at(settings)]
     if is_server(settings.database):
-        if not options.force and _is_filled(settings):
+        if not force and _is_filled(settings):
             return fail(f"{shown(settings.database)} has data; --force to replace it")
         backups.load(settings.database, file)
         upgrade(settings.database)
         _settle(settings, purged)
     else:
         path = Path(settings.database)
-        if path.exists() and not options.force:
+        if path.exists() and not force:
             return fail(f"{path} exists; --force to replace it")
         _restore_file(path, file, purged)
     log.info("restored %s from %s", shown(settings.database), file)
@@ -218,55 +222,85 @@ def _is_filled(settings: Settings) -> bool:
     return False
 
 
-def _actor(tx: Transaction, options: argparse.Namespace) -> Actor:
-    user = person(tx, options, options.user)
-    actor = reader(tx, user.id)
+As = Annotated[str, typer.Option("--as", metavar="EMAIL", help="The user who does it.")]
+ReportId = Annotated[int, typer.Argument(metavar="REPORT_ID", help="See: healthreports trash list")]
+Person = Annotated[
+    str, typer.Option("--user", metavar="EMAIL", help="The e-mail address of the person.")
+]
+
+
+def _actor(tx: Transaction, user: str, account: str | None) -> Actor:
+    actor = reader(tx, person(tx, user, account).id)
     if actor is None:
-        raise WrongSchema(f"{options.user} is disabled")
+        raise WrongSchema(f"{user} is disabled")
     return actor
 
 
-def _trash_list(settings: Settings, options: argparse.Namespace) -> None:
-    def work(tx: Transaction) -> tuple[tuple[DeletedReport, ...], int]:
-        page = history.deleted(tx, _actor(tx, options), Window(_MOST_LISTED))
-        return page.records_of(DeletedReport), page.count
+@command(trash_app, "list", example="healthreports trash list --as ann@example.org")
+def trash_list(
+    settings: Settings, user: As, as_json: AsJson = False, account: OfAccount = None
+) -> None:
+    """List the deleted reports that can be restored, the last deleted first."""
 
-    found, count = read(settings, work)
-    for one in found:
-        first = one.description.split("\n", 1)[0][:60]
-        print(f"{one.id}\t{as_datetime(one.deleted_at):%Y-%m-%d %H:%M}\t{one.color}\t{first}")
-    if count > len(found):
-        print(f"and {count - len(found):,} more", file=sys.stderr)
+    def rows(tx: Transaction) -> Iterator[dict[str, Any]]:
+        actor, offset = _actor(tx, user, account), 0
+        while page := history.deleted(tx, actor, Window(_AT_ONCE, offset)).records_of(
+            DeletedReport
+        ):
+            for one in page:
+                yield {
+                    "id": one.id,
+                    "deleted_at": as_datetime(one.deleted_at),
+                    "color": str(one.color),
+                    "description": one.description.split("\n", 1)[0][:60],
+                }
+            offset += _AT_ONCE
 
-
-def _trash_restore(settings: Settings, options: argparse.Namespace) -> None:
-    write(
-        settings,
-        lambda tx, now: history.restore(tx, _actor(tx, options), options.report, now),
-    )
-    print(f"report {options.report} is restored")
-
-
-def _trash_purge(settings: Settings, options: argparse.Namespace) -> None:
-    write(settings, lambda tx, now: history.purge(tx, _actor(tx, options), options.report, now))
-    print(f"report {options.report} is purged")
+    columns = ("id", "deleted_at", "color", "description")
+    read(settings, lambda tx: print_list(columns, rows(tx), as_json=as_json))
 
 
-def _purge(settings: Settings, options: argparse.Namespace) -> int:
-    user = read(settings, lambda tx: person(tx, options, options.user))
-    if not options.yes:
-        asked = f"Erase {user.full_name} <{user.email_address}> for good? Type yes: "
+@command(trash_app, "restore", example="healthreports trash restore 12 --as ann@example.org")
+def trash_restore(
+    settings: Settings, report: ReportId, user: As, account: OfAccount = None
+) -> None:
+    """Restore a deleted report."""
+    write(settings, lambda tx, now: history.restore(tx, _actor(tx, user, account), report, now))
+    print(f"report {report} is restored")
+
+
+@command(trash_app, "purge", example="healthreports trash purge 12 --as ann@example.org")
+def trash_purge(settings: Settings, report: ReportId, user: As, account: OfAccount = None) -> None:
+    """Delete a deleted report permanently."""
+    write(settings, lambda tx, now: history.purge(tx, _actor(tx, user, account), report, now))
+    print(f"report {report} is purged")
+
+
+@command(app, "purge", example="healthreports purge --user ann@example.org")
+def purge(
+    settings: Settings,
+    user: Person,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    account: OfAccount = None,
+) -> int:
+    """Erase the personal data of a user, in every place and permanently."""
+    found = read(settings, lambda tx: person(tx, user, account))
+    if not yes:
+        asked = f"Erase {found.full_name} <{found.email_address}> permanently? Type yes: "
         if not sys.stdin.isatty() or input(asked).strip() != "yes":
-            return fail("nothing was purged; --yes answers for you")
-    write(settings, lambda tx, now: purge_user(tx, person(tx, options, options.user), now))
-    log.info("purged user %d", user.id)
-    print(f"user {user.id} is purged; what the user wrote stays, without the name")
+            return fail("nothing was purged; confirm with --yes")
+    write(settings, lambda tx, now: purge_user(tx, person(tx, user, account), now))
+    log.info("purged user %d", found.id)
+    print(f"user {found.id} is purged; what the user wrote stays, without the name")
     return 0
 
 
-def _export(settings: Settings, options: argparse.Namespace) -> None:
+@command(app, "export", example="healthreports export --user ann@example.org > ann.json")
+def export(settings: Settings, person_: Person, account: OfAccount = None) -> None:
+    """Print everything that is stored about a user, as JSON."""
+
     def work(tx: Transaction, _now: Instant) -> dict[str, Any]:
-        user = person(tx, options, options.user)
+        user = person(tx, person_, account)
         note(tx, user.account_id, AuditAction.USER_EXPORTED, user.id)
         return known_of(tx, user)
 

@@ -1,18 +1,48 @@
 """Maintenance of the database, for whoever runs the server."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
-from healthreports.core.access import reach
+from healthreports.core.access import Reach, reach
 from healthreports.core.errors import BadParameter, Fault, Invalid, Problem
 from healthreports.core.model import User
-from healthreports.core.query import Query
+from healthreports.core.query import Filter, Page, Query, Window
+from healthreports.core.vocabulary import Kind
+from healthreports.service.people.accounts import account_named
 from healthreports.service.people.members import reader
 from healthreports.store.engine.database import Transaction
 from healthreports.store.engine.statement import Values
-from healthreports.store.lists import verify
+from healthreports.store.lists import pages, verify
 from healthreports.store.lists.plans.choice import choose
 from healthreports.store.people import accounts
+
+# Records that a command which lists everything reads at once.
+_AT_ONCE: Final = 1000
+
+
+def every_page(
+    tx: Transaction,
+    kind: Kind,
+    account: str | None,
+    includes: tuple[str, ...] = (),
+    filters: tuple[Filter, ...] = (),
+) -> Iterator[tuple[str, Page]]:
+    """All records of a kind with the name of their account, a page at a time.
+
+    Of one account, if `account` is its name or id, else of all. Raises Invalid.
+    """
+    names = {account_id: name for account_id, name, _ in accounts.accounts_by_id(tx)}
+    chosen = names if account is None else [account_named(tx, account)]
+    for account_id in chosen:
+        version, offset = accounts.version(tx, account_id), 0
+        while True:
+            window = Window(_AT_ONCE, offset)
+            query = Query(kind, filters, window=window, includes=includes)
+            page = pages.page(tx, query, Reach(account_id, None), version)
+            if not page.records:
+                break
+            yield names[account_id], page
+            offset += _AT_ONCE
 
 
 def wrong_counts(tx: Transaction, say: Callable[[str], object] | None = None) -> list[str]:

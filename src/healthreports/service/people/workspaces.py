@@ -1,7 +1,7 @@
 """Workspaces and who participates in them: over the API, in the pages and from the command line."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from msgspec import UNSET
 from msgspec.structs import asdict, replace
@@ -269,10 +269,13 @@ def _end_lead(tx: Transaction, successor: Participation, now: Instant) -> None:
 
 def delete_participation(tx: Transaction, actor: Actor, participation_id: int) -> None:
     """Let a user no longer participate. Raises NotFound, Forbidden."""
-    found = _participation(tx, actor, participation_id)
-    workspaces.delete_participation(tx, found)
+    _end_place(tx, _participation(tx, actor, participation_id))
+
+
+def _end_place(tx: Transaction, gone: Participation) -> None:
+    workspaces.delete_participation(tx, gone)
     action = AuditAction.PARTICIPATION_DELETED
-    note(tx, actor.account_id, action, found.id, before=_place(found))
+    note(tx, gone.account_id, action, gone.id, before=_place(gone))
 
 
 def _participation(tx: Transaction, actor: Actor, participation_id: int) -> Participation:
@@ -303,9 +306,7 @@ def has_more_places(tx: Transaction, user: User, most: int) -> bool:
 
 
 def _give_place(tx: Transaction, place: Participation, taker: User, now: Instant) -> None:
-    workspaces.delete_participation(tx, place)
-    action = AuditAction.PARTICIPATION_DELETED
-    note(tx, place.account_id, action, place.id, before=_place(place))
+    _end_place(tx, place)
     there = workspaces.participation(tx, place.account_id, place.workspace_id, taker.id)
     if there is None:
         join(
@@ -392,6 +393,30 @@ def join(
     action = AuditAction.PARTICIPATION_CREATED
     note(tx, user.account_id, action, made.id, after=_place(made))
     return made
+
+
+def change_place(
+    tx: Transaction, workspace_id: int, user: User, now: Instant, changes: Mapping[str, Any]
+) -> Participation:
+    """Change `side`, `permission` or `team_lead` of the participation of a user.
+
+    Returns the participation as it is now. Raises Invalid.
+    """
+    place = _place_of(tx, workspace_id, user)
+    changed = replace(place, **changes)
+    return place if changed == place else _store_place(tx, changed, now)
+
+
+def leave(tx: Transaction, workspace_id: int, user: User) -> None:
+    """End the participation of a user. Raises Invalid."""
+    _end_place(tx, _place_of(tx, workspace_id, user))
+
+
+def _place_of(tx: Transaction, workspace_id: int, user: User) -> Participation:
+    place = workspaces.participation(tx, user.account_id, workspace_id, user.id)
+    if place is None:
+        raise Invalid([Problem("user_id", Fault.UNKNOWN_OBJECT)])
+    return place
 
 
 def archive(tx: Transaction, workspace_id: int, now: Instant, *, archived: bool) -> None:

@@ -1,0 +1,49 @@
+"""How a list is printed: as a table on a terminal, with tabs in a pipe, or as JSON lines."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+# A row of a list: names of columns with their values. A moment is a datetime in UTC.
+Row = Mapping[str, Any]
+
+
+def print_list(columns: tuple[str, ...], rows: Iterable[Row], *, as_json: bool) -> None:
+    """Print `rows`, each with the same `columns`, to standard output."""
+    if as_json:
+        for row in rows:
+            sys.stdout.buffer.write(msgspec.json.encode(row) + b"\n")
+        return
+    cells = ([_shown(row[name]) for name in columns] for row in rows)
+    heads = [name.replace("_", " ") for name in columns]
+    if sys.stdout.isatty():
+        _print_table(heads, cells)
+    else:
+        for line in (heads, *cells):
+            print(*line, sep="\t")
+
+
+def _print_table(heads: list[str], rows: Iterable[list[str]]) -> None:
+    from rich.console import Console  # noqa: PLC0415  loads slowly, and a terminal alone needs it
+    from rich.table import Table  # noqa: PLC0415  as above
+    from rich.text import Text  # noqa: PLC0415  as above
+
+    table = Table(*heads, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401  a cell
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    # What is not printable would begin another cell or line, or command the terminal.
+    text = "".join(one if one.isprintable() else " " for one in str(value))
+    return "-" if value is None else text
