@@ -31,8 +31,19 @@ from postgres_kit import EVERY_STORE, STORES, Cluster, older_binaries
 
 # Nothing here speaks TLS. A folder without certificates: else HTTPX reads all that there are for
 # each request, which took four fifths of the time of some tests.
+# What it was is kept in the environment, for other processes of this run and for `outside`.
+for _name in ("SSL_CERT_DIR", "SSL_CERT_FILE"):
+    os.environ.setdefault(f"OUTSIDE_{_name}", os.environ.get(_name, ""))
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 os.environ.pop("SSL_CERT_FILE", None)
+
+
+def outside() -> dict[str, str]:
+    """The environment of a program that fetches packages, as it was before the tests."""
+    was = {name.removeprefix("OUTSIDE_"): value for name, value in os.environ.items()}
+    return {name: value for name, value in {**os.environ, **was}.items() if value}
+
+
 _LISTENS = re.compile(r"listens on (http://[^\s\"]+)")
 _numbers = count(1)
 # The folders with the longest files, which one of two processes would else end with alone.

@@ -1,3 +1,6 @@
 """healthreports: a self-hosted server for project status reports."""
 
-__version__ = "0.1.0"
+from importlib.metadata import version
+
+# As `pyproject.toml` has it, which is the one place.
+__version__ = version("healthreports")

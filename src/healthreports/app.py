@@ -212,22 +212,12 @@ def _figures(settings: Settings) -> ModuleType | None:
 
 
 def _traces(settings: Settings) -> "Traces | None":
-    """What is traced of this process, where somebody collects it. Raises BadSetting."""
-    library = _library_of_traces(settings)
-    return None if library is None else library(settings.otlp_endpoint)
-
-
-def _library_of_traces(settings: Settings) -> "type[Traces] | None":
+    """What is traced of this process, where somebody collects it."""
     if not settings.otlp_endpoint:
         return None
-    try:
-        from healthreports.traces import Traces  # noqa: PLC0415  an extra
-    except ImportError as error:
-        raise BadSetting(
-            "HEALTHREPORTS_OTLP_ENDPOINT needs a library that is not installed: "
-            "pip install 'healthreports[otel]'"
-        ) from error
-    return Traces
+    from healthreports.traces import Traces  # noqa: PLC0415  an extra
+
+    return Traces(settings.otlp_endpoint)
 
 
 def _sampled(figures: Any, database: Database) -> Iterator[tuple[Any, float]]:  # noqa: ANN401  a module
@@ -267,7 +257,6 @@ _JSON_PATHS: Final = frozenset({"/api", DOCUMENT_PATH, *ENDPOINTS, *PROBES})
 def check_settings(settings: Settings) -> None:
     """Raise BadSetting where `build` would."""
     _limits(settings)
-    _library_of_traces(settings)
 
 
 def _limits(settings: Settings) -> Limits:

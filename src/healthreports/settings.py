@@ -25,6 +25,7 @@ from healthreports.core.vocabulary import (
     DEFAULT_TRASH_DAYS,
     DEFAULT_UNSENT_LIMIT_BYTES,
 )
+from healthreports.extras import how_to_install, is_installed
 
 PREFIX: Final = "HEALTHREPORTS_"
 
@@ -48,7 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database: Annotated[
         str,
         _says(
-            "the SQLite file, or PostgreSQL (15 or newer) as `postgresql://user:password@host/name`"
+            "the SQLite file, or PostgreSQL (15 or newer; needs the extra `postgres`) as "
+            "`postgresql://user:password@host/name`"
         ),
     ] = "healthreports.sqlite3"
     read_database: Annotated[
@@ -178,7 +180,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limit_store: Annotated[
         str,
         _says(
-            "where requests are counted: `memory`, or `valkey://host:port/0` for several servers"
+            "where requests are counted: `memory`, or `valkey://host:port/0` for several servers "
+            "(needs the extra `valkey`)"
         ),
     ] = "memory"
     token_requests_per_minute: Annotated[
@@ -197,7 +200,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "0 is no limit"
         ),
     ] = 30
-    oidc_issuer: Annotated[str, _says("the OpenID Connect provider that people sign in with")] = ""
+    oidc_issuer: Annotated[
+        str, _says("the OpenID Connect provider that people sign in with; needs the extra `oidc`")
+    ] = ""
     oidc_client_id: Annotated[str, _says("the client id of this server at the provider")] = ""
     # It has no flag, because every program of the machine can read a command line.
     oidc_client_secret: Annotated[
@@ -506,8 +511,21 @@ _CHECKS: Final[Mapping[str, Callable[[Any], str]]] = {
 }
 
 
+# What asks for an extra of the package: a setting, and a pattern of its values.
+_NEEDS_EXTRA: Final = (
+    ("database", r".*://.*", "postgres"),
+    ("limit_store", r".*://.*", "valkey"),
+    ("oidc_issuer", r".+", "oidc"),
+    ("otlp_endpoint", r".+", "otel"),
+)
+
+
 def _together(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong between settings that are each right: the name of one, and a sentence."""
+    """What is wrong with settings that are each right: the name of one, and a sentence."""
+    for name, pattern, extra in _NEEDS_EXTRA:
+        if re.fullmatch(pattern, values.get(name, "")) and not is_installed(extra):
+            value = without_secrets(name, values[name])
+            yield name, f"{PREFIX}{name.upper()} is {value!r}: {how_to_install(extra)}"
     issuer = values.get("oidc_issuer")
     if issuer and values.get("oidc_client_id") == "":
         says = f"it is needed with {PREFIX}OIDC_ISSUER"

@@ -42,6 +42,7 @@ ARGUMENTS = {
     errors.Forbidden: ("a permission",),
     errors.StorageReplaced: ("the file was removed",),
     errors.NotFound: (Kind.USERS,),
+    errors.NotInstalled: ("install it",),
     errors.BadConsentRequest: ("a reason",),
     errors.SignInRefused: ("a reason",),
     errors.SeveralAccounts: (("acme", "north"),),

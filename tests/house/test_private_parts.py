@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,7 +119,8 @@ def test_a_private_part_is_as_it_was_when_it_was_read(name: str) -> None:
 
 @pytest.mark.parametrize("library", sorted({part.library for part in PARTS.values()}))
 def test_a_library_with_a_private_part_is_pinned_to_its_minor_version(library: str) -> None:
-    wanted = tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
+    project = tomllib.loads(PROJECT.read_text())["project"]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     [spec] = [one for one in map(Requirement, wanted) if one.name == library]
     major, minor, _ = Version(version(library)).release
     assert version(library) in spec.specifier

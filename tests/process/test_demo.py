@@ -155,6 +155,25 @@ def test_the_story_is_the_same_on_every_day_of_the_week(tmp_path: Path, days: in
     assert totals.red == 4
 
 
+def test_a_second_run_has_the_same_tokens_and_password(demo, tmp_path: Path) -> None:
+    first = demo()
+    password = re.search(r"password (\S+) as", first.says)
+    first.stop()
+    again = demo()
+    assert again.tokens == first.tokens
+    assert password is not None
+    assert password[1] in again.says
+    assert (tmp_path / "demo.sqlite3.secrets").stat().st_mode & 0o777 == 0o600
+    assert run_curl(again.curls[0])["count"] == WRITTEN
+    again.stop()
+    for file in tmp_path.glob("demo.sqlite3*"):
+        if not file.name.endswith(".secrets"):
+            file.unlink()
+    fresh = demo()
+    assert fresh.tokens != first.tokens
+    assert run_curl(fresh.curls[0])["count"] == WRITTEN
+
+
 def test_a_second_run_keeps_what_was_written_and_the_tokens_given_out(demo) -> None:
     first = demo()
     created = run_curl(first.curls[2])["results"][0]["id"]

@@ -116,20 +116,6 @@ def test_without_a_collector_the_library_is_not_read(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "x.sqlite3")], check=True)
 
 
-def test_without_the_extra_a_line_says_what_to_install(tmp_path: Path) -> None:
-    script = (
-        "import sys; sys.modules['opentelemetry'] = None; "
-        "from healthreports.app import check_settings; "
-        "from healthreports.settings import BadSetting, Settings\n"
-        "try: check_settings(Settings(otlp_endpoint='http://127.0.0.1:4318'))\n"
-        "except BadSetting as error: print(error)"
-    )
-    said = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=tmp_path
-    )
-    assert "pip install 'healthreports[otel]'" in said.stdout
-
-
 @pytest.mark.one_store
 def test_the_address_of_a_collector_has_no_path_of_its_own(own_server: Start) -> None:
     with pytest.raises(pytest.fail.Exception, match="without /v1/traces"):

@@ -1,16 +1,20 @@
 """The demonstration: a database with the sample portfolio, a token for each role, a server."""
 
+import os
 import secrets
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from healthreports.app import now, open_database
 from healthreports.cli.serve import address, listen, run
-from healthreports.core.errors import Invalid
+from healthreports.core.errors import Invalid, Unauthenticated
 from healthreports.sample import portfolio, story
 from healthreports.sample.consultancy import COMPANY
 from healthreports.service.auth import tokens
-from healthreports.service.auth.sign_in import set_password
+from healthreports.service.auth.sign_in import is_password, set_password
 from healthreports.service.people import members
 from healthreports.settings import Settings
 from healthreports.store.engine.database import Transaction
@@ -25,7 +29,7 @@ _WHO: Final = {
 }
 
 
-class Secrets(NamedTuple):
+class Secrets(msgspec.Struct, frozen=True):
     """What the demonstration prints: a token for each role, one password for all of them."""
 
     tokens: dict[str, str]
@@ -44,20 +48,49 @@ def demo(settings: Settings) -> int:
 
 
 def prepare(settings: Settings) -> Secrets:
-    """Load the portfolio unless it is there. Returns new secrets.
+    """Load the portfolio unless it is there. Returns the secrets that open it.
 
-    Raises WrongSchema where other data are there.
+    Beside a SQLite file they are kept in a file of their own, so that a later start has the same.
+    Raises WrongSchema where other data are there, OSError.
     """
+    file = None if is_server(settings.database) else Path(f"{settings.database}.secrets")
+    kept = None if file is None else _kept(file)
     database = open_database(settings)
     try:
-        return database.write_here(_prepare)
+        if kept is not None and database.read_here(lambda tx: _open_it(tx, kept)):
+            return kept
+        made = database.write_here(_prepare)
     except Invalid as error:
         raise WrongSchema(
             f"{shown(settings.database)} holds other data; "
-            "the demonstration wants a database of its own"
+            "the demonstration needs a database of its own"
         ) from error
     finally:
         database.close()
+    if file is not None:
+        # Nobody else may read it; it is made anew, because a file keeps the rights that it had.
+        file.unlink(missing_ok=True)
+        with open(file, "xb", opener=partial(os.open, mode=0o600)) as opened:
+            opened.write(msgspec.json.encode(made))
+    return made
+
+
+def _kept(file: Path) -> Secrets | None:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Secrets)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+
+
+def _open_it(tx: Transaction, kept: Secrets) -> bool:
+    """Whether all that was kept still lets somebody in."""
+    try:
+        actors = [tokens.authenticate(tx, one, now()) for one in kept.tokens.values()]
+    except Unauthenticated:
+        return False
+    return set(kept.tokens) == set(_WHO) and all(
+        is_password(tx, one.user_id, kept.password) for one in actors
+    )
 
 
 def _prepare(tx: Transaction) -> Secrets:

@@ -23,6 +23,7 @@ from healthreports.core.errors import (
     MalformedHttp,
     MethodNotAllowed,
     NotFound,
+    NotInstalled,
     Outdated,
     Overtaken,
     PathUnknown,
@@ -292,6 +293,11 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         lambda _: "The storage does not answer, try again",
         _retry,
+    ),
+    NotInstalled: (
+        HTTPStatus.NOT_IMPLEMENTED,
+        lambda e: f"This server cannot do that. Whoever runs it can {e.remedy}",
+        _no_headers,
     ),
     StorageFull: (HTTPStatus.SERVICE_UNAVAILABLE, lambda _: "The disk is full", _retry),
     StorageReplaced: (

@@ -26,6 +26,7 @@
     ├── KeyInUse                    the first request with an Idempotency-Key is under way
     ├── TooManyRequests             more than the limit in its time
     ├── TooMuchUnsent               large answers wait to be read, and there is no room for more
+    ├── NotInstalled                an optional part of the program is not installed
     ├── Invalid                     a body with faults, all of them
     └── StorageUnavailable          the database does not answer
         ├── StorageFull             its disk is full
@@ -291,6 +292,14 @@ class KeyReused(HealthReportsError):
 
 class KeyInUse(HealthReportsError):
     """The first request with this Idempotency-Key may still be under way (8.2)."""
+
+
+class NotInstalled(HealthReportsError):
+    """An optional part of the program is not installed. `remedy` says what to do, in one line."""
+
+    def __init__(self, remedy: str) -> None:
+        super().__init__(remedy)
+        self.remedy = remedy
 
 
 class Invalid(HealthReportsError):

@@ -15,6 +15,7 @@ from healthreports.core.portfolio import State, state_of
 from healthreports.core.vocabulary import Category
 from healthreports.exports.letters import OWN, OWN_BOLD, is_shaped, letters_of, runs_left
 from healthreports.exports.prose import plain
+from healthreports.extras import is_installed
 
 if TYPE_CHECKING:
     from fpdf import FPDF
@@ -110,6 +111,8 @@ def texts_of(workspace: Workspace, report: StatusReport) -> tuple[str, ...]:
 
 def missing_in(*texts: str) -> str:
     """What a page says of the letters that a PDF of these texts cannot show; nothing if it can."""
+    if not is_installed("pdf"):
+        return ""
     missing = letters_of(*texts).missing
     return lacking(missing) if missing else ""
 

@@ -370,6 +370,11 @@ def has_password(tx: Transaction, user_id: int) -> bool:
     return credentials.password_hash(tx, user_id) is not None
 
 
+def is_password(tx: Transaction, user_id: int, password: str) -> bool:
+    """Whether a user can sign in with `password`. Nothing is counted: for who runs the server."""
+    return _is_right(credentials.password_hash(tx, user_id), password)
+
+
 # Of the keys that entity tags are made with; one for each place that the database was in.
 TAGS: Final = "entity tags"
 

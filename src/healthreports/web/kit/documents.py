@@ -11,9 +11,11 @@ from typing import Final
 
 import msgspec
 
+from healthreports.core.errors import NotInstalled
 from healthreports.core.model import StatusReport, User, Workspace
 from healthreports.core.vocabulary import Category
 from healthreports.exports import pdf
+from healthreports.extras import how_to_install, is_installed
 from healthreports.service.limits import Limits
 
 _AT_ONCE: Final = 2
@@ -44,8 +46,10 @@ class Documents:
     ) -> bytes:
         """The report as PDF, without its `hidden` categories, for a session or an address `asker`.
 
-        Raises TooManyRequests.
+        Raises NotInstalled, TooManyRequests.
         """
+        if not is_installed("pdf"):
+            raise NotInstalled(how_to_install("pdf"))
         said = _encode((workspace.title, report, author.full_name, sorted(hidden)))
         key = hashlib.sha256(said).digest()
         known = self._kept.get(key)

@@ -33,6 +33,7 @@ from healthreports.core.model import Actor, Instant, StatusReport
 from healthreports.core.portfolio import State, state_of, trend
 from healthreports.core.vocabulary import DAY_US, AuditAction, Category
 from healthreports.edge.rooted import at_root
+from healthreports.extras import is_installed
 from healthreports.service.auth.sessions import Visitor
 from healthreports.service.gateway import Transaction
 from healthreports.service.limits import Limits
@@ -207,6 +208,7 @@ def _static(name: str) -> str:
 
 
 _templates.env.globals |= {"static": _static, "once": lambda: secrets.token_urlsafe(12)}
+_templates.env.globals |= {"has_pdf": is_installed("pdf")}
 _templates.env.globals |= {"categories": tuple(Category), "states": tuple(State)}
 
 
