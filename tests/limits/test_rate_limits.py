@@ -89,7 +89,7 @@ def assert_limited(response: httpx.Response, policy: str, limit: int = LIMIT) ->
     assert response.headers["ratelimit-policy"] == f'"{policy}";q={limit};w=60'
     assert response.headers["ratelimit"] == f'"{policy}";r=0;t={wait}'
     assert f"at most {limit} in 60 s" in error["message"]
-    assert f"wait {wait} s" in error["message"]
+    assert f"Wait {wait} s" in error["message"]
 
 
 def assert_silent(response: httpx.Response) -> None:

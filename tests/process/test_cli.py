@@ -132,7 +132,7 @@ def test_archiving_and_bringing_back(run, prepared: str) -> None:
         (("workspace", "create", "X", "--creator", "nobody@x.org"), "User"),
         (("workspace", "join", "7", "--user", "ann@example.org"), "Workspace"),
         (("workspace", "archive", "7"), "Workspace"),
-        (("workspace", "join", "1", "--user", "ann@example.org"), "User is there already"),
+        (("workspace", "join", "1", "--user", "ann@example.org"), "User already exists"),
         (("user", "create", "--account", "1", "--name", "B", "--email", "nobody"), "e-mail"),
         (("user", "disable", "ann@example.org"), "administrator"),
         (("db", "upgrade", "--database", "no/such/folder.db"), "no folder"),

@@ -373,7 +373,7 @@ NESTED_FAULTS: dict[str, tuple[dict[str, object], str]] = {
     "details are none": ({"details": {}}, "Details must be an array"),
     "a category twice": (
         {"details": [{"category": "Scope", "color": "red"}] * 2},
-        "Category stands in more than one element",
+        "Category appears more than once",
     ),
     "no such category": ({"details": [{"category": "Fun", "color": "red"}]}, "Category must be"),
     "a detail's color": ({"details": [{"category": "Scope"}]}, "Color is required"),

@@ -104,8 +104,9 @@ def test_requests_are_counted_by_operation_and_status(
     seconds = "healthreports_request_seconds"
     assert watched.comes_to(8, seconds, "_count", operation="GetStatusReports", status="200")
     assert watched.comes_to(1, "healthreports_transaction_seconds", "_count", does="write")
-    assert watched.value(seconds, "_count", operation="GetStatusReports", status="401") == 8
-    assert watched.value(seconds, "_count", operation="unknown", status="404") == 4
+    # Each process hands its figures over by itself.
+    assert watched.comes_to(8, seconds, "_count", operation="GetStatusReports", status="401")
+    assert watched.comes_to(4, seconds, "_count", operation="unknown", status="404")
     assert watched.value(seconds, "_count", operation="GetStatusReports") == 16
     assert 0 < watched.value(seconds, "_sum", operation="GetStatusReports") < 16
     assert watched.value("healthreports_transaction_seconds", "_count", does="write") == 1

@@ -153,7 +153,7 @@ def test_what_is_still_under_way_after_the_grace_time_is_a_503(
         answer = b"".join(iter(lambda: under_way.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nretry-after: " in answer.lower()
-    assert b'"The server is stopping; try again"' in answer
+    assert b'"The server is stopping. Try again"' in answer
     assert "Traceback" not in log
 
 

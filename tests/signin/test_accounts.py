@@ -301,7 +301,7 @@ def test_an_account_adds_whom_another_one_has(site: Server, ours: Tenant, theirs
         assert api.post("/account_memberships", json=body).status_code == 200
         again = api.post("/account_memberships", json=body)
         assert again.status_code == 422
-        assert "is there already" in again.text
+        assert "already exists" in again.text
 
 
 # -- who gives somebody another proof
@@ -525,7 +525,7 @@ def test_an_account_has_a_name_of_its_own(site: Server) -> None:
     assert first.strip().endswith("named unique-co")
     assert second.strip().endswith("named unique-co-2")
     assert (
-        "is there already"
+        "already exists"
         in command(site, "account", "create", "Other", "--name", "unique-co", code=1).stderr
     )
     for wrong in ("", "12", "A", "a--b", "a-", "a b", "x" * 61):

@@ -21,7 +21,7 @@ from healthreports.settings import Settings
 from raw import execute
 
 OPENED = ("/shared", "/shared/badge.svg", "/shared/report.pdf")
-ENDED = "This link does not work"
+ENDED = "This link is invalid"
 NO_SECRETS = [
     "",
     "?link",

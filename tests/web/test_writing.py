@@ -255,7 +255,7 @@ WRONG: list[tuple[dict[str, str], dict[str, str]]] = [
     ),
     (
         {"description": "a\0b"},
-        {"description": "Summary must not contain U+0000 or half a surrogate pair"},
+        {"description": "Summary must not contain U+0000 or a lone surrogate"},
     ),
     ({"color": ""}, {"color": "Overall status is required"}),
     ({"color": "purple"}, {"color": "Overall status must be green, yellow or red"}),

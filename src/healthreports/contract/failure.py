@@ -111,43 +111,43 @@ _SAYS: Final = {
     Fault.TOO_LONG: "{label} must have at most {limit} characters",
     Fault.TOO_SHORT: "{label} must have at least {limit} characters",
     Fault.TOO_MANY: "{label} must have at most {limit} elements",
-    Fault.UNSTORABLE: "{label} must not contain U+0000 or half a surrogate pair",
+    Fault.UNSTORABLE: "{label} must not contain U+0000 or a lone surrogate",
     Fault.UNKNOWN_OBJECT: "{label} is not known",
-    Fault.REPEATED: "{label} stands in more than one element",
+    Fault.REPEATED: "{label} appears more than once",
     Fault.NOT_A_LINK: "{label} must be an http or https address",
     Fault.NOT_A_REDIRECT: (
         "{label} must be https addresses, http addresses of this machine (127.0.0.1, [::1], "
         "localhost), or addresses of an application's own scheme like org.example.app:/back, "
         "each once, without a fragment"
     ),
-    Fault.TAKEN: "{label} is there already",
+    Fault.TAKEN: "{label} already exists",
     Fault.NOT_A_NUMBER: "{label} must be a whole number from 1 to {limit}",
     Fault.NOT_A_DATE: "{label} must be a date like 2026-11-24",
     Fault.NOT_A_TIME: "{label} must be an ISO 8601 date or date-time",
     Fault.NOT_A_LINE: "{label} cannot be read",
     Fault.NOT_AN_ADDRESS: "{label} must be an e-mail address",
-    Fault.LAST_ADMINISTRATOR: "{label} would leave the account without an administrator",
+    Fault.LAST_ADMINISTRATOR: "{label} cannot be changed: the account would have no administrator",
     Fault.NOT_AN_ADMINISTRATOR: "{label} must be an administrator of the account",
-    Fault.NOT_CONFIDENTIAL: "{label} needs an application that has a secret",
-    Fault.WRONG: "{label} is not right",
+    Fault.NOT_CONFIDENTIAL: "{label} requires an application with a client secret",
+    Fault.WRONG: "{label} is wrong",
     Fault.EASY_TO_GUESS: (
-        "{label} is easy to guess: use none that many people have, and not your name or address"
+        "{label} is easy to guess. Do not use a common password, your name or your address"
     ),
     Fault.NOT_AN_ACCOUNT_NAME: (
-        "{label} must be small letters and digits, with single hyphens between, like acme-north"
+        "{label} must be lowercase letters and digits with single hyphens, like acme-north"
     ),
-    Fault.IN_SEVERAL_ACCOUNTS: "{label} is known in several accounts: say which, with --account",
+    Fault.IN_SEVERAL_ACCOUNTS: "{label} exists in several accounts. Choose one with --account",
     Fault.NOT_SERVED: "{label} is not served here: it would say who may do what",
-    Fault.CONTRADICTS: "{label} says something else than {options}",
+    Fault.CONTRADICTS: "{label} contradicts {options}",
     Fault.ON_CLIENT_SIDE: "{label} is on the client side of this workspace",
     Fault.DEMANDED: (
-        "{label} is the last one, and the account demands one: add another before you remove it"
+        "{label} is the last one, and the account requires one. Add another before you remove it"
     ),
-    Fault.OWN_FIRST: "{label} would shut you out: set one up for yourself first, on your account",
-    Fault.NOT_AS_ASKED: "{label} is not what was to be typed: {options}",
+    Fault.OWN_FIRST: "{label} would lock you out. Set up a second factor for yourself first",
+    Fault.NOT_AS_ASKED: "{label} must be exactly: {options}",
     Fault.NOBODY_CONFIRMS: (
-        "{label} can sign in already, so a second administrator has to confirm the invitation, and "
-        "there is none; on the server, healthreports user invite makes one"
+        "{label} can already sign in, so a second administrator has to confirm the invitation, and "
+        "there is none. On the server, run: healthreports user invite"
     ),
 }
 
@@ -191,7 +191,7 @@ _UNEXPECTED: Final[_Row] = (
 _SYSTEM: Final[dict[type[Exception], _Row]] = {
     MalformedHttp: (
         HTTPStatus.BAD_REQUEST,
-        lambda _: "This is not an HTTP request that can be read",
+        lambda _: "The HTTP request is malformed",
         _no_headers,
     ),
     MalformedBody: (
@@ -202,8 +202,8 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     RootMissing: (
         HTTPStatus.BAD_REQUEST,
         lambda e: (
-            f"The body must have an object under the key {e.root}"
-            + (f"; it was read as {e.media}, and JSON is application/json" if e.media else "")
+            f'Expected an object under "{e.root}"'
+            + (f"; it was sent as {e.media}, JSON is application/json" if e.media else "")
         ),
         _no_headers,
     ),
@@ -219,24 +219,24 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     ),
     KeyReused: (
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        lambda _: "Another request was sent with this Idempotency-Key; take a new one",
+        lambda _: "This Idempotency-Key was used for a different request. Use a new key",
         _no_headers,
     ),
     KeyInUse: (
         HTTPStatus.CONFLICT,
-        lambda _: "The first request with this Idempotency-Key may still be under way; try again",
+        lambda _: "The first request with this Idempotency-Key is still being processed. Try again",
         _retry,
     ),
     FilterNotServed: (
         HTTPStatus.BAD_REQUEST,
-        lambda e: f"The filter {e.name} is not served here; without it the list would be too long",
+        lambda e: f"The filter {e.name} is not supported by this server",
         _no_headers,
     ),
     TooManyIncluded: (
         HTTPStatus.BAD_REQUEST,
         lambda e: (
-            f"The association {e.name} has more than {e.limit:,} objects on this page; ask for a "
-            f"smaller page, or page through the list of {e.kind.value}"
+            f"The association {e.name} has more than {e.limit:,} objects on this page. Request a "
+            f"smaller page, or use the list of {e.kind.value}"
         ),
         _no_headers,
     ),
@@ -246,8 +246,8 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     TooManyRequests: (
         HTTPStatus.TOO_MANY_REQUESTS,
         lambda e: (
-            f"Too many requests: at most {e.limit:,} in {e.window_s:,} s; "
-            f"wait {e.retry_after_s:,} s"
+            f"Too many requests: at most {e.limit:,} in {e.window_s:,} s. "
+            f"Wait {e.retry_after_s:,} s"
         ),
         _limited,
     ),
@@ -257,23 +257,23 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     NotFound: (HTTPStatus.NOT_FOUND, lambda e: f"No such {_NAMES[e.kind]}", _no_headers),
     LinkEnded: (
         HTTPStatus.NOT_FOUND,
-        lambda _: "This link does not work, or not any more. Ask who sent it for another",
+        lambda _: "This link is invalid or has expired. Ask the sender for a new link",
         _no_headers,
     ),
     Overtaken: (
         HTTPStatus.CONFLICT,
-        lambda _: "Somebody else wrote a report meanwhile. Nothing was saved; look at both",
+        lambda _: "Somebody else published a report meanwhile. Nothing was saved; compare both",
         _no_headers,
     ),
     Outdated: (
         HTTPStatus.PRECONDITION_FAILED,
-        lambda _: "Somebody else has changed it since: read it again, then decide",
+        lambda _: "Somebody else changed this meanwhile. Read it again before you change it",
         _no_headers,
     ),
     PathUnknown: (HTTPStatus.NOT_FOUND, lambda _: "No such path", _no_headers),
     MethodNotAllowed: (
         HTTPStatus.METHOD_NOT_ALLOWED,
-        lambda e: f"This path answers to {', '.join(e.allowed)}",
+        lambda e: f"This path accepts only {', '.join(e.allowed)}",
         lambda e: {"allow": ", ".join(e.allowed)},
     ),
     BodyTooLarge: (
@@ -291,7 +291,7 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     ),
     StorageUnavailable: (
         HTTPStatus.SERVICE_UNAVAILABLE,
-        lambda _: "The storage does not answer, try again",
+        lambda _: "The database does not answer. Try again",
         _retry,
     ),
     NotInstalled: (
@@ -302,22 +302,22 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     StorageFull: (HTTPStatus.SERVICE_UNAVAILABLE, lambda _: "The disk is full", _retry),
     StorageReplaced: (
         HTTPStatus.SERVICE_UNAVAILABLE,
-        lambda _: "The server's database was replaced; nothing is stored until it is restarted",
+        lambda _: "The database was replaced. Nothing is saved until the server is restarted",
         _retry,
     ),
     ServerStopping: (
         HTTPStatus.SERVICE_UNAVAILABLE,
-        lambda _: "The server is stopping; try again",
+        lambda _: "The server is stopping. Try again",
         _retry,
     ),
     TooMuchUnsent: (
         HTTPStatus.SERVICE_UNAVAILABLE,
-        lambda _: "The server is sending too many large answers; try again",
+        lambda _: "The server is sending too many large answers. Try again",
         _retry,
     ),
     StorageBusy: (
         HTTPStatus.SERVICE_UNAVAILABLE,
-        lambda _: "The storage is busy, try again",
+        lambda _: "The database is busy. Try again",
         _retry,
     ),
     TimeoutError: (
