@@ -642,7 +642,7 @@ def test_the_last_one_stays_where_one_is_demanded(at: httpx.Client, members: Mem
     page = finish(at, enter(at, members.email("editor")), code_of(secret))
     [action] = re.findall(r'action="(/account/factors/\d+/remove)"', page.text)
     assert send_form(at, page, action).status_code == 422
-    assert "add another before" in send_form(at, page, action).text
+    assert "Add another before" in send_form(at, page, action).text
 
 
 def test_an_invitation_takes_the_place_of_what_was_lost(at: httpx.Client, members: Members) -> None:
