@@ -10,6 +10,7 @@ from healthreports.core.errors import Fault, Problem
 from healthreports.core.rules import people, references, reports
 
 WHOLE = {
+    "account_name": "acme",
     "workspace_id": "1",
     "user_id": "1",
     "color": "red",
@@ -47,7 +48,9 @@ CHECKS: dict[str, Check] = {
     "UpdateWorkspaceGroup": lambda sent: people.check_group(sent, new=False)[2],
     "UpdateAccountMembership": lambda sent: people.check_membership(sent, new=False)[1],
     "HandOverAccountMembership": lambda sent: people.check_taker(sent)[1],
-    "DeleteWorkspaceForGood": lambda sent: people.check_typed(sent)[1],
+    "DeleteWorkspaceForGood": lambda sent: people.check_typed(sent, "title")[1],
+    "DeleteAccount": lambda sent: people.check_typed(sent, "account_name")[1],
+    "ChangeAddressOfAccountMembership": lambda sent: people.check_address(sent)[1],
 }
 
 

@@ -42,6 +42,7 @@ CreateMany = Callable[[Transaction, Actor, Sequence[object], Instant], list[Any]
 Act = Callable[[Transaction, Actor, int, Instant], Record]
 Change = Callable[[Transaction, Actor, int, Sent, Instant], Record]
 Delete = Callable[[Transaction, Actor, int, Instant], None]
+Do = Callable[[Transaction, Actor, Sent, Instant], None]
 Begin = Callable[[Transaction, Actor, int, Sent, Instant], None]
 GoOn = Callable[[Transaction, Actor, int, Instant], bool]
 Named = Callable[[Transaction, Actor, int], Record]
@@ -283,6 +284,18 @@ def deletes_in_pieces(begin: Begin, go_on: GoOn) -> Handler:
         await gateway.write(writer, start)
         while await gateway.write(writer, piece):
             renew()
+        return Answer(None)
+
+    return answer
+
+
+def does(use_case: Do) -> Handler:
+    """The handler of what is done with the attributes of a body, and answers without a body."""
+
+    async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
+        writer = await gateway.admit_writer(call.secret, call.client)
+        attributes = (await call.body(resource)).attributes
+        await gateway.write(writer, lambda tx, actor, now: use_case(tx, actor, attributes, now))
         return Answer(None)
 
     return answer

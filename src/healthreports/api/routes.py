@@ -14,6 +14,7 @@ from healthreports.api.handlers import (
     creates,
     deletes,
     deletes_in_pieces,
+    does,
     find,
     find_audit,
     finds,
@@ -27,6 +28,7 @@ from healthreports.contract.lines import CSV, JSON_LINES, RAW_CSV
 from healthreports.contract.operations import BASE, OPERATIONS, Operation
 from healthreports.core.errors import MethodNotAllowed
 from healthreports.service import ending
+from healthreports.service.auth import addresses
 from healthreports.service.gateway import Gateway
 from healthreports.service.people import groups, handing, members, workspaces
 from healthreports.service.reports import history, references, reports
@@ -67,6 +69,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "UpdateAccountMembership": changes(members.change_membership),
     "DisableAccountMembership": acts(members.disable_membership),
     "EnableAccountMembership": acts(members.enable_membership),
+    "ChangeAddressOfAccountMembership": changes(addresses.want_for_membership),
+    "DeleteAccount": does(ending.delete_account),
     "HandOverAccountMembership": changes(handing.hand_over_membership),
     "GetWorkspaceGroups": find,
     "CreateWorkspaceGroup": creates(groups.create_group),

@@ -207,6 +207,8 @@ _BODIES: Final[dict[str, Json]] = {
         "permission",
     ),
     "UpdateAccountMembership": _object(_MEMBERSHIP_PROPERTIES),
+    "ChangeAddressOfAccountMembership": _object({"email_address": _NAME}, "email_address"),
+    "DeleteAccount": _object({"account_name": _NAME}, "account_name"),
     "HandOverAccountMembership": _object({"taker_id": _ANY_ID}, "taker_id"),
     "DeleteWorkspaceForGood": _object({"title": _NAME}, "title"),
     "CreateWorkspaceGroup": _object(_GROUP_PROPERTIES, "name"),

@@ -265,6 +265,24 @@ OPERATIONS: Final = (
     ),
     Operation(
         "POST",
+        "/account_memberships/{id}/change_address",
+        ACCOUNT_MEMBERSHIPS,
+        Gives.RECORD,
+        "ChangeAddressOfAccountMembership",
+        "Ask for another email_address for its user: one's own, or as an administrator. It changes "
+        "when the user opens the link that an administrator sends there (extension)",
+    ),
+    Operation(
+        "POST",
+        "/account_memberships/delete_account",
+        ACCOUNT_MEMBERSHIPS,
+        Gives.NOTHING,
+        "DeleteAccount",
+        "Delete the account of the token with everything in it, if its account_name is sent; for "
+        "administrators (extension). Export the reports first: GET /status_reports.ndjson",
+    ),
+    Operation(
+        "POST",
         "/account_memberships/{id}/hand_over",
         ACCOUNT_MEMBERSHIPS,
         Gives.RECORD,

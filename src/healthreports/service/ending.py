@@ -40,12 +40,16 @@ def begin_workspace(
     workspace = visible(tx, actor, Workspace, workspace_id)
     demand_administrator(actor)
     demand_recent_proof(actor, now)
-    typed, problems = check_typed(sent)
-    if typed is UNSET:
-        raise Invalid(problems)
-    demand_typed("title", typed, workspace.title)
+    _demand_sent(sent, "title", workspace.title)
     if not workspace.archived:
         workspaces.archive(tx, workspace_id, now, archived=True)
+
+
+def _demand_sent(sent: Sent, field: str, expected: str) -> None:
+    typed, problems = check_typed(sent, field)
+    if typed is UNSET:
+        raise Invalid(problems)
+    demand_typed(field, typed, expected)
 
 
 def demand_typed(field: str, typed: str, expected: str) -> None:
@@ -108,14 +112,16 @@ def _delete_beside(tx: Transaction, workspace: Workspace) -> None:
         stored.delete_participation(tx, place)
 
 
-def close_account(tx: Transaction, actor: Actor, typed: str, now: Instant) -> None:
-    """Close the account of `actor`, where its name was typed: from here on nobody gets in.
+def delete_account(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> None:
+    """Close the account of `actor`, if its name was sent as `account_name`.
+
+    From then on nobody can sign in to it; the server deletes what is in it within minutes.
 
     Raises Forbidden, ProofNeeded, Invalid.
     """
     demand_administrator(actor)
     demand_recent_proof(actor, now)
-    demand_typed("account_name", typed, accounts.account_name(tx, actor.account_id))
+    _demand_sent(sent, "account_name", accounts.account_name(tx, actor.account_id))
     close(tx, actor.account_id, now)
 
 

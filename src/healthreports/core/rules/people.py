@@ -203,10 +203,16 @@ def check_membership(sent: Sent, *, new: bool) -> tuple[MembershipDraft, list[Pr
     return draft, body.problems
 
 
-def check_typed(sent: Sent) -> tuple[str | UnsetType, list[Problem]]:
-    """The title that was sent of what is to be deleted, and what is wrong with it."""
+def check_typed(sent: Sent, field: str) -> tuple[str | UnsetType, list[Problem]]:
+    """What was sent as the name of what is to be deleted, and what is wrong with it."""
     body = BodyReader(sent)
-    return body.text("title", MAX_NAME, required=True, trimmed=True), body.problems
+    return body.text(field, MAX_NAME, required=True, trimmed=True), body.problems
+
+
+def check_address(sent: Sent) -> tuple[str | UnsetType, list[Problem]]:
+    """The e-mail address that was sent, and what is wrong with it."""
+    body = BodyReader(sent)
+    return body.address("email_address"), body.problems
 
 
 def check_taker(sent: Sent) -> tuple[int | UnsetType, list[Problem]]:

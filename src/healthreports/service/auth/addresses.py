@@ -7,15 +7,17 @@ nothing.
 
 from typing import Final, NamedTuple
 
+from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
 from healthreports.core.errors import Fault, Forbidden, Invalid, LinkEnded, NotFound, Problem
-from healthreports.core.model import Actor, Instant, User
-from healthreports.core.rules.reading import is_address, kept_address
+from healthreports.core.model import AccountMembership, Actor, Instant, User
+from healthreports.core.rules.people import check_address
+from healthreports.core.rules.reading import Sent, is_address, kept_address
 from healthreports.core.vocabulary import INVITATION_LIFETIME_S, SECOND_US, AuditAction, Kind
 from healthreports.service.auditing import note
 from healthreports.service.auth.tokens import hash_of, new_secret
-from healthreports.service.lookup import demand_administrator, demand_recent_proof
+from healthreports.service.lookup import demand_administrator, demand_recent_proof, visible
 from healthreports.store.auth import addresses
 from healthreports.store.auth.addresses import AddressChange
 from healthreports.store.engine.database import Transaction
@@ -39,9 +41,31 @@ class Wanted(NamedTuple):
 def want(tx: Transaction, actor: Actor, email_address: str, now: Instant) -> None:
     """Want another address for oneself. Raises ProofNeeded, Invalid."""
     demand_recent_proof(actor, now)
-    address = _checked(tx, actor.account_id, email_address)
+    _want(tx, actor.account_id, actor.user_id, email_address, now)
+
+
+def want_for_membership(
+    tx: Transaction, actor: Actor, membership_id: int, sent: Sent, now: Instant
+) -> AccountMembership:
+    """Want the address that was sent for the user of a membership, oneself or anybody's.
+
+    Returns the membership. Raises NotFound, Forbidden, Invalid.
+    """
+    membership = visible(tx, actor, AccountMembership, membership_id)
+    if membership.user_id != actor.user_id:
+        demand_administrator(actor)
+    email_address, problems = check_address(sent)
+    if email_address is UNSET:
+        raise Invalid(problems)
+    _want(tx, actor.account_id, membership.user_id, email_address, now)
+    return membership
+
+
+def _want(tx: Transaction, account_id: int, user_id: int, email_address: str, now: Instant) -> None:
+    """The address waits until an administrator sends the link there."""
+    address = _checked(tx, account_id, email_address)
     expires_at = Instant(now + _LIFETIME_US)
-    wanted = AddressChange(actor.account_id, actor.user_id, address, True, now, expires_at)  # noqa: FBT003  a row
+    wanted = AddressChange(account_id, user_id, address, True, now, expires_at)  # noqa: FBT003  a row
     addresses.put(tx, wanted, None)
 
 

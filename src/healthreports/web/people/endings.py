@@ -71,10 +71,10 @@ class EndingPages:
     async def close_account(self, request: Request) -> Response:
         """Close the account: nobody gets in, and what is in it goes within minutes."""
         form = await sent_form(self._gateway, request)
-        typed = form.fields.get("account_name", "")
+        sent = {"account_name": form.fields.get("account_name", "")}
         try:
             await self._gateway.write(
-                form.writer, lambda tx, actor, now: ending.close_account(tx, actor, typed, now)
+                form.writer, lambda tx, actor, now: ending.delete_account(tx, actor, sent, now)
             )
         except Invalid as error:
             return await self._account_page(request, error)
