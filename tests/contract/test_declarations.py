@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from healthreports import app
-from healthreports.contract import openapi, params
+from healthreports.contract import params, schemas
 from healthreports.contract.failure import failure_of, is_expected
 from healthreports.contract.resources import RESOURCES, FieldType, FilterSpec, FilterType
 from healthreports.core import errors
@@ -121,8 +121,8 @@ def test_every_declared_attribute_is_one_of_the_model(kind: Kind) -> None:
 
 
 def test_every_type_has_a_reader_and_a_schema() -> None:
-    assert set(openapi._FIELD_SCHEMAS) == set(FieldType)  # noqa: SLF001  the tables are private, their rows are the point
-    assert set(params._READERS) == set(openapi._FILTER_SCHEMAS)  # noqa: SLF001  as above
+    assert set(schemas.FIELD_SCHEMAS) == set(FieldType)
+    assert set(params._READERS) == set(schemas.FILTER_SCHEMAS)  # noqa: SLF001  the table is private, its rows are the point
     assert set(params._READERS) | params.CHOOSING == set(FilterType)  # noqa: SLF001  as above
 
 

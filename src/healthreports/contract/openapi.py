@@ -3,7 +3,7 @@
 A test holds it against `docs/contract/status_reports.openapi.yaml`.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -12,37 +12,24 @@ from healthreports.contract.lines import CSV, JSON_LINES
 from healthreports.contract.operations import BASE, OPERATIONS, Gives, Operation
 from healthreports.contract.params import shown_by
 from healthreports.contract.resources import (
-    CHOICES,
     RESOURCES,
     SHOWN,
-    FieldType,
     FilterSpec,
     FilterType,
     Resource,
 )
-from healthreports.core.model import WorkspacePermissions
-from healthreports.core.vocabulary import (
-    DEFAULT_PAGE_SIZE,
-    MAX_BULK,
-    MAX_DESCRIPTION,
-    MAX_DETAIL_DESCRIPTION,
-    MAX_LINK,
-    MAX_LISTED,
-    MAX_NAME,
-    MAX_PAGE_SIZE,
-    AccessLevel,
-    AccountPermission,
-    Category,
-    Color,
-    Kind,
-    ParticipationPermission,
-    Side,
-    SideRole,
-    SubjectType,
-    SyncStatus,
+from healthreports.contract.schemas import (
+    BODIES,
+    FIELD_SCHEMAS,
+    FILTER_SCHEMAS,
+    ID,
+    MANY,
+    TEXT,
+    Json,
+    nullable,
+    object_of,
 )
-
-Json = dict[str, Any]
+from healthreports.core.vocabulary import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Kind
 
 _STREAMS: Final = {"StreamStatusReports": JSON_LINES, "StreamStatusReportsAsCsv": CSV}
 
@@ -57,172 +44,6 @@ _SCHEMA_NAMES: Final = {
     Kind.STATUS_REPORT_VERSIONS: "StatusReportVersion",
     Kind.DELETED_STATUS_REPORTS: "DeletedStatusReport",
     Kind.AUDIT_EVENTS: "AuditEvent",
-}
-_TEXT: Final[Json] = {"type": "string"}
-_LONG_TEXT: Final[Json] = {"type": ["string", "null"], "maxLength": MAX_LINK}
-_COLOR: Final[Json] = {"type": "string", "enum": list(Color)}
-_ID: Final[Json] = {"type": "string", "pattern": "^[0-9]+$", "examples": ["1"]}
-_TIME: Final[Json] = {"type": "string", "format": "date-time"}
-_NAME: Final[Json] = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
-_DETAIL: Final[Json] = {
-    "type": "object",
-    "properties": {
-        "category": {"type": "string", "enum": list(Category)},
-        "color": _COLOR,
-        "description": {"type": ["string", "null"], "maxLength": MAX_DETAIL_DESCRIPTION},
-    },
-    "required": ["category", "color"],
-}
-_FIELD_SCHEMAS: Final[dict[FieldType, Json]] = {
-    FieldType.ID: _ID,
-    FieldType.INTEGER: {"type": "integer"},
-    FieldType.TEXT: _TEXT,
-    FieldType.FLAG: {"type": "boolean"},
-    FieldType.DATE: {"type": "string", "format": "date"},
-    FieldType.TIME: _TIME,
-    FieldType.VALUES: {
-        "type": "object",
-        "additionalProperties": {"type": ["string", "integer", "boolean", "null"]},
-    },
-    FieldType.DETAILS: {"type": "array", "items": _DETAIL, "maxItems": len(Category)},
-    FieldType.PERMISSIONS: {
-        "type": "object",
-        "properties": {
-            name: {"type": "boolean"} for name in WorkspacePermissions.__struct_fields__
-        },
-        "required": list(WorkspacePermissions.__struct_fields__),
-    },
-    **{
-        field_type: {"type": "string", "enum": list(choices)}
-        for field_type, choices in CHOICES.items()
-    },
-}
-_FILTER_SCHEMAS: Final[dict[FilterType, Json]] = {
-    FilterType.TIME: _TIME,
-    FilterType.DATE: {"type": "string", "format": "date"},
-    FilterType.FLAG: {"type": "boolean"},
-    FilterType.ONLY: {"type": "boolean"},
-    FilterType.ID: {"type": "integer"},
-    FilterType.IDS: {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"},
-    FilterType.TEXT: _TEXT,
-    FilterType.TEXTS: _TEXT,
-    FilterType.ADDRESS: _TEXT,
-    FilterType.ADDRESSES: _TEXT,
-    FilterType.WORDS: _TEXT,
-    FilterType.SYNC_STATUS: _TEXT,
-}
-
-
-def _object(properties: Json, *required: str) -> Json:
-    return {"type": "object", "properties": properties, "required": list(required)}
-
-
-_REFERENCE_BODY: Final[Json] = {
-    "type": "object",
-    "properties": {
-        "service_name": _NAME,
-        "service_model": _NAME,
-        "service_model_ref": {**_NAME, "type": ["string", "integer"]},
-        "external_status": {"type": ["string", "null"], "maxLength": MAX_NAME},
-        "external_message": _LONG_TEXT,
-        "external_link": {**_LONG_TEXT, "format": "uri"},
-        "locked": {"type": ["boolean", "null"]},
-        "status": {"type": "string", "enum": list(SyncStatus)},
-    },
-    "required": ["service_name", "service_model", "service_model_ref"],
-}
-_REPORT_PROPERTIES: Final[Json] = {
-    "color": _COLOR,
-    "description": {"type": "string", "minLength": 1, "maxLength": MAX_DESCRIPTION},
-    "details": {"type": "array", "items": _DETAIL, "maxItems": len(Category)},
-    "external_reference": _REFERENCE_BODY,
-}
-_ANY_ID: Final[Json] = {"type": ["string", "integer"], "examples": ["1"]}
-_IDS: Final[Json] = {"type": "array", "items": _ANY_ID, "maxItems": MAX_LISTED}
-_FLAG: Final[Json] = {"type": "boolean"}
-_DATE: Final[Json] = {"type": ["string", "null"], "format": "date"}
-_WORKSPACE_PROPERTIES: Final[Json] = {
-    "title": _NAME,
-    "description": {"type": ["string", "null"], "maxLength": MAX_DESCRIPTION},
-    "archived": _FLAG,
-    "clients_see_status_reports": _FLAG,
-    "start_date": _DATE,
-    "due_date": _DATE,
-    "access_level": {"type": "string", "enum": list(AccessLevel)},
-    "primary_maven_id": {**_ANY_ID, "type": [*_ANY_ID["type"], "null"]},
-    "workspace_group_ids": _IDS,
-    "external_reference": _REFERENCE_BODY,
-}
-_PARTICIPATION_PROPERTIES: Final[Json] = {
-    "role": {"type": "string", "enum": list(SideRole), "default": SideRole.MAVEN},
-    "side": {"type": "string", "enum": list(Side), "default": Side.PROVIDER},
-    "permission": {
-        "type": "string",
-        "enum": list(ParticipationPermission),
-        "default": ParticipationPermission.VIEW,
-    },
-    "team_lead": _FLAG,
-}
-_MEMBERSHIP_PROPERTIES: Final[Json] = {
-    "permission": {"type": "string", "enum": list(AccountPermission)},
-    "disabled": _FLAG,
-}
-_GROUP_PROPERTIES: Final[Json] = {
-    "name": _NAME,
-    "company": _FLAG,
-    "notes": {"type": ["string", "null"], "maxLength": MAX_DESCRIPTION},
-    "contact_name": {"type": ["string", "null"], "maxLength": MAX_NAME},
-    "email": {"type": ["string", "null"], "maxLength": MAX_NAME},
-    "website": _LONG_TEXT,
-    "add_workspace_ids": _IDS,
-}
-_NEW_PARTICIPATION: Final = _object(
-    {"workspace_id": _ANY_ID, "user_id": _ANY_ID, **_PARTICIPATION_PROPERTIES},
-    "workspace_id",
-    "user_id",
-)
-# What may stand instead of the root key, for several records at once.
-_MANY: Final[dict[str, Json]] = {
-    "CreateParticipation": {"type": "array", "items": _NEW_PARTICIPATION, "maxItems": MAX_BULK},
-}
-_REPORT_CHANGE: Final = _object(_REPORT_PROPERTIES)
-# The schema of what stands under the root key, by the name of the operation.
-_BODIES: Final[dict[str, Json]] = {
-    "CreateStatusReport": _object(
-        {"workspace_id": _ANY_ID, **_REPORT_PROPERTIES}, "workspace_id", "color", "description"
-    ),
-    "UpdateStatusReport": _REPORT_CHANGE,
-    "PatchStatusReport": _REPORT_CHANGE,
-    "CreateWorkspace": _object(
-        {**_WORKSPACE_PROPERTIES, "creator_role": {"type": "string", "enum": list(SideRole)}},
-        "title",
-    ),
-    "UpdateWorkspace": _object(_WORKSPACE_PROPERTIES),
-    "CreateParticipation": _NEW_PARTICIPATION,
-    "UpdateParticipation": _object(_PARTICIPATION_PROPERTIES),
-    "CreateAccountMembership": _object(
-        {"full_name": _NAME, "email_address": _NAME, **_MEMBERSHIP_PROPERTIES},
-        "full_name",
-        "email_address",
-        "permission",
-    ),
-    "UpdateAccountMembership": _object(_MEMBERSHIP_PROPERTIES),
-    "ChangeAddressOfAccountMembership": _object({"email_address": _NAME}, "email_address"),
-    "DeleteAccount": _object({"account_name": _NAME}, "account_name"),
-    "HandOverAccountMembership": _object({"taker_id": _ANY_ID}, "taker_id"),
-    "DeleteWorkspaceForGood": _object({"title": _NAME}, "title"),
-    "CreateWorkspaceGroup": _object(_GROUP_PROPERTIES, "name"),
-    "UpdateWorkspaceGroup": _object({**_GROUP_PROPERTIES, "remove_workspace_ids": _IDS}),
-    "CreateOrUpdateExternalReference": _object(
-        {
-            "subject_type": {"type": "string", "enum": list(SubjectType)},
-            "subject_id": _ANY_ID,
-            **_REFERENCE_BODY["properties"],
-        },
-        "subject_type",
-        "subject_id",
-        *_REFERENCE_BODY["required"],
-    ),
 }
 _REFUSALS: Final = {
     "400": "the request cannot be read",
@@ -291,12 +112,12 @@ def _operation(operation: Operation) -> Json:
         "parameters": [*_parameters(operation), *_headers(operation)],
     }
     refusals = dict(_REFUSALS)
-    if operation.name in _BODIES:
+    if operation.name in BODIES:
         root = operation.resource.root
-        body = _object({root: _BODIES[operation.name]}, root)
-        if operation.name in _MANY:
+        body = object_of({root: BODIES[operation.name]}, root)
+        if operation.name in MANY:
             many = operation.resource.kind.value
-            body = {"anyOf": [body, _object({many: _MANY[operation.name]}, many)]}
+            body = {"anyOf": [body, object_of({many: MANY[operation.name]}, many)]}
         described["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": body}},
@@ -319,7 +140,7 @@ def _success(operation: Operation) -> Json:
         return {
             "200": {
                 "description": "a report a line, the first ones first",
-                "content": {form.media_type.split(";")[0]: {"schema": _TEXT}},
+                "content": {form.media_type.split(";")[0]: {"schema": TEXT}},
             }
         }
     if operation.gives is Gives.NOTHING:
@@ -344,7 +165,7 @@ def _parameters(operation: Operation) -> list[Json]:
         parameters += _asking(resource) if resource.kind in RESOURCES else []
     elif operation.gives is Gives.STREAM:
         parameters += [_filter(one) for one in resource.filters]
-        parameters.append(_query("after_id", _TEXT, "go on after the line with this id"))
+        parameters.append(_query("after_id", TEXT, "go on after the line with this id"))
         if operation.path.endswith(".csv"):
             says = "true: leave cells as they are that a spreadsheet would take for formulas"
             parameters.append(_query("raw", {"type": "boolean", "default": False}, says))
@@ -353,17 +174,17 @@ def _parameters(operation: Operation) -> list[Json]:
         parameters += [_filter(one) for one in shown_by(resource)]
     if operation.gives is not Gives.NOTHING and resource.associations:
         names = ", ".join(one.name for one in resource.associations)
-        parameters.append(_query("include", _TEXT, f"comma-separated: {names}"))
+        parameters.append(_query("include", TEXT, f"comma-separated: {names}"))
     return parameters
 
 
 def _filter(spec: FilterSpec) -> Json:
     if spec.type is FilterType.CHOICES:
-        schema: Json = {**_TEXT, "examples": [",".join(spec.choices[:2])]}
+        schema: Json = {**TEXT, "examples": [",".join(spec.choices[:2])]}
     elif spec.choices:
-        schema = {**_TEXT, "enum": list(spec.choices)}
+        schema = {**TEXT, "enum": list(spec.choices)}
     else:
-        schema = _FILTER_SCHEMAS[spec.type]
+        schema = FILTER_SCHEMAS[spec.type]
     if spec.default is not None:
         schema = {**schema, "default": spec.default}
     return _query(spec.name, schema, spec.says, required=spec.required)
@@ -386,7 +207,7 @@ def _header(name: str, says: str, schema: Json | None = None) -> Json:
         "in": "header",
         "name": name,
         "required": False,
-        "schema": schema or _TEXT,
+        "schema": schema or TEXT,
         "description": says,
     }
 
@@ -406,9 +227,9 @@ def _asking(resource: Resource) -> list[Json]:
     sorts = ", ".join(resource.sorts)
     optional = ", ".join(field.name for field in resource.fields if field.optional)
     return [
-        _query("only", _TEXT, "these ids, comma-separated; no paging"),
-        _query("order", _TEXT, f"extension: one of {sorts}, then :asc or :desc"),
-        _query("optional_fields", _TEXT, f"comma-separated: {optional or 'there are none'}"),
+        _query("only", TEXT, "these ids, comma-separated; no paging"),
+        _query("order", TEXT, f"extension: one of {sorts}, then :asc or :desc"),
+        _query("optional_fields", TEXT, f"comma-separated: {optional or 'there are none'}"),
     ]
 
 
@@ -425,28 +246,24 @@ def _query(name: str, schema: Json, says: str, *, required: bool = False) -> Jso
 def _record(resource: Resource) -> Json:
     properties: Json = {}
     for field in resource.fields:
-        schema = _FIELD_SCHEMAS[field.type]
-        properties[field.name] = _nullable(schema) if field.nullable else schema
+        schema = FIELD_SCHEMAS[field.type]
+        properties[field.name] = nullable(schema) if field.nullable else schema
     for association in resource.associations:
         if association.is_polymorphic:
             properties[association.link] = {
                 "type": "object",
-                "properties": {"key": _TEXT, "id": _ID},
+                "properties": {"key": TEXT, "id": ID},
                 "required": ["key", "id"],
             }
         elif association.many:
-            properties[association.link] = {"type": "array", "items": _ID}
+            properties[association.link] = {"type": "array", "items": ID}
         elif not association.column:
-            properties[association.link] = _nullable(_ID)
+            properties[association.link] = nullable(ID)
     return {
         "type": "object",
         "properties": properties,
         "required": [field.name for field in resource.fields if not field.optional],
     }
-
-
-def _nullable(schema: Json) -> Json:
-    return {**schema, "type": [schema["type"], "null"]}
 
 
 def _envelope(resource: Resource) -> Json:
@@ -459,7 +276,7 @@ def _envelope(resource: Resource) -> Json:
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"key": _TEXT, "id": _ID},
+                "properties": {"key": TEXT, "id": ID},
                 "required": ["key", "id"],
             },
         },
@@ -499,8 +316,8 @@ _ERRORS: Final[Json] = {
                 "type": "object",
                 "properties": {
                     "type": {"type": "string", "enum": ["oauth", "system", "validation"]},
-                    "message": _TEXT,
-                    "field": _TEXT,
+                    "message": TEXT,
+                    "field": TEXT,
                 },
                 "required": ["type", "message"],
             },

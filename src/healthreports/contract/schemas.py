@@ -1,0 +1,199 @@
+"""The JSON Schemas of attributes, filters and bodies, with the limits that the rules enforce."""
+
+from typing import Any, Final
+
+from healthreports.contract.resources import CHOICES, FieldType, FilterType
+from healthreports.core.model import WorkspacePermissions
+from healthreports.core.vocabulary import (
+    MAX_BULK,
+    MAX_DESCRIPTION,
+    MAX_DETAIL_DESCRIPTION,
+    MAX_LINK,
+    MAX_LISTED,
+    MAX_NAME,
+    AccessLevel,
+    AccountPermission,
+    Category,
+    Color,
+    ParticipationPermission,
+    Side,
+    SideRole,
+    SubjectType,
+    SyncStatus,
+)
+
+Json = dict[str, Any]
+
+
+def object_of(properties: Json, *required: str) -> Json:
+    """The schema of an object with these properties, some of them required."""
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+def nullable(schema: Json) -> Json:
+    """The schema of what may be null too."""
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+TEXT: Final[Json] = {"type": "string"}
+_LONG_TEXT: Final[Json] = {"type": ["string", "null"], "maxLength": MAX_LINK}
+_COLOR: Final[Json] = {"type": "string", "enum": list(Color)}
+ID: Final[Json] = {"type": "string", "pattern": "^[0-9]+$", "examples": ["1"]}
+_TIME: Final[Json] = {"type": "string", "format": "date-time"}
+_NAME: Final[Json] = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
+_DETAIL: Final[Json] = {
+    "type": "object",
+    "properties": {
+        "category": {"type": "string", "enum": list(Category)},
+        "color": _COLOR,
+        "description": {"type": ["string", "null"], "maxLength": MAX_DETAIL_DESCRIPTION},
+    },
+    "required": ["category", "color"],
+}
+FIELD_SCHEMAS: Final[dict[FieldType, Json]] = {
+    FieldType.ID: ID,
+    FieldType.INTEGER: {"type": "integer"},
+    FieldType.TEXT: TEXT,
+    FieldType.FLAG: {"type": "boolean"},
+    FieldType.DATE: {"type": "string", "format": "date"},
+    FieldType.TIME: _TIME,
+    FieldType.VALUES: {
+        "type": "object",
+        "additionalProperties": {"type": ["string", "integer", "boolean", "null"]},
+    },
+    FieldType.DETAILS: {"type": "array", "items": _DETAIL, "maxItems": len(Category)},
+    FieldType.PERMISSIONS: {
+        "type": "object",
+        "properties": {
+            name: {"type": "boolean"} for name in WorkspacePermissions.__struct_fields__
+        },
+        "required": list(WorkspacePermissions.__struct_fields__),
+    },
+    **{
+        field_type: {"type": "string", "enum": list(choices)}
+        for field_type, choices in CHOICES.items()
+    },
+}
+FILTER_SCHEMAS: Final[dict[FilterType, Json]] = {
+    FilterType.TIME: _TIME,
+    FilterType.DATE: {"type": "string", "format": "date"},
+    FilterType.FLAG: {"type": "boolean"},
+    FilterType.ONLY: {"type": "boolean"},
+    FilterType.ID: {"type": "integer"},
+    FilterType.IDS: {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"},
+    FilterType.TEXT: TEXT,
+    FilterType.TEXTS: TEXT,
+    FilterType.ADDRESS: TEXT,
+    FilterType.ADDRESSES: TEXT,
+    FilterType.WORDS: TEXT,
+    FilterType.SYNC_STATUS: TEXT,
+}
+
+
+_REFERENCE_BODY: Final[Json] = {
+    "type": "object",
+    "properties": {
+        "service_name": _NAME,
+        "service_model": _NAME,
+        "service_model_ref": {**_NAME, "type": ["string", "integer"]},
+        "external_status": {"type": ["string", "null"], "maxLength": MAX_NAME},
+        "external_message": _LONG_TEXT,
+        "external_link": {**_LONG_TEXT, "format": "uri"},
+        "locked": {"type": ["boolean", "null"]},
+        "status": {"type": "string", "enum": list(SyncStatus)},
+    },
+    "required": ["service_name", "service_model", "service_model_ref"],
+}
+_REPORT_PROPERTIES: Final[Json] = {
+    "color": _COLOR,
+    "description": {"type": "string", "minLength": 1, "maxLength": MAX_DESCRIPTION},
+    "details": {"type": "array", "items": _DETAIL, "maxItems": len(Category)},
+    "external_reference": _REFERENCE_BODY,
+}
+_ANY_ID: Final[Json] = {"type": ["string", "integer"], "examples": ["1"]}
+_IDS: Final[Json] = {"type": "array", "items": _ANY_ID, "maxItems": MAX_LISTED}
+_FLAG: Final[Json] = {"type": "boolean"}
+_DATE: Final[Json] = {"type": ["string", "null"], "format": "date"}
+_WORKSPACE_PROPERTIES: Final[Json] = {
+    "title": _NAME,
+    "description": {"type": ["string", "null"], "maxLength": MAX_DESCRIPTION},
+    "archived": _FLAG,
+    "clients_see_status_reports": _FLAG,
+    "start_date": _DATE,
+    "due_date": _DATE,
+    "access_level": {"type": "string", "enum": list(AccessLevel)},
+    "primary_maven_id": {**_ANY_ID, "type": [*_ANY_ID["type"], "null"]},
+    "workspace_group_ids": _IDS,
+    "external_reference": _REFERENCE_BODY,
+}
+_PARTICIPATION_PROPERTIES: Final[Json] = {
+    "role": {"type": "string", "enum": list(SideRole), "default": SideRole.MAVEN},
+    "side": {"type": "string", "enum": list(Side), "default": Side.PROVIDER},
+    "permission": {
+        "type": "string",
+        "enum": list(ParticipationPermission),
+        "default": ParticipationPermission.VIEW,
+    },
+    "team_lead": _FLAG,
+}
+_MEMBERSHIP_PROPERTIES: Final[Json] = {
+    "permission": {"type": "string", "enum": list(AccountPermission)},
+    "disabled": _FLAG,
+}
+_GROUP_PROPERTIES: Final[Json] = {
+    "name": _NAME,
+    "company": _FLAG,
+    "notes": {"type": ["string", "null"], "maxLength": MAX_DESCRIPTION},
+    "contact_name": {"type": ["string", "null"], "maxLength": MAX_NAME},
+    "email": {"type": ["string", "null"], "maxLength": MAX_NAME},
+    "website": _LONG_TEXT,
+    "add_workspace_ids": _IDS,
+}
+_NEW_PARTICIPATION: Final = object_of(
+    {"workspace_id": _ANY_ID, "user_id": _ANY_ID, **_PARTICIPATION_PROPERTIES},
+    "workspace_id",
+    "user_id",
+)
+# What may stand instead of the root key, for several records at once.
+MANY: Final[dict[str, Json]] = {
+    "CreateParticipation": {"type": "array", "items": _NEW_PARTICIPATION, "maxItems": MAX_BULK},
+}
+_REPORT_CHANGE: Final = object_of(_REPORT_PROPERTIES)
+# The schema of what stands under the root key, by the name of the operation.
+BODIES: Final[dict[str, Json]] = {
+    "CreateStatusReport": object_of(
+        {"workspace_id": _ANY_ID, **_REPORT_PROPERTIES}, "workspace_id", "color", "description"
+    ),
+    "UpdateStatusReport": _REPORT_CHANGE,
+    "PatchStatusReport": _REPORT_CHANGE,
+    "CreateWorkspace": object_of(
+        {**_WORKSPACE_PROPERTIES, "creator_role": {"type": "string", "enum": list(SideRole)}},
+        "title",
+    ),
+    "UpdateWorkspace": object_of(_WORKSPACE_PROPERTIES),
+    "CreateParticipation": _NEW_PARTICIPATION,
+    "UpdateParticipation": object_of(_PARTICIPATION_PROPERTIES),
+    "CreateAccountMembership": object_of(
+        {"full_name": _NAME, "email_address": _NAME, **_MEMBERSHIP_PROPERTIES},
+        "full_name",
+        "email_address",
+        "permission",
+    ),
+    "UpdateAccountMembership": object_of(_MEMBERSHIP_PROPERTIES),
+    "ChangeAddressOfAccountMembership": object_of({"email_address": _NAME}, "email_address"),
+    "DeleteAccount": object_of({"account_name": _NAME}, "account_name"),
+    "HandOverAccountMembership": object_of({"taker_id": _ANY_ID}, "taker_id"),
+    "DeleteWorkspaceForGood": object_of({"title": _NAME}, "title"),
+    "CreateWorkspaceGroup": object_of(_GROUP_PROPERTIES, "name"),
+    "UpdateWorkspaceGroup": object_of({**_GROUP_PROPERTIES, "remove_workspace_ids": _IDS}),
+    "CreateOrUpdateExternalReference": object_of(
+        {
+            "subject_type": {"type": "string", "enum": list(SubjectType)},
+            "subject_id": _ANY_ID,
+            **_REFERENCE_BODY["properties"],
+        },
+        "subject_type",
+        "subject_id",
+        *_REFERENCE_BODY["required"],
+    ),
+}
