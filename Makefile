@@ -59,14 +59,21 @@ lock: .venv/uv ## write the lock files anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --all-extras pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --all-extras --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group bench -c requirements-dev.lock pyproject.toml -o requirements-bench.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group pyproject.toml:generators -o requirements-generators.lock
 
-fuzz: .venv/dev ## thousands of generated requests, fifty servers killed on each store, attacks, races, power loss (long, needs strace)
+.venv/generators: .venv/uv requirements-generators.lock
+	$(UV) venv --quiet --allow-existing $@
+	$(UV) pip install --quiet --python $@/bin/python --require-hashes -r requirements-generators.lock
+	touch $@
+
+fuzz: .venv/dev .venv/generators .venv/node-generators ## thousands of generated requests, fifty servers killed on each store, attacks, races, power loss (long, needs strace)
 	HEALTHREPORTS_FUZZ=1 $(BIN)/pytest tests/process/test_crash.py tests/process/test_cut_connections.py tests/generated tests/store tests/attacks
 	$(BIN)/pytest -m thorough tests/store
 	HEALTHREPORTS_FUZZ=1 $(BIN)/pytest -k at_once tests/oauth tests/web
 	$(BIN)/pytest -m thorough tests/browser
 	$(BIN)/pytest -s tests/process/try_power_loss.py
 	$(BIN)/pytest tests/attacks/try_mixed_load.py
+	$(BIN)/pytest tests/generators/try_generators.py
 
 proxies: .venv/dev ## try the configurations of docs/proxies (needs nginx and Caddy)
 	$(BIN)/pytest tests/proxies/try_proxies.py

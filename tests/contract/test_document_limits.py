@@ -1,10 +1,14 @@
 """The OpenAPI document says of bodies what the rules demand: required, lengths, choices."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from healthreports.contract.bodies import read_body
 from healthreports.contract.openapi import document
 from healthreports.core.errors import Fault, Problem
 from healthreports.core.rules import people, references, reports
@@ -126,3 +130,49 @@ def test_the_nested_schemas_have_the_limits_of_the_rules() -> None:
                 f"external_reference.{name}",
                 one["maxLength"],
             )
+
+
+@pytest.mark.parametrize(("name", "schema"), OPERATIONS, ids=[name for name, _ in OPERATIONS])
+def test_a_pattern_of_the_document_is_one_that_is_demanded(
+    name: str, schema: dict[str, Any]
+) -> None:
+    sent = whole(name, schema)
+    for attribute, one in schema["properties"].items():
+        if "pattern" in one:
+            assert not re.search(one["pattern"], "no such form"), attribute
+            assert CHECKS[name]({**sent, attribute: "no such form"}) != [], attribute
+    if "details" in schema["properties"]:
+        twice = [{"category": "Scope", "color": "red"}, {"category": "Scope", "color": "green"}]
+        validator = Draft202012Validator(schema["properties"]["details"])
+        assert validator.is_valid(twice[:1])
+        assert not validator.is_valid(twice)
+        assert CHECKS[name]({**sent, "details": twice}) != []
+
+
+def forms() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The name of each operation with a body, the type of a form, and its schema."""
+    for methods in document()["paths"].values():
+        for operation in methods.values():
+            for media, one in operation.get("requestBody", {"content": {}})["content"].items():
+                if media != "application/json":
+                    yield operation["operationId"], media, one["schema"]
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [(name, schema) for name, media, schema in forms() if media.endswith("urlencoded")],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_names_of_a_form_are_read_as_the_attributes(name: str, schema: dict[str, Any]) -> None:
+    sent = urlencode([(one, "1") for one in schema["properties"]]).encode()
+    root = next(iter(schema["properties"])).partition("[")[0]
+    read = read_body(sent, "application/x-www-form-urlencoded", root).attributes
+
+    def names(value: Any, at: str) -> Iterator[str]:
+        if isinstance(value, dict):
+            for key, one in value.items():
+                yield from names(one, f"{at}[{key}]")
+        else:
+            yield f"{at}[]" if isinstance(value, list) else at
+
+    assert sorted(names(dict(read), root)) == sorted(schema["properties"]), name

@@ -253,7 +253,26 @@ def test_every_operation_wants_a_bearer_token(own: Schema) -> None:
     for path, method, operation in operations(own):
         wanted = operation.get("security", own.get("security", []))
         assert wanted, (path, method)
-        assert all(set(one) & bearers for one in wanted), (path, method)
+        # With either, the token stands in the same header.
+        assert any(set(one) & bearers for one in wanted), (path, method)
+        assert all(set(one) <= set(schemes) for one in wanted), (path, method)
+
+
+def test_the_oauth_scheme_is_that_of_the_server(own: Schema, server: Server) -> None:
+    metadata = httpx.get(f"{server.base}/.well-known/oauth-authorization-server").json()
+    flows = own["components"]["securitySchemes"]["oauth"]["flows"]
+    endpoints = {
+        "authorizationUrl": "authorization_endpoint",
+        "tokenUrl": "token_endpoint",
+        "refreshUrl": "token_endpoint",
+    }
+    grants = {"authorizationCode": "authorization_code", "clientCredentials": "client_credentials"}
+    for name, flow in flows.items():
+        assert grants[name] in metadata["grant_types_supported"]
+        assert set(flow["scopes"]) == set(metadata["scopes_supported"])
+        for key, listed in endpoints.items():
+            if key in flow:
+                assert metadata[listed] == server.base + flow[key]
 
 
 def test_every_operation_may_be_too_many(own: Schema) -> None:

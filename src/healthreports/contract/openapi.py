@@ -26,10 +26,11 @@ from healthreports.contract.schemas import (
     MANY,
     TEXT,
     Json,
+    form_of,
     nullable,
     object_of,
 )
-from healthreports.core.vocabulary import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Kind
+from healthreports.core.vocabulary import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Kind, Scope
 
 _STREAMS: Final = {"StreamStatusReports": JSON_LINES, "StreamStatusReportsAsCsv": CSV}
 
@@ -70,8 +71,11 @@ _BODY_REFUSALS: Final = {
 }
 
 
-def document() -> Json:
-    """The OpenAPI document as a value."""
+_SCOPES: Final = {Scope.READ: "read what the user may read", Scope.WRITE: "change things too"}
+
+
+def document(root: str = "") -> Json:
+    """The OpenAPI document as a value, of a server below the path `root` of its host."""
     paths: Json = {}
     for operation in OPERATIONS:
         described = _operation(operation)
@@ -81,33 +85,55 @@ def document() -> Json:
         "info": {
             "title": "healthreports",
             "version": __version__,
-            "description": "Status reports of projects. Every path also answers with .json at its "
-            "end. Bodies may be JSON or Rails-style forms.",
+            "description": "Status reports of projects. Every path is also answered with .json at "
+            "its end. An id is text; in a body a whole number is accepted too. Bodies are JSON or "
+            "forms as Rails reads them.",
         },
-        "servers": [{"url": BASE}],
-        "security": [{"bearer": []}],
+        "servers": [{"url": root + BASE}],
         "paths": paths,
         "components": {
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "a personal token, or an access token of OAuth 2",
+                },
+                "oauth": {
+                    "type": "oauth2",
+                    "flows": {
+                        "authorizationCode": {
+                            "authorizationUrl": f"{root}/oauth/authorize",
+                            "tokenUrl": f"{root}/oauth/token",
+                            "refreshUrl": f"{root}/oauth/token",
+                            "scopes": _SCOPES,
+                        },
+                        "clientCredentials": {
+                            "tokenUrl": f"{root}/oauth/token",
+                            "scopes": _SCOPES,
+                        },
+                    },
+                },
+            },
             "schemas": {
                 **{_SCHEMA_NAMES[kind]: _record(one) for kind, one in SHOWN.items()},
                 **{f"{_SCHEMA_NAMES[kind]}Envelope": _envelope(one) for kind, one in SHOWN.items()},
-                "Errors": _ERRORS,
+                "Failure": _FAILURE,
             },
         },
     }
 
 
 def document_bytes(root: str = "") -> bytes:
-    """The OpenAPI document as JSON, of a server below the path `root` of its host."""
-    made = document() | {"servers": [{"url": root + BASE}]}
-    return msgspec.json.format(msgspec.json.encode(made), indent=2)
+    """`document` as JSON."""
+    return msgspec.json.format(msgspec.json.encode(document(root)), indent=2)
 
 
 def _operation(operation: Operation) -> Json:
+    scope = Scope.READ if operation.method == "GET" else Scope.WRITE
     described: Json = {
         "operationId": operation.name,
         "summary": operation.says,
+        "security": [{"bearer": []}, {"oauth": [scope]}],
         "tags": [operation.resource.kind.value],
         "parameters": [*_parameters(operation), *_headers(operation)],
     }
@@ -120,14 +146,20 @@ def _operation(operation: Operation) -> Json:
             body = {"anyOf": [body, object_of({many: MANY[operation.name]}, many)]}
         described["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": body}},
+            "content": {
+                "application/json": {"schema": body},
+                **{
+                    media: {"schema": form_of(root, BODIES[operation.name])}
+                    for media in ("application/x-www-form-urlencoded", "multipart/form-data")
+                },
+            },
         }
         refusals |= _BODY_REFUSALS
     refusals |= _OF_HEADERS.get(operation.method, {})
     described["responses"] = {
         **_success(operation),
         **{
-            status: {"description": says, "content": _json(_ref("Errors"))}
+            status: {"description": says, "content": _json(_ref("Failure"))}
             for status, says in sorted(refusals.items())
         },
     }
@@ -156,16 +188,14 @@ def _parameters(operation: Operation) -> list[Json]:
     resource = operation.resource
     parameters: list[Json] = []
     if "{id}" in operation.path:
-        parameters.append(
-            {"in": "path", "name": "id", "required": True, "schema": {"type": "integer"}}
-        )
+        parameters.append({"in": "path", "name": "id", "required": True, "schema": ID})
     if operation.gives is Gives.LIST:
         parameters += [_filter(one) for one in resource.filters]
         parameters += _paging()
         parameters += _asking(resource) if resource.kind in RESOURCES else []
     elif operation.gives is Gives.STREAM:
         parameters += [_filter(one) for one in resource.filters]
-        parameters.append(_query("after_id", TEXT, "go on after the line with this id"))
+        parameters.append(_query("after_id", ID, "resume after the line with this id"))
         if operation.path.endswith(".csv"):
             says = "true: leave cells as they are that a spreadsheet would take for formulas"
             parameters.append(_query("raw", {"type": "boolean", "default": False}, says))
@@ -307,7 +337,7 @@ def _json(schema: Json) -> Json:
 
 
 _META: Final = ("count", "page_count", "page_number", "page_size")
-_ERRORS: Final[Json] = {
+_FAILURE: Final[Json] = {
     "type": "object",
     "properties": {
         "errors": {

@@ -1,5 +1,6 @@
 """The JSON Schemas of attributes, filters and bodies, with the limits that the rules enforce."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from healthreports.contract.resources import CHOICES, FieldType, FilterType
@@ -35,12 +36,33 @@ def nullable(schema: Json) -> Json:
     return {**schema, "type": [schema["type"], "null"]}
 
 
+def form_of(root: str, body: Json) -> Json:
+    """The schema of a body as a form: each attribute under its name in Rails' way (1.4).
+
+    Arrays of objects are left out: their fields repeat, which a schema of a form cannot say.
+    """
+    properties, required = dict(_fields(root, body)), body.get("required", [])
+    return object_of(properties, *(f"{root}[{name}]" for name in required))
+
+
+def _fields(at: str, schema: Json) -> Iterator[tuple[str, Json]]:
+    for name, one in schema["properties"].items():
+        place = f"{at}[{name}]"
+        if one["type"] == "object":
+            yield from _fields(place, one)
+        elif one["type"] != "array":
+            yield place, one
+        elif one["items"]["type"] != "object":
+            yield f"{place}[]", one
+
+
 TEXT: Final[Json] = {"type": "string"}
 _LONG_TEXT: Final[Json] = {"type": ["string", "null"], "maxLength": MAX_LINK}
 _COLOR: Final[Json] = {"type": "string", "enum": list(Color)}
 ID: Final[Json] = {"type": "string", "pattern": "^[0-9]+$", "examples": ["1"]}
 _TIME: Final[Json] = {"type": "string", "format": "date-time"}
 _NAME: Final[Json] = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
+_ADDRESS: Final[Json] = {**_NAME, "format": "email", "pattern": r"^\s*[^@\s]+@[^@\s]+\s*$"}
 _DETAIL: Final[Json] = {
     "type": "object",
     "properties": {
@@ -49,6 +71,20 @@ _DETAIL: Final[Json] = {
         "description": {"type": ["string", "null"], "maxLength": MAX_DETAIL_DESCRIPTION},
     },
     "required": ["category", "color"],
+}
+# One detail for each category at most, which a schema says with a condition for each.
+_DETAILS: Final[Json] = {
+    "type": "array",
+    "items": _DETAIL,
+    "maxItems": len(Category),
+    "allOf": [
+        {
+            "contains": {"properties": {"category": {"const": one}}, "required": ["category"]},
+            "minContains": 0,
+            "maxContains": 1,
+        }
+        for one in Category
+    ],
 }
 FIELD_SCHEMAS: Final[dict[FieldType, Json]] = {
     FieldType.ID: ID,
@@ -61,7 +97,7 @@ FIELD_SCHEMAS: Final[dict[FieldType, Json]] = {
         "type": "object",
         "additionalProperties": {"type": ["string", "integer", "boolean", "null"]},
     },
-    FieldType.DETAILS: {"type": "array", "items": _DETAIL, "maxItems": len(Category)},
+    FieldType.DETAILS: _DETAILS,
     FieldType.PERMISSIONS: {
         "type": "object",
         "properties": {
@@ -79,7 +115,7 @@ FILTER_SCHEMAS: Final[dict[FilterType, Json]] = {
     FilterType.DATE: {"type": "string", "format": "date"},
     FilterType.FLAG: {"type": "boolean"},
     FilterType.ONLY: {"type": "boolean"},
-    FilterType.ID: {"type": "integer"},
+    FilterType.ID: ID,
     FilterType.IDS: {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"},
     FilterType.TEXT: TEXT,
     FilterType.TEXTS: TEXT,
@@ -98,7 +134,7 @@ _REFERENCE_BODY: Final[Json] = {
         "service_model_ref": {**_NAME, "type": ["string", "integer"]},
         "external_status": {"type": ["string", "null"], "maxLength": MAX_NAME},
         "external_message": _LONG_TEXT,
-        "external_link": {**_LONG_TEXT, "format": "uri"},
+        "external_link": {**_LONG_TEXT, "format": "uri", "pattern": "^(https?://.+)?$"},
         "locked": {"type": ["boolean", "null"]},
         "status": {"type": "string", "enum": list(SyncStatus)},
     },
@@ -107,11 +143,10 @@ _REFERENCE_BODY: Final[Json] = {
 _REPORT_PROPERTIES: Final[Json] = {
     "color": _COLOR,
     "description": {"type": "string", "minLength": 1, "maxLength": MAX_DESCRIPTION},
-    "details": {"type": "array", "items": _DETAIL, "maxItems": len(Category)},
+    "details": _DETAILS,
     "external_reference": _REFERENCE_BODY,
 }
-_ANY_ID: Final[Json] = {"type": ["string", "integer"], "examples": ["1"]}
-_IDS: Final[Json] = {"type": "array", "items": _ANY_ID, "maxItems": MAX_LISTED}
+_IDS: Final[Json] = {"type": "array", "items": ID, "maxItems": MAX_LISTED}
 _FLAG: Final[Json] = {"type": "boolean"}
 _DATE: Final[Json] = {"type": ["string", "null"], "format": "date"}
 _WORKSPACE_PROPERTIES: Final[Json] = {
@@ -122,7 +157,7 @@ _WORKSPACE_PROPERTIES: Final[Json] = {
     "start_date": _DATE,
     "due_date": _DATE,
     "access_level": {"type": "string", "enum": list(AccessLevel)},
-    "primary_maven_id": {**_ANY_ID, "type": [*_ANY_ID["type"], "null"]},
+    "primary_maven_id": nullable(ID),
     "workspace_group_ids": _IDS,
     "external_reference": _REFERENCE_BODY,
 }
@@ -150,7 +185,7 @@ _GROUP_PROPERTIES: Final[Json] = {
     "add_workspace_ids": _IDS,
 }
 _NEW_PARTICIPATION: Final = object_of(
-    {"workspace_id": _ANY_ID, "user_id": _ANY_ID, **_PARTICIPATION_PROPERTIES},
+    {"workspace_id": ID, "user_id": ID, **_PARTICIPATION_PROPERTIES},
     "workspace_id",
     "user_id",
 )
@@ -162,7 +197,7 @@ _REPORT_CHANGE: Final = object_of(_REPORT_PROPERTIES)
 # The schema of what stands under the root key, by the name of the operation.
 BODIES: Final[dict[str, Json]] = {
     "CreateStatusReport": object_of(
-        {"workspace_id": _ANY_ID, **_REPORT_PROPERTIES}, "workspace_id", "color", "description"
+        {"workspace_id": ID, **_REPORT_PROPERTIES}, "workspace_id", "color", "description"
     ),
     "UpdateStatusReport": _REPORT_CHANGE,
     "PatchStatusReport": _REPORT_CHANGE,
@@ -174,22 +209,22 @@ BODIES: Final[dict[str, Json]] = {
     "CreateParticipation": _NEW_PARTICIPATION,
     "UpdateParticipation": object_of(_PARTICIPATION_PROPERTIES),
     "CreateAccountMembership": object_of(
-        {"full_name": _NAME, "email_address": _NAME, **_MEMBERSHIP_PROPERTIES},
+        {"full_name": _NAME, "email_address": _ADDRESS, **_MEMBERSHIP_PROPERTIES},
         "full_name",
         "email_address",
         "permission",
     ),
     "UpdateAccountMembership": object_of(_MEMBERSHIP_PROPERTIES),
-    "ChangeAddressOfAccountMembership": object_of({"email_address": _NAME}, "email_address"),
+    "ChangeAddressOfAccountMembership": object_of({"email_address": _ADDRESS}, "email_address"),
     "DeleteAccount": object_of({"account_name": _NAME}, "account_name"),
-    "HandOverAccountMembership": object_of({"taker_id": _ANY_ID}, "taker_id"),
+    "HandOverAccountMembership": object_of({"taker_id": ID}, "taker_id"),
     "DeleteWorkspaceForGood": object_of({"title": _NAME}, "title"),
     "CreateWorkspaceGroup": object_of(_GROUP_PROPERTIES, "name"),
     "UpdateWorkspaceGroup": object_of({**_GROUP_PROPERTIES, "remove_workspace_ids": _IDS}),
     "CreateOrUpdateExternalReference": object_of(
         {
             "subject_type": {"type": "string", "enum": list(SubjectType)},
-            "subject_id": _ANY_ID,
+            "subject_id": ID,
             **_REFERENCE_BODY["properties"],
         },
         "subject_type",
