@@ -75,7 +75,7 @@ fuzz: .venv/dev .venv/generators .venv/node-generators ## thousands of generated
 	$(BIN)/pytest tests/attacks/try_mixed_load.py
 	$(BIN)/pytest tests/generators/try_generators.py
 
-proxies: .venv/dev ## try the configurations of docs/proxies (needs nginx and Caddy)
+proxies: .venv/dev ## try the configurations of docs/how-to/proxies (needs nginx and Caddy)
 	$(BIN)/pytest tests/proxies/try_proxies.py
 
 .venv/bench: .venv/run requirements-bench.lock

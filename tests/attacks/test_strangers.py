@@ -230,7 +230,7 @@ def test_sign_ins_of_a_stranger_are_not_remembered(attack) -> None:
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_post_has_its_report_stored(attack) -> None:
-    """What arrived whole is carried out; docs/security.md says so."""
+    """What arrived whole is carried out; docs/explanation/security.md says so."""
     target, bystander = attack()
     body = json.dumps(
         {"status_report": {"workspace_id": 1, "color": "red", "description": "gone"}}

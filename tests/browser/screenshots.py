@@ -21,7 +21,7 @@ SHOWN: Final[dict[str, dict[str, Any]]] = {
     "phone": {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2},
     "print": {"viewport": {"width": 794, "height": 1123}},  # A4 at 96 dpi
 }
-# The elements of docs/style.md: where each is seen.
+# The elements of docs/explanation/style.md: where each is seen.
 ELEMENTS: Final = {
     "title line": ("/", ".bar"),
     "chart and figures": ("/", ".top"),

@@ -27,7 +27,7 @@ from effort import effort
 # What is on the wire is made of the same values, whatever the store.
 pytestmark = pytest.mark.one_store
 
-CONTRACT = Path(__file__).parents[2] / "docs/contract/status_reports.openapi.yaml"
+CONTRACT = Path(__file__).parents[2] / "docs/reference/contract/status_reports.openapi.yaml"
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -15,7 +15,9 @@ from healthreports.contract.resources import RESOURCES
 from healthreports.core.vocabulary import Kind
 
 CONTRACT = yaml.safe_load(
-    (Path(__file__).parents[2] / "docs/contract/status_reports.openapi.yaml").read_text("utf-8")
+    (Path(__file__).parents[2] / "docs/reference/contract/status_reports.openapi.yaml").read_text(
+        "utf-8"
+    )
 )
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 OPERATIONS = [(path, method) for path, item in CONTRACT["paths"].items() for method in item]

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CSS = (ROOT / "src/healthreports/web/static/style.css").read_text("utf-8")
-GUIDE = (ROOT / "docs/style.md").read_text("utf-8")
+GUIDE = (ROOT / "docs/explanation/style.md").read_text("utf-8")
 SCREENSHOTS = (ROOT / "tests/browser/screenshots.py").read_text("utf-8")
 
 

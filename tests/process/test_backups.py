@@ -457,7 +457,7 @@ def test_the_trash_is_managed_from_the_command_line(place: str, start: Start, fi
 
 def test_each_block_of_the_page_does_what_it_says(tmp_path: Path) -> None:
     """As a new user does it: with nothing but the page."""
-    page = (Path(__file__).parents[2] / "docs" / "safekeeping.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "back-up.md").read_text("utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     assert len(blocks) == 3
     backing_up, restoring, upgrading = blocks

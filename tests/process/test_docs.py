@@ -52,11 +52,11 @@ def test_the_readme_lists_make_targets_that_exist() -> None:
     assert listed == targets - {"help"}
 
 
-CONFORMANCE = (ROOT / "docs" / "conformance.md").read_text("utf-8")
+CONFORMANCE = (ROOT / "docs" / "reference" / "conformance.md").read_text("utf-8")
 
 
 def test_the_conformance_page_speaks_of_each_rule_of_the_contract() -> None:
-    protocol = (ROOT / "docs" / "contract" / "protocol.md").read_text("utf-8")
+    protocol = (ROOT / "docs" / "reference" / "contract" / "protocol.md").read_text("utf-8")
     rules = set(re.findall(r"^(\d\.\d) ", protocol, re.MULTILINE))
     spoken_of: set[str] = set()
     for named in re.findall(r"^\| (\d[^|]*) \|", CONFORMANCE, re.MULTILINE):
@@ -70,10 +70,10 @@ def test_the_conformance_page_speaks_of_each_rule_of_the_contract() -> None:
     "path",
     [
         "README.md",
-        "docs/architecture.md",
-        "docs/conformance.md",
-        "docs/safekeeping.md",
-        "docs/security.md",
+        "docs/explanation/architecture.md",
+        "docs/reference/conformance.md",
+        "docs/how-to/back-up.md",
+        "docs/explanation/security.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(path: str) -> None:
@@ -85,7 +85,10 @@ def test_links_between_documents_lead_somewhere(path: str) -> None:
 
 def test_the_page_of_threats_names_tests_that_exist() -> None:
     named = set(
-        re.findall(r"`(tests/[^`:]+)[^`]*`", (ROOT / "docs" / "security.md").read_text("utf-8"))
+        re.findall(
+            r"`(tests/[^`:]+)[^`]*`",
+            (ROOT / "docs" / "explanation" / "security.md").read_text("utf-8"),
+        )
     )
     assert named
     for path in named:
@@ -93,7 +96,7 @@ def test_the_page_of_threats_names_tests_that_exist() -> None:
 
 
 SOURCE = ROOT / "src" / "healthreports"
-ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+ARCHITECTURE = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
 
 
 def test_the_architecture_page_names_each_package_and_module() -> None:
@@ -116,7 +119,7 @@ def test_each_path_that_the_architecture_page_names_exists() -> None:
 
 
 def test_the_audit_page_lists_each_action_and_each_way() -> None:
-    page = (ROOT / "docs" / "audit.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "audit.md").read_text("utf-8")
     table = page.split("| action | when |", 1)[1].split("\n\n", 1)[0]
     listed = re.findall(r"`([a-z_]+\.[a-z_]+)`", table)
     assert sorted(listed) == sorted(AuditAction)
@@ -128,7 +131,7 @@ STATUSES = ("met", "not shown by a test", "partly", "not met", "does not apply")
 
 
 def test_the_rows_of_the_verification_standard_name_tests_that_exist() -> None:
-    page = (ROOT / "docs" / "security.md").read_text("utf-8")
+    page = (ROOT / "docs" / "explanation" / "security.md").read_text("utf-8")
     table = page.partition("## OWASP ASVS")[2]
     rows = re.findall(r"^\| (V[\d., V]+) \| ([^|]+) \| ([^|]+) \| (.+) \|$", table, re.MULTILINE)
     numbers = [one for row in rows for one in row[0].split(", ")]

@@ -1,4 +1,4 @@
-"""Litestream beside a server, as docs/safekeeping.md has it: the machine is gone, not the data."""
+"""Litestream beside a server, as docs/how-to/back-up.md has it: the machine is gone, not the data."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ from healthreports.store.lists import verify
 OwnServer = Callable[..., Server]
 OwnAccount = Callable[[Server], Account]
 PROGRAM = Path(sys.executable).with_name("litestream")
-PAGE = Path(__file__).parents[2] / "docs" / "safekeeping.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "back-up.md"
 INTERVAL_S = 1.0
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import Account, Server
 
-PAGE = (Path(__file__).parents[2] / "docs" / "logs.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "logs.md").read_text("utf-8")
 Start = Callable[..., Server]
 
 

@@ -23,7 +23,7 @@ from healthreports.edge.connections import Closed
 
 pytestmark = pytest.mark.one_store
 
-PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text("utf-8")
 Start = Callable[..., Server]
 
 

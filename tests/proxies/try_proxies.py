@@ -23,7 +23,7 @@ from healthreports.app import open_database
 from healthreports.settings import Settings
 from healthreports.store.schema.upgrade import upgrade
 
-FOLDER = Path(__file__).parents[2] / "docs" / "proxies"
+FOLDER = Path(__file__).parents[2] / "docs" / "how-to" / "proxies"
 NAME = "reports.example.org"
 HEAD_LIMIT_S = 10
 

@@ -75,7 +75,7 @@ def test_documents_say_where_the_server_is(site: Site) -> None:
 
 @pytest.fixture
 def proxy(rooted: Server) -> Iterator[str]:
-    """A proxy that takes the path away, as docs/proxies.md says."""
+    """A proxy that takes the path away, as docs/how-to/proxies.md says."""
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
