@@ -2,5 +2,5 @@
 
 from importlib.metadata import version
 
-# As `pyproject.toml` has it, which is the one place.
+# The version is defined only in `pyproject.toml`.
 __version__ = version("healthreports")

@@ -1,4 +1,4 @@
-"""`python -m healthreports` is the command line."""
+"""Run the command line with `python -m healthreports`."""
 
 import sys
 

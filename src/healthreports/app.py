@@ -66,17 +66,17 @@ if TYPE_CHECKING:
 
 
 def now() -> Instant:
-    """The present."""
+    """The current time."""
     return Instant(time.time_ns() // 1_000)
 
 
 def open_database(settings: Settings, on_replaced: OnReplaced | None = None) -> Database:
     """The database that the settings name: a SQLite file, or PostgreSQL at an address.
 
-    `on_replaced` is called when another version of the program has changed its schema.
+    `on_replaced` is called when another version of the program has changed the schema.
     """
     if is_server(settings.database):
-        from healthreports.store.engine.postgres import (  # noqa: PLC0415  not read where there is none
+        from healthreports.store.engine.postgres import (  # noqa: PLC0415  not loaded for SQLite
             PostgresDatabase,
         )
 
@@ -93,7 +93,7 @@ def open_database(settings: Settings, on_replaced: OnReplaced | None = None) -> 
 
 
 def build(settings: Settings, origin: str) -> ASGIApp:
-    """The server as an ASGI application, whose base address, as its clients see it, is `origin`.
+    """The server as an ASGI application. `origin` is its base address as clients see it.
 
     Raises BadSetting.
     """
@@ -203,25 +203,25 @@ def build(settings: Settings, origin: str) -> ASGIApp:
 
 
 def _figures(settings: Settings) -> ModuleType | None:
-    """The figures of this process, where somebody reads them."""
+    """The metrics module, or None if metrics are off."""
     if not settings.metrics_port:
         return None
-    from healthreports import figures  # noqa: PLC0415  a library that most need not load
+    from healthreports import figures  # noqa: PLC0415  most servers do not need the library
 
     return figures
 
 
 def _traces(settings: Settings) -> "Traces | None":
-    """What is traced of this process, where somebody collects it."""
+    """The traces of this process, or None if no collector is set."""
     if not settings.otlp_endpoint:
         return None
-    from healthreports.traces import Traces  # noqa: PLC0415  an extra
+    from healthreports.traces import Traces  # noqa: PLC0415  an optional extra
 
     return Traces(settings.otlp_endpoint)
 
 
 def _sampled(figures: Any, database: Database) -> Iterator[tuple[Any, float]]:  # noqa: ANN401  a module
-    """What is looked at now and then: the gauges of `figures`, and their values."""
+    """The gauges of `figures` that are set periodically, with their current values."""
     yield figures.waiting_writes, database.waiting_writes()
     for name, kept in database.bytes_remembered().items():
         yield figures.memory_bytes.labels(name), kept
@@ -232,15 +232,16 @@ def _sampled(figures: Any, database: Database) -> Iterator[tuple[Any, float]]:  
 
 
 def _end_server(_says: str) -> None:
-    """End this process, or the one that started it with others, in order."""
+    """Stop the server gracefully: send SIGTERM to this process, or to its parent in a worker."""
     parent = multiprocessing.parent_process()
     os.kill(os.getpid() if parent is None or parent.pid is None else parent.pid, signal.SIGTERM)
 
 
 def refuse(scope: Scope, error: Exception) -> ASGIApp:
-    """The answer that says why not: as JSON to programs, else as a page.
+    """The answer to a failed request: JSON for programs, an HTML page for browsers.
 
-    A program is known by its path, or because it sends a token, which no browser does.
+    A caller counts as a program if the path is one for programs or if it sends an Authorization
+    header, which browsers do not send.
     """
     path: str = scope["path"]
     has_token = any(name == b"authorization" for name, _ in scope["headers"])
@@ -249,13 +250,13 @@ def refuse(scope: Scope, error: Exception) -> ASGIApp:
     return failed_page(Request(scope), error)
 
 
-# Where programs ask. Everything else is for people.
+# The paths that programs call. All others are for browsers.
 _JSON_BELOW: Final = ("/api/", "/.well-known/")
 _JSON_PATHS: Final = frozenset({"/api", DOCUMENT_PATH, *ENDPOINTS, *PROBES})
 
 
 def check_settings(settings: Settings) -> None:
-    """Raise BadSetting where `build` would."""
+    """Raise BadSetting if `build` would."""
     _limits(settings)
 
 
@@ -283,19 +284,22 @@ def _provider(settings: Settings) -> Provider | None:
 
 
 def _tags(database: Database, settings: Settings) -> Tags:
-    """What makes entity tags: others in another database, or for answers of another form."""
+    """The maker of entity tags, which differ for another database or another answer format."""
     key = _signing_key(database, f"{TAGS} in {database.place()}")
     return Tags(f"{key} {REPRESENTATION} {settings.include_limit}")
 
 
 def _signing_key(database: Database, purpose: str) -> str:
-    # Only the first process of a database has to write.
+    # Only the first process that uses a database has to create the key.
     known = database.read_here(lambda tx: known_signing_key(tx, purpose))
     return known or database.write_here(lambda tx: signing_key(tx, purpose, now()))
 
 
 def check_declarations() -> None:
-    """Demand that the wire and the store declare the same. Raises RuntimeError."""
+    """Check that the contract and the store declare the same names. Raises RuntimeError.
+
+    The names are the filters, sorts and associations of each kind.
+    """
     for kind, resource in RESOURCES.items():
         selection = SELECTIONS[kind]
         pairs = {

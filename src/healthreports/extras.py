@@ -1,9 +1,9 @@
-"""The optional parts of the program: each is an extra of the package, and needs a library."""
+"""The optional parts of the program. Each is an extra of the package and needs a library."""
 
 from importlib.util import find_spec
 from typing import Final
 
-# The extras, as in pyproject.toml, with a module that is there if the extra is installed.
+# The extras as in pyproject.toml, each with a module that exists if the extra is installed.
 EXTRAS: Final = {
     "postgres": "psycopg",
     "valkey": "valkey",
@@ -17,10 +17,10 @@ def is_installed(extra: str) -> bool:
     """Whether the library of an extra can be imported."""
     try:
         return find_spec(EXTRAS[extra]) is not None
-    except ModuleNotFoundError:  # the package that the module is in is not there
+    except ModuleNotFoundError:  # the parent package of the module is not installed
         return False
 
 
 def how_to_install(extra: str) -> str:
-    """What to do about an extra that is not installed, in one line."""
+    """How to install an extra that is missing, in one line."""
     return f"install what it needs with: pip install 'healthreports[{extra}]'"

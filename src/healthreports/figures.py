@@ -1,8 +1,9 @@
-"""What Prometheus is told of a server: counters, gauges and histograms, on an address of its own.
+"""The Prometheus metrics of a server: counters, gauges and histograms, on a separate address.
 
-Read only where a port for it is set. Several workers write into files of one folder, which the
-process that started them adds up (the library's multiprocess mode; it looks for the folder as it is
-imported, so `share` comes first). No label has a value that a stranger chooses.
+This module is imported only if a metrics port is set. With several workers, each writes its metrics
+into files of one folder, and the process that started the workers adds them up. This is the
+library's multiprocess mode. The library reads the folder's path when it is imported, so
+PROMETHEUS_MULTIPROC_DIR must be set first. No label has a value that a client can choose freely.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from prometheus_client import (
 
 from healthreports import __version__
 
-# In seconds: what a person feels, what an alarm asks for.
+# Bucket limits in seconds: delays that a person notices, and delays that alerts are set for.
 _SECONDS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 2, 10)
 _GROUPS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SAMPLED_EVERY_S: Final = 1.0
@@ -85,7 +86,10 @@ build: Final = Gauge(
 
 
 def serve(host: str, port: int, folder: str | None) -> None:
-    """Answer at an address, in a thread; with what workers keep in `folder`. Raises OSError."""
+    """Serve the metrics at an address, in a thread. Raises OSError.
+
+    With a `folder`, the metrics are those that the workers write there.
+    """
     build.labels(__version__).set(1)
     registry = REGISTRY
     if folder is not None:
@@ -95,14 +99,15 @@ def serve(host: str, port: int, folder: str | None) -> None:
 
 
 def forget_worker(pid: int) -> None:
-    """Leave a worker that ended out of what is open or waits; what it counted stays."""
+    """Remove a worker that ended from the gauges of live workers. Its counters stay."""
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class _Observed:
-    """What is observed ten thousand times a second, put into the library's histogram in one go.
+    """Observations made ten thousand times a second, added to the library's histogram in batches.
 
-    To observe takes the library over half a microsecond, twice a request; to keep, a third of that.
+    An observation takes the library over half a microsecond, and each request makes two. To
+    collect it here takes a third of that.
     """
 
     def __init__(self, histogram: Histogram) -> None:
@@ -110,7 +115,7 @@ class _Observed:
         self._kept: dict[tuple[str, ...], list[float]] = {}
 
     def note(self, labels: tuple[str, ...], seconds: float) -> None:
-        """Keep an observation, on the event loop."""
+        """Collect an observation. Called on the event loop."""
         kept = self._kept.get(labels)
         if kept is None:
             kept = self._kept[labels] = [0.0] * (len(_SECONDS) + 2)
@@ -118,12 +123,15 @@ class _Observed:
         kept[-1] += seconds
 
     def hand_over(self) -> None:
-        """Put what is kept into the histogram, whose parts have no public way for many at once."""
+        """Add the collected observations to the histogram.
+
+        The library has no public way to add many at once, so this writes to its private parts.
+        """
         kept, self._kept = self._kept, {}
         for labels, (*counts, total) in kept.items():
             child = self._histogram.labels(*labels)
-            child._sum.inc(total)  # noqa: SLF001  see above; a test holds them
-            for bucket, count in zip(child._buckets, counts, strict=True):  # noqa: SLF001  as above
+            child._sum.inc(total)  # noqa: SLF001  see above; a test covers these parts
+            for bucket, count in zip(child._buckets, counts, strict=True):  # noqa: SLF001  see above
                 if count:
                     bucket.inc(count)
 
@@ -134,35 +142,35 @@ _STATUSES: Final = {number: str(number) for number in range(600)}
 
 
 def count_request(operation: str | None, status: int, seconds: float) -> None:
-    """Note a request that was answered."""
+    """Count a request that was answered."""
     _requests.note((operation or "unknown", _STATUSES[status]), seconds)
 
 
 def note_transaction(does: str, seconds: float) -> None:
-    """Note how long a transaction took."""
+    """Record how long a transaction took."""
     _transactions.note((does,), seconds)
 
 
 def hand_over() -> None:
-    """Let whoever reads see all that was noted."""
-    with suppress(OSError):  # the folder is gone, since the server ends
+    """Make all collected observations visible to readers of the metrics."""
+    with suppress(OSError):  # the folder was deleted because the server is stopping
         _requests.hand_over()
         _transactions.hand_over()
 
 
 def note_sign_in_failure(what: str) -> None:
-    """Note that somebody was refused."""
+    """Count a sign-in that was refused. `what` names what was wrong."""
     sign_in_failures.labels(what).inc()
 
 
 async def sample(look: Callable[[], Iterable[tuple[Gauge, float]]]) -> NoReturn:
-    """Set what `look` finds, and note how late the event loop is, every second."""
+    """Set the gauges that `look` returns, and observe the lag of the event loop, every second."""
     loop = asyncio.get_running_loop()
     while True:
         began = loop.time()
         await asyncio.sleep(_SAMPLED_EVERY_S)
         loop_lag_seconds.observe(max(0.0, loop.time() - began - _SAMPLED_EVERY_S))
         hand_over()
-        with suppress(OSError):  # as above
+        with suppress(OSError):  # see `hand_over`
             for gauge, value in look():
                 gauge.set(value)

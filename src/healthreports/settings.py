@@ -1,7 +1,7 @@
 """The settings of a server: the environment, overridden by flags, as one frozen value.
 
-The only reader of `os.environ`. What is wrong with a setting is said in one sentence that names it,
-its value without secrets, and what it must be.
+This is the only module that reads `os.environ`. Each problem with a setting is one sentence that
+states its name, its value without secrets, and what the value must be.
 """
 
 import difflib
@@ -36,14 +36,14 @@ Rate = Meta(ge=0)
 
 
 def _says(text: str) -> Meta:
-    """What a setting is, for `--help`, for `config check` and for the page of settings."""
+    """The description of a setting for `--help`, `config check` and the settings page."""
     return Meta(description=text)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be set: its type and bounds, what it is, and its default.
+    """All settings, each with its type and bounds, its description and its default.
 
-    The flags of the command line and the reference page of the docs are made from these lines.
+    The command-line flags and the reference page of the docs are generated from these fields.
     """
 
     database: Annotated[
@@ -204,7 +204,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, _says("the OpenID Connect provider that people sign in with; needs the extra `oidc`")
     ] = ""
     oidc_client_id: Annotated[str, _says("the client id of this server at the provider")] = ""
-    # It has no flag, because every program of the machine can read a command line.
+    # It has no flag, because every program on the machine can read the command line of a process.
     oidc_client_secret: Annotated[
         str, _says("the client secret of this server at the provider, if it has one")
     ] = ""
@@ -217,12 +217,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "on"
 
 
-# Settings that have no flag, see above.
+# Settings that have no flag; for the reason, see the fields above.
 WITHOUT_FLAG: Final = frozenset({"oidc_client_secret"})
 
 
 class OneSetting(NamedTuple):
-    """What a setting is called, and what it is."""
+    """The names, the default and the description of a setting."""
 
     name: str
     variable: str
@@ -246,17 +246,17 @@ _DEFAULTS: Final = Settings()
 
 
 class BadSetting(Exception):
-    """Settings that cannot be, a sentence for each."""
+    """Invalid settings. The message has a sentence for each."""
 
 
-# Of Linux and the BSDs the least (sun_path), with the byte that ends it.
+# The smallest sun_path of Linux and the BSDs, without its terminating zero byte.
 _MOST_SOCKET_BYTES: Final = 103
-# How alike two names are that one may be taken for the other, of 1.
+# How similar a name must be to be suggested for an unknown one, from 0 to 1.
 _NEAR: Final = 0.7
 
 
 class InForce(NamedTuple):
-    """A setting in force: its value (None where it cannot be read), where from, what is wrong."""
+    """A setting in force: its value (None if invalid), its source, and the problem with it."""
 
     name: str
     value: Any
@@ -266,7 +266,7 @@ class InForce(NamedTuple):
 
 
 def load(flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
-    """The settings: `defaults` of a command, over them the environment, over it the flags.
+    """The settings: flags override the environment, which overrides the command's `defaults`.
 
     A flag that is None was not given. Raises BadSetting.
     """
@@ -278,7 +278,7 @@ def load(flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> Settings:
 
 
 def look(flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[InForce]:
-    """Every setting as it is in force, in the order of `Settings`."""
+    """Every setting that is in force, in the order of `Settings`."""
     read = [_found(name, flags, defaults) for name in Settings.__struct_fields__]
     values = {one.name: one.value for one in read if not one.problem}
     together = dict(_together(values))
@@ -286,7 +286,7 @@ def look(flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[InForce]
 
 
 def unknown() -> list[str]:
-    """A sentence for each variable of the environment that looks like a setting and is none."""
+    """A sentence for each environment variable that looks like a setting but is not one."""
     names = [PREFIX + one.upper() for one in Settings.__struct_fields__]
     found = []
     for name in sorted(os.environ):
@@ -303,9 +303,10 @@ def unknown() -> list[str]:
 
 
 def of_cluster() -> list[str]:
-    """The variables that Kubernetes sets for a Service that is called healthreports too.
+    """The variables that Kubernetes sets if a Service is also called healthreports.
 
-    It does so for each Service of a namespace (Kubernetes, "Service", environment variables).
+    It sets such variables for each Service of a namespace (Kubernetes, "Service", environment
+    variables).
     """
     return [name for name in sorted(os.environ) if name.startswith(PREFIX) and _is_of_cluster(name)]
 
@@ -341,27 +342,27 @@ def _found(name: str, flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> 
 
 
 def pass_on(name: str, value: str) -> None:
-    """Set a variable of the environment, for a library and for the processes that are started."""
+    """Set an environment variable, for a library and for child processes."""
     os.environ[name] = value
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """What a setting names, with commas between."""
+    """The items of a setting that is a comma-separated list."""
     return tuple(one.strip() for one in text.split(",") if one.strip())
 
 
 def without_secrets(name: str, value: object) -> str:
-    """A setting as it can be printed."""
+    """The value of a setting without secrets, safe to print."""
     text = str(value)
     if name == "oidc_client_secret":
         return "…" if text else ""
-    # A password that is not escaped may hold any sign: all up to the last @ is taken for it.
+    # A password that is not escaped may contain any character, so it is taken to end at the last @.
     text = re.sub(r"://([^:/@\s]*):.*@", r"://\1:…@", text)
     return re.sub(r"(?i)(password=)[^&\s]*", r"\1…", text)
 
 
 def _wanted(kind: Any) -> str:  # noqa: ANN401  a type
-    """What a value of a type must be, in words."""
+    """What a value of the type must be, in words."""
     bounds: dict[str, Any] = {}
     if get_origin(kind) is Annotated:
         kind, *metas = get_args(kind)
@@ -386,7 +387,7 @@ def _wanted(kind: Any) -> str:  # noqa: ANN401  a type
     return says
 
 
-# Each says what a value must be where it is not that, else nothing.
+# Each function returns what is wrong with a value, or an empty text if it is valid.
 
 
 def _database(text: str) -> str:
@@ -454,7 +455,7 @@ def _origins(text: str) -> str:
         wrong = _origin(one)
         if wrong:
             return f"{one!r}: {wrong}"
-        # A browser sends it so, and it must be the same letter for letter.
+        # It must be exactly what a browser sends in the Origin header.
         scheme, _, host = one.partition("://")
         if one != one.lower() or host.endswith(":443" if scheme == "https" else ":80"):
             return (
@@ -464,7 +465,7 @@ def _origins(text: str) -> str:
 
 
 def _issuer(text: str) -> str:
-    # Who says who somebody is must be asked over TLS, or on this machine.
+    # The identity provider must be reached over TLS or be on this machine.
     if not text or re.fullmatch(
         r"https://[^\s?#]+|http://(127\.0\.0\.1|localhost|\[::1\])[^\s?#]*", text
     ):
@@ -511,7 +512,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], str]]] = {
 }
 
 
-# What asks for an extra of the package: a setting, and a pattern of its values.
+# Which settings need an extra of the package: the setting, a pattern of its values, the extra.
 _NEEDS_EXTRA: Final = (
     ("database", r".*://.*", "postgres"),
     ("limit_store", r".*://.*", "valkey"),
@@ -521,7 +522,7 @@ _NEEDS_EXTRA: Final = (
 
 
 def _together(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong with settings that are each right: the name of one, and a sentence."""
+    """Problems between settings that are each valid: the name of one, and a sentence."""
     for name, pattern, extra in _NEEDS_EXTRA:
         if re.fullmatch(pattern, values.get(name, "")) and not is_installed(extra):
             value = without_secrets(name, values[name])

@@ -1,7 +1,8 @@
-"""Traces for OpenTelemetry: a request, its use case, its statements. Read only where it is on.
+"""OpenTelemetry traces: a span for each request, its use case and its SQL statements.
 
-The library is an extra: `pip install 'healthreports[otel]'`. Spans have names of operations and
-SQL; never values, addresses, ids or texts.
+This module is imported only if tracing is on. The library is an extra:
+`pip install 'healthreports[otel]'`. Spans contain names of operations and SQL, and never values,
+addresses, ids or texts.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ _SERVER_ERROR: Final = 500
 
 
 class Traces:
-    """Spans of this process, sent to the collector at `endpoint` (OTLP over HTTP)."""
+    """The spans of this process, sent to the collector at `endpoint` (OTLP over HTTP)."""
 
     def __init__(self, endpoint: str) -> None:
         about = {"service.name": "healthreports", "service.version": __version__}
@@ -35,7 +36,7 @@ class Traces:
         self._tracer = self._provider.get_tracer("healthreports", __version__)
 
     def requests(self, app: ASGIApp) -> ASGIApp:
-        """`app` with a span for each request, below the one that its `traceparent` names."""
+        """`app` with a span for each request, a child of the span that its `traceparent` names."""
 
         async def traced(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
@@ -64,7 +65,7 @@ class Traces:
         return traced
 
     def in_span(self, does: str, work: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
-        """`work` in a span below the one that is current here, in whichever thread it runs."""
+        """`work` in a child span of the span that is current here, in any thread."""
         here = context.get_current()
 
         def run(tx: Transaction) -> T:
@@ -80,5 +81,5 @@ class Traces:
         )
 
     def end(self) -> None:
-        """Send what was not sent yet."""
+        """Send the remaining spans."""
         self._provider.shutdown()

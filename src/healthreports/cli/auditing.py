@@ -37,7 +37,7 @@ def list_(settings: Settings, account: AccountName, as_json: AsJson = False) -> 
         pieces = auditing.pieces(tx, accounts.account_named(tx, account))
         if as_json:
             for piece in pieces:
-                sys.stdout.buffer.write(AUDIT_JSON_LINES.write(piece, False))  # noqa: FBT003  as it has it
+                sys.stdout.buffer.write(AUDIT_JSON_LINES.write(piece, False))  # noqa: FBT003  the signature of LineFormat.write
         else:
             print_list(_COLUMNS, (_row(one) for piece in pieces for one in piece), as_json=False)
 

@@ -1,4 +1,4 @@
-"""What commands share: how one is declared, its settings, a transaction, an error on one line."""
+"""Helpers for commands: declaration, flags for settings, transactions, one-line errors."""
 
 import inspect
 import sys
@@ -18,7 +18,7 @@ from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.schema.upgrade import demand_current
 
 T = TypeVar("T")
-# The settings that were given as flags, by name.
+# The settings given as flags, by name.
 Flags = Mapping[str, Any]
 Run = Callable[..., int | None]
 
@@ -46,7 +46,7 @@ _PANEL: Final = "Settings"
 
 
 def group(name: str, says: str) -> typer.Typer:
-    """A group of commands: `says` is a sentence about what they manage."""
+    """A group of commands. `says` is its help text: a sentence about what they manage."""
     return typer.Typer(name=name, help=says, no_args_is_help=True)
 
 
@@ -60,8 +60,8 @@ def command(
 ) -> Callable[[Run], Run]:
     """Make a function a command of `parent`.
 
-    The function takes a Settings first, then the parameters of the command, and returns the exit
-    code or None for 0. `settings` names the settings that the command has flags for; `defaults`
+    The function takes a Settings first, then the parameters of the command. It returns the exit
+    code, or None for 0. `settings` names the settings that the command has flags for; `defaults`
     replaces defaults of settings. `example` is the command line that the help shows.
 
     The command raises BadSetting, and what the function raises.
@@ -83,7 +83,7 @@ def command_of_flags(
     settings: tuple[str, ...],
     read: Callable[[Flags], object],
 ) -> Callable[[Run], Run]:
-    """As `command`, but the function takes first what `read` makes of the flags."""
+    """Like `command`, but the first argument of the function is the result of `read(flags)`."""
 
     def register(run: Run) -> Run:
         @wraps(run)
@@ -102,7 +102,7 @@ def command_of_flags(
 
 
 def with_setting_flags(run: Callable[..., None]) -> Callable[..., None]:
-    """Let the function of the whole command line take a flag for each setting, for any command."""
+    """Add a flag for each setting to the root command, for use before any command."""
 
     @wraps(run)
     def called(context: typer.Context, **given: object) -> None:
@@ -116,7 +116,7 @@ def with_setting_flags(run: Callable[..., None]) -> Callable[..., None]:
 
 
 def _set_signature(called: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:
-    """Typer reads the parameters of a command from its signature, which it looks for here."""
+    """Set `__signature__`, from which Typer reads the parameters of a command."""
     context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     named = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
     called.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]
@@ -125,7 +125,7 @@ def _set_signature(called: Callable[..., Any], parameters: list[inspect.Paramete
 def _flag(name: str) -> inspect.Parameter:
     setting = _SETTINGS[name]
     is_switch = isinstance(setting.default, bool)
-    assert setting.flag is not None  # ALL_SETTINGS has no other
+    assert setting.flag is not None  # ALL_SETTINGS contains only settings with a flag
     decl = f"{setting.flag}/--no-{setting.flag.removeprefix('--')}" if is_switch else setting.flag
     default = "" if is_switch or setting.default == "" else f" (default: {setting.default})"
     option = typer.Option(
@@ -151,8 +151,11 @@ def fail(says: str) -> int:
 
 
 def write(settings: Settings, work: Callable[[Transaction, Instant], T]) -> T:
-    """What `work` returns, once it is on disk. Raises WrongSchema, and what `work` raises."""
-    from healthreports.app import now  # noqa: PLC0415  as for serve
+    """Run `work` in a transaction and return its result after the commit.
+
+    Raises WrongSchema, and what `work` raises.
+    """
+    from healthreports.app import now  # noqa: PLC0415  loads slowly
 
     def as_operator(tx: Transaction) -> T:
         by = By.command_line(now())
@@ -164,14 +167,14 @@ def write(settings: Settings, work: Callable[[Transaction, Instant], T]) -> T:
 
 
 def read(settings: Settings, work: Callable[[Transaction], T]) -> T:
-    """What `work` finds in one snapshot. Raises WrongSchema, and what `work` raises."""
+    """Run `work` on one snapshot and return its result. Raises WrongSchema, what `work` raises."""
     with _opened(settings) as database:
         return database.read_here(work)
 
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Database]:
-    from healthreports.app import open_database  # noqa: PLC0415  as for serve
+    from healthreports.app import open_database  # noqa: PLC0415  loads slowly
 
     demand_current(settings.database)
     with closing(open_database(settings)) as database:
@@ -179,7 +182,7 @@ def _opened(settings: Settings) -> Iterator[Database]:
 
 
 def person(tx: Transaction, email_address: str, account: str | None) -> User:
-    """The user with that e-mail address, in the account of that name if it is given.
+    """The user with that e-mail address, in the account of that name if one is given.
 
     Raises Invalid.
     """

@@ -1,4 +1,4 @@
-"""The export of the reports of an account or of a workspace, before it is deleted."""
+"""Export the reports of an account or workspace before it is deleted."""
 
 import logging
 import os

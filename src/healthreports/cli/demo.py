@@ -1,4 +1,4 @@
-"""The demonstration: a database with the sample portfolio, a token for each role, a server."""
+"""The demonstration: a server with the sample portfolio and a token for each role."""
 
 import os
 import secrets
@@ -30,14 +30,17 @@ _WHO: Final = {
 
 
 class Secrets(msgspec.Struct, frozen=True):
-    """What the demonstration prints: a token for each role, one password for all of them."""
+    """What the demonstration prints: a token for each role, and one password for all users."""
 
     tokens: dict[str, str]
     password: str
 
 
 def demo(settings: Settings) -> int:
-    """Prepare, print and serve. Returns the exit code. Raises WrongSchema, OSError."""
+    """Prepare the database, print how to use it, serve. Returns the exit code.
+
+    Raises WrongSchema, OSError.
+    """
     if not is_server(settings.database):
         Path(settings.database).parent.mkdir(parents=True, exist_ok=True)
     upgrade(settings.database)
@@ -48,10 +51,10 @@ def demo(settings: Settings) -> int:
 
 
 def prepare(settings: Settings) -> Secrets:
-    """Load the portfolio unless it is there. Returns the secrets that open it.
+    """Load the portfolio unless it is loaded. Returns the secrets that give access to it.
 
-    Beside a SQLite file they are kept in a file of their own, so that a later start has the same.
-    Raises WrongSchema where other data are there, OSError.
+    With SQLite the secrets are stored in a file next to the database, so that a later start has the
+    same ones. Raises WrongSchema if the database has other data, OSError.
     """
     file = None if is_server(settings.database) else Path(f"{settings.database}.secrets")
     kept = None if file is None else _kept(file)
@@ -68,7 +71,8 @@ def prepare(settings: Settings) -> Secrets:
     finally:
         database.close()
     if file is not None:
-        # Nobody else may read it; it is made anew, because a file keeps the rights that it had.
+        # Only the owner may read it. It is created again, because an existing file would keep its
+        # permissions.
         file.unlink(missing_ok=True)
         with open(file, "xb", opener=partial(os.open, mode=0o600)) as opened:
             opened.write(msgspec.json.encode(made))
@@ -83,7 +87,7 @@ def _kept(file: Path) -> Secrets | None:
 
 
 def _open_it(tx: Transaction, kept: Secrets) -> bool:
-    """Whether all that was kept still lets somebody in."""
+    """Whether all stored tokens and the password are still valid."""
     try:
         actors = [tokens.authenticate(tx, one, now()) for one in kept.tokens.values()]
     except Unauthenticated:

@@ -1,4 +1,4 @@
-"""`healthreports import`: a file of reports, in batches, resumed where the last run ended."""
+"""`healthreports import`: import a file of reports in batches; resume where the last run ended."""
 
 import hashlib
 import sys
@@ -33,15 +33,15 @@ from healthreports.store.engine.database import Database
 from healthreports.store.reports import imports
 from healthreports.store.schema.upgrade import demand_current
 
-# How a file is read, by the end of its name.
+# The reader of a file, by the file name extension.
 READERS: Final = {".csv": read_csv, ".ndjson": read_json_lines, ".jsonl": read_json_lines}
 _BLOCK: Final = 1024 * 1024
-# Bad lines that are shown; who has more of them does not read on.
+# The most bad lines that are printed.
 _SHOWN: Final = 100
 
 
 class Job(NamedTuple):
-    """What is to be imported: a file, known as `name`, of a user, `batch` lines at once.
+    """An import: a file, its `name` for resuming, a user `by`, and `batch` lines a transaction.
 
     With `check` the lines are only checked, and nothing is stored.
     """
@@ -84,7 +84,7 @@ def run(settings: Settings, job: Job) -> int:
 
 
 class _Import:
-    """One run, from where the file stands."""
+    """One run, from the current position of the file."""
 
     def __init__(
         self,
@@ -103,14 +103,14 @@ class _Import:
         self._looked_at = 0
 
     def run(self, read: Any, batch: int, check: bool) -> int:  # noqa: ANN401  a reader of lines
-        """Import, or with `check` only look. Returns the exit code."""
+        """Import the file, or with `check` only check it. Returns the exit code."""
         before = self._done.reports
         size = Path(self._file.name).stat().st_size
         lines = read(self._file, self._done.lines_done)
         with _progress() as bar:
             task = bar.add_task(self._done.name, total=size, completed=self._done.bytes_done)
             for some in _batches(lines, batch):
-                # After a bad line the rest is only checked: a file is stored up to one place.
+                # After a bad line the rest is only checked: what is stored must have no gaps.
                 bad = self._check(some) if check or self._bad else self._store(some)
                 self._looked_at += len(some)
                 self._tell(bad)
@@ -131,7 +131,7 @@ class _Import:
         return self._database.read_here(lambda tx: importing.check(tx, self._by, lines))
 
     def _store(self, lines: list[ReportLine]) -> list[importing.BadLine]:
-        """Store a batch and how far that is, if all of it is good."""
+        """Store a batch and the new progress, if every line is valid. Returns the bad lines."""
         digest, last = self._digest.copy(), lines[-1]
         with Path(self._file.name).open("rb") as again:
             again.seek(self._done.bytes_done)
@@ -155,13 +155,13 @@ class _Import:
     def _tell(self, bad: list[importing.BadLine]) -> None:
         for one in bad[: max(_SHOWN - self._bad, 0)]:
             errors = msgspec.json.decode(failure_of(Invalid(one.problems)).body)["errors"]
-            # Above the bar, which is drawn on standard error too.
+            # This prints above the progress bar, which is drawn on standard error too.
             print(f"line {one.number}: {'; '.join(map(_said, errors))}", file=sys.stderr)
         self._bad += len(bad)
 
 
 def _progress() -> Progress:
-    """A bar of the bytes that are done, on a terminal alone."""
+    """A progress bar of the bytes that are done, only on a terminal."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -175,7 +175,7 @@ def _progress() -> Progress:
 
 
 def _said(error: dict[str, str]) -> str:
-    """A fault in words, with where it is where that is inside something."""
+    """A fault in words, with its field if the field is nested."""
     inside = "." in error["field"]
     return f"{error['field']}: {error['message']}" if inside else error["message"]
 
@@ -186,11 +186,11 @@ def _batches(lines: Iterator[ReportLine], size: int) -> Iterator[list[ReportLine
 
 
 def _digest(file: BinaryIO, size: int) -> "hashlib._Hash":
-    """The SHA-256 of the first `size` bytes, behind which `file` then stands."""
+    """The SHA-256 of the first `size` bytes. Moves the position of `file` behind them."""
     digest = hashlib.sha256()
     while size:
         block = file.read(min(size, _BLOCK))
-        if not block:  # a shorter file: its digest is another
+        if not block:  # a shorter file: its digest differs
             break
         digest.update(block)
         size -= len(block)

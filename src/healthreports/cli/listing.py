@@ -1,4 +1,4 @@
-"""How a list is printed: as a table on a terminal, with tabs in a pipe, or as JSON lines."""
+"""Print a list: as a table on a terminal, separated by tabs in a pipe, or as JSON lines."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-# A row of a list: names of columns with their values. A moment is a datetime in UTC.
+# A row of a list: values by column name. A time is a datetime in UTC.
 Row = Mapping[str, Any]
 
 
@@ -27,7 +27,7 @@ def print_list(columns: tuple[str, ...], rows: Iterable[Row], *, as_json: bool) 
 
 
 def _print_table(heads: list[str], rows: Iterable[list[str]]) -> None:
-    from rich.console import Console  # noqa: PLC0415  loads slowly, and a terminal alone needs it
+    from rich.console import Console  # noqa: PLC0415  loads slowly, needed only on a terminal
     from rich.table import Table  # noqa: PLC0415  as above
     from rich.text import Text  # noqa: PLC0415  as above
 
@@ -44,6 +44,6 @@ def _shown(value: Any) -> str:  # noqa: ANN401  a cell
         return " ".join(map(str, value)) or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    # What is not printable would begin another cell or line, or command the terminal.
+    # An unprintable character could start another cell or line, or be a terminal control sequence.
     text = "".join(one if one.isprintable() else " " for one in str(value))
     return "-" if value is None else text

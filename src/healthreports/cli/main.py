@@ -1,4 +1,4 @@
-"""The command line: all commands, and every error as one line and an exit code."""
+"""The command line: all commands. An error is printed as one line and sets the exit code."""
 
 import sys
 from collections.abc import Sequence
@@ -34,10 +34,10 @@ from healthreports.service.upkeep import count_anew, explain, wrong_counts
 from healthreports.settings import BadSetting, Settings, look, of_cluster, unknown
 from healthreports.store.schema.upgrade import WrongSchema, shown, unopened
 
-# Where the demonstration keeps its database unless it is told otherwise.
+# The default database of the demonstration.
 DEMO_DATABASE: Final = "var/demo.sqlite3"
-# The exit code of a program that SIGINT ended, as in a shell. The others: 0 is success, 1 a command
-# that failed, 2 a command line that cannot be read.
+# The exit code of a program that SIGINT ended, as in a shell. The other exit codes: 0 is success,
+# 1 a command that failed, 2 an invalid command line.
 _STOPPED: Final = 130
 
 app = typer.Typer(
@@ -50,7 +50,7 @@ config_app = group("config", "Check the settings.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code; an error is one line on standard error."""
+    """Run one command. Returns the exit code. An error is one line on standard error."""
     logs.configure()
     try:
         code = get_command(app).main(arguments, prog_name="healthreports", standalone_mode=False)
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _unread(error: typer.TyperException) -> int:
-    """Say what is wrong with the command line. Without a message, the help was shown instead."""
+    """Print what is wrong with the command line. Without a message, the help was shown instead."""
     says = error.format_message()
     context = getattr(error, "ctx", None)
     if says:
@@ -116,7 +116,7 @@ def serve(
     """Run the server."""
     if upgrade:
         bring_up_to_date(settings, while_serving=False, no_backup=False)
-    from healthreports.cli.serve import serve as run_server  # noqa: PLC0415  it loads slowly
+    from healthreports.cli.serve import serve as run_server  # noqa: PLC0415  loads slowly
 
     return run_server(settings)
 

@@ -1,4 +1,4 @@
-"""Commands that keep data safe: backups, the trash, and what is purged for good."""
+"""Commands for backups, the trash, and permanent deletion of personal data."""
 
 import json
 import logging
@@ -49,7 +49,7 @@ from healthreports.store.schema.upgrade import (
 
 log: Final = logging.getLogger("healthreports")
 
-# Of what was purged, beside the backups: a backup that is older brings nothing back.
+# The list of purged objects, next to the backups, so that an older backup does not restore them.
 PURGES: Final = "purges.ndjson"
 _AT_ONCE: Final = 200
 
@@ -78,7 +78,7 @@ def bring_up_to_date(settings: Settings, *, while_serving: bool, no_backup: bool
     elif was and not no_backup:
         path = Path(settings.database)
         kept = path.with_name(f"{path.name}.before-{was}")
-        if not kept.exists():  # else an upgrade that was interrupted has made it
+        if not kept.exists():  # otherwise an interrupted upgrade has already made it
             working = path.with_name(f".{kept.name}.part")
             backups.remove(working)
             backups.copy(path, working)
@@ -115,7 +115,7 @@ def backup(
 
 
 def _back_up_file(path: Path, file: Path) -> None:
-    """A copy at one moment, opened and checked, then packed. Raises WrongSchema."""
+    """Take a snapshot of a SQLite file, check it, compress it to `file`. Raises WrongSchema."""
     working = file.with_name(f".{file.name}.working")
     try:
         backups.copy(path, working)
@@ -181,7 +181,7 @@ def restore(
 
 
 def _restore_file(path: Path, file: Path, purged: list[_Purge]) -> None:
-    """Everything is done beside the database, which is replaced at the end, in one step."""
+    """Restore into a file next to the database, then replace the database in one step."""
     working = path.with_name(f".{path.name}.restoring")
     backups.remove(working)
     try:
@@ -194,11 +194,11 @@ def _restore_file(path: Path, file: Path, purged: list[_Purge]) -> None:
         backups.replace(path, working, aside)
     finally:
         backups.remove(working)
-    upgrade(str(path))  # which gives it the journal that a server wants
+    upgrade(str(path))  # sets the journal mode that a server needs
 
 
 def _settle(settings: Settings, purged: list[_Purge]) -> None:
-    """Purge again what was purged since the backup, and let no entity tag of before fit."""
+    """Purge again what was purged since the backup, and invalidate all earlier entity tags."""
 
     def work(tx: Transaction, now: Instant) -> int:
         forget_tags(tx)
@@ -210,7 +210,7 @@ def _settle(settings: Settings, purged: list[_Purge]) -> None:
 
 
 def _purges_at(settings: Settings) -> list[_Purge]:
-    """What was purged in the database that is replaced, as far as it can be read."""
+    """The purges recorded in the database that is replaced; empty if it cannot be read."""
     with suppress(WrongSchema):
         return [_Purge(*one) for one in read(settings, purges)]
     return []
@@ -309,7 +309,7 @@ def export(settings: Settings, person_: Person, account: OfAccount = None) -> No
 
 
 def _plain(value: Any, name: str = "") -> Any:  # noqa: ANN401  JSON
-    """A value as JSON has it; moments, which end in `_at`, as text."""
+    """Convert a value for JSON. Times, whose names end in `_at`, become text."""
     if isinstance(value, msgspec.Struct):
         value = msgspec.structs.asdict(value)
     if isinstance(value, dict):

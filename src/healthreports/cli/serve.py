@@ -1,4 +1,4 @@
-"""Run the server: take the port, say where it listens, serve until told to stop."""
+"""Run the server: bind the port, print its address, serve until a signal ends it."""
 
 import gc
 import logging
@@ -38,15 +38,15 @@ from healthreports.store.schema.upgrade import (
 )
 
 _BACKLOG = 1024
-# Of a Unix socket: a proxy in the group may connect.
+# The mode of a Unix socket: a proxy in the same group may connect.
 _OWNER_AND_GROUP = 0o660
-# How long a worker may take to start.
+# The time limit for a worker to start.
 _READY_IN_S = 60
-# How long one look whether a starting worker is ready may take.
+# The timeout of one check whether a starting worker is ready.
 _LOOK_S = 0.1
-# How long after a try the next one waits for a database that does not answer yet.
+# The pause between two attempts to reach a database that does not answer yet.
 _AGAIN_S = 0.5
-# How long a worker may go on once the process that started it has ended.
+# How long a worker may continue after the process that started it has ended.
 _ORPHAN_S = 0.7
 
 log: Final = logging.getLogger("healthreports")
@@ -55,7 +55,7 @@ log: Final = logging.getLogger("healthreports")
 def serve(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM. Returns the exit code.
 
-    Raises WrongSchema when the database is not ready, OSError when the port cannot be had.
+    Raises WrongSchema if the database is not ready, OSError if the port cannot be bound.
     """
     _await_database(settings)
     demand_sound(settings.database)
@@ -80,7 +80,7 @@ def serve(settings: Settings) -> int:
 
 
 def _await_database(settings: Settings) -> None:
-    """Wait for the database for as long as the setting says. Raises WrongSchema."""
+    """Wait for the database, at most `database_wait_s` seconds. Raises WrongSchema."""
     end = time.monotonic() + settings.database_wait_s
     says_that_it_waits = True
     while True:
@@ -98,7 +98,7 @@ def _await_database(settings: Settings) -> None:
 
 
 def _demand_copy(settings: Settings) -> None:
-    """Raise BadSetting or WrongSchema where the replica cannot be one. It may be away for now."""
+    """Raise BadSetting or WrongSchema if the read replica is unsuitable. It may be unreachable."""
     try:
         demand_current(settings.read_database)
     except Unreachable as error:
@@ -106,7 +106,7 @@ def _demand_copy(settings: Settings) -> None:
 
 
 def _leave(path: str) -> None:
-    """End in order: a Unix socket goes."""
+    """Delete the Unix socket, if there is one, and log that the server stopped."""
     if path:
         with suppress(OSError):
             Path(path).unlink()
@@ -114,7 +114,7 @@ def _leave(path: str) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is up: from then on a signal ends it in order."""
+    """A server that calls `tell` when it is up. From then on a signal shuts it down gracefully."""
 
     def __init__(self, config: uvicorn.Config, tell: Callable[[], None], path: str) -> None:
         super().__init__(config)
@@ -127,11 +127,14 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
-        _leave(self._path)  # here, since uvicorn then raises the signal that ended it once more
+        _leave(self._path)  # here, because uvicorn then raises again the signal that ended it
 
 
 class _Workers(Multiprocess):
-    """Several processes that serve one socket; one that ends is started anew. Tells as above."""
+    """Several processes that serve one socket. Calls `tell` when all are ready.
+
+    A process that ends is replaced.
+    """
 
     def __init__(
         self,
@@ -151,9 +154,10 @@ class _Workers(Multiprocess):
         self._starting: dict[Process, float] = {}
 
     def keep_subprocess_alive(self) -> None:
-        """Replace a worker that ended or hangs. One that starts has `_READY_IN_S` for it.
+        """Replace a worker that ended or hangs. A new worker has `_READY_IN_S` to start.
 
-        uvicorn's own would kill it, and every one after it, where it takes longer than a check.
+        uvicorn's own method would kill a worker that takes longer to start than a health check
+        may take, and then each of its replacements.
         """
         for place, one in enumerate(self.processes):
             if self.should_exit.is_set():
@@ -190,19 +194,19 @@ class _Workers(Multiprocess):
 
 
 def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) -> int:
-    """Serve on a socket that listens, and `tell` when it is up. Returns the exit code."""
+    """Serve on a listening socket, and call `tell` when the server is up. Returns the exit code."""
     origin = settings.public_url or address(settings, listening)
     config = uvicorn.Config(
         partial(_application, settings, origin),
         factory=True,
         workers=settings.workers,
-        http=partial(Protocol, limits=_connection_limits(settings)),  # type: ignore[arg-type]  # it calls it
+        http=partial(Protocol, limits=_connection_limits(settings)),  # type: ignore[arg-type]  # uvicorn only calls it
         ws="none",
-        log_config=None,  # its lines come in the form of ours
+        log_config=None,  # uvicorn's log lines are formatted like ours
         access_log=False,
         server_header=False,
         headers=headers_of_all(over_tls=origin.startswith("https:")),
-        # Whose word counts on what address a request came from.
+        # The proxies that are trusted to state the client address of a request.
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         lifespan="on",
@@ -210,7 +214,7 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
     )
     with suppress(KeyboardInterrupt), _figures(settings) as figures:
         if settings.workers > 1:
-            check_settings(settings)  # here once, and not in each worker, which is started anew
+            check_settings(settings)  # once here: a worker that fails would be started again
             _Workers(config, [listening], tell, figures).run()
             _leave(settings.socket)
         else:
@@ -220,7 +224,7 @@ def run(settings: Settings, listening: socket.socket, tell: Callable[[], None]) 
 
 @contextmanager
 def _figures(settings: Settings) -> Iterator[ModuleType | None]:
-    """Answer Prometheus while the server runs, where a port for that is set. Raises OSError."""
+    """Serve metrics to Prometheus while the server runs, if a port is set. Raises OSError."""
     if not settings.metrics_port:
         yield None
         return
@@ -229,7 +233,7 @@ def _figures(settings: Settings) -> Iterator[ModuleType | None]:
         if settings.workers > 1:
             folder = stack.enter_context(TemporaryDirectory(prefix="healthreports-figures-"))
             pass_on("PROMETHEUS_MULTIPROC_DIR", folder)
-        from healthreports import figures  # noqa: PLC0415  it looks for the folder as it is read
+        from healthreports import figures  # noqa: PLC0415  it looks up the folder on import
 
         try:
             figures.serve(settings.metrics_host, settings.metrics_port, folder)
@@ -252,7 +256,7 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
 
 
 def _application(settings: Settings, origin: str) -> ASGIApp:
-    """The application of this process, which ends with the one that started it."""
+    """Build the application. A worker process ends when the process that started it ends."""
     if (parent := multiprocessing.parent_process()) is not None:
         logs.configure(settings.log_format, settings.log_level)
 
@@ -260,18 +264,18 @@ def _application(settings: Settings, origin: str) -> ASGIApp:
             parent.join()
             signal.raise_signal(signal.SIGTERM)
             time.sleep(_ORPHAN_S)
-            os._exit(1)  # nobody is left to wait for requests under way
+            os._exit(1)  # no process is left to wait for requests in progress
 
         threading.Thread(target=follow, daemon=True, name="parent").start()
     application = build(settings, origin)
-    # What is there by now stays: the garbage collector need not look at it again and again.
+    # These objects live as long as the process: exclude them from garbage collection.
     gc.collect()
     gc.freeze()
     return application
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A socket that listens where the settings say. Raises OSError."""
+    """Return a socket that listens at the address in the settings. Raises OSError."""
     if settings.socket:
         return _listen_at_path(settings.socket)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -289,7 +293,10 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def _listen_at_path(path: str) -> socket.socket:
-    """A Unix socket, for the owner and the group of the process; one that nobody serves goes."""
+    """Return a Unix socket for the owner and group of the process.
+
+    A socket file that no process serves is deleted first. Raises OSError.
+    """
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if stat.S_ISSOCK(_mode_of(path)) and not _is_served(path):
@@ -314,13 +321,13 @@ def _is_served(path: str) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         try:
             asking.connect(path)
-        except ConnectionRefusedError:  # whoever made it was killed
+        except ConnectionRefusedError:  # the process that created it was killed
             return False
     return True
 
 
 def address(settings: Settings, listening: socket.socket) -> str:
-    """The base address to show to a person."""
+    """The base URL to print, or the path of the Unix socket."""
     if settings.socket:
         return settings.socket
     host = f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -1,7 +1,7 @@
-"""Where a process begins: it imports the program while the garbage collector rests.
+"""The entry point of a process: it imports the program with the garbage collector disabled.
 
-What is imported stays. To look through it again and again, while there is more and more of it, took
-a fifth of the time to the first answer (`bench/RESULTS.md`, cold start).
+Imported modules live as long as the process. Repeated collections during the import took a fifth of
+the time to the first answer (`bench/RESULTS.md`, cold start).
 """
 
 import gc

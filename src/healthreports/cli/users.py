@@ -32,7 +32,7 @@ from healthreports.web.kit.addresses import ADDRESS, INVITATION, WELCOME
 
 app = group("user", "Manage the people of an account.")
 
-# Where a link for a person leads to is said by one setting more.
+# Commands that print a link need one more setting: the public URL of the server.
 _LINKS = ("database", "public_url")
 
 
@@ -135,7 +135,7 @@ def password(
     account: OfAccount = None,
 ) -> None:
     """Set the password of a user, from a prompt or from standard input."""
-    # Never an argument, because every program of the machine can read a command line.
+    # Never an argument: every process on the machine can read a command line.
     from_person = sys.stdin.isatty()
     new = getpass.getpass("Password: ") if from_person else sys.stdin.readline().rstrip("\n")
     write(

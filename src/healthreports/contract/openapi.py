@@ -1,6 +1,6 @@
 """The server's own OpenAPI 3.1 document, derived from the declarations.
 
-A test holds it against `docs/contract/status_reports.openapi.yaml`.
+A test holds it against `docs/reference/contract/status_reports.openapi.yaml`.
 """
 
 from typing import Final

@@ -1,1 +1,1 @@
-"""What the field knows: models, vocabularies, rules, access. Pure: no I/O, no clock."""
+"""The domain: models, vocabularies, rules, permissions. Pure: no I/O and no clock."""

@@ -1,9 +1,10 @@
-"""Who may do what, as one table and the function that reads it.
+"""Permissions: who may do what, as one table and the function that reads it.
 
-The contract leaves permissions to the account (5.1, 5.2): what an actor cannot see is not there,
-what it sees but may not change is forbidden. `service/` asks here; lists are narrowed by `Reach`,
-so that counts are right. Where the public reference is silent the rules are inferred; README says
-which. A test walks the table cell by cell.
+The contract leaves permissions to the account (5.1, 5.2). An object that an actor cannot see is
+reported as not found; an object that it sees but may not change is forbidden. The services call
+this module. Lists are filtered by `Reach`, so that counts include only visible records. If the
+public reference does not state a rule, the rule is inferred; README lists these. A test checks
+every cell of the table.
 """
 
 from enum import StrEnum
@@ -29,7 +30,7 @@ from healthreports.core.vocabulary import (
 
 
 class Action(StrEnum):
-    """What can be done in one workspace."""
+    """An action in one workspace."""
 
     SEE_WORKSPACE = "see workspace"
     SEE_REPORTS = "see reports"
@@ -40,7 +41,7 @@ class Action(StrEnum):
 
 
 class Role(StrEnum):
-    """How an actor stands to a workspace of its account, or to a report in it; maybe several."""
+    """The role of an actor in a workspace, or for a report in it. An actor may have several."""
 
     ADMINISTRATOR = "administrator"
     REPORTS_VIEWER = "reports viewer"
@@ -53,7 +54,7 @@ class Role(StrEnum):
 
 
 _READ: Final = frozenset({Action.SEE_WORKSPACE, Action.SEE_REPORTS})
-# The client side sees what a report says, and not how it came to say so.
+# The client side sees the current text of a report, but not its earlier versions.
 _READ_ALL: Final = _READ | {Action.SEE_VERSIONS}
 
 ALLOWED: Final[dict[Role, frozenset[Action]]] = {
@@ -66,10 +67,11 @@ ALLOWED: Final[dict[Role, frozenset[Action]]] = {
     Role.CLIENT_SHOWN: _READ,
     Role.AUTHOR: frozenset({Action.CHANGE_REPORT}),
 }
-# All that can be done in an archived workspace.
+# All actions that are allowed in an archived workspace.
 ALLOWED_IN_ARCHIVE: Final = _READ_ALL
 
-# What is missing where an action is not allowed; seeing is never refused like this, but hidden.
+# What the actor lacks if an action is not allowed. Actions of reading are not listed: an object
+# that may not be read is reported as not found.
 NEEDS: Final = {
     Action.CREATE_REPORT: "creating a report needs the permission to edit in the workspace, "
     "on the provider side",
@@ -83,7 +85,7 @@ NEEDS_ADMINISTRATOR: Final = "this needs an administrator of the account"
 NEEDS_GROUP_MANAGER: Final = "this needs a project lead or an administrator of the account"
 NEEDS_CREATOR: Final = "creating a workspace needs a project creator or lead, or an administrator"
 
-# Who may do what in the account as a whole.
+# Permissions in the account as a whole.
 MAY_CREATE_WORKSPACES: Final = frozenset(
     {
         AccountPermission.ADMINISTRATOR,
@@ -95,7 +97,7 @@ MAY_MANAGE_PEOPLE: Final = frozenset({AccountPermission.ADMINISTRATOR})
 MAY_MANAGE_GROUPS: Final = frozenset(
     {AccountPermission.ADMINISTRATOR, AccountPermission.PROJECT_LEAD}
 )
-# Who is at least a project lead, in the order of permissions that the reference has.
+# The permissions of a project lead or higher, in the reference's order of permissions.
 IS_PROJECT_LEAD: Final = frozenset(
     {
         AccountPermission.ADMINISTRATOR,
@@ -103,7 +105,7 @@ IS_PROJECT_LEAD: Final = frozenset(
         AccountPermission.PROJECT_LEAD,
     }
 )
-# Whom nothing of the account is hidden from.
+# The permissions that see everything in the account.
 SEES_ACCOUNT: Final = frozenset({AccountPermission.ADMINISTRATOR, AccountPermission.REPORTS_VIEWER})
 
 _OF_ACCOUNT: Final = {
@@ -118,7 +120,10 @@ _OF_PROVIDER: Final = {
 
 
 class Reach(msgspec.Struct, frozen=True):
-    """Which records an actor sees: all of an account, or, with `user_id`, what that user may."""
+    """The records that an actor sees: those of the whole account, or those of one `user_id`.
+
+    With a `user_id`, only the records that this user may see are visible.
+    """
 
     account_id: int
     user_id: int | None
@@ -130,7 +135,7 @@ def roles_of(
     participation: Participation | None,
     report: StatusReport | None = None,
 ) -> frozenset[Role]:
-    """How `actor` stands to `workspace`, in which it has `participation`, and to a report there."""
+    """The roles of `actor`, who has `participation` in `workspace`, also for a `report` there."""
     found = set()
     if actor.permission in _OF_ACCOUNT:
         found.add(_OF_ACCOUNT[actor.permission])
@@ -145,9 +150,9 @@ def roles_of(
 
 
 def allowed(found: frozenset[Role], *, archived: bool) -> frozenset[Action]:
-    """What one of the roles `found` allows, in an archived workspace or another.
+    """The actions that any of the roles `found` allows, in an archived workspace or another.
 
-    An author who does not see the reports any more may not change its own either.
+    Authors who can no longer see the reports may not change their own reports either.
     """
     actions = frozenset[Action]().union(*(ALLOWED[standing] for standing in found))
     if Action.SEE_REPORTS not in actions:
@@ -162,7 +167,7 @@ def may(
     participation: Participation | None,
     report: StatusReport | None = None,
 ) -> bool:
-    """Whether `actor` may do `action` in `workspace`, with `report` if it is about one."""
+    """Whether `actor` may do `action` in `workspace`, for `report` if the action is on one."""
     found = roles_of(actor, workspace, participation, report)
     return action in allowed(found, archived=workspace.archived)
 
@@ -170,7 +175,7 @@ def may(
 def permissions_in(
     actor: Actor, workspace: Workspace, participation: Participation | None
 ) -> WorkspacePermissions:
-    """What `actor`, who has `participation` in the workspace, is and may there (7.1)."""
+    """The role flags and permissions of `actor`, who has `participation` in the workspace (7.1)."""
     return _permissions(
         participation is not None,
         participation is not None and participation.team_lead,
@@ -181,7 +186,7 @@ def permissions_in(
 
 @lru_cache(maxsize=16)
 def _permissions(*flags: bool) -> WorkspacePermissions:
-    """One value for each combination, which `contract/envelope` writes once."""
+    """One shared value for each combination, so that `contract/envelope` encodes it only once."""
     return WorkspacePermissions(*flags)
 
 
@@ -192,27 +197,27 @@ def can_edit(participation: Participation) -> bool:
 
 
 def is_administrator(membership: AccountMembership) -> bool:
-    """Whether who has this membership administers the account (7.4)."""
+    """Whether the user with this membership is an administrator of the account (7.4)."""
     return membership.permission in MAY_MANAGE_PEOPLE
 
 
 def is_project_lead(membership: AccountMembership) -> bool:
-    """Whether who has this membership is at least a project lead (7.4)."""
+    """Whether the user with this membership is at least a project lead (7.4)."""
     return membership.permission in IS_PROJECT_LEAD
 
 
 def can_view_reports(membership: AccountMembership) -> bool:
-    """Whether who has this membership sees all reports of the account (7.4)."""
+    """Whether the user with this membership sees all reports of the account (7.4)."""
     return membership.permission in SEES_ACCOUNT
 
 
 def can_create_workspace(membership: AccountMembership) -> bool:
-    """Whether who has this membership may create workspaces (7.4)."""
+    """Whether the user with this membership may create workspaces (7.4)."""
     return membership.permission in MAY_CREATE_WORKSPACES
 
 
 def demands_factor(demand: FactorDemand, permission: AccountPermission) -> bool:
-    """Whether an account with this `demand` wants a second factor of who has the permission."""
+    """Whether an account with this `demand` requires a second factor of users with `permission`."""
     return demand is FactorDemand.EVERYBODY or (
         demand is FactorDemand.ADMINISTRATORS and permission in MAY_MANAGE_PEOPLE
     )

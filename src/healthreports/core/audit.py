@@ -1,10 +1,10 @@
-"""What is kept of who did what, and how a later change of it is found.
+"""The audit log: who did what, in a hash chain that shows later changes.
 
-The entries of an account form a chain: each has a hash over the hash of the one before, and over
-three hashes of its own contents: what was done, who did it, what was changed. Those are salted, so
-that contents can be removed (a person is purged, their time is over) without a trace in the hashes,
-and the chain still verifies. Entries that were cut off at the end are found by whoever kept a
-`Head`.
+The entries of an account form a chain. The hash of an entry covers the hash of the entry before it
+and three hashes of its own contents: what was done, who did it, what was changed. Those three are
+salted. So contents can be removed (because a person is purged, or because they expired): the hashes
+then reveal nothing of them, and the chain still verifies. Entries that were cut off at the end can
+be detected with a `Head` that was stored elsewhere.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from healthreports.core.model import Actor, AuditEvent, Instant
 from healthreports.core.vocabulary import Through
 
 SALT_BYTES: Final = 16
-# What the first entry of an account follows.
+# The hash that the first entry of an account follows.
 BEGINNING: Final = bytes(32)
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class By(msgspec.Struct, frozen=True, kw_only=True):
-    """Who acts in a transaction, through what, from which address, and when.
+    """Who acts in a transaction, by which credential, from which address, and when.
 
     `user_id` is None for a reader of a share link, the command line, and the server itself.
     """
@@ -36,7 +36,7 @@ class By(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, actor: Actor, now: Instant, address: str) -> "By":
-        """Somebody whom a token or a session stands for."""
+        """The user that a token or a session authenticates."""
         through_id: int | None
         if actor.grant_id is not None:
             through, through_id = Through.GRANT, actor.grant_id
@@ -54,28 +54,28 @@ class By(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def command_line(cls, now: Instant) -> "By":
-        """Whoever may run commands on the server."""
+        """The person who runs commands on the server."""
         return cls(user_id=None, through=Through.COMMAND_LINE, now=now)
 
     @classmethod
     def server(cls, now: Instant) -> "By":
-        """The server, for what goes by itself after its time."""
+        """The server itself, for example when it deletes expired data."""
         return cls(user_id=None, through=Through.SERVER, now=now)
 
 
 class Seal(msgspec.Struct, frozen=True):
-    """A salt, None where the contents were removed, and the hash of both."""
+    """A salt and the hash of salt and contents. The salt is None if the contents were removed."""
 
     salt: bytes | None
     hash: bytes
 
     @classmethod
     def over(cls, contents: Sequence[object], salt: bytes) -> "Seal":
-        """The seal of contents under a new salt."""
+        """The seal of `contents` with a new `salt`."""
         return cls(salt, _hash_of(contents, salt))
 
     def fits(self, contents: Sequence[object]) -> bool:
-        """Whether these are still the contents; of removed ones nothing may be left."""
+        """Whether these are the sealed contents. Removed contents must be None in every part."""
         if self.salt is None:
             return all(one is None for one in contents)
         return self.hash == _hash_of(contents, self.salt)
@@ -86,7 +86,7 @@ def _hash_of(contents: Sequence[object], salt: bytes) -> bytes:
 
 
 class Sealed(msgspec.Struct, frozen=True):
-    """An entry as it is stored: with the seals of its three parts, and its place in the chain."""
+    """An entry as it is stored: with the seals of its three parts and its hash in the chain."""
 
     event: AuditEvent
     what: Seal
@@ -102,7 +102,7 @@ class Head(msgspec.Struct, frozen=True):
     hash: bytes = BEGINNING
 
     def __str__(self) -> str:
-        """As it is printed, and kept elsewhere."""
+        """The form that is printed, to be stored elsewhere."""
         return f"{self.number}:{self.hash.hex()}"
 
 
@@ -120,7 +120,7 @@ def _link(event: AuditEvent, previous: bytes, *seals: Seal) -> bytes:
 
 
 def faults(entry: Sealed, previous: Head) -> list[str]:
-    """What was changed in an entry after it was written, where `previous` is the one before it."""
+    """What was changed in `entry` after it was written. `previous` is the entry before it."""
     event = entry.event
     if event.id != previous.number + 1:
         return [f"entries {previous.number + 1} to {event.id - 1} are missing"]

@@ -1,8 +1,8 @@
 """When the next report of a workspace is due, and from when on it is overdue.
 
-A workspace is reported on every so many weeks on a day, or on the first such day of a month. A
-report belongs to the due day that it is nearest to: one that is a few days late, or early, moves no
-date. While a workspace is paused, and before its first due day, nothing is due. Days are UTC's.
+A report is due every N weeks on a given weekday, or each month on the first such weekday. A report
+counts for the nearest due day, so a report that is a few days early or late does not move later
+due days. No report is due while a workspace is paused or before its first due day. Days are in UTC.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -17,17 +17,17 @@ WEEKS: Final = {
 }
 # ISO 8601: Monday is 1.
 WEEKDAYS: Final = {day: number for number, day in enumerate(Weekday, 1)}
-# A report up to so many days before or after a due day is the one of that day.
+# A report up to this many days before or after a due day counts for that day.
 NEAR_OF_WEEKS: Final = 3
-# From then on calendars end before the next due day.
+# After this day the next due day could be later than `date.max`.
 LAST: Final = date(9999, 10, 31)
 NEAR_OF_MONTHS: Final = 15
 
 
 def due_on(workspace: Workspace, reported_at: Instant | None) -> date | None:
-    """The day on which the next report is due after the one of `reported_at`, or the first one.
+    """The day on which the next report is due after the one at `reported_at`.
 
-    None where none is due.
+    Without `reported_at`, the day on which the first report is due. None if no report is due.
     """
     if workspace.report_every is ReportEvery.NEVER:
         return None
@@ -49,17 +49,17 @@ def due_on(workspace: Workspace, reported_at: Instant | None) -> date | None:
 
 
 def days_after(every: ReportEvery) -> int:
-    """How many days after a report the next due day is at the earliest."""
+    """The least number of days between a report and the next due day."""
     if every is ReportEvery.MONTH:
         return NEAR_OF_MONTHS
     return 7 * WEEKS[every] - NEAR_OF_WEEKS
 
 
 def _weekday_from(day: date, wanted: Weekday) -> date:
-    """The first day from `day` on that is a `wanted` one."""
+    """The first `wanted` weekday that is `day` or later."""
     return day + timedelta(days=(WEEKDAYS[wanted] - day.isoweekday()) % 7)
 
 
 def day_of(moment: Instant) -> date:
-    """The day of a moment, in UTC."""
+    """The UTC day of a moment."""
     return datetime.fromtimestamp(moment // DAY_US * DAY_US // SECOND_US, UTC).date()

@@ -1,6 +1,7 @@
-"""What changed from one report to the next, and what its author may want to look at again.
+"""What changed from one report to the next, and what its author may want to check again.
 
-None of this blocks a report: the contract says what is valid (5.2), these are hints for its author.
+None of this blocks a report. The contract defines what is valid (5.2); these are hints for the
+author.
 """
 
 import difflib
@@ -16,28 +17,28 @@ from healthreports.core.model import StatusReport
 from healthreports.core.portfolio import SEVERITY, State, Trend, state_of, trend
 from healthreports.core.vocabulary import Category, Color
 
-# Longer texts are compared by lines.
+# Longer texts are compared line by line.
 _MOST_WORDS: Final = 1_500
-# Pairs of equal words that may be looked at, some 10 ms: where the same few words come again and
-# again, their number grows with the cube of the text's length.
+# How many pairs of equal words may be examined, which takes about 10 ms. If a text repeats the same
+# few words, the number of pairs grows with the cube of its length.
 _MOST_PAIRS: Final = 200_000
-# Where less of the shorter text stayed, single words that did make neither text readable.
+# If a smaller share of the shorter text stayed, marking single words makes neither text readable.
 _LEAST_THAT_STAYED: Final = 0.4
-# With the space behind it, or every space would be equal to every other.
+# A word includes the space after it; otherwise every space would equal every other space.
 _WORD: Final = re.compile(r"\S+\s*|\s+")
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
-# What a sentence on what is needed has; English, since a warning that is left out does no harm.
+# Words of a sentence that states what is needed. Only English: a missing hint does no harm.
 _NEED: Final = re.compile(
     r"\b(need|require|ask|request|decide|decision|approv|help|support|must|should|want|wait|"
     r"escalat|recover|action|plan|propos)",
     re.IGNORECASE,
 )
-# Short texts ("On track.") may well be the same each time.
+# Shorter texts ("On track.") may be the same each time without a hint.
 _WORTH_REPEATING: Final = 25
 
 
 class Move(msgspec.Struct, frozen=True):
-    """A state that is another one now: that of the whole, or of one category."""
+    """A changed state, of the whole report or of one category."""
 
     category: Category | None
     before: State
@@ -45,21 +46,21 @@ class Move(msgspec.Struct, frozen=True):
 
     @property
     def trend(self) -> Trend | None:
-        """Which way; None where a category is new or not reported any more."""
+        """The direction; None if a category is new or no longer reported."""
         if State.NONE in (self.before, self.after):
             return None
         return trend(Color(self.after), Color(self.before))
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """A piece of text that is in both versions (`None`), or only in the `new` or the old one."""
+    """A piece of text: in both versions (`new` is None), or only in the new or the old one."""
 
     text: str
     new: bool | None
 
 
 class Rewording(msgspec.Struct, frozen=True):
-    """How the text of the whole, or of one category, was changed."""
+    """How the text of the whole report, or of one category, was changed."""
 
     category: Category | None
     pieces: tuple[Piece, ...]
@@ -76,21 +77,21 @@ class Look(StrEnum):
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """A second look, at the whole or at `categories`."""
+    """A reason for a second look at the whole report, or at `categories`."""
 
     look: Look
     categories: tuple[Category, ...] = ()
 
 
 def moves(before: StatusReport, after: StatusReport) -> tuple[Move, ...]:
-    """Which states changed, the whole first, then the categories in their order."""
+    """The states that changed: first the whole report, then the categories in their order."""
     places = (None, *Category)
     all_moves = (Move(one, state_of(before, one), state_of(after, one)) for one in places)
     return tuple(move for move in all_moves if move.before is not move.after)
 
 
 def rewordings(before: StatusReport, after: StatusReport) -> tuple[Rewording, ...]:
-    """Which texts changed and how, of those that both reports have."""
+    """The texts that changed, of those that both reports have, and how."""
     found = []
     for category in (None, *Category):
         old, new = _text(before, category), _text(after, category)
@@ -100,9 +101,10 @@ def rewordings(before: StatusReport, after: StatusReport) -> tuple[Rewording, ..
 
 
 def difference(old: str, new: str) -> tuple[Piece, ...]:
-    """The pieces of both texts in their order: what stayed, what went, what came.
+    """The pieces of both texts in order: unchanged, removed and added.
 
-    Of a text that was written anew, all of the old one and all of the new one.
+    If a text was largely rewritten, or takes too long to compare, the pieces are the whole old text
+    and the whole new text.
     """
     whole = (Piece(old, new=False), Piece(new, new=True))
     unit = _WORD if len(old) + len(new) < 6 * _MOST_WORDS else _LINE
@@ -131,7 +133,7 @@ class _TooMuch(Exception):
 
 
 class _Bounded(difflib.SequenceMatcher[str]):
-    """The library's comparison, up to so much work. Its guess at what matters is off."""
+    """The library's comparison with a limit on its work, and with its `autojunk` heuristic off."""
 
     def __init__(self, before: list[str], after: list[str]) -> None:
         super().__init__(None, before, after, autojunk=False)
@@ -142,7 +144,7 @@ class _Bounded(difflib.SequenceMatcher[str]):
     def find_longest_match(
         self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
     ) -> difflib.Match:
-        """As in the library, which looks at every pair of equal words for it."""
+        """The same as in the library, which examines every pair of equal words for it."""
         self._left -= sum(self._counts[one] for one in self._before[alo:ahi])
         if self._left < 0:
             raise _TooMuch
@@ -154,7 +156,7 @@ def _letters(text: str) -> int:
 
 
 def hints(before: StatusReport | None, after: StatusReport) -> tuple[Hint, ...]:
-    """What in `after` is worth a second look, where `before` was current until then."""
+    """What in `after` is worth a second look. `before` is the report that it replaces, if any."""
     found = [*_hints_of(after)]
     if before is not None:
         found += _hints_of_change(before, after)

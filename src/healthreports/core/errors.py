@@ -1,39 +1,39 @@
-"""What can stop a request, as one tree.
+"""The errors that can end a request, as one tree.
 
     HealthReportsError
     ├── MalformedRequest            the request cannot be read
-    │   ├── MalformedHttp           not HTTP, or a method that HTTP does not know
-    │   ├── MalformedBody           not JSON, not a form, too deep
-    │   ├── RootMissing             the root key is not there or not an object
-    │   ├── BadParameter            a query parameter has a value it cannot have
-    │   ├── BadKey                  an Idempotency-Key that cannot be one
-    │   └── BadConsentRequest       an application asks to act for a user, and not as it must
-    ├── UnsupportedMedia            a body of a type that we do not read
+    │   ├── MalformedHttp           malformed HTTP, or an unknown method
+    │   ├── MalformedBody           not valid JSON, not a valid form, or nested too deeply
+    │   ├── RootMissing             the root key is missing or not an object
+    │   ├── BadParameter            a query parameter has an invalid value
+    │   ├── BadKey                  an Idempotency-Key is invalid
+    │   └── BadConsentRequest       an invalid OAuth 2 authorization request of an application
+    ├── UnsupportedMedia            a body of a type that is not supported
     ├── BodyTooLarge
     ├── PathUnknown                 no such path
-    ├── MethodNotAllowed            the path is there, the method is not
-    ├── Unauthenticated             no token that stands for a user
-    ├── SignInRefused               no such user, or not its password
-    │   └── SeveralAccounts         somebody who has to say in which account
+    ├── MethodNotAllowed            the path exists, but not with this method
+    ├── Unauthenticated             no valid token
+    ├── SignInRefused               no such user, or a wrong password
+    │   └── SeveralAccounts         the user must first choose an account
     ├── LinkEnded                   a link that is unknown, expired, revoked or used
-    ├── Forbidden                   visible, but this actor may not do that
-    │   ├── StaleForm               a form that is not of a page of this session
-    │   └── ProofNeeded             who sits at the browser has to prove again who it is
-    ├── NotFound                    not there, or not visible: the caller cannot tell
-    ├── Overtaken                   somebody else wrote what this was to take the place of
-    ├── Outdated                    a record is not in the state that the caller named
-    ├── KeyReused                   an Idempotency-Key that another request had
-    ├── KeyInUse                    the first request with an Idempotency-Key is under way
-    ├── TooManyRequests             more than the limit in its time
-    ├── TooMuchUnsent               large answers wait to be read, and there is no room for more
+    ├── Forbidden                   visible, but the actor may not do that
+    │   ├── StaleForm               a form that was not made for this session
+    │   └── ProofNeeded             the user must authenticate again
+    ├── NotFound                    does not exist or is not visible: the caller cannot tell
+    ├── Overtaken                   somebody else wrote a newer version first
+    ├── Outdated                    a record is not in the state that the caller stated
+    ├── KeyReused                   an Idempotency-Key that was used for another request
+    ├── KeyInUse                    the first request with an Idempotency-Key is still running
+    ├── TooManyRequests             over a rate limit
+    ├── TooMuchUnsent               too many large answers wait to be sent
     ├── NotInstalled                an optional part of the program is not installed
-    ├── Invalid                     a body with faults, all of them
+    ├── Invalid                     an invalid body, with all its problems
     └── StorageUnavailable          the database does not answer
         ├── StorageFull             its disk is full
-        ├── StorageReplaced         it is not the one that the server was started on
+        ├── StorageReplaced         it is not the database that the server was started with
         └── StorageBusy             another writer holds it for too long
 
-Each carries data; `contract/failure` is the only place that makes sentences and statuses of them.
+Errors carry data. Only `contract/failure` turns them into status codes and sentences.
 """
 
 from collections.abc import Sequence
@@ -87,9 +87,8 @@ class Fault(StrEnum):
 class Problem(msgspec.Struct, frozen=True):
     """One fault in one attribute: `details[0].color` is not in (green, yellow, red).
 
-    `options` are the values that would be right (NOT_IN), `limit` a length in
-    characters (TOO_LONG, TOO_SHORT), a number of elements (TOO_MANY) or the
-    largest number (NOT_A_NUMBER).
+    `options` are the valid values (NOT_IN). `limit` is a length in characters (TOO_LONG,
+    TOO_SHORT), a number of elements (TOO_MANY) or the largest number (NOT_A_NUMBER).
     """
 
     field: str
@@ -99,7 +98,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class HealthReportsError(Exception):
-    """The root: everything below is expected and has an answer in the contract's form."""
+    """The root: all errors below are expected and have an answer in the contract's format."""
 
 
 class MalformedRequest(HealthReportsError):
@@ -107,11 +106,11 @@ class MalformedRequest(HealthReportsError):
 
 
 class MalformedHttp(MalformedRequest):
-    """Not HTTP, or a method that HTTP does not know."""
+    """Malformed HTTP, or an unknown method."""
 
 
 class MalformedBody(MalformedRequest):
-    """A body that is not what its content type says. `reason` is safe to show."""
+    """A body that does not match its content type. `reason` is safe to show."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -128,7 +127,7 @@ class RootMissing(MalformedRequest):
 
 
 class BadParameter(MalformedRequest):
-    """A query parameter whose value cannot be meant. `expected` says what could be."""
+    """A query parameter with an invalid value. `expected` says what is valid."""
 
     def __init__(self, name: str, expected: str) -> None:
         super().__init__(name, expected)
@@ -141,7 +140,10 @@ class BadKey(MalformedRequest):
 
 
 class FilterNotServed(MalformedRequest):
-    """The original has this filter, and we do not: to ignore it would hand out too much (1.6)."""
+    """A filter of the original API that we do not support (1.6).
+
+    If the server ignored it, the answer would contain too much.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -149,7 +151,7 @@ class FilterNotServed(MalformedRequest):
 
 
 class TooManyIncluded(MalformedRequest):
-    """An association has more objects than an answer may hold (2.8)."""
+    """An association has more objects than an answer may include (2.8)."""
 
     def __init__(self, name: str, kind: Kind, limit: int) -> None:
         super().__init__(name)
@@ -159,7 +161,7 @@ class TooManyIncluded(MalformedRequest):
 
 
 class BadConsentRequest(MalformedRequest):
-    """An application asks to act for a user so that no answer can be sent to it.
+    """An authorization request with which no answer can be sent to the application.
 
     `reason` is safe to show. RFC 6749, section 4.1.2.1.
     """
@@ -170,7 +172,7 @@ class BadConsentRequest(MalformedRequest):
 
 
 class UnsupportedMedia(HealthReportsError):
-    """A body of a type, charset or encoding that we do not read."""
+    """A body of a type, charset or encoding that is not supported."""
 
 
 class BodyTooLarge(HealthReportsError):
@@ -186,7 +188,7 @@ class PathUnknown(HealthReportsError):
 
 
 class MethodNotAllowed(HealthReportsError):
-    """The path is there, the method is not."""
+    """The path exists, but not with this method. `allowed` are its methods."""
 
     def __init__(self, allowed: Sequence[str]) -> None:
         super().__init__(allowed)
@@ -198,7 +200,7 @@ class Unauthenticated(HealthReportsError):
 
 
 class SignInRefused(HealthReportsError):
-    """Who wants to sign in is not known, or did not prove it: the caller cannot tell.
+    """The user is unknown or did not prove who they are: the caller cannot tell which.
 
     `reason` is safe to show.
     """
@@ -209,7 +211,7 @@ class SignInRefused(HealthReportsError):
 
 
 class SeveralAccounts(SignInRefused):
-    """Who wants to sign in proved who it is, and is known in the accounts of these `names`."""
+    """The user proved who they are, but belongs to several accounts with these `names`."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__("Several accounts here know you. Choose the one to sign in to.")
@@ -217,11 +219,11 @@ class SeveralAccounts(SignInRefused):
 
 
 class LinkEnded(HealthReportsError):
-    """A share link or an invitation that leads nowhere (any more): the caller cannot tell why."""
+    """A share link or an invitation that is not valid (any more): the caller cannot tell why."""
 
 
 class TooManyRequests(HealthReportsError):
-    """More than `limit` in `window_s` seconds; the next may come in `retry_after_s` seconds.
+    """More than `limit` requests in `window_s` seconds. Retry after `retry_after_s` seconds.
 
     `policy` is the name of the limit.
     """
@@ -235,11 +237,11 @@ class TooManyRequests(HealthReportsError):
 
 
 class TooMuchUnsent(HealthReportsError):
-    """Large answers wait for their clients to read them, and there is no room for another."""
+    """The memory for large answers that wait to be sent has no room for another one."""
 
 
 class ServerStopping(HealthReportsError):
-    """The server was told to stop, and what was under way had its time."""
+    """The server is stopping, and the time for requests to finish is over."""
 
 
 class Forbidden(HealthReportsError):
@@ -251,7 +253,7 @@ class Forbidden(HealthReportsError):
 
 
 class StaleForm(Forbidden):
-    """A form that does not prove to be of a page that we made for this session."""
+    """A form without a valid CSRF token of this session."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -260,14 +262,14 @@ class StaleForm(Forbidden):
 
 
 class ProofNeeded(Forbidden):
-    """Who is signed in has not proved for some minutes who it is, and what it wants needs that."""
+    """The action needs a recent proof of identity, and the last one is too old."""
 
     def __init__(self) -> None:
         super().__init__("confirm who you are, and try again")
 
 
 class NotFound(HealthReportsError):
-    """Not there, or not visible."""
+    """The object does not exist or is not visible."""
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
@@ -275,7 +277,7 @@ class NotFound(HealthReportsError):
 
 
 class Overtaken(HealthReportsError):
-    """Somebody else wrote since this was begun. `report` is what they wrote."""
+    """Somebody else published since the user began to write. `report` is theirs."""
 
     def __init__(self, report: StatusReport) -> None:
         super().__init__(report.id)
@@ -291,7 +293,7 @@ class KeyReused(HealthReportsError):
 
 
 class KeyInUse(HealthReportsError):
-    """The first request with this Idempotency-Key may still be under way (8.2)."""
+    """The first request with this Idempotency-Key may still be running (8.2)."""
 
 
 class NotInstalled(HealthReportsError):
@@ -303,7 +305,7 @@ class NotInstalled(HealthReportsError):
 
 
 class Invalid(HealthReportsError):
-    """A body with faults."""
+    """An invalid body. `problems` are all its problems."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(problems)
@@ -319,9 +321,9 @@ class StorageFull(StorageUnavailable):
 
 
 class StorageReplaced(StorageUnavailable):
-    """The database is not the one that the server was started on: another file, another schema.
+    """The database is not the one that the server was started with: another file or schema.
 
-    `says` is a sentence for whoever runs the server.
+    `says` is a sentence for the administrator of the server.
     """
 
     def __init__(self, says: str) -> None:
@@ -330,4 +332,4 @@ class StorageReplaced(StorageUnavailable):
 
 
 class StorageBusy(StorageUnavailable):
-    """Another writer holds the database for longer than we wait."""
+    """Another writer holds the database for longer than the timeout."""

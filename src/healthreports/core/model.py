@@ -1,8 +1,9 @@
-"""The objects of the field, as frozen values.
+"""The objects of the domain, as frozen values.
 
-They are `msgspec.Struct`s: frozen and slotted like a frozen dataclass, but a twelfth of its cost to
-make (80 ns against 1,000 ns for nine fields), and a page of a list makes a hundred of them. None
-can be part of a cycle, so the garbage collector need not look at them (`gc=False`).
+They are `msgspec.Struct`s, which are frozen and slotted like a frozen dataclass. Making one costs a
+twelfth of what a dataclass costs (80 ns against 1,000 ns for nine fields), and a page of a list
+makes a hundred of them. None can be part of a reference cycle, so the garbage collector does not
+need to track them (`gc=False`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,25 +29,26 @@ from healthreports.core.vocabulary import (
     Weekday,
 )
 
-# A moment: microseconds since 1970-01-01T00:00:00Z. One integer means the same in both databases,
-# has no time zone to get wrong, and sorts. `contract/` turns it into text and back (3.4).
+# A moment: microseconds since 1970-01-01T00:00:00Z. An integer means the same in both databases,
+# has no time zone, and sorts correctly. `contract/` converts it to text and back (3.4).
 Instant = NewType("Instant", int)
 
 
 def later(now: Instant, last: Instant) -> Instant:
-    """When a record is changed that was last changed at `last`: `now`, or a microsecond after that.
+    """The time of a change to a record: `now`, or a microsecond after its `last` change if later.
 
-    It never goes backwards, where the clock was set back (3.5), and no two changes have one time.
+    So the time of a record never goes back, even if the clock was set back (3.5), and two changes
+    of a record never have the same time.
     """
     return Instant(max(now, last + 1))
 
 
-# What tells the present; only the composition root has the real one.
+# Returns the current time; only the composition root has the real clock.
 Clock = Callable[[], Instant]
 
 
 class Detail(msgspec.Struct, frozen=True, gc=False):
-    """What a report says of one category. `description` is None when nothing was said (3.3)."""
+    """The part of a report about one category. `description` is None if there is no text (3.3)."""
 
     category: Category
     color: Color
@@ -54,7 +56,7 @@ class Detail(msgspec.Struct, frozen=True, gc=False):
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The status of a workspace at one moment (3). `details` stand in the order of `Category`."""
+    """The status of a workspace at one moment (3). `details` are in the order of `Category`."""
 
     id: int
     account_id: int
@@ -69,16 +71,16 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DeletedReport(StatusReport, frozen=True, kw_only=True, gc=False):
-    """A report that was deleted and can be restored (8.4)."""
+    """A deleted report that can be restored (8.4)."""
 
     deleter_id: int
     deleted_at: Instant
 
 
 class ReportVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a report said from `created_at` on, and who made it say so (8.3).
+    """A version of a report: its contents from `created_at` on, and who wrote it (8.3).
 
-    `id` is the `number` of the version of its report, from 1.
+    `id` is the `number` of the version within its report, from 1.
     """
 
     id: int
@@ -92,7 +94,7 @@ class ReportVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def number(self) -> int:
-        """Which version of the report it is."""
+        """The number of this version within its report."""
         return self.id
 
 
@@ -111,7 +113,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     due_date: str | None
     created_at: Instant
     updated_at: Instant
-    # When reports are due (`core/cadence`); paused up to a calendar date, or not.
+    # When reports are due (`core/cadence`). `report_paused_until` is a calendar date or None.
     report_every: ReportEvery = ReportEvery.TWO_WEEKS
     report_day: Weekday = Weekday.FRIDAY
     report_paused_until: str | None = None
@@ -129,9 +131,9 @@ class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ExternalReference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The link between one of our objects and its twin in another system (7).
+    """The link between an object of this server and its counterpart in another system (7).
 
-    `workspace_id` is the workspace that the subject belongs to, or is.
+    `workspace_id` is the workspace that the subject belongs to, or the subject itself.
     """
 
     id: int
@@ -153,9 +155,9 @@ class ExternalReference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A bearer token as its owner may see it: never the secret itself.
+    """A bearer token as its owner may see it, without the secret.
 
-    `grant_id` is the grant of an application that it was issued by; None for a personal one.
+    `grant_id` is the application's grant under which it was issued; None for a personal token.
     """
 
     id: int
@@ -170,9 +172,9 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A browser in which somebody is signed in, as that person may see it: never its secret.
+    """A signed-in browser, as its user may see it, without the secret.
 
-    `device` is what the browser calls itself. `last_used_at` is right to some minutes.
+    `device` is the name that the browser sends. `last_used_at` is exact to some minutes.
     """
 
     id: int
@@ -186,11 +188,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A program that users of its account may let act for them (OAuth 2: a client).
+    """A program that users of its account may allow to act for them (OAuth 2: a client).
 
-    A `confidential` one has a secret. `user_id` is whom it acts as by itself, with the
-    client-credentials grant; None where it may not. Its access tokens last `token_lifetime_s`
-    seconds, or until they are revoked.
+    A `confidential` application has a secret. `user_id` is the user as whom it acts on its own with
+    the client-credentials grant; None if it may not. Its access tokens are valid for
+    `token_lifetime_s` seconds; if that is None, until they are revoked.
     """
 
     id: int
@@ -207,10 +209,10 @@ class Application(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a user let an application do, or what an application does by itself.
+    """What a user allowed an application to do, or what an application may do on its own.
 
-    One that a user gave was exchanged for tokens at `exchanged_at`, once, by a code that works
-    until `code_expires_at`. All that it gave ends with it.
+    A grant of a user has an authorization code, valid until `code_expires_at`, that was exchanged
+    for tokens once, at `exchanged_at`. If the grant ends, all its tokens end too.
     """
 
     id: int
@@ -227,7 +229,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RefreshToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What an application gets its next access token with, once."""
+    """A token that an application exchanges for its next access token, once."""
 
     id: int
     account_id: int
@@ -238,10 +240,10 @@ class RefreshToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ShareLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A link by which whoever has it reads one report without the categories `hidden`.
+    """A link with which anybody can read one report, without the categories `hidden`.
 
-    Without a `report_id` it shows what is current in the workspace when it is opened. What its
-    `creator_id` may no longer see it shows no more.
+    Without a `report_id` it shows the report that is current in the workspace when it is opened. It
+    does not show a report that its `creator_id` may no longer see.
     """
 
     id: int
@@ -258,11 +260,11 @@ class ShareLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Who calls: the user that a token, or a session in the browser, stands for.
+    """The caller: the user that a token, or a session in the browser, authenticates.
 
-    `token_id` is None for a session, `session_id` for a token, `grant_id` is what an application
-    acts by. `scopes` narrow what the user may do, `last_used_at` is when the token was used, give
-    or take an hour, or the session, give or take some minutes.
+    `token_id` is None for a session, and `session_id` is None for a token. `grant_id` is the grant
+    under which an application acts. `scopes` limit what the user may do. `last_used_at` is when the
+    token was last used, exact to an hour, or the session, exact to some minutes.
     """
 
     user_id: int
@@ -273,12 +275,12 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     session_id: int | None = None
     scopes: frozenset[Scope]
     last_used_at: Instant | None
-    # When who sits at the browser last proved who it is; None for a token.
+    # When the user of the session last proved their identity; None for a token.
     proven_at: Instant | None = None
 
 
 class Factor(msgspec.Struct, frozen=True, kw_only=True):
-    """A second factor of a user, without its secret. Each recovery code is one."""
+    """A second factor of a user, without its secret. Each recovery code is a factor."""
 
     id: int
     account_id: int
@@ -290,7 +292,7 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountMembership(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A user's place in its account. A disabled one is as if the user's tokens were revoked."""
+    """A user's membership in its account. To disable it has the effect of revoking all tokens."""
 
     id: int
     account_id: int
@@ -302,7 +304,7 @@ class AccountMembership(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Participation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A user's place in a workspace."""
+    """A user's membership in a workspace."""
 
     id: int
     account_id: int
@@ -331,7 +333,7 @@ class WorkspaceGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class WorkspacePermissions(msgspec.Struct, frozen=True, gc=False):
-    """What the caller is and may in a workspace (7.1)."""
+    """The role flags and permissions of the caller in a workspace (7.1)."""
 
     is_participant: bool
     team_lead: bool
@@ -344,10 +346,11 @@ Values = Mapping[str, Value]
 
 
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry; `id` is its number in the account, from 1.
+    """An entry of the audit log. `id` is its number in the account, from 1.
 
-    `before` and `after` are the attributes that were changed, as they were and as they are. What
-    was removed is None: of a person who was purged, or of what is past its time (`action` too).
+    `before` and `after` are the old and new values of the attributes that were changed. Values that
+    were removed are None: those of a person who was purged, and those of expired entries (there
+    `action` is None too).
     """
 
     id: int
@@ -364,7 +367,7 @@ class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def subject_type(self) -> str | None:
-        """The kind of object that it happened to."""
+        """The kind of object that the action was on."""
         return None if self.action is None else self.action.subject
 
     @property
@@ -395,7 +398,7 @@ Record = (
     | ReportVersion
     | AuditEvent
 )
-# One of the kinds of record: for what is asked for by its class.
+# One of the record classes, for functions that take the class as an argument.
 R = TypeVar("R", bound=Record)
 
 KIND_OF: Final[Mapping[type, Kind]] = {

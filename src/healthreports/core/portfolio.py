@@ -1,8 +1,8 @@
-"""How all workspaces stand: what may be asked of a portfolio, and the answer, as values.
+"""The portfolio, which is the status of all workspaces: its queries and its answers, as values.
 
-The wire has no portfolio: it is what the pages show, made of the same reports under the same
-permissions. What makes a status is the contract's (3.1, 3.3): the newest report of a workspace is
-its current one, and a category that it does not speak of is not reported.
+The API has no portfolio. The pages show it, based on the same reports and the same permissions. The
+contract defines a status (3.1, 3.3): the newest report of a workspace is its current one, and a
+category without a detail in that report is not reported.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,17 +16,17 @@ from healthreports.core.vocabulary import DAY_US, Category, Color
 
 NEW_FOR_US: Final = 7 * DAY_US
 ROWS_A_PAGE: Final = 50
-# Half a year, of which a screen shows every week; beside a row there is room for a quarter.
+# Half a year, of which a screen shows every week. A row has room for a quarter.
 WEEKS_SHOWN: Final = 26
 WEEKS_BESIDE: Final = 12
 WEEK_US: Final = 7 * DAY_US
 
-# The higher the worse. A color moves up or down in it.
+# A higher number is worse.
 SEVERITY: Final = {Color.GREEN: 0, Color.YELLOW: 1, Color.RED: 2}
 
 
 class State(StrEnum):
-    """The status of a workspace, or of one category: a color, or that nothing is reported."""
+    """The status of a workspace, or of one category: a color, or no report."""
 
     RED = "red"
     YELLOW = "yellow"
@@ -35,7 +35,7 @@ class State(StrEnum):
 
 
 class Trend(StrEnum):
-    """How a color stands to the one before it."""
+    """How a color compares with the one before it."""
 
     BETTER = "better"
     SAME = "same"
@@ -44,7 +44,7 @@ class Trend(StrEnum):
 
 
 class Change(StrEnum):
-    """What may have happened lately."""
+    """A recent change of a workspace."""
 
     WORSE = "worse"
     BETTER = "better"
@@ -52,7 +52,7 @@ class Change(StrEnum):
 
 
 class View(StrEnum):
-    """A kind of workspace that people look for on a Monday."""
+    """A predefined filter for workspaces that need action."""
 
     ATTENTION = "attention"
     OVERDUE = "overdue"
@@ -60,7 +60,7 @@ class View(StrEnum):
 
 
 class Order(StrEnum):
-    """By what a portfolio may be sorted; the worst, oldest or first of its kind on top."""
+    """The sort orders of a portfolio. The worst, the oldest or the first comes first."""
 
     STATUS = "status"
     TITLE = "title"
@@ -74,7 +74,7 @@ class Order(StrEnum):
 
 
 class Grouping(StrEnum):
-    """By what the rows of a portfolio may be grouped."""
+    """The ways to group the rows of a portfolio."""
 
     CLIENT = "client"
     PROGRAMME = "programme"
@@ -85,10 +85,10 @@ class Grouping(StrEnum):
 class PortfolioQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which workspaces, in which order, at what time.
 
-    `text`, `client_id`, `programme_id` and `owner_id` say of which workspaces all that is counted
-    is; the other filters which of those are listed. A client and a programme are workspace groups.
-    `category_status` is that of `category`. `as_of` is None for the present, `compared_at` where
-    each workspace is compared with its own report before.
+    `text`, `client_id`, `programme_id` and `owner_id` select the workspaces that are counted; the
+    other filters select which of those are listed. A client and a programme are workspace groups.
+    `category_status` is the status of `category`. `as_of` is None for the present. `compared_at` is
+    None if each workspace is compared with its own previous report.
     """
 
     text: str = ""
@@ -109,7 +109,7 @@ class PortfolioQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def scope(self) -> "PortfolioQuery":
-        """The question for all that is counted."""
+        """The query for all workspaces that are counted."""
         return PortfolioQuery(
             text=self.text,
             client_id=self.client_id,
@@ -121,11 +121,11 @@ class PortfolioQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WeekState(msgspec.Struct, frozen=True):
-    """How a workspace, or a category of it, stood at the end of a week.
+    """The state of a workspace, or of one of its categories, at the end of a week.
 
-    `is_reported` says that somebody reported in that week, else it is carried over; `is_overdue`
-    that by then a report was; `is_edited` that the report of that week was changed since; `is_due`
-    that the workspace is due in that week.
+    `is_reported` is true if somebody reported in that week; otherwise the state is carried over.
+    `is_overdue` is true if a report was overdue by then, `is_edited` if the report of that week was
+    changed later, `is_due` if the workspace is due in that week.
     """
 
     state: State
@@ -136,11 +136,11 @@ class WeekState(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How one workspace stands: its current report and who wrote it, None where there is none.
+    """The status of one workspace: its current report and its author, or None.
 
-    `previous_color` is the one that it is compared with, `overdue_at` when its next report is, or
-    was, overdue, `group` the name of what it is listed under, `weeks` its last weeks, the oldest
-    first. Its clients and programmes go by name.
+    `previous_color` is the color that it is compared with. `overdue_at` is when its next report
+    becomes, or became, overdue. `group` is the name of the group that it is listed under. `weeks`
+    are its last weeks, the oldest first. Its clients and programmes are sorted by name.
     """
 
     workspace: Workspace
@@ -156,10 +156,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """How many workspaces there are of each kind, and how many match the question.
+    """The number of workspaces of each kind, and the number that match the query.
 
-    `red_before` is how many were red by what they are compared with. `newest` is when the newest of
-    all their reports came, 0 where there is none.
+    `red_before` is how many were red in the state that they are compared with. `newest` is the time
+    of the newest of all their reports, 0 if there is none.
     """
 
     workspaces: int
@@ -178,12 +178,12 @@ class Totals(msgspec.Struct, frozen=True):
 
     @property
     def are_all_overdue(self) -> bool:
-        """Whether there are reports, and every workspace waits for a new one."""
+        """Whether there are reports, and every workspace is overdue."""
         return self.newest > 0 and 0 < self.overdue == self.workspaces
 
 
 class Before(msgspec.Struct, frozen=True):
-    """How many workspaces there were of the kinds whose change is shown, at an earlier time."""
+    """The number of workspaces at an earlier time, of those kinds whose change is shown."""
 
     red: int
     overdue: int
@@ -191,7 +191,7 @@ class Before(msgspec.Struct, frozen=True):
 
 
 class WeekCounts(msgspec.Struct, frozen=True):
-    """How many workspaces stood how at the end of a week."""
+    """The number of workspaces in each state at the end of a week."""
 
     end: Instant
     red: int
@@ -201,7 +201,7 @@ class WeekCounts(msgspec.Struct, frozen=True):
 
 
 class ScopeChoice(msgspec.Struct, frozen=True):
-    """A client, programme or owner that a portfolio can be narrowed to, and its workspaces."""
+    """A client, programme or owner to filter a portfolio by, and its number of workspaces."""
 
     id: int
     name: str
@@ -210,10 +210,10 @@ class ScopeChoice(msgspec.Struct, frozen=True):
 
 
 class Portfolio(msgspec.Struct, frozen=True):
-    """One page of it. `week_ends` are the times of the weeks, the oldest first.
+    """One page of a portfolio. `week_ends` are the ends of the weeks, the oldest first.
 
-    `before` are the counts at the time that is compared with, `trend` how many stood how at the end
-    of each week up to now.
+    `before` are the counts at the time that is compared with. `trend` are the numbers of workspaces
+    in each state at the end of each week up to now.
     """
 
     standings: tuple[Standing, ...]
@@ -226,7 +226,7 @@ class Portfolio(msgspec.Struct, frozen=True):
 
 
 def trend(color: Color, previous: Color | None) -> Trend:
-    """How `color` stands to the one before it."""
+    """How `color` compares with the one before it."""
     if previous is None:
         return Trend.FIRST
     moved = SEVERITY[color] - SEVERITY[previous]
@@ -234,7 +234,7 @@ def trend(color: Color, previous: Color | None) -> Trend:
 
 
 def state_of(report: StatusReport | None, category: Category | None = None) -> State:
-    """The state of a workspace with this current report, or of one category there."""
+    """The state of a workspace with this current report, or of one of its categories."""
     if report is None:
         return State.NONE
     if category is None:
@@ -244,9 +244,9 @@ def state_of(report: StatusReport | None, category: Category | None = None) -> S
 
 
 def week_ends(now: Instant, number: int) -> Sequence[Instant]:
-    """The ends of so many weeks up to `now`, which is the last, the oldest first.
+    """The ends of `number` weeks, the oldest first. The last one is `now`.
 
-    Those before are at the end of a day, so that they are the same all day long.
+    All others are at the end of a day, so that they stay the same during a day.
     """
     end_of_day = now - now % DAY_US + DAY_US - 1
     past = [Instant(end_of_day - ago * WEEK_US) for ago in reversed(range(1, number))]

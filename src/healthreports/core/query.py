@@ -1,6 +1,6 @@
-"""A question and its answer: what `contract/params` makes and `store/lists/pages` answers.
+"""A query and its result: `contract/params` makes a query, `store/lists/pages` answers it.
 
-Nothing here knows how a question is written on the wire or how it is asked in SQL.
+Nothing here depends on how a query is written in a URL or in SQL.
 """
 
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ class Filter(msgspec.Struct, frozen=True):
 
 
 class Sort(msgspec.Struct, frozen=True):
-    """By what a list is ordered; ties go by id, ascending (4.5)."""
+    """The order of a list; ties are ordered by id, ascending (4.5)."""
 
     name: str = "id"
     descending: bool = False
 
 
 class Window(msgspec.Struct, frozen=True):
-    """Which rows of the sorted list are wanted, and what `meta` says of it (2.4, 4.1, 4.2)."""
+    """The rows of the sorted list that are requested, and the numbers of `meta` (2.4, 4.1, 4.2)."""
 
     limit: int = DEFAULT_PAGE_SIZE
     offset: int = 0
@@ -38,7 +38,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """A question for a list. With `only`, the answer is those ids and there is no window (4.3)."""
+    """A query for a list. With `only`, the result is those ids and there is no window (4.3)."""
 
     kind: Kind
     filters: tuple[Filter, ...] = ()
@@ -47,20 +47,20 @@ class Query(msgspec.Struct, frozen=True):
     only: tuple[int, ...] | None = None
     includes: tuple[str, ...] = ()
     optional_fields: tuple[str, ...] = ()
-    # The user who asks, where what is asked for depends on it: see OF_CALLER.
+    # The user who sent the query, if the result depends on the user: see OF_CALLER.
     caller: int | None = None
     include_limit: int = DEFAULT_INCLUDE_LIMIT
 
 
-# The filters and associations that say something of who asks.
+# The filters and associations that depend on the caller.
 OF_CALLER: Final = frozenset({"has_participation", "current_user_participation"})
 
 
 class Related(msgspec.Struct, frozen=True):
-    """One loaded association of a page: which objects stand beside which record.
+    """One loaded association of a page: which objects are associated with which record.
 
-    `links` goes from a record's id to the (kind, id) of its associated objects, in order;
-    `objects` holds each of them once, by kind and id.
+    `links` maps a record's id to the (kind, id) of its associated objects, in order. `objects`
+    holds each of these objects once, by kind and id.
     """
 
     links: dict[int, list[tuple[Kind, int]]]
@@ -68,7 +68,7 @@ class Related(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """The answer: the records in sorted order, the exact count of the whole query (2.2)."""
+    """The result: the records in sorted order, and the exact count of the whole query (2.2)."""
 
     kind: Kind
     records: tuple[Record, ...]
@@ -76,11 +76,11 @@ class Page(msgspec.Struct, frozen=True):
     window: Window
     related: dict[str, Related]
     optional_fields: tuple[str, ...] = ()
-    # Whether a record that has not changed is the same value on every page.
+    # Whether a record that has not changed is the same Python object on every page.
     lasting: bool = False
-    # What the caller is and may in each workspace that is on the page or beside it (7.1).
+    # The caller's permissions in each workspace that is on the page or included in it (7.1).
     permissions: Mapping[int, WorkspacePermissions] = {}
 
     def records_of(self, model: type[R]) -> tuple[R, ...]:
-        """The records, which are all of the class `model`."""
+        """The records of the class `model`."""
         return tuple([one for one in self.records if isinstance(one, model)])

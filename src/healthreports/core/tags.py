@@ -1,4 +1,4 @@
-"""What tells one state of a record, or one answer, from every other: entity tags. Contract: 8.1."""
+"""Entity tags, which identify one state of a record, or one answer. Contract: 8.1."""
 
 from hashlib import blake2b
 from typing import Final
@@ -8,13 +8,14 @@ import msgspec
 from healthreports.core.model import Actor, Record
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-# 96 bits: nobody meets two states with one digest, and who may write can only deceive themselves.
+# 96 bits: two states with the same digest do not occur by chance, and a user who constructs such
+# states can only mislead themselves.
 _DIGEST_BYTES: Final = 12
 _EPOCH_BYTES: Final = 4
 
 
 def digest_of(record: Record) -> str:
-    """A digest of all that a record holds, the time of its last change among it."""
+    """A digest of all attributes of a record, including the time of its last change."""
     return _digest(type(record).__name__.encode() + _encode(record))
 
 
@@ -25,15 +26,15 @@ def _digest(content: bytes) -> str:
 class Tags:
     """Makes the entity tags of one database.
 
-    `epoch` is what differs where the database or the form of the answers does: a tag that was given
-    out before a restore, or by another version of the program, never fits again.
+    `epoch` is different for each database and each answer format. So a tag that was sent before a
+    restore, or by another version of the program, never matches again.
     """
 
     def __init__(self, epoch: str) -> None:
         self._epoch = blake2b(epoch.encode(), digest_size=_EPOCH_BYTES).hexdigest()
 
     def of_record(self, digest: str) -> str:
-        """The tag of a record with this `digest_of`, which an answer to show has."""
+        """The tag of a record with this `digest_of`, as the answer to a show request has it."""
         return f'"{self._epoch}-{digest}"'
 
     def of_state(self, record: Record) -> str:
@@ -41,24 +42,24 @@ class Tags:
         return self.of_record(digest_of(record))
 
     def of_answer(self, digest: str, body: bytes) -> str:
-        """The tag of an answer that depends on more than its record: on includes, on who asks."""
+        """The tag of an answer that depends on more than its record: on includes or the caller."""
         return f'"{self._epoch}-{digest}-{_digest(body)}"'
 
     def of_list(self, actor: Actor, version: object, address: str) -> str:
-        """The tag of the list at `address`, as `actor` sees it at a version of its account."""
+        """The tag of the list at `address`, as `actor` sees it at a `version` of the account."""
         asked = f"{actor.user_id} {actor.permission} {version} {address}"
         return f'"{self._epoch}-{_digest(asked.encode())}"'
 
 
 def fits(sent: str, tag: str) -> bool:
-    """Whether `If-None-Match: sent` names the answer with `tag` (RFC 9110, 13.1.2)."""
+    """Whether `If-None-Match: sent` matches the answer with `tag` (RFC 9110, 13.1.2)."""
     return any(one in ("*", tag) for one in _each(sent.replace("W/", "")))
 
 
 def is_still(sent: str, tag: str) -> bool:
-    """Whether `If-Match: sent` names the state of a record with `tag` (RFC 9110, 13.1.1).
+    """Whether `If-Match: sent` matches the state of a record with `tag` (RFC 9110, 13.1.1).
 
-    It may be the tag of an answer that had more than the record.
+    `sent` may also be the tag of an answer that contained more than the record.
     """
     state = tag.removesuffix('"')
     return any(one in ("*", tag) or one.startswith(f"{state}-") for one in _each(sent))

@@ -1,7 +1,7 @@
-"""The closed sets and limits of the field, as tables.
+"""The fixed sets of values and the limits of the domain, as tables.
 
-Each limit names the section of docs/contract/protocol.md that sets it. What a limit means is in
-`rules.py` (bodies) and `contract/params.py` (queries); here are only the values.
+Each limit states the section of docs/reference/contract/protocol.md that defines it. `core/rules`
+(bodies) and `contract/params.py` (queries) apply the limits; this module has only the values.
 """
 
 from enum import StrEnum
@@ -17,7 +17,7 @@ class Color(StrEnum):
 
 
 class Category(StrEnum):
-    """What a detail of a status report speaks of, in the order answers list them (3.3)."""
+    """The subject of a detail of a status report, in the order in which answers list them (3.3)."""
 
     SCOPE = "Scope"
     BUDGET = "Budget"
@@ -34,7 +34,7 @@ class SyncStatus(StrEnum):
 
 
 class VersionEvent(StrEnum):
-    """How a version of a report came about (8.3)."""
+    """The event that made a version of a report (8.3)."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -67,7 +67,7 @@ class Kind(StrEnum):
 
 
 class AuditAction(StrEnum):
-    """What can be done that is kept: the kind of object, and what happened to it."""
+    """The actions that the audit log records: the kind of object, and what happened to it."""
 
     ACCOUNT_CREATED = "account.created"
     ACCOUNT_RENAMED = "account.renamed"
@@ -120,21 +120,21 @@ class AuditAction(StrEnum):
 
     @property
     def subject(self) -> str:
-        """The kind of object that it happened to."""
+        """The kind of object that the action was on."""
         return self.value.partition(".")[0]
 
 
 class FactorKind(StrEnum):
-    """By what a person proves who it is, beside a password."""
+    """The kinds of second factor, used in addition to a password."""
 
     PASSKEY = "passkey"
     TOTP = "totp"
     RECOVERY_CODE = "recovery_code"
-    PROVIDER = "provider"  # an OpenID Connect provider that says that it asked for two
+    PROVIDER = "provider"  # an OpenID Connect provider that states that it asked for two factors
 
 
 class FactorDemand(StrEnum):
-    """Who of an account has to sign in with a second factor."""
+    """Which users of an account must sign in with a second factor."""
 
     NOBODY = "nobody"
     ADMINISTRATORS = "administrators"
@@ -142,10 +142,10 @@ class FactorDemand(StrEnum):
 
 
 class Through(StrEnum):
-    """Through what somebody acted; a grant is what an application acts by."""
+    """The credential with which somebody acted. An application acts with a grant."""
 
     SESSION = "session"
-    TOKEN = "token"  # noqa: S105  no secret
+    TOKEN = "token"  # noqa: S105  not a secret
     GRANT = "grant"
     INVITATION = "invitation"
     SHARE_LINK = "share_link"
@@ -154,16 +154,16 @@ class Through(StrEnum):
 
 
 class SubjectType(StrEnum):
-    """What an external reference may belong to (7)."""
+    """The kinds of object that an external reference may belong to (7)."""
 
     STATUS_REPORT = "StatusReport"
     WORKSPACE = "Workspace"
 
 
-# The reference's own word for it where it lists the values of a filter (4.6).
+# The word that the reference uses in the list of values of a filter (4.6).
 ALSO_FAILED: Final = {"fail": SyncStatus.FAILED.value}
 
-# The attributes of an external reference that lists are filtered by (4.6, 7).
+# The attributes of an external reference that lists can be filtered by (4.6, 7).
 REFERENCE_ATTRIBUTES: Final = (
     "service_name",
     "service_model",
@@ -190,27 +190,30 @@ class AccountPermission(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a token may be used for; every token may read. It narrows what its user may do."""
+    """What a token may be used for, within the permissions of its user. Every token may read."""
 
     READ = "read"
     WRITE = "write"
 
 
 class Side(StrEnum):
-    """For whom a participant is in a workspace: those who do the work, or those it is done for."""
+    """The side of a participant in a workspace: the provider does the work for the client."""
 
     PROVIDER = "provider"
     CLIENT = "client"
 
 
 class AccessLevel(StrEnum):
-    """Whom a workspace is open to: who was let in (7.1). Others would let people in unasked."""
+    """Who can join a workspace: only invited users (7.1).
+
+    The other levels of the reference would admit users without an invitation.
+    """
 
     INVITATION = "invitation"
 
 
 class SideRole(StrEnum):
-    """The reference's own words for the two sides (7.3)."""
+    """The reference's names for the two sides (7.3)."""
 
     MAVEN = "maven"
     BUYER = "buyer"
@@ -229,7 +232,7 @@ class ParticipationPermission(StrEnum):
 
 
 class ReportEvery(StrEnum):
-    """How often a workspace is to be reported on: our extension."""
+    """How often a report of a workspace is due. This is an extension of the contract."""
 
     WEEK = "week"
     TWO_WEEKS = "2 weeks"
@@ -249,7 +252,7 @@ class ReportEvery(StrEnum):
 
 
 class Weekday(StrEnum):
-    """The day by whose end a report is due, in UTC; of a month the first such day."""
+    """A report is due by the end of this day, in UTC; if monthly, of the first such day."""
 
     MONDAY = "monday"
     TUESDAY = "tuesday"
@@ -263,13 +266,13 @@ class Weekday(StrEnum):
 # 2.4, 4.1: paging.
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_PAGE_SIZE: Final = 200
-# 4.6: how many ids, addresses or references one filter may name.
+# 4.6: the most ids, addresses or references in one filter.
 MAX_LISTED: Final = 200
-# 2.8: side-loaded objects of one answer.
+# 2.8: included objects in one answer.
 DEFAULT_INCLUDE_LIMIT: Final = 20_000
-# Days that a deleted report can be restored (8.4).
-# Thirteen months: the same season of the year before is still there.
+# Thirteen months, so that the same season of the previous year is still available.
 DEFAULT_AUDIT_DAYS: Final = 400
+# Days during which a deleted report can be restored (8.4).
 DEFAULT_TRASH_DAYS: Final = 30
 # 7.3: records that one body may create.
 MAX_BULK: Final = 100
@@ -279,45 +282,46 @@ MAX_DETAIL_DESCRIPTION: Final = 10_000
 MAX_NAME: Final = 255
 MAX_ACCOUNT_NAME: Final = 60
 MAX_LINK: Final = 2_000
-# 1.5 and our own choice of depth: no attribute of the contract nests deeper than 4.
+# 1.5; the limit on depth is our own choice: no attribute of the contract nests deeper than 4.
 DEFAULT_BODY_LIMIT_BYTES: Final = 1024 * 1024
-# Answers that wait to be read, of all clients together.
+# Answers that wait to be sent, of all clients together.
 DEFAULT_UNSENT_LIMIT_BYTES: Final = 32 * 1024 * 1024
-# A form of somebody who is not signed in.
+# A form from a client that is not signed in.
 STRANGER_BODY_LIMIT_BYTES: Final = 64 * 1024
 MAX_BODY_DEPTH: Final = 32
 MAX_FORM_FIELDS: Final = 1_000
 # The largest id either database can hold (a signed 64-bit integer).
 MAX_ID: Final = 2**63 - 1
 
-# OAuth 2. A code is exchanged at once or never; RFC 6749 (4.1.2) allows ten minutes.
+# OAuth 2. Clients exchange a code at once; RFC 6749 (4.1.2) allows ten minutes.
 CODE_LIFETIME_S: Final = 5 * 60
-# How long an application's access token works unless the application was registered otherwise.
+# How long an application's access token is valid, unless the application sets another time.
 ACCESS_TOKEN_LIFETIME_S: Final = 2 * 60 * 60
-# Counts from the last use: each refresh gives out a new refresh token.
+# Starts again at each use, because each refresh issues a new refresh token.
 REFRESH_TOKEN_LIFETIME_S: Final = 90 * 24 * 60 * 60
 MAX_REDIRECT_URIS: Final = 10
-# Sign-in. NIST SP 800-63B (revision 4, 3.1.1.2) wants at least 15 where a password stands alone.
+# Sign-in. NIST SP 800-63B (revision 4, 3.1.1.2) requires at least 15 for a password as the only
+# factor.
 MIN_PASSWORD: Final = 15
 MAX_PASSWORD: Final = 1_000
-# Of browsers that are left open (OWASP ASVS 5.0, 7.3).
+# For browsers that are left open (OWASP ASVS 5.0, 7.3).
 DEFAULT_SESSION_IDLE_H: Final = 12
 DEFAULT_SESSION_DAYS: Final = 14
 MAX_DEVICE: Final = 255
 # Between the password and the second factor.
 HALF_SIGN_IN_S: Final = 10 * 60
-# How long a proof of who sits at the browser is good for what gives power away.
+# For how long a proof of identity is enough for actions that give away permissions.
 PROOF_LASTS_S: Final = 15 * 60
-# How long a browser has to answer with a passkey.
+# How long a browser may take to answer with a passkey.
 CHALLENGE_LASTS_S: Final = 5 * 60
 MAX_FACTORS: Final = 20
 RECOVERY_CODES: Final = 10
-# An invitation is sent on by hand; who comes later asks for another.
+# An invitation is forwarded by hand. After it expires, the person asks for another one.
 INVITATION_LIFETIME_S: Final = 7 * 24 * 60 * 60
 DEFAULT_SHARE_DAYS: Final = 30
 MAX_SHARE_DAYS: Final = 365
-# A hundred years.
 DEFAULT_TOKEN_DAYS: Final = 90
+# A hundred years.
 MAX_TOKEN_DAYS: Final = 36_500
 SECOND_US: Final = 1_000_000
 DAY_US: Final = 86_400 * SECOND_US

@@ -1,8 +1,9 @@
-"""Deleting workspaces and whole accounts for good, in pieces: each is a transaction of its own.
+"""Deleting workspaces and whole accounts for good, in pieces: one transaction for each piece.
 
-What is to go can be read until the last piece, and written no more: a workspace is archived first,
-and nobody gets into an account that is closed. A piece that fails, or a server that ends between
-two, leaves the rest for the next one. A backup brings nothing back (`purging`).
+Until the last piece, a workspace can be read but not written: it is archived first. An account is
+closed first, so that nobody can sign in to it. If a piece fails, or the server stops between two,
+the next call goes on with the rest. Restoring a backup does not bring back what was deleted
+(see `purging`).
 """
 
 from typing import Final
@@ -26,14 +27,14 @@ from healthreports.store.people import accounts, groups, members
 from healthreports.store.people import workspaces as stored
 from healthreports.store.reports import drafts, references, reports, shares, trash, versions
 
-# Reports in one transaction: some tenths of a second.
+# Reports that are deleted in one transaction, which takes some tenths of a second.
 _AT_ONCE: Final = 200
 
 
 def begin_workspace(
     tx: Transaction, actor: Actor, workspace_id: int, sent: Sent, now: Instant
 ) -> None:
-    """Archive a workspace that is to be deleted, where its title was sent.
+    """Archive a workspace that is to be deleted, if its title was sent as confirmation.
 
     Raises NotFound, Forbidden, ProofNeeded, Invalid.
     """
@@ -53,19 +54,19 @@ def _demand_sent(sent: Sent, field: str, expected: str) -> None:
 
 
 def demand_typed(field: str, typed: str, expected: str) -> None:
-    """Raise Invalid where the name of what is to be deleted was not typed: asked twice."""
+    """Raise Invalid unless the name of what is to be deleted was typed as confirmation."""
     if " ".join(typed.split()) != " ".join(expected.split()):
         raise Invalid([Problem(field, Fault.NOT_AS_ASKED, options=(expected,))])
 
 
 def go_on(tx: Transaction, actor: Actor, workspace_id: int, now: Instant) -> bool:
-    """`delete_piece` of what an administrator has begun to delete. Raises Forbidden."""
+    """Run `delete_piece` for an administrator who has begun the deletion. Raises Forbidden."""
     demand_administrator(actor)
     return delete_piece(tx, actor.account_id, workspace_id, now)
 
 
 def delete_piece(tx: Transaction, account_id: int, workspace_id: int, now: Instant) -> bool:
-    """Delete some reports of a workspace, or at the end itself. Returns whether there is more."""
+    """Delete some reports of a workspace, or the empty workspace. Returns whether there is more."""
     workspace = stored.workspace(tx, account_id, workspace_id)
     if workspace is None:
         return False
@@ -77,7 +78,7 @@ def delete_piece(tx: Transaction, account_id: int, workspace_id: int, now: Insta
     trash.note_purge(tx, account_id, Purged.WORKSPACE, workspace_id, now)
     before = {"title": workspace.title}
     note(tx, account_id, AuditAction.WORKSPACE_DELETED, workspace_id, before)
-    # What answers kept for a retry say of its reports, and of itself.
+    # Empty the answers stored for a retry that contain its reports or the workspace itself.
     its_id = f'"{workspace_id}"'.encode()
     answers.empty_those_with(tx, account_id, (b'"workspace_id":' + its_id,))
     answers.empty_those_with(tx, account_id, (f'"{Kind.WORKSPACES}"'.encode(), its_id))
@@ -115,7 +116,7 @@ def _delete_beside(tx: Transaction, workspace: Workspace) -> None:
 def delete_account(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> None:
     """Close the account of `actor`, if its name was sent as `account_name`.
 
-    From then on nobody can sign in to it; the server deletes what is in it within minutes.
+    From then on nobody can sign in to it, and the server deletes its contents within minutes.
 
     Raises Forbidden, ProofNeeded, Invalid.
     """
@@ -133,7 +134,7 @@ def close(tx: Transaction, account_id: int, now: Instant) -> None:
 
 
 def empty_piece(tx: Transaction, account_id: int, now: Instant) -> bool:
-    """Delete some of what is in a closed account. Returns whether there may be more."""
+    """Delete some of the contents of a closed account. Returns whether there may be more."""
     workspace = stored.some(tx, account_id)
     if workspace is not None:
         delete_piece(tx, account_id, workspace.id, now)
@@ -151,13 +152,13 @@ def empty_piece(tx: Transaction, account_id: int, now: Instant) -> bool:
 def reports_after(
     tx: Transaction, account_id: int, query: Query, after_id: int
 ) -> tuple[Record, ...]:
-    """The next reports by id, for a copy of what is to be deleted."""
+    """The next reports after `after_id`, by id, for a copy of what is to be deleted."""
     within, version = Reach(account_id, None), accounts.version(tx, account_id)
     return pages.after(tx, query, within, version, after_id=after_id, number=_AT_ONCE)
 
 
 def of_workspace(tx: Transaction, actor: Actor, workspace_id: int) -> dict[str, int]:
-    """How much a workspace has that would be deleted."""
+    """How many reports and people of a workspace would be deleted."""
     of_it = (Filter("workspace_id", (workspace_id,)),)
     return {
         "reports": _count(tx, actor, Query(Kind.STATUS_REPORTS, of_it)),
@@ -166,7 +167,7 @@ def of_workspace(tx: Transaction, actor: Actor, workspace_id: int) -> dict[str, 
 
 
 def of_account(tx: Transaction, actor: Actor) -> dict[str, object]:
-    """How much an account has that would be deleted, and its name."""
+    """How many reports, workspaces and people of an account would be deleted, and its name."""
     return {
         "name": accounts.account_name(tx, actor.account_id),
         "reports": _count(tx, actor, Query(Kind.STATUS_REPORTS)),

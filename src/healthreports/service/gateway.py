@@ -1,4 +1,7 @@
-"""Runs a use case as the user of a token, in one transaction. The interfaces come in here."""
+"""Runs a use case in one transaction, as the user of a token or session.
+
+The interfaces (the API and the pages) call the use cases through it.
+"""
 
 import asyncio
 import time
@@ -21,11 +24,11 @@ from healthreports.service.refusals import Refusal, Refusals
 from healthreports.store.engine.database import Database, Transaction
 from healthreports.store.people import accounts
 
-# `Transaction` is for the interfaces too, which may not import the store.
+# `Transaction` is exported for the interfaces, which may not import the store.
 __all__ = ["Admitted", "Authenticate", "Gateway", "Transaction", "asker"]
 
 T = TypeVar("T")
-# Who asked, in the request under way, for its line in the log.
+# The caller of the current request, for its line in the log.
 asker: Final[ContextVar[Actor | None]] = ContextVar("asker", default=None)
 log: Final = structlog.stdlib.get_logger("healthreports")
 _READ: Final = "read"
@@ -34,14 +37,14 @@ Authenticate = Callable[[Transaction, str, Instant], Actor]
 
 
 class InSpan(Protocol):
-    """Gives what is run in a transaction, in a span of what it does: to read or to write."""
+    """Wraps the work of a transaction in a tracing span named "read" or "write"."""
 
     def __call__(self, does: str, work: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
-        """`work`, in a span."""
+        """Return `work` wrapped in a span."""
 
 
 class Admitted(NamedTuple):
-    """Who may write: by which secret, in which account, which a write locks, and from where."""
+    """A caller who may write: the secret, the account that a write locks, and the address."""
 
     secret: str
     account_id: int
@@ -49,13 +52,13 @@ class Admitted(NamedTuple):
 
 
 class Gateway:
-    """The way from an interface to the use cases. `clock` gives the present.
+    """The way from an interface to the use cases. `clock` returns the current time.
 
-    `authenticate` tells whom a secret stands for: a token (the API) or a session (the browser).
-    What people see of themselves is `latest`: it may not come from a replica that is behind.
-    An answer holds at most `include_limit` side-loaded objects (2.8). `tags` makes entity tags.
-    `spent` is told how many seconds each transaction took, and whether it was to read or to write;
-    `in_span` gives what is to be run in a transaction in its place, to trace it.
+    `authenticate` finds the user of a secret: of a token (the API) or of a session (the browser).
+    With `latest`, reads never come from a replica that is behind: people must see their own
+    changes. An answer holds at most `include_limit` side-loaded objects (2.8). `tags` makes entity
+    tags. `spent` is called with the kind of each transaction, "read" or "write", and its seconds;
+    `in_span` wraps the work of a transaction to trace it.
     """
 
     def __init__(
@@ -82,13 +85,13 @@ class Gateway:
         self._refusals = refusals
         self._spent = spent
         self._in_span = in_span
-        # The tokens and sessions whose use is being noted, and the tasks that do it.
+        # The tokens and sessions whose last use is being stored, and the tasks that store it.
         self._noting: dict[tuple[int | None, int | None], asyncio.Task[None]] = {}
 
     async def admit_writer(self, secret: str, address: str = "") -> Admitted:
-        """Who may write with `secret` now, from the `address` of its request.
+        """Check that `secret` may be used to write now, in a request from `address`.
 
-        Asked before a body is read: a stranger's never is.
+        It is called before the body is read, so that the body of a stranger is never read.
 
         Raises Unauthenticated, Forbidden, TooManyRequests.
         """
@@ -100,9 +103,9 @@ class Gateway:
         return Admitted(secret, await self.read(secret, account_of), address)
 
     async def read_on(self, secret: str, work: Callable[[Transaction, Actor], T]) -> T:
-        """What `work` finds in another snapshot for a request that was counted, off the event loop.
+        """Run `work` in another snapshot, in a thread, for a request that was counted already.
 
-        Raises Unauthenticated.
+        Returns what `work` returns. Raises Unauthenticated.
         """
         now = self._clock()
 
@@ -114,7 +117,7 @@ class Gateway:
         return await self._database.read_long(as_actor)
 
     async def read(self, secret: str, work: Callable[[Transaction, Actor], T]) -> T:
-        """What `work` finds for the user of the token, in one snapshot.
+        """Run `work` for the user of the token, in one snapshot. Returns what `work` returns.
 
         Raises Unauthenticated, TooManyRequests.
         """
@@ -126,10 +129,10 @@ class Gateway:
         def as_actor(tx: Transaction) -> tuple[Actor, T]:
             nonlocal counted, actor
             actor = self._authenticate(tx, secret, now)
-            if not counted:  # what is begun on the event loop may be done again in a thread
+            if not counted:  # a read that begins on the event loop may be repeated in a thread
                 self._limits.spend(_counted(actor))
                 counted = True
-            accounts.version(tx, actor.account_id)  # or a replica could show what is no more
+            accounts.version(tx, actor.account_id)  # else a replica could show deleted objects
             return actor, work(tx, actor)
 
         began = time.perf_counter()
@@ -152,10 +155,10 @@ class Gateway:
         return found
 
     async def write(self, writer: Admitted, work: Callable[[Transaction, Actor, Instant], T]) -> T:
-        """What `work` returns, once it is on disk. Raises Unauthenticated, Forbidden.
+        """Run `work` in a transaction. Returns what it returns, once it is on disk.
 
-        The secret is looked up again in the transaction, so that a revoked token ends at once.
-        Where `work` raises, nothing of it is kept.
+        The secret is looked up again in the transaction, so that a revoked token ends at once. If
+        `work` raises, the transaction is rolled back. Raises Unauthenticated, Forbidden.
         """
         now = self._clock()
         actor: Actor | None = None
@@ -174,7 +177,7 @@ class Gateway:
         try:
             written = await self._database.write(run, writer.account_id)
         except Forbidden as error:
-            # Here and not in the transaction, where what is refused may be asked once more.
+            # Counted after the transaction, not in it: the transaction may run more than once.
             self._count_refusal(actor, writer.address, error)
             raise
         if self._spent is not None:
@@ -184,7 +187,7 @@ class Gateway:
     async def note(
         self, secret: str, address: str, action: AuditAction, after: Mapping[str, object]
     ) -> None:
-        """Keep in the audit log that the user of the token reads what is worth a note.
+        """Write to the audit log that the user of the token reads something sensitive.
 
         Raises Unauthenticated, TooManyRequests.
         """
@@ -214,7 +217,7 @@ class Gateway:
         )
 
     async def read_unnamed(self, work: Callable[[Transaction, Instant], T]) -> T:
-        """What `work` finds for a caller who proves itself in another way."""
+        """Run `work` in a snapshot for a caller that is authenticated in another way."""
         now = self._clock()
         return await self._read(lambda tx: work(tx, now))
 
@@ -227,9 +230,10 @@ class Gateway:
         through_id: int | None = None,
         account_id: int | None = None,
     ) -> T:
-        """What `work` returns, once it is on disk, for a caller who proves itself in another way.
+        """Run `work` in a transaction for a caller that is authenticated in another way.
 
-        Where `work` raises, nothing of it is kept. It writes in the account, if that is known.
+        Returns what `work` returns, once it is on disk. If `work` raises, the transaction is rolled
+        back. With `account_id`, only that account is locked.
         """
         now = self._clock()
         by = By(user_id=None, through=through, through_id=through_id, address=address, now=now)
@@ -241,7 +245,7 @@ class Gateway:
         return await self._database.write(as_caller, account_id)
 
     async def _note_use(self, actor: Actor, now: Instant) -> None:
-        # Where it cannot be noted now, the next use is news as well.
+        # If it cannot be stored now, the next use will store it.
         try:
             with suppress(StorageUnavailable):
                 await self._database.write(lambda tx: _note_use(tx, actor, now), actor.account_id)
@@ -254,7 +258,7 @@ def _is_stale(actor: Actor, now: Instant) -> bool:
 
 
 def _note_use(tx: Transaction, actor: Actor, now: Instant) -> None:
-    """Note that the token, or the session, was used."""
+    """Store that the token or the session was used."""
     if actor.token_id is not None:
         tokens.note_use(tx, actor, now)
     else:
@@ -262,5 +266,5 @@ def _note_use(tx: Transaction, actor: Actor, now: Instant) -> None:
 
 
 def _counted(actor: Actor) -> int | str:
-    """Whose limit a request counts for: a token's, or that of a user at all its browsers."""
+    """Whose limit a request counts for: that of a token, or of a user in all browsers together."""
     return actor.token_id if actor.token_id is not None else f"user {actor.user_id}"

@@ -1,8 +1,8 @@
 """Rate limits, counted by the library `limits` in memory or in Valkey.
 
-A token's requests are not counted in the store one by one: a process takes a share of what is left
-of the token's limit and spends it by itself. What it does not spend expires with the window, so
-several processes together never let through more than the limit.
+A token's requests are not counted in the store one by one: a process takes a share of the rest of
+the token's limit from the store, and then counts it down by itself. An unused share expires with
+the window, so several processes together never allow more requests than the limit.
 """
 
 import asyncio
@@ -28,48 +28,49 @@ from healthreports.core.errors import StorageUnavailable, TooManyRequests
 log: Final = logging.getLogger("healthreports")
 
 MEMORY: Final = "memory"
-# Which part of a limit a process takes at once.
+# A process takes this fraction of a limit at once: one in 50.
 _SHARE: Final = 50
-# Shares that are kept before all are given up: a few hundred kB.
+# Most shares in memory, a few hundred kB; then all are dropped.
 _MOST_SHARES: Final = 4096
 _MINUTE_S: Final = 60
 _QUARTER_HOUR_S: Final = 15 * 60
-# Guesses at the password of one user, and by one address at anybody's.
+# Sign-in attempts as one user, and from one address as any user.
 _SIGN_INS_OF_USER: Final = 10
 _SIGN_INS_FROM_ADDRESS: Final = 50
-# A customer of a provider has all addresses of at least such a network (RFC 6177).
+# A customer of a provider has at least all addresses of such a network (RFC 6177).
 _IPV6_PREFIX: Final = 64
 _VALKEY: Final = re.compile(r"(?:valkey|redis)(s?://.+)")
-# A store that does not answer at once does not answer; then it is left alone for a while.
+# A store that does not answer within this time, in seconds, is not asked again for a while.
 _STORE_OPTIONS: Final[dict[str, Any]] = {
     "wrap_exceptions": True,
     "socket_timeout": 0.5,
     "socket_connect_timeout": 0.5,
 }
 _ASK_AGAIN_S: Final = 2.0
-# Windows that are kept in memory, of a few hundred bytes each.
+# Most windows in memory, of a few hundred bytes each.
 _MOST_WINDOWS: Final = 50_000
-# The names of the policies that count by address, and of the one that counts guesses at a person.
+# The names of the policies that count by address, and of the one that counts by user.
 _ADDRESS, _GUESSER, SIGN_IN = "address", "sign-in-address", "sign-in"
 _OF_ADDRESSES: Final = (f"{_ADDRESS}/", f"{_GUESSER}/")
 
 
 class MonotonicMemory(MemoryStorage):
-    """The library's storage in memory, by a clock that is never set back, and bounded.
+    """The library's storage in memory, with a monotonic clock and a bounded size.
 
-    Where there are too many windows, those of addresses go first, which whoever has a network of
-    them can fill: what counts the guesses at a user's password stays.
+    If there are too many windows, those of addresses are evicted first: an attacker with a network
+    of addresses can make any number of them. So the windows that count guesses at a user's password
+    stay.
     """
 
     def __init__(self, monotonic: Callable[[], float], most_windows: int = _MOST_WINDOWS) -> None:
         super().__init__()
         self._monotonic = monotonic
         self._most_windows = most_windows
-        # The count of each window, and when it ends; in the order in which they began.
+        # The count and the end of each window, in the order in which the windows began.
         self._windows: dict[str, tuple[int, float]] = {}
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Count `amount` more in the window of `key`, which lasts `expiry` seconds if it is new."""
+        """Add `amount` to the window of `key`, which lasts `expiry` seconds if it is new."""
         count, ends = self._window(key)
         if not count:
             self._make_room()
@@ -78,15 +79,15 @@ class MonotonicMemory(MemoryStorage):
         return count + amount
 
     async def get(self, key: str) -> int:
-        """What was counted in the window of `key`."""
+        """The count in the window of `key`."""
         return self._window(key)[0]
 
     async def get_expiry(self, key: str) -> float:
-        """When the window of `key` ends, by the wall clock as of now."""
+        """When the window of `key` ends, as seconds of the wall clock."""
         return time.time() + max(self._window(key)[1] - self._monotonic(), 0)
 
     async def clear(self, key: str) -> None:
-        """Forget the window of `key`."""
+        """Delete the window of `key`."""
         self._windows.pop(key, None)
 
     def _window(self, key: str) -> tuple[int, float]:
@@ -109,13 +110,13 @@ class MonotonicMemory(MemoryStorage):
 
 
 class BadStore(Exception):
-    """The name of a store that there is not, in one line."""
+    """The configured limit store does not exist; the message is one line."""
 
 
 class Policy(NamedTuple):
-    """At most `amount` in `window_s` seconds; 0 is no limit.
+    """At most `amount` requests in `window_s` seconds; 0 is no limit.
 
-    Where the store does not answer, a policy that is `strict` lets nothing through.
+    A `strict` policy refuses every request while the store does not answer.
     """
 
     name: str
@@ -125,19 +126,19 @@ class Policy(NamedTuple):
 
     @property
     def item(self) -> RateLimitItemPerSecond:
-        """The policy as the library takes it."""
+        """The policy as an object of the library."""
         return RateLimitItemPerSecond(self.amount, self.window_s, namespace=self.name)
 
 
 class _Share(msgspec.Struct):
-    """What a process may still let through of a token's limit, and until when."""
+    """How many requests of a token's limit this process may still allow, and until when."""
 
     left: int
     until: float  # of the monotonic clock, in seconds
 
 
 class SpentShare(Exception):
-    """The share of the limit of a token, or of a user at browsers, is spent: take another."""
+    """The share of the limit of a token, or of a user in browsers, is used up: take another."""
 
     def __init__(self, of: int | str) -> None:
         super().__init__(of)
@@ -147,9 +148,9 @@ class SpentShare(Exception):
 class Limits:
     """Counts in `store`: `memory`, or the address of a Valkey or Redis server.
 
-    A token may ask `per_token` times a minute, an address `per_address` times a minute without a
-    token that is valid, a session or an address may have `per_document` documents made in a
-    minute; 0 is no limit. Raises BadStore.
+    The limits a minute are: `per_token` requests with one token, `per_address` requests from one
+    address without a valid token, and `per_document` documents made for one session or address. 0
+    is no limit. Raises BadStore.
     """
 
     def __init__(
@@ -165,7 +166,7 @@ class Limits:
         try:
             self._limiter = FixedWindowRateLimiter(_storage_of(store, monotonic))
         except (ConfigurationError, ValueError) as error:
-            # The address may hold a password.
+            # The store's address is not repeated: it may contain a password.
             raise BadStore("the limit store is neither memory nor valkey://host:port") from error
         self._token = Policy("token", per_token, _MINUTE_S)
         self._address = Policy(_ADDRESS, per_address, _MINUTE_S)
@@ -179,7 +180,7 @@ class Limits:
         self._down_until = 0.0
 
     def spend(self, of: int | str) -> None:
-        """Count one request of a token, by its id, or of a user at browsers, on the event loop.
+        """Count one request of a token, by its id, or of a user in browsers, without waiting.
 
         Raises SpentShare.
         """
@@ -191,8 +192,8 @@ class Limits:
         share.left -= 1
 
     async def take_share(self, of: int | str) -> None:
-        """Take another share of the limit, if there is none left. Raises TooManyRequests."""
-        async with self._taking:  # who waited finds what the first one took
+        """Take a new share of the limit if the last one is used up. Raises TooManyRequests."""
+        async with self._taking:  # callers that waited use the share that the first one took
             share = self._shares.get(of)
             if share is not None and share.left > 0 and share.until > self._monotonic():
                 return
@@ -207,17 +208,17 @@ class Limits:
             await self._take(self._address, _network(address))
 
     async def admit_document(self, key: str) -> None:
-        """Count a document that takes long to make, for a session or an address.
+        """Count a document that is slow to make, for a session or an address.
 
         Raises TooManyRequests.
         """
         if not self._document.amount:
             return
-        # What is counted is not kept as it is: it may be a secret.
+        # The key is hashed before it is stored: it may be a secret.
         await self._take(self._document, hashlib.sha256(key.encode()).hexdigest())
 
     async def admit_sign_in(self, address: str, user: str) -> None:
-        """Count an attempt to sign in as `user`, whether there is one or not.
+        """Count an attempt to sign in as `user`, whether such a user exists or not.
 
         Raises TooManyRequests, StorageUnavailable.
         """
@@ -233,8 +234,8 @@ class Limits:
         await self._take(self._user, user)
 
     async def forget_sign_ins(self, user: str) -> None:
-        """Begin to count the attempts to sign in as `user` anew: it was the user."""
-        with suppress(StorageError):  # then they are forgotten when their time is over
+        """Reset the count of attempts to sign in as `user`, after a successful one."""
+        with suppress(StorageError):  # else they expire with their window
             await self._limiter.clear(self._user.item, user)
 
     async def _take(self, policy: Policy, key: str, wanted: int = 1) -> _Share:
@@ -247,10 +248,10 @@ class Limits:
             admitted = await self._limiter.hit(item, key, cost=wanted)
             stats = await self._limiter.get_window_stats(item, key)
         except StorageError as error:
-            log.error("the limit store does not answer: %s", error.__cause__ or error)  # noqa: TRY400  one line says all
+            log.error("the limit store does not answer: %s", error.__cause__ or error)  # noqa: TRY400  one line is enough
             self._down_until = self._monotonic() + _ASK_AGAIN_S
             return self._without_store(policy, wanted)
-        # The library tells the time by the wall clock, which may be set: only a difference counts.
+        # The library uses the wall clock, which may be set: only the difference is used.
         left_s = min(stats.reset_time - time.time(), policy.window_s)
         if not admitted:
             retry_after_s = max(1, math.ceil(left_s))
@@ -258,27 +259,30 @@ class Limits:
         return _Share(wanted, self._monotonic() + left_s)
 
     def _without_store(self, policy: Policy, wanted: int) -> _Share:
-        """Go on while the store does not answer, but where somebody could guess passwords."""
+        """Allow the request while the store does not answer, except for strict policies.
+
+        Those protect passwords from guessing. Raises StorageUnavailable.
+        """
         if policy.strict:
             raise StorageUnavailable("the limit store does not answer")
         return _Share(wanted, self._down_until)
 
 
 def _storage_of(store: str, monotonic: Callable[[], float]) -> Storage:
-    """The store as the library has it. Raises ValueError, ConfigurationError."""
+    """The store as an object of the library. Raises ValueError, ConfigurationError."""
     if store == MEMORY:
         return MonotonicMemory(monotonic)
     match = _VALKEY.fullmatch(store)
     if match is None:
         raise ValueError
-    # One library speaks to both.
+    # The same client library works with both servers.
     storage = storage_from_string(f"async+valkey{match[1]}", **_STORE_OPTIONS)
-    assert isinstance(storage, Storage)  # since its name begins with async
+    assert isinstance(storage, Storage)  # its name begins with async
     return storage
 
 
 def _network(address: str) -> str:
-    """The address, or of IPv6 the network that one customer has."""
+    """The IPv4 address, or for IPv6 the network that one customer has."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

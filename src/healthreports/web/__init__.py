@@ -1,1 +1,1 @@
-"""The HTML interface: pages, forms, the session of a browser."""
+"""The HTML interface: pages, forms and browser sessions."""

@@ -1,4 +1,4 @@
-"""Every page and its address."""
+"""The routes of all pages."""
 
 from collections.abc import Sequence
 
@@ -60,7 +60,7 @@ from healthreports.web.reports.sharing import SharingPages
 from healthreports.web.reports.writing import WritingPages
 
 
-def page_routes(  # noqa: PLR0917  all that a page can need
+def page_routes(  # noqa: PLR0917  the dependencies of all pages
     gateway: Gateway,
     sign_in: SignIn,
     second: SecondStep,
@@ -70,9 +70,10 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     origin: str,
     trash_days: int = DEFAULT_TRASH_DAYS,
 ) -> Sequence[BaseRoute]:
-    """The pages. `gateway` knows people by their sessions; `origin` is our own address.
+    """The routes of all pages.
 
-    A deleted report is kept for `trash_days`.
+    `gateway` authenticates users by their sessions; `origin` is the server's own origin. A deleted
+    report stays in the trash for `trash_days` days.
     """
     entrance = Entrance(gateway, sign_in, second, limits, provider, clock, origin)
     second_step = SecondStepPage(second, sign_in, clock)
@@ -195,7 +196,7 @@ def page_routes(  # noqa: PLR0917  all that a page can need
     addresses: dict[str, dict[str, Handler]] = {}
     for method, path, handler in pages:
         addresses.setdefault(path, {})[method] = handler
-    # What asks for consent cannot be asked for again without what the application sent.
+    # Not the consent page: without the parameters of the application it cannot be shown again.
     read_again = {path for path, of in addresses.items() if "GET" in of} - {oauth.AUTHORIZE}
     routes = [
         Route(

@@ -1,1 +1,1 @@
-"""What makes a body right: attributes as sent -> a draft, and every problem in it."""
+"""Validation of request bodies: attributes as sent -> a draft, and every problem in it."""

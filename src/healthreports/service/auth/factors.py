@@ -1,8 +1,8 @@
-"""Second factors of people: adding and removing them, recovery codes, whether an answer is right.
+"""Second factors: adding, removing and checking them, and recovery codes.
 
-Whoever has one is asked for it after the password. An account may demand one of its
-administrators or of everybody; who has none yet sets one up at the next sign-in. A lost one is
-replaced by a recovery code, or by an invitation, which two administrators make together.
+A user who has a second factor is asked for it after the password. An account may require one from
+its administrators or from everybody; a user without one then sets it up at the next sign-in. A
+user who has lost it uses a recovery code, or an invitation that two administrators make together.
 """
 
 import base64
@@ -39,15 +39,15 @@ from healthreports.store.engine.database import Transaction
 from healthreports.store.people import accounts, members
 
 _ISSUER: Final = "healthreports"
-# 120 bits: a plain hash of it cannot be guessed back (OWASP ASVS 5.0, 6.5.2).
+# 120 bits: a plain hash is enough, since the code cannot be guessed (OWASP ASVS 5.0, 6.5.2).
 _CODE_BYTES: Final = 15
 _CODE_PART: Final = 4
-# Typing takes time: the step before counts too, and no more (RFC 6238, 5.2).
+# Typing takes time, so a code of the previous time step is accepted too (RFC 6238, 5.2).
 _STEPS_BEFORE: Final = 1
 
 
 class SecondProof(NamedTuple):
-    """How somebody proves again who it is: by a code of either kind, or by a passkey."""
+    """The answer to a request for a second factor: a code of either kind, or a passkey."""
 
     code: str = ""
     passkey: str = ""
@@ -55,7 +55,7 @@ class SecondProof(NamedTuple):
 
 
 class MadeFactor(NamedTuple):
-    """A second factor that somebody sets up: a passkey, or the secret of an application."""
+    """A new second factor: a passkey, or the secret of an authenticator application."""
 
     name: str
     secret: str
@@ -64,17 +64,17 @@ class MadeFactor(NamedTuple):
 
     @property
     def kind(self) -> FactorKind:
-        """Which of the two it is."""
+        """Whether it is an authenticator application or a passkey."""
         return FactorKind.TOTP if self.credential_id is None else FactorKind.PASSKEY
 
 
 def new_totp_secret() -> str:
-    """The secret of an authenticator application, in base32."""
+    """A new secret for an authenticator application, in base32."""
     return pyotp.random_base32()
 
 
 def totp_address(secret: str, user: User, account: str) -> str:
-    """What an authenticator application reads from a QR code (Key Uri Format)."""
+    """The URI that an authenticator application reads from a QR code (Key Uri Format)."""
     label = f"{account}: {user.email_address}"
     return pyotp.TOTP(secret).provisioning_uri(name=label, issuer_name=_ISSUER)
 
@@ -110,21 +110,21 @@ def passkey_ids(tx: Transaction, user_id: int) -> list[str]:
 
 
 def is_demanded(tx: Transaction, user: User) -> bool:
-    """Whether the account demands a second factor of a user."""
+    """Whether the account requires a second factor from a user."""
     demand = accounts.second_factor(tx, user.account_id)
     return demands_factor(demand, members.membership(tx, user.id).permission)
 
 
 def add(tx: Transaction, actor: Actor, made: MadeFactor, now: Instant) -> list[str]:
-    """Store a second factor of one's own. Returns recovery codes with the first one, to be shown.
+    """Store a second factor of the caller. Returns recovery codes to show if it is the first.
 
     Raises ProofNeeded, Invalid.
     """
     demand_recent_proof(actor, now)
     user = members.user(tx, actor.user_id)
-    assert user is not None  # it was let in
+    assert user is not None  # it is signed in
     codes = store(tx, user, made, now)
-    if actor.session_id is not None:  # it has just shown that it has the factor
+    if actor.session_id is not None:  # setting it up proved it
         credentials.note_factor(tx, actor.session_id, made.kind)
     return codes
 
@@ -140,7 +140,7 @@ def store(tx: Transaction, user: User, made: MadeFactor, now: Instant) -> list[s
     if made.credential_id is not None and factors.by_credential(tx, made.credential_id):
         raise Invalid([Problem("passkey", Fault.TAKEN)])
     if made.kind is FactorKind.TOTP and any(one.secret == made.secret for one in kept):
-        raise Invalid([Problem("code", Fault.TAKEN)])  # or each code would be good twice
+        raise Invalid([Problem("code", Fault.TAKEN)])  # else each code would work twice
     factor_id = factors.insert(
         tx,
         user.account_id,
@@ -158,9 +158,9 @@ def store(tx: Transaction, user: User, made: MadeFactor, now: Instant) -> list[s
 
 
 def remove(tx: Transaction, actor: Actor, factor_id: int, now: Instant) -> None:
-    """Forget a second factor of one's own; with the last one go the recovery codes.
+    """Delete a second factor of the caller; with the last one the recovery codes are deleted too.
 
-    Raises ProofNeeded, NotFound, and Invalid for the last one where the account demands one.
+    Raises ProofNeeded, NotFound, and Invalid for the last one if the account requires one.
     """
     demand_recent_proof(actor, now)
     kept = _without_codes(factors.of_user(tx, actor.user_id))
@@ -175,14 +175,14 @@ def remove(tx: Transaction, actor: Actor, factor_id: int, now: Instant) -> None:
     note(tx, actor.account_id, AuditAction.FACTOR_REMOVED, factor_id, before)
     if is_last:
         _forget_codes(tx, actor.user_id)
-        # What they were opened by is no more: a later demand is not met by it.
+        # The factor that sessions were opened with is deleted, so it cannot meet a later demand.
         credentials.forget_factor(tx, actor.user_id)
 
 
 def reset(tx: Transaction, user: User) -> int:
-    """Forget every second factor of `user`, as the command line does; its sessions end.
+    """Delete every second factor of `user`, as the command line does; the user's sessions end.
 
-    Returns how many there were.
+    Returns the number of deleted factors, without recovery codes.
     """
     kept = _without_codes(factors.of_user(tx, user.id))
     for one in kept:
@@ -195,22 +195,22 @@ def reset(tx: Transaction, user: User) -> int:
 
 
 def renew_codes(tx: Transaction, actor: Actor, now: Instant) -> list[str]:
-    """New recovery codes in place of the old ones, to be shown once: only hashes are kept.
+    """Replace the recovery codes. Returns the new ones, to show once: only hashes are stored.
 
-    Raises ProofNeeded, and Invalid without a second factor.
+    Raises ProofNeeded, and Invalid if the caller has no second factor.
     """
     demand_recent_proof(actor, now)
     if not of_user(tx, actor.user_id):
         raise Invalid([Problem("factor", Fault.MISSING)])
     user = members.user(tx, actor.user_id)
-    assert user is not None  # it was let in
+    assert user is not None  # it is signed in
     return _new_codes(tx, user, now)
 
 
 def demand(tx: Transaction, actor: Actor, of: FactorDemand, now: Instant) -> None:
-    """Demand a second factor of some in the account. Sessions without one end at once.
+    """Require a second factor from some users of the account. Sessions without one end at once.
 
-    Raises Forbidden, ProofNeeded, and Invalid for who would shut itself out.
+    Raises Forbidden, ProofNeeded, and Invalid if the caller has none and would lose access.
     """
     demand_administrator(actor)
     demand_recent_proof(actor, now)
@@ -220,7 +220,7 @@ def demand(tx: Transaction, actor: Actor, of: FactorDemand, now: Instant) -> Non
 
 
 def demanded_of(tx: Transaction, account_id: int) -> FactorDemand:
-    """Of whom an account demands a second factor."""
+    """From whom an account requires a second factor."""
     return accounts.second_factor(tx, account_id)
 
 
@@ -234,7 +234,7 @@ def demand_of(tx: Transaction, account_id: int, of: FactorDemand) -> None:
 
 
 class SeenPasskey(NamedTuple):
-    """A passkey whose answer was verified, as it was stored then, and how often it has signed."""
+    """A passkey whose answer was verified: as it was stored then, and its new signature counter."""
 
     kept: Kept
     counter: int
@@ -242,12 +242,12 @@ class SeenPasskey(NamedTuple):
 
 
 def passkey_named(tx: Transaction, credential_id: str) -> Kept | None:
-    """The passkey with that id, whoever has it."""
+    """The passkey with that id, of any user."""
     return factors.by_credential(tx, credential_id)
 
 
 def seen(passkeys: Passkeys, kept: Kept, answer: SecondProof, now: Instant) -> SeenPasskey | None:
-    """What the answer of a passkey shows; None where it is wrong. It needs no transaction."""
+    """Verify the answer of a passkey, without a transaction. Returns None if it is wrong."""
     challenge = answer.challenge
     counter = passkeys.used(answer.passkey, challenge, kept.secret, kept.counter, now)
     if counter is None or challenge is None:
@@ -256,9 +256,9 @@ def seen(passkeys: Passkeys, kept: Kept, answer: SecondProof, now: Instant) -> S
 
 
 def use(tx: Transaction, seen: SeenPasskey, now: Instant) -> bool:
-    """Note that a passkey was used. False where it was used meanwhile, or is gone.
+    """Note that a passkey was used. Returns False if it was used or deleted in the meantime.
 
-    A challenge from before the last use could be one that was answered already.
+    A challenge that is not newer than the last use is refused: it may have been answered already.
     """
     assert seen.kept.credential_id is not None  # it is a passkey
     kept = factors.by_credential(tx, seen.kept.credential_id)
@@ -274,10 +274,10 @@ def use(tx: Transaction, seen: SeenPasskey, now: Instant) -> bool:
 def prove(
     tx: Transaction, user_id: int, answer: SecondProof, passkey: SeenPasskey | None, now: Instant
 ) -> FactorKind | None:
-    """By which of a user's factors the answer proves who it is; None where it does not.
+    """Return which kind of a user's factors the answer fits, or None if it fits none.
 
-    Each answer is good once: it is noted in the transaction, which has to be kept. A `passkey` was
-    verified before, so that nobody who writes waits for that.
+    Each answer works once: its use is noted in the transaction, which must be committed. A
+    `passkey` was verified before the transaction, so that other writers do not wait for that.
     """
     kept = factors.of_user(tx, user_id)
     if answer.passkey:
@@ -300,7 +300,7 @@ def prove(
 
 
 def _step_of(secret: str, code: str, after: int, now: Instant) -> int | None:
-    """The time step that `code` is of, of those near `now` and after one that was used."""
+    """The time step of `code`, if it is near `now` and later than `after`, the last one used."""
     totp = pyotp.TOTP(secret)
     here = now // SECOND_US // totp.interval
     for step in range(here - _STEPS_BEFORE, here + 1):
@@ -310,7 +310,7 @@ def _step_of(secret: str, code: str, after: int, now: Instant) -> int | None:
 
 
 def _plain(code: str) -> str:
-    """A code without what people put between its parts."""
+    """A code in upper case, without the spaces and hyphens that people type between its parts."""
     text = "".join(one for one in code if one not in " -\t").upper()
     return text if text.isascii() and text.isalnum() else ""
 

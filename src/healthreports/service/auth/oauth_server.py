@@ -1,7 +1,8 @@
-"""Authlib's OAuth 2 server over one transaction; the look-ups and writes are ours.
+"""Authlib's OAuth 2 server within one transaction, with our own look-ups and writes.
 
-The protocol is Authlib's: RFC 6749 with PKCE (RFC 7636, S256 only), revocation (RFC 7009),
-introspection (RFC 7662), the issuer in the answer (RFC 9207). What it leaves open follows RFC 9700.
+Authlib implements the protocol: RFC 6749 with PKCE (RFC 7636, S256 only), revocation (RFC 7009),
+introspection (RFC 7662), the issuer in the answer (RFC 9207). Where it leaves a choice, we follow
+RFC 9700.
 """
 
 import hmac
@@ -59,7 +60,7 @@ REFRESH_PREFIX: Final = "hrr_"
 
 
 class _Issuer(IssuerParameter):
-    """Says in every answer to the browser who gave it, so that a client cannot mix servers up."""
+    """Adds the issuer to every answer to the browser, so that a client cannot mix up servers."""
 
     def __init__(self, issuer: str) -> None:
         self._issuer = issuer
@@ -69,7 +70,7 @@ class _Issuer(IssuerParameter):
 
 
 class OAuthServer(AuthorizationServer):
-    """Authlib's server over one transaction; `actor` is who sits at the browser, if one does."""
+    """Authlib's server within one transaction; `actor` is the user at the browser, if any."""
 
     def __init__(
         self, tx: Transaction, issuer: str, now: Instant, actor: Actor | None = None
@@ -96,7 +97,7 @@ class OAuthServer(AuthorizationServer):
         self.register_endpoint(_Introspection)
 
     def reply_of(self, create: Callable[..., Reply], *arguments: object) -> Reply:
-        """The reply that `create` makes, or the one to what cannot even be read."""
+        """The reply that `create` returns, or an error reply if the request cannot be read."""
         try:
             return create(*arguments)
         except OAuth2Error as error:
@@ -104,20 +105,21 @@ class OAuthServer(AuthorizationServer):
             return reply
 
     def query_client(self, client_id: str) -> Client | None:
-        """The client of that name, if it is there for who asks."""
+        """The client with that id, if the account of the user at the browser has it."""
         found = oauth.application_by_client_id(self.tx, client_id)
         if found is None:
             return None
         application, secret_hash = found
-        # An application of another account is not there.
+        # An application of another account counts as not found.
         if self.actor is not None and self.actor.account_id != application.account_id:
             return None
         return Client(application, secret_hash)
 
     def get_authorization_grant(self, request: OAuth2Request) -> Any:  # noqa: ANN401  Authlib's
-        """The grant that is asked for. Raises OAuth2Error.
+        """The requested grant. Raises OAuth2Error.
 
-        Authlib's own errors repeat what was sent, also what an error must not hold.
+        The errors are raised here because Authlib's repeat what was sent, even characters that an
+        error must not contain.
         """
         if request.payload.response_type == "code":
             return super().get_authorization_grant(request)
@@ -131,31 +133,31 @@ class OAuthServer(AuthorizationServer):
         )
 
     def get_token_grant(self, request: OAuth2Request) -> Any:  # noqa: ANN401  Authlib's
-        """The grant that is asked for. Raises OAuth2Error."""
+        """The requested grant. Raises OAuth2Error."""
         if not request.payload.grant_type:
             raise InvalidRequestError("Missing 'grant_type' in request.")
         return super().get_token_grant(request)
 
     def create_oauth2_request(self, request: OAuthCall | OAuth2Request) -> OAuth2Request:
-        """What was asked as Authlib sees it. Raises InvalidRequestError."""
+        """The request in Authlib's form. Raises InvalidRequestError."""
         return Request(self.issuer, request) if isinstance(request, OAuthCall) else request
 
     def handle_response(
         self, status: int, body: dict[str, Any] | str, headers: Sequence[tuple[str, str]]
     ) -> Reply:
-        """What Authlib answers, as a value."""
+        """Authlib's answer as a `Reply`."""
         named = dict(headers)
         location = named.pop("Location", None)
         if location is not None:
-            # 302 would let a browser send a form's fields along (RFC 9700, 4.12).
+            # After a 302 a browser may send the form's fields on, after a 303 not (RFC 9700, 4.12).
             status = HTTPStatus.SEE_OTHER.value
         return Reply(status, body, named, location)
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
-        """Nobody listens."""
+        """Do nothing: no signal has a receiver."""
 
     def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
-        """Keep the hashes of what is given out, under the grant that it comes from."""
+        """Store the hashes of the issued tokens, with the grant that they come from."""
         client: Client = request.client
         grant: Grant = request.credential
         lifetime_s = token.get("expires_in")
@@ -190,7 +192,7 @@ class OAuthServer(AuthorizationServer):
             oauth.insert_refresh_token(self.tx, new, hash_of(token["refresh_token"]))
 
     def grant_for(self, client: Client, user_id: int, scopes: frozenset[Scope]) -> Grant:
-        """A new grant to `client` by that user, without a code."""
+        """A new grant by that user to `client`, without a code and not stored yet."""
         return Grant(
             id=0,
             account_id=client.application.account_id,
@@ -206,13 +208,13 @@ class OAuthServer(AuthorizationServer):
         )
 
     def revoke(self, grant: Grant) -> None:
-        """End a grant and all that it gave."""
+        """Revoke a grant and all tokens that came from it."""
         oauth.revoke_grant(self.tx, grant.id, self.now)
         if grant.revoked_at is None:
             self.note(AuditAction.GRANT_REVOKED, grant)
 
     def note(self, action: AuditAction, grant: Grant) -> None:
-        """Keep what was done with a grant."""
+        """Write to the audit log what was done with a grant."""
         values = {
             "application_id": grant.application_id,
             "user_id": grant.user_id,
@@ -224,7 +226,7 @@ class OAuthServer(AuthorizationServer):
 
 
 class _Challenge(CodeChallenge):
-    """PKCE with S256 and nothing else; who has no secret needs it (RFC 9700, 2.1.1)."""
+    """PKCE with S256 only; a client without a secret must use it (RFC 9700, 2.1.1)."""
 
     CODE_CHALLENGE_METHODS: ClassVar = {
         "S256": lambda verifier, challenge: hmac.compare_digest(
@@ -276,7 +278,7 @@ class _CodeGrant(AuthorizationCodeGrant):
         if grant is None or grant.application_id != client.application.id:
             return None
         if grant.exchanged_at is not None:
-            # Somebody else has the code too: nobody keeps what it gave (RFC 6749, 4.1.2).
+            # The code may be stolen: revoke all tokens that it gave (RFC 6749, 4.1.2).
             self.server.revoke(grant)
             return None
         expired = grant.code_expires_at is None or grant.code_expires_at <= now
@@ -288,7 +290,7 @@ class _CodeGrant(AuthorizationCodeGrant):
         return grant if is_let_in(self.server.tx, grant.user_id) else None
 
     def delete_authorization_code(self, authorization_code: Code) -> None:
-        # Not deleted: its second use has to be noticed.
+        # The code is not deleted, so that a second use of it is noticed.
         oauth.mark_exchanged(self.server.tx, authorization_code.grant.id, self.server.now)
 
 
@@ -301,7 +303,7 @@ class _RefreshGrant(RefreshTokenGrant):
         tx, now = self.server.tx, self.server.now
         found = _refresh(tx, refresh_token, now)
         if found is not None and found.token.used_at is not None:
-            # Either the client or a thief has an old one: both have to begin anew (RFC 9700, 4.14).
+            # Either the client or a thief sent an old token: both lose access (RFC 9700, 4.14).
             self.server.revoke(found.grant)
         if found is None or found.is_expired() or found.is_revoked():
             return None
@@ -323,7 +325,7 @@ class _CredentialsGrant(ClientCredentialsGrant):
         super().validate_token_request()
         client: Client = self.request.client
         user_id = client.application.user_id
-        assert user_id is not None  # `check_grant_type` says so
+        assert user_id is not None  # `check_grant_type` checked it
         if not is_let_in(self.server.tx, user_id):
             raise UnauthorizedClientError("Whom the client acts as is disabled.")
         own = oauth.own_grant(self.server.tx, client.application)
@@ -335,7 +337,7 @@ class _CredentialsGrant(ClientCredentialsGrant):
 
 
 def _demand_token(_endpoint: object, request: OAuth2Request, _client: Client) -> None:
-    """A hint only says where to look first, so none can be wrong (RFC 7009, 2.1)."""
+    """Demand a token. Any hint is accepted: it only says where to look first (RFC 7009, 2.1)."""
     if "token" not in request.form:
         raise InvalidRequestError("Missing 'token' in request.")
 
@@ -345,7 +347,7 @@ class _Revocation(RevocationEndpoint):
     server: OAuthServer
     check_params = _demand_token
 
-    def query_token(self, token_string: str, token_type_hint: str | None) -> Any:  # noqa: ANN401, ARG002  the kinds share no class; the hint saves nothing
+    def query_token(self, token_string: str, token_type_hint: str | None) -> Any:  # noqa: ANN401, ARG002  the kinds share no class; the hint is not needed
         return _any_token(self.server, token_string)
 
     def revoke_token(self, token: Access | Refresh, request: OAuth2Request) -> None:  # noqa: ARG002  the token says all
@@ -373,7 +375,7 @@ class _Introspection(IntrospectionEndpoint):
         client: Client,
         request: OAuth2Request,  # noqa: ARG002  the token and the client say all
     ) -> bool:
-        """An application learns of its own tokens, and of no other's."""
+        """Whether it may see the token: an application sees only its own tokens."""
         self._client_id = client.get_client_id()
         return token.check_client(client) and is_let_in(self.server.tx, token.grant.user_id)
 
@@ -387,12 +389,12 @@ class _Introspection(IntrospectionEndpoint):
 
 
 def _any_token(server: OAuthServer, secret: str) -> Access | Refresh | None:
-    """The access or refresh token of an application; a personal token is none of its business."""
+    """The access or refresh token with that secret, or None; personal tokens are not returned."""
     found = tokens.by_secret(server.tx, hash_of(secret))
     if found is None or found.grant_id is None:
         return _refresh(server.tx, secret, server.now)
     grant = oauth.grant(server.tx, found.grant_id)
-    assert grant is not None  # the database holds it for the token
+    assert grant is not None  # a token refers to it
     return Access(found, grant, server.now)
 
 
@@ -401,14 +403,15 @@ def _refresh(tx: Transaction, secret: str, now: Instant) -> Refresh | None:
     if found is None:
         return None
     grant = oauth.grant(tx, found.grant_id)
-    assert grant is not None  # the database holds it for the token
+    assert grant is not None  # a token refers to it
     return Refresh(found, grant, now)
 
 
 def _lifetime_s(client: Client, grant_type: str) -> int | None:
-    """How long an access token works; None is until it is revoked.
+    """The lifetime of an access token in seconds; None means until it is revoked.
 
-    Who can get a token at any time gets none for ever: nobody would take the old ones back.
+    A token from the client credentials grant always expires: the client can get a new one at any
+    time, and nobody would revoke the old ones.
     """
     lifetime_s = client.application.token_lifetime_s
     if lifetime_s is None and grant_type == ClientCredentialsGrant.GRANT_TYPE:

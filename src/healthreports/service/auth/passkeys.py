@@ -1,8 +1,8 @@
-"""Passkeys (Web Authentication, level 2): what a browser is asked, and whether its answer is right.
+"""Passkeys (Web Authentication, level 2): the request to a browser, and checking its answer.
 
-The library `webauthn` does the verifying; it is read when a passkey is first used. Nothing is
-stored here. A challenge is kept by the browser in its signed cookie, so that strangers fill
-nothing; an answer is good once, since a challenge must be newer than the passkey's last use.
+The library `webauthn` verifies; it is imported when a passkey is first used. Nothing is stored
+here. The browser keeps a challenge in its signed cookie, so that strangers cannot fill a store. An
+answer works once, since a challenge must be newer than the passkey's last use.
 """
 
 import ipaddress
@@ -25,13 +25,13 @@ T = TypeVar("T")
 _NAME: Final = "healthreports"
 _CHALLENGE_BYTES: Final = 32
 _LASTS_US: Final = CHALLENGE_LASTS_S * SECOND_US
-# An answer is some hundred bytes, with an attestation some thousand.
+# An answer has some hundred bytes, one with an attestation some thousand.
 _MOST_ANSWER: Final = 20_000
 # Authenticator data (Web Authentication, 6.1): a hash, flags, a counter; then perhaps an AAGUID.
 _BARE_BYTES: Final = 37
 _AAGUID_BYTES: Final = 16
 _MOST_ID_BYTES: Final = 1_023
-# CBOR (RFC 8949, 3): byte and text strings, arrays and maps, and how the length of one is told.
+# CBOR (RFC 8949, 3): the major types of strings, arrays and maps, and how a length is encoded.
 _STRINGS: Final = (2, 3)
 _OPENING: Final = {4: 1, 5: 2}
 _TAG: Final = 6
@@ -41,14 +41,14 @@ _MOST_LEVELS: Final = 5
 
 
 class PasskeyChallenge(NamedTuple):
-    """What a browser has to sign, in base64url, and since when."""
+    """What a browser has to sign, in base64url, and when it was made."""
 
     text: str
     made_at: Instant
 
 
 class MadePasskey(NamedTuple):
-    """A new passkey: its id and its public key in base64url, and how often it has signed."""
+    """A new passkey: its id and its public key in base64url, and its signature counter."""
 
     credential_id: str
     public_key: str
@@ -56,28 +56,28 @@ class MadePasskey(NamedTuple):
 
 
 def new_challenge(now: Instant) -> PasskeyChallenge:
-    """A challenge that nobody was given before."""
+    """A new random challenge."""
     return PasskeyChallenge(secrets.token_urlsafe(_CHALLENGE_BYTES), now)
 
 
 class Passkeys:
     """Passkeys of the server whose address, as browsers see it, is `origin`.
 
-    Browsers have them for a name under https, and for localhost (Web Authentication, 5.1.3);
-    elsewhere there are none, and `here` is None.
+    Browsers support them for a host name under https, and for localhost (Web Authentication,
+    5.1.3). Otherwise there are none, and `here` is None.
     """
 
     def __init__(self, origin: str) -> None:
         parts = urlsplit(origin)
-        self._origin = f"{parts.scheme}://{parts.netloc}"  # a browser knows no path here
+        self._origin = f"{parts.scheme}://{parts.netloc}"  # an origin has no path
         self.here = _relying_party(origin)
 
     def to_make(self, user: User, known: Sequence[str], challenge: PasskeyChallenge) -> str:
-        """What a browser needs to make a passkey for `user`, who has those `known`. JSON."""
-        import webauthn  # noqa: PLC0415  takes a sixth of a second, which most starts do not need
+        """The JSON with which a browser makes a passkey for `user`, who already has `known`."""
+        import webauthn  # noqa: PLC0415  the import takes a sixth of a second, and most processes do not need it
         from webauthn.helpers import base64url_to_bytes, structs  # noqa: PLC0415  as above
 
-        assert self.here is not None  # the page asks
+        assert self.here is not None  # the page checks it first
         options = webauthn.generate_registration_options(
             rp_id=self.here,
             rp_name=_NAME,
@@ -95,11 +95,11 @@ class Passkeys:
         return webauthn.options_to_json(options)
 
     def to_use(self, known: Sequence[str], challenge: PasskeyChallenge) -> str:
-        """What a browser needs to use one of the passkeys `known`, or any if there is none. JSON.
+        """The JSON with which a browser uses one of the passkeys `known`, or any if it is empty.
 
         The authenticator has to verify its user, by a PIN or a fingerprint.
         """
-        # Five fields, on a page that every stranger sees: the library is not read for them.
+        # These are five fields on a page that every stranger sees: not worth importing the library.
         options = {
             "challenge": challenge.text,
             "rpId": self.here,
@@ -110,7 +110,7 @@ class Passkeys:
         return msgspec.json.encode(options).decode()
 
     def made(self, answer: str, challenge: PasskeyChallenge | None, now: Instant) -> MadePasskey:
-        """The passkey that a browser has made. Raises Invalid. It may take milliseconds."""
+        """Verify a new passkey from a browser and return it. Takes milliseconds. Raises Invalid."""
         made = None
         if challenge is not None and self.here is not None and _is_fresh(challenge, now):
             made = _tried(_made, answer, challenge, self.here, self._origin)
@@ -126,7 +126,7 @@ class Passkeys:
         counter: int,
         now: Instant,
     ) -> int | None:
-        """How often the passkey with that key has signed by now; None where the answer is wrong.
+        """Verify an answer. Returns the new signature counter, or None if the answer is wrong.
 
         It may take milliseconds.
         """
@@ -142,7 +142,7 @@ def credential_in(answer: str) -> str | None:
 
 
 class _Response(msgspec.Struct, rename="camel"):
-    """What an authenticator says, each part in base64url."""
+    """The response of an authenticator, each part in base64url."""
 
     client_data_json: str = msgspec.field(name="clientDataJSON")
     authenticator_data: str = ""
@@ -151,7 +151,7 @@ class _Response(msgspec.Struct, rename="camel"):
 
 
 class _Credential(msgspec.Struct, rename="camel"):
-    """What a browser answers."""
+    """The answer of a browser."""
 
     raw_id: str
     response: _Response
@@ -173,7 +173,7 @@ def _made(answer: str, challenge: PasskeyChallenge, here: str, origin: str) -> M
     _demand_plain(attested)
     data = loads(attested)["authData"]
     _demand_plain(_key_and_extensions(data))
-    # Nobody asked for a word on who made the authenticator: certificates are not read at all.
+    # No attestation was requested, so it is dropped: its certificates are not parsed at all.
     bare = dumps({"fmt": "none", "attStmt": {}, "authData": data})
     made = webauthn.verify_registration_response(
         credential={
@@ -198,7 +198,7 @@ def _made(answer: str, challenge: PasskeyChallenge, here: str, origin: str) -> M
     )
 
 
-def _used(  # noqa: PLR0917  what was asked, and of whom
+def _used(  # noqa: PLR0917  the challenge, the server and the passkey
     answer: str,
     challenge: PasskeyChallenge,
     here: str,
@@ -210,7 +210,7 @@ def _used(  # noqa: PLR0917  what was asked, and of whom
     from webauthn.helpers import base64url_to_bytes  # noqa: PLC0415
 
     read = _read(answer)
-    # Neither a key nor an extension is asked for: nothing is there that would have to be parsed.
+    # Neither a key nor an extension was requested, so there must be no CBOR that has to be parsed.
     if len(base64url_to_bytes(read.response.authenticator_data)) != _BARE_BYTES:
         raise ValueError("more than was asked for")
     used = webauthn.verify_authentication_response(
@@ -235,7 +235,7 @@ def _used(  # noqa: PLR0917  what was asked, and of whom
 
 
 def _key_and_extensions(data: bytes) -> bytes:
-    """What of authenticator data is CBOR: behind hash, flags, counter, AAGUID and the id."""
+    """The CBOR in authenticator data, which follows hash, flags, counter, AAGUID and the id."""
     length = int.from_bytes(data[_BARE_BYTES + _AAGUID_BYTES :][:2])
     return data[_BARE_BYTES + _AAGUID_BYTES + 2 + length :]
 
@@ -243,10 +243,10 @@ def _key_and_extensions(data: bytes) -> bytes:
 def _demand_plain(cbor: bytes) -> None:
     """Raise ValueError for CBOR that no authenticator writes (CTAP 2.1, 8), before it is decoded.
 
-    Shared values, which are tags, would be written out: 1,600 bytes as gigabytes.
+    Shared values, which are tags, would be expanded: 1,600 bytes could become gigabytes.
     """
     at, open_items = 0, [1]
-    # What is open: how many items are missing in each array or map. Several items may follow.
+    # How many items are missing in each open array or map. Several top-level items may follow.
     while at < len(cbor):
         major, more = cbor[at] >> 5, cbor[at] & 31
         at += 1
@@ -269,9 +269,9 @@ def _demand_plain(cbor: bytes) -> None:
 
 
 def _tried(verify: Callable[..., T], *arguments: object) -> T | None:
-    """What `verify` makes of an answer; None where it cannot be read, or is wrong.
+    """Return what `verify` returns for an answer, or None if it cannot be read or is wrong.
 
-    What a stranger sends reaches parsers of several libraries, whose errors have no common root.
+    Untrusted input reaches the parsers of several libraries, whose errors share no base class.
     """
     try:
         return verify(*arguments)

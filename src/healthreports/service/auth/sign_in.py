@@ -1,11 +1,12 @@
-"""Signing people in: by password, or because an OpenID Connect provider says who it is; sessions.
+"""Sign-in with a password, or with an identity at an OpenID Connect provider.
 
-A proof is one user's, and signs in to that user's account alone: an equal address opens nothing. A
-provider's word becomes the proof of a user when that person accepts an invitation with it.
+A credential belongs to one user and signs in to that user's account only: an equal e-mail address
+in another account gives no access. An identity at a provider becomes a credential of a user when
+that person accepts an invitation with it.
 
-A session's secret is kept as a hash, like a token's. Passwords are hashed by argon2id with the
-library's parameters (RFC 9106, the second recommended set), in threads of their own: one takes
-tens of milliseconds and 64 MiB on purpose.
+A session's secret is stored as a hash, like a token's. Passwords are hashed with argon2id and the
+library's parameters (RFC 9106, the second recommended set), in separate threads: one hash takes
+tens of milliseconds and 64 MiB by design.
 """
 
 import asyncio
@@ -60,7 +61,7 @@ from healthreports.store.people import accounts, members
 T = TypeVar("T")
 log: Final = structlog.stdlib.get_logger("healthreports")
 
-# Two at once: more would take more memory, and the processor from everybody else.
+# Two at once: more would use more memory, and slow down all other requests.
 _HASHING_THREADS: Final = 2
 _WRONG: Final = (
     "Incorrect e-mail or password. If you are in several accounts, enter the account as well."
@@ -75,9 +76,10 @@ _hasher: Final = PasswordHasher()
 
 
 class Identity(NamedTuple):
-    """Whom a provider names; `factor` where it says that it asked for a second one.
+    """A person as a provider names it.
 
-    `proven_at` is when it says that it asked; it may have known who was there from before.
+    `factor` is set if the provider says that it asked for a second factor. `proven_at` is when the
+    provider says that it authenticated the person, which may be earlier than this sign-in.
     """
 
     issuer: str
@@ -87,13 +89,13 @@ class Identity(NamedTuple):
 
 
 def _nobody_asks(_what: str) -> None:
-    """Nobody wants to know."""
+    """Do nothing: the default for `failed`."""
 
 
 class SignIn:
-    """The way in for people; with a password only where there are `passwords`.
+    """Signs people in; with a password only if `passwords` is true.
 
-    `failed` is told what was wrong where somebody is refused.
+    `failed` is called with the kind of credential that was wrong each time a sign-in is refused.
     """
 
     def __init__(
@@ -119,11 +121,11 @@ class SignIn:
     async def with_password(
         self, email_address: str, password: str, visitor: Visitor, account: str = ""
     ) -> Opened:
-        """Sign in who knows the password, in the account of that name.
+        """Sign in the user who knows the password, in the account of that name.
 
-        Without a name it is the only account that knows the e-mail address. Where several do, it is
-        none, which takes as long and says the same as a wrong password. Raises SignInRefused,
-        TooManyRequests.
+        Without a name, it is the only account that has the e-mail address. If several have it, the
+        sign-in is refused, with the same message and after the same time as for a wrong password.
+        Raises SignInRefused, TooManyRequests.
         """
         address = visitor.address
         if not self.passwords:
@@ -138,8 +140,8 @@ class SignIn:
         user, hashed = await self._database.read_latest(
             lambda tx: _known(tx, email_address, account)
         )
-        # Whom it is about, however the account was written; or what was asked, where there is
-        # nobody. What is counted is not kept as it is: the store need not know who signs in.
+        # Attempts are counted by user, however the account was written, or by what was typed if
+        # there is no such user. That is hashed: the limit store need not know who signs in.
         counted = hash_of(f"{account} {email_address}") if user is None else f"user {user.id}"
         await self._limits.admit_guess(counted)
         if not await self._run(_is_right, hashed, password) or user is None:
@@ -156,16 +158,16 @@ class SignIn:
                     )
                 )
             raise SignInRefused(_WRONG)
-        assert hashed is not None  # it is the password's
+        assert hashed is not None  # the password matched it
         opened = await self._open(user, hashed, await self._renewed(hashed, password), visitor)
         await self._limits.forget_sign_ins(counted)
         return opened
 
     async def with_identity(self, who: Identity, visitor: Visitor, account: str = "") -> Opened:
-        """Sign in whom a provider names, in the account of that name.
+        """Sign in the user that a provider names, in the account of that name.
 
-        Without a name it is the only account that knows the person so. Raises SignInRefused, and
-        SeveralAccounts with their names.
+        Without a name, it is the only account that has this identity. Raises SignInRefused, and
+        SeveralAccounts with the names of the accounts that have it.
         """
         now = self._clock()
         account = account.strip().lower()
@@ -180,9 +182,9 @@ class SignIn:
     async def change_password(
         self, secret: str, old: str, new: str, address: str, *, keep_tokens: bool = False
     ) -> None:
-        """Give who is signed in another password; its other sessions end.
+        """Change the password of the signed-in user; the user's other sessions end.
 
-        So do its tokens, and all that it let applications do, unless it is to `keep_tokens`.
+        The user's tokens and grants to applications are revoked too, unless `keep_tokens` is true.
         Raises Unauthenticated, Invalid, TooManyRequests.
         """
         user, hashed = await self._database.read_latest(lambda tx: self._of_session(tx, secret))
@@ -194,7 +196,7 @@ class SignIn:
 
         def work(tx: Transaction) -> None:
             again = actor_of_session(tx, secret, now, self.lasting)
-            if credentials.password_hash(tx, again.user_id) != hashed:  # another came before
+            if credentials.password_hash(tx, again.user_id) != hashed:  # changed in the meantime
                 raise Invalid([Problem("old_password", Fault.WRONG)])
             credentials.store_password(tx, again.account_id, again.user_id, replaced, now)
             credentials.delete_sessions(tx, again.user_id, kept=hash_of(secret))
@@ -208,12 +210,12 @@ class SignIn:
         await self._database.write(work)
 
     async def knows(self, user: User, password: str) -> bool:
-        """Whether that is the password of `user`. Attempts are counted by who asks."""
+        """Whether that is the password of `user`. The caller has to count the attempts."""
         hashed = await self._database.read_latest(lambda tx: credentials.password_hash(tx, user.id))
         return await self._run(_is_right, hashed, password)
 
     async def invited(self, secret: str, address: str) -> tuple[User, str]:
-        """Whom an invitation is for, and the title of its account.
+        """The user that an invitation is for, and the title of the account.
 
         Raises LinkEnded, TooManyRequests.
         """
@@ -226,9 +228,9 @@ class SignIn:
         return await self._database.read_latest(work)
 
     async def accept(self, secret: str, password: str, visitor: Visitor) -> Opened:
-        """Give who was invited its password, and sign it in; its other sessions end.
+        """Set the password of the invited user and sign the user in; other sessions end.
 
-        Raises LinkEnded, Invalid, TooManyRequests, and SignInRefused where there are no passwords.
+        Raises LinkEnded, Invalid, TooManyRequests, and SignInRefused if passwords are not allowed.
         """
         user, _ = await self.invited(secret, visitor.address)
         if not self.passwords:
@@ -244,10 +246,10 @@ class SignIn:
         )
 
     async def accept_by_identity(self, secret: str, who: Identity, visitor: Visitor) -> Opened:
-        """Let who was invited sign in from now on as whom a provider names.
+        """Make a provider's identity a credential of the invited user, and sign the user in.
 
-        Raises LinkEnded, TooManyRequests, and SignInRefused where somebody else of the account
-        signs in so.
+        Raises LinkEnded, TooManyRequests, and SignInRefused if another user of the account signs in
+        with this identity.
         """
         await self._limits.admit_stranger(visitor.address)
         now = self._clock()
@@ -263,7 +265,7 @@ class SignIn:
         )
 
     async def out(self, ended: Sequence[str], address: str) -> None:
-        """End sessions, all of them or none."""
+        """End the sessions with these secrets, all of them or none."""
         now = self._clock()
 
         def work(tx: Transaction) -> None:
@@ -278,7 +280,7 @@ class SignIn:
             await self._database.write(work)
 
     def close(self) -> None:
-        """Wait for the passwords being checked."""
+        """Wait until the passwords under way are checked."""
         self._hashing.shutdown()
 
     def _of_session(self, tx: Transaction, secret: str) -> tuple[User, str | None]:
@@ -291,7 +293,7 @@ class SignIn:
         now = self._clock()
 
         def work(tx: Transaction) -> Opened:
-            # Neither disabled nor given another password while this one was checked.
+            # The user may have been disabled, or the password changed, while it was checked.
             if not is_let_in(tx, user.id):
                 raise SignInRefused(_WRONG)
             if credentials.password_hash(tx, user.id) != hashed:
@@ -302,7 +304,7 @@ class SignIn:
 
         return await self._database.write(work)
 
-    def _accepted(  # noqa: PLR0917  whose, when, how, where
+    def _accepted(  # noqa: PLR0917  whose invitation, and when, how and where it is accepted
         self,
         tx: Transaction,
         secret: str,
@@ -311,14 +313,14 @@ class SignIn:
         visitor: Visitor,
         factor: FactorKind | None = None,
     ) -> Opened:
-        """Use an invitation up: `prove` stores how the person proves who it is from now on."""
+        """Use up an invitation and sign in; `prove` stores the user's new credential."""
         user = invitations.invited(tx, secret, now)
         stored_invitations.remove(tx, user.id)
         address = visitor.address or None
         by = By(user_id=user.id, through=Through.INVITATION, address=address, now=now)
         note(tx, user.account_id, AuditAction.INVITATION_ACCEPTED, user.id, by=by)
         if invitations.has_signed_in(tx, user.id):
-            # It lost what it signed in with, perhaps to somebody else: nothing of that opens more.
+            # The old credentials are lost, perhaps to somebody else: none of them may work again.
             _end_access(tx, user.id, now)
             credentials.delete_proofs(tx, user.id)
         prove(tx, user)
@@ -332,7 +334,7 @@ class SignIn:
         return await self._run(_hasher.hash, password)
 
     async def _renewed(self, hashed: str, password: str) -> str | None:
-        """The password's hash as the library makes them by now, where it once made another."""
+        """A new hash of the password if the library's parameters have changed, else None."""
         if not _hasher.check_needs_rehash(hashed):
             return None
         return await self._run(_hasher.hash, password)
@@ -345,9 +347,10 @@ class SignIn:
 def set_password(
     tx: Transaction, user: User, password: str, now: Instant, *, keep_tokens: bool = False
 ) -> None:
-    """Give `user` a password, as the command line does; all its sessions end. Raises Invalid.
+    """Set the password of `user`, as the command line does; all sessions end. Raises Invalid.
 
-    Where it takes the place of another one its tokens end too, unless it is to `keep_tokens`.
+    If it replaces a password, the user's tokens and grants are revoked too, unless `keep_tokens` is
+    true.
     """
     if problems := check_new_password(password, user, _words_of(tx, user)):
         raise Invalid(problems)
@@ -360,7 +363,7 @@ def set_password(
 
 
 def _words_of(tx: Transaction, user: User) -> tuple[str, str]:
-    """What the account of `user` is called, which its people's passwords should not be."""
+    """The title and the name of the account of `user`, which a password should not contain."""
     account_id = user.account_id
     return accounts.account_title(tx, account_id), accounts.account_name(tx, account_id)
 
@@ -371,26 +374,26 @@ def has_password(tx: Transaction, user_id: int) -> bool:
 
 
 def is_password(tx: Transaction, user_id: int, password: str) -> bool:
-    """Whether a user can sign in with `password`. Nothing is counted: for who runs the server."""
+    """Whether `password` is the user's. Attempts are not counted: it is for the command line."""
     return _is_right(credentials.password_hash(tx, user_id), password)
 
 
-# Of the keys that entity tags are made with; one for each place that the database was in.
+# How the purpose of a key for entity tags begins; there is one for each place of the database.
 TAGS: Final = "entity tags"
 
 
 def forget_tags(tx: Transaction) -> None:
-    """Let no entity tag that was given out fit any more: the database is as it once was (8.1)."""
+    """Invalidate all entity tags given out so far, as an old state was restored (8.1)."""
     credentials.delete_signing_keys(tx, TAGS)
 
 
 def known_signing_key(tx: Transaction, purpose: str) -> str | None:
-    """What every process of this database signs with for `purpose`, if any ever did."""
+    """The key with which every process of this database signs for `purpose`, or None."""
     return credentials.signing_key(tx, purpose)
 
 
 def signing_key(tx: Transaction, purpose: str, now: Instant) -> str:
-    """What every process of this database signs with for `purpose`; made where there is none."""
+    """The key with which every process of this database signs for `purpose`; created if missing."""
     key = known_signing_key(tx, purpose)
     if key is None:
         key = secrets.token_urlsafe(32)
@@ -399,7 +402,7 @@ def signing_key(tx: Transaction, purpose: str, now: Instant) -> str:
 
 
 def _known(tx: Transaction, email_address: str, account: str) -> tuple[User | None, str | None]:
-    """The one user who may be meant, and the hash of its password."""
+    """The one user who may be meant, and the hash of that user's password."""
     if account:
         account_id = accounts.account_by_name(tx, account)
         user = members.user_by_email(tx, account_id or 0, email_address)
@@ -410,7 +413,7 @@ def _known(tx: Transaction, email_address: str, account: str) -> tuple[User | No
 
 
 def _is_right(hashed: str | None, password: str) -> bool:
-    """Whether `password` has that hash; takes as long where there is none to compare it with."""
+    """Whether `password` has that hash; takes the same time if there is no hash to compare."""
     nobodys = _nobodys_hash()
     if len(password) > MAX_PASSWORD:
         return False
@@ -426,7 +429,10 @@ def _nobodys_hash() -> str:
 
 
 def _whom(tx: Transaction, issuer: str, subject: str, account: str) -> User:
-    """The one user whose proof this is, of those who are let in."""
+    """The one user who has this identity and is not disabled.
+
+    Raises SignInRefused, SeveralAccounts.
+    """
     users = [
         user
         for user_id in credentials.users_of_identity(tx, issuer, subject).values()
@@ -443,6 +449,6 @@ def _whom(tx: Transaction, issuer: str, subject: str, account: str) -> User:
 
 
 def _end_access(tx: Transaction, user_id: int, now: Instant) -> None:
-    """End the tokens of a user, and all that it let applications do."""
+    """Revoke the tokens of a user and all grants that the user gave to applications."""
     tokens.revoke_all(tx, user_id, now)
     oauth.revoke_grants(tx, user_id, now)

@@ -1,4 +1,4 @@
-"""Workspaces and who participates in them: over the API, in the pages and from the command line."""
+"""Workspaces and their participations, for the API, the pages and the command line."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -45,12 +45,12 @@ from healthreports.service.people.members import demand_names, is_let_in
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import accounts, workspaces
 
-# The key around the participations of one body.
+# The key in a request body that holds several participations.
 PARTICIPATIONS: Final = "participations"
 
 
 def create_workspace(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> Workspace:
-    """Store a new workspace, of which `actor` becomes an admin and team lead. Returns it.
+    """Store a new workspace, with `actor` as its admin and team lead. Returns it.
 
     Raises Forbidden, Invalid with every fault. Contract: 7.1.
     """
@@ -76,7 +76,7 @@ SHOWN: Final = 50
 
 
 def archived(tx: Transaction, actor: Actor, text: str, page: int) -> Page:
-    """Archived workspaces that `actor` sees, by title; those that a `text` finds, or all."""
+    """Archived workspaces that `actor` sees, by title: those that match `text`, or all."""
     filters = [Filter("archived", "only")]
     if text:
         filters.append(Filter("matching", text))
@@ -87,9 +87,9 @@ def archived(tx: Transaction, actor: Actor, text: str, page: int) -> Page:
 def change_workspace(
     tx: Transaction, actor: Actor, workspace_id: int, sent: Sent, now: Instant
 ) -> Workspace:
-    """Change what was sent of a workspace. Returns what it is now.
+    """Change the sent fields of a workspace. Returns the changed workspace.
 
-    An archived one can only be brought back, or changed with that.
+    An archived workspace can be changed only in a request that also brings it back.
     Raises NotFound, Forbidden, Invalid with every fault. Contract: 7.1.
     """
     workspace = visible(tx, actor, Workspace, workspace_id)
@@ -121,7 +121,7 @@ def _lead(
     )
 
 
-def _link(  # noqa: PLR0917  all that a workspace is linked to
+def _link(  # noqa: PLR0917  everything that a workspace is linked to
     tx: Transaction,
     workspace: Workspace,
     links: WorkspaceLinks,
@@ -129,7 +129,7 @@ def _link(  # noqa: PLR0917  all that a workspace is linked to
     grouped: dict[int, WorkspaceGroup] | None,
     now: Instant,
 ) -> None:
-    """Store what the body said of other objects."""
+    """Store the links to other objects that the request body contained."""
     if lead is not None:
         _make_lead(tx, workspace, lead, now)
     if grouped is not None:
@@ -140,9 +140,9 @@ def _link(  # noqa: PLR0917  all that a workspace is linked to
 
 
 def _make_lead(tx: Transaction, workspace: Workspace, user: User, now: Instant) -> None:
-    """Let `user` lead the provider side: who is not there yet joins as an admin.
+    """Make `user` the lead of the provider side; a user without a participation joins as an admin.
 
-    Raises Invalid for who is on the client side.
+    Raises Invalid if the user is on the client side.
     """
     place = workspaces.participation(tx, workspace.account_id, workspace.id, user.id)
     if place is None:
@@ -155,7 +155,7 @@ def _make_lead(tx: Transaction, workspace: Workspace, user: User, now: Instant) 
 
 
 def create_participation(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> Participation:
-    """Let a user whom `actor` sees participate in a workspace. Returns the participation.
+    """Add a user that `actor` sees to a workspace. Returns the participation.
 
     Raises Forbidden, Invalid with every fault. Contract: 7.3.
     """
@@ -177,7 +177,7 @@ def create_participation(tx: Transaction, actor: Actor, sent: Sent, now: Instant
     values = values_sent(draft)
     del values["user_id"]
     workspace_id = values.pop("workspace_id")
-    # Who is let in without more said may look.
+    # The default permission is to view.
     permission = values.pop("permission", ParticipationPermission.VIEW)
     return join(tx, workspace_id, user, permission, now, **values)
 
@@ -185,9 +185,9 @@ def create_participation(tx: Transaction, actor: Actor, sent: Sent, now: Instant
 def create_participations(
     tx: Transaction, actor: Actor, many: Sequence[object], now: Instant
 ) -> list[Participation]:
-    """Let many users participate: all of them, or none. Returns the participations.
+    """Add several participations: all of them, or none. Returns the participations.
 
-    Raises Forbidden, Invalid with every fault, named like `participations[3].user_id`.
+    Raises Forbidden, Invalid with every fault, each named like `participations[3].user_id`.
     Contract: 7.3.
     """
     name = PARTICIPATIONS
@@ -207,7 +207,7 @@ def create_participations(
             problems += [replace(one, field=f"{path}.{one.field}") for one in error.problems]
     if problems:
         raise Invalid(problems)
-    # Who became a lead may have taken that from one made before.
+    # A later one of these may have taken the lead from an earlier one, so all are read again.
     account_id = actor.account_id
     now_there = [
         workspaces.participation(tx, account_id, one.workspace_id, one.user_id) for one in made
@@ -218,7 +218,9 @@ def create_participations(
 def change_participation(
     tx: Transaction, actor: Actor, participation_id: int, sent: Sent, now: Instant
 ) -> Participation:
-    """Change what was sent of a participation; who and where stay. Returns what it is now.
+    """Change the sent fields of a participation. Returns the changed participation.
+
+    Its user and its workspace stay the same.
 
     Raises NotFound, Forbidden, Invalid with every fault.
     """
@@ -231,9 +233,9 @@ def change_participation(
 
 
 def _store_place(tx: Transaction, changed: Participation, now: Instant) -> Participation:
-    """Store a changed participation. Who led its side before does no more, if it does (7.1).
+    """Store a changed participation. Returns it as stored.
 
-    Returns it as it is now.
+    If it leads its side, the previous lead of that side no longer does (7.1).
     """
     changed = replace(changed, updated_at=later(now, changed.updated_at))
     if changed.team_lead:
@@ -245,7 +247,7 @@ def _store_place(tx: Transaction, changed: Participation, now: Instant) -> Parti
 def _replace_place(tx: Transaction, changed: Participation) -> None:
     account_id, workspace_id = changed.account_id, changed.workspace_id
     before = workspaces.participation(tx, account_id, workspace_id, changed.user_id)
-    assert before is not None  # it is what is changed
+    assert before is not None  # it is the one that is changed
     workspaces.replace_participation(tx, changed)
     was, now_is = _place(before), _place(changed)
     if was != now_is:
@@ -259,7 +261,7 @@ def _place(participation: Participation) -> dict[str, object]:
 
 
 def _end_lead(tx: Transaction, successor: Participation, now: Instant) -> None:
-    """There is one lead a side at most: `successor` from now on."""
+    """Make `successor` the only lead of its side."""
     workspace_id, side = successor.workspace_id, successor.side
     for one in workspaces.leads(tx, successor.account_id, workspace_id, side):
         if one.user_id != successor.user_id:
@@ -268,7 +270,7 @@ def _end_lead(tx: Transaction, successor: Participation, now: Instant) -> None:
 
 
 def delete_participation(tx: Transaction, actor: Actor, participation_id: int) -> None:
-    """Let a user no longer participate. Raises NotFound, Forbidden."""
+    """Delete a participation. Raises NotFound, Forbidden."""
     _end_place(tx, _participation(tx, actor, participation_id))
 
 
@@ -284,13 +286,14 @@ def _participation(tx: Transaction, actor: Actor, participation_id: int) -> Part
     return found
 
 
-def hand_over(  # noqa: PLR0917  from whom to whom
+def hand_over(  # noqa: PLR0917  who gives what to whom
     tx: Transaction, account_id: int, giver: User, taker: User, most: int, now: Instant
 ) -> bool:
-    """Give `taker` up to `most` places of `giver`. Returns whether there may be more.
+    """Move up to `most` participations of `giver` to `taker`. Returns whether there may be more.
 
-    The taker may then do what either of them could; a place on the other side of a workspace stays
-    as it is. The giver has no place there any more. Raises Invalid.
+    If both participate on the same side of a workspace, the taker gets the higher of the two
+    permissions, and leads if either did. A participation of the taker on the other side does not
+    change. The giver no longer participates. Raises Invalid.
     """
     if taker.id == giver.id or not is_let_in(tx, taker.id):
         raise Invalid([Problem("taker", Fault.UNKNOWN_OBJECT)])
@@ -368,7 +371,7 @@ def join(
     side: Side = Side.PROVIDER,
     team_lead: bool = False,
 ) -> Participation:
-    """Let `user` participate in a workspace of its own account. Returns the participation.
+    """Add `user` to a workspace of the same account. Returns the participation.
 
     Raises Invalid.
     """
@@ -398,9 +401,9 @@ def join(
 def change_place(
     tx: Transaction, workspace_id: int, user: User, now: Instant, changes: Mapping[str, Any]
 ) -> Participation:
-    """Change `side`, `permission` or `team_lead` of the participation of a user.
+    """Change `side`, `permission` or `team_lead` of a user's participation.
 
-    Returns the participation as it is now. Raises Invalid.
+    Returns the changed participation. Raises Invalid.
     """
     place = _place_of(tx, workspace_id, user)
     changed = replace(place, **changes)
@@ -428,7 +431,7 @@ def archive(tx: Transaction, workspace_id: int, now: Instant, *, archived: bool)
 
 
 def show_to_clients(tx: Transaction, workspace_id: int, now: Instant, *, shown: bool) -> None:
-    """Let the client side of a workspace see its status reports, or not. Raises Invalid."""
+    """Show the status reports of a workspace to its client side, or hide them. Raises Invalid."""
     workspace = named(tx, workspace_id)
     updated_at = later(now, workspace.updated_at)
     changed = replace(workspace, clients_see_status_reports=shown, updated_at=updated_at)
@@ -443,7 +446,7 @@ def _replace(tx: Transaction, before: Workspace, after: Workspace) -> None:
 
 
 def _settings(workspace: Workspace) -> dict[str, object]:
-    """What can be set of a workspace; a description is said to have changed, and not repeated."""
+    """The settings of a workspace for the audit log; of its description only the length."""
     values = asdict(workspace)
     for name in ("id", "account_id", "created_at", "updated_at"):
         del values[name]
@@ -457,5 +460,5 @@ def named(tx: Transaction, workspace_id: int) -> Workspace:
     if account_id is None:
         raise Invalid([Problem("workspace_id", Fault.UNKNOWN_OBJECT)])
     workspace = workspaces.workspace(tx, account_id, workspace_id)
-    assert workspace is not None  # it was just there
+    assert workspace is not None  # its account was just found
     return workspace

@@ -1,6 +1,6 @@
-"""What the pages show: the portfolio, one workspace through time, one report among its neighbours.
+"""Read models of the pages: the portfolio, the history of a workspace, and one report.
 
-Access is that of the lists: who sees a report there sees it here.
+Access is the same as for the lists of the API: a user who sees a report there sees it here.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -52,21 +52,21 @@ from healthreports.store.reports import references, reports
 
 T = TypeVar("T")
 
-# As many as fit on a screen side by side.
+# Reports on a page of a workspace: as many as fit side by side on a screen.
 HISTORY: Final = 120
-# Of a portfolio, in a file; its reports are read so many at a time.
+# Most workspaces in an exported file, and how many of them are read at a time.
 MOST_EXPORTED: Final = 10_000
 _AT_ONCE: Final = 200
-# As many as are changed in one short transaction.
+# Most workspaces that are changed in one short transaction.
 MOST_CHANGED: Final = 200
-# Shown beside a workspace; its settings show all.
+# Most people shown next to a workspace; its settings page shows all of them.
 PEOPLE: Final = 12
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
-    """One report, how it came, and what stands beside it.
+    """One report with its author, its references, and what the user may do with it.
 
-    `before` and `after` are its neighbours in the workspace.
+    `before` and `after` are the previous and the next report of the workspace.
     """
 
     workspace: Workspace
@@ -82,12 +82,12 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pair(self) -> "Pair | None":
-        """It and the one before. Comparing their texts is work: not done for a file."""
+        """The previous report and this one, or None. It is a property since comparing is costly."""
         return None if self.before is None else Pair(self.before, self.report)
 
     @property
     def is_carried_on(self) -> bool:
-        """Whether it says what the one before said, word for word."""
+        """Whether its color, description and details equal those of the previous report."""
         before = self.before
         if before is None:
             return False
@@ -96,7 +96,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hints(self) -> tuple[compare.Hint, ...]:
-        """What is worth a second look, for who may change it."""
+        """What is worth a second look, for a user who may change the report."""
         return compare.hints(self.before, self.report)
 
 
@@ -108,17 +108,17 @@ class Pair(msgspec.Struct, frozen=True):
 
     @property
     def moves(self) -> tuple[compare.Move, ...]:
-        """Which states are others in the newer one."""
+        """The states that differ in the newer report."""
         return compare.moves(self.older, self.newer)
 
     @property
     def rewordings(self) -> tuple[compare.Rewording, ...]:
-        """Which texts are others in the newer one."""
+        """The texts that differ in the newer report."""
         return compare.rewordings(self.older, self.newer)
 
 
 class WorkspaceStory(msgspec.Struct, frozen=True, kw_only=True):
-    """A workspace: its current report, and its newest reports, the newest first, of `count`."""
+    """A workspace with its current report and a page of its `count` reports, newest first."""
 
     workspace: Workspace
     current: Story | None
@@ -145,10 +145,10 @@ def standings(
     lane: Category | None = None,
     has_trend: bool = True,
 ) -> Portfolio:
-    """One page of how the workspaces stand that `actor` sees, with so many weeks of each.
+    """One page of the portfolio: the status of the workspaces that `actor` sees.
 
-    With a `lane` the weeks are those of the category. `has_trend` says whether the counts of the
-    last weeks are wanted.
+    Each workspace has its states of the last `weeks` weeks, or those of one category if `lane` is
+    given. `has_trend` says whether the counts of the last weeks are wanted.
     """
     within, at = reach(actor), now if query.as_of is None else query.as_of
     rows = portfolio.rows(tx, query, within, now)
@@ -182,7 +182,7 @@ def standings(
     )
 
 
-def _past(  # noqa: PLR0917  who asks what, and how it is counted
+def _past(  # noqa: PLR0917  the caller, the query, and how to count
     tx: Transaction,
     actor: Actor,
     what: str,
@@ -190,10 +190,10 @@ def _past(  # noqa: PLR0917  who asks what, and how it is counted
     now: Instant,
     count: Callable[[], T],
 ) -> T:
-    """What `count` gives, remembered as `what` where the question is of a time that is over.
+    """Return what `count` returns, cached under `what` if the query is about a past time.
 
-    That is the same while nothing that was known then is changed: the time of each new report is
-    later. A text is looked for among the words of today.
+    The result stays valid until something that was known at that time changes: a new report always
+    has a later time. A query with a text is not cached: it searches the words of today.
     """
     if query.as_of is None or query.as_of >= now or query.text:
         return count()
@@ -205,13 +205,13 @@ def _past(  # noqa: PLR0917  who asks what, and how it is counted
     if known_at != marks or found is None:
         found = count()
         tx.counts[key] = (marks, found)
-    return found  # type: ignore[no-any-return]  # what was put there
+    return found  # type: ignore[no-any-return]  # of the type that was stored
 
 
 def every_standing(
     tx: Transaction, actor: Actor, query: PortfolioQuery, now: Instant
 ) -> Iterator[Standing]:
-    """How all workspaces stand that match, `MOST_EXPORTED` at most, without their weeks."""
+    """The status of all matching workspaces, without weeks; `MOST_EXPORTED` at most."""
     whole = msgspec.structs.replace(query, page=1)
     rows = portfolio.rows(tx, whole, reach(actor), now, most=MOST_EXPORTED)
     for start in range(0, len(rows), _AT_ONCE):
@@ -221,7 +221,10 @@ def every_standing(
 def changeable(
     tx: Transaction, actor: Actor, query: PortfolioQuery, now: Instant
 ) -> tuple[tuple[Workspace, ...], int]:
-    """Those of the first `MOST_CHANGED` that match which `actor` may change; how many match."""
+    """Return the matching workspaces that `actor` may change, and how many match in all.
+
+    Only the first `MOST_CHANGED` matches are checked.
+    """
     rows = portfolio.rows(
         tx, msgspec.structs.replace(query, page=1), reach(actor), now, most=MOST_CHANGED
     )
@@ -237,14 +240,17 @@ def changeable(
 
 
 def next_overdue(tx: Transaction, actor: Actor, now: Instant) -> Workspace | None:
-    """The workspace of `actor`'s own whose report is overdue, the one on top of the portfolio."""
+    """The first workspace in the portfolio that `actor` owns and whose report is overdue."""
     mine = PortfolioQuery(owner_id=actor.user_id, view=View.OVERDUE)
     rows = portfolio.rows(tx, mine, reach(actor), now, most=1)
     return workspaces.workspace(tx, actor.account_id, rows[0][0]) if rows else None
 
 
 def chosen(tx: Transaction, actor: Actor, query: PortfolioQuery) -> dict[Grouping, str]:
-    """The names of what a portfolio is narrowed to, of what is beside workspaces `actor` sees."""
+    """The names of the client, programme and owner that a portfolio is filtered by.
+
+    Only those that belong to a workspace that `actor` sees are returned.
+    """
     asked = {
         Grouping.CLIENT: query.client_id,
         Grouping.PROGRAMME: query.programme_id,
@@ -259,7 +265,7 @@ def chosen(tx: Transaction, actor: Actor, query: PortfolioQuery) -> dict[Groupin
 
 
 def _choices(tx: Transaction, actor: Actor) -> tuple[ScopeChoice, ...]:
-    """What `actor` can narrow a portfolio to; remembered while only reports change."""
+    """What `actor` can filter a portfolio by; cached while only reports change."""
     within, version = reach(actor), accounts.version(tx, actor.account_id)
     known: tuple[int, tuple[ScopeChoice, ...]] | None = tx.counts.get(("choices", within))
     if known is None or known[0] != version.reshaped:
@@ -271,7 +277,10 @@ def _choices(tx: Transaction, actor: Actor) -> tuple[ScopeChoice, ...]:
 def _trend(
     tx: Transaction, actor: Actor, query: PortfolioQuery, at: Instant, now: Totals
 ) -> tuple[WeekCounts, ...]:
-    """How many workspaces stood how at the ends of the last weeks; none where text is asked for."""
+    """The number of workspaces in each state at the end of each of the last weeks, and now.
+
+    It is empty if the query has a text.
+    """
     if query.text:
         return ()
     within, found = reach(actor), []
@@ -286,7 +295,7 @@ def _trend(
     return (*found, WeekCounts(at, now.red, now.yellow, now.green, now.none))
 
 
-def _with_weeks(  # noqa: PLR0917  whose weeks, and which
+def _with_weeks(  # noqa: PLR0917  the workspaces and the weeks
     tx: Transaction,
     within: Reach,
     found: list[Standing],
@@ -315,7 +324,7 @@ def _week(
     end: Instant,
     last: Instant,
 ) -> WeekState:
-    """The week up to `end`, as it was known at the end of the `last` one."""
+    """The state in the week that ends at `end`, as known at `last`, the end of the last week."""
     begin = Instant(end - WEEK_US)
     is_due = due_date is not None and day_of(begin) < date.fromisoformat(due_date) <= day_of(end)
     if found is None:
@@ -365,7 +374,7 @@ def _standings(
 def workspace_story(
     tx: Transaction, actor: Actor, workspace_id: int, page: int = 1
 ) -> WorkspaceStory:
-    """A workspace and its reports, `HISTORY` of them on a page. Raises NotFound."""
+    """A workspace and its reports, `HISTORY` reports on a page. Raises NotFound."""
     workspace = visible(tx, actor, Workspace, workspace_id)
     query = Query(
         Kind.STATUS_REPORTS,
@@ -408,7 +417,7 @@ def workspace_story(
 def picked(
     tx: Transaction, actor: Actor, workspace_id: int, report_ids: Collection[int]
 ) -> tuple[StatusReport, ...]:
-    """The reports of the workspace with these ids, the oldest first. Raises NotFound."""
+    """The reports of a workspace that have these ids, oldest first. Raises NotFound."""
     found = [visible(tx, actor, StatusReport, one) for one in set(report_ids)]
     if any(one.workspace_id != workspace_id for one in found):
         raise NotFound(Kind.STATUS_REPORTS)
@@ -418,7 +427,7 @@ def picked(
 def _people(
     tx: Transaction, actor: Actor, workspace_id: int
 ) -> tuple[tuple[Participation, User], ...]:
-    """Who participates, as far as `actor` sees, those who lead first; `PEOPLE` at most."""
+    """Up to `PEOPLE` participants that `actor` sees: the provider side first, then leads first."""
     query = Query(
         Kind.PARTICIPATIONS,
         (Filter("workspace_id", (workspace_id,)),),
@@ -447,7 +456,7 @@ def _story(tx: Transaction, actor: Actor, report: StatusReport) -> Story:
     account_id, workspace_id = report.account_id, report.workspace_id
     workspace = workspaces.workspace(tx, account_id, workspace_id)
     author = members.user(tx, report.creator_id)
-    assert workspace is not None  # no report is without one
+    assert workspace is not None  # every report has one
     assert author is not None  # as above
     participation = workspaces.participation(tx, account_id, workspace_id, actor.user_id)
     return Story(

@@ -1,7 +1,7 @@
 """The lists that look at more when an account has more, with the reason and the bound.
 
 `tests/store/test_every_list.py` tries every filter, order and include that is declared, alone and
-in pairs; what is not here may not grow. `docs/growing.md` has the same table.
+in pairs; what is not here may not grow. `docs/explanation/growing.md` has the same table.
 """
 
 from enum import StrEnum

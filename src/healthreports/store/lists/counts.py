@@ -1,8 +1,8 @@
-"""How many status reports match a list's query, exactly (2.2).
+"""The exact number of status reports that match the query of a list (2.2).
 
-A number is remembered until something in the account changes. The first time it comes from what
-`counters` keeps (the first of `SUMS` that applies), or the reports that match are looked at one by
-one, along the plan that `plans/choice` names for that.
+A number is remembered until something in the account changes. It is first computed from the stored
+counts of `counters`, by the first of `SUMS` that applies. If none applies, the matching reports are
+read one by one, with the plan that `plans/choice` has for that.
 """
 
 from array import array
@@ -62,9 +62,9 @@ from healthreports.store.schema.tables import (
     status_reports,
 )
 
-# Looking for a filter first pays where at most one report in so many matches it.
+# Starting with a filter is worth it if at most one report in this many matches the filter.
 _SCARCE: Final = 8
-# The ids of up to so many reports are remembered, and not just their number: 2 kB.
+# The ids of up to this many reports are remembered, and not only their number: 2 kB.
 _FEW_IDS: Final = 256
 LOOKING: Final = "looking at each report that the filters leave"
 
@@ -74,11 +74,12 @@ _sum: Final = func.coalesce(func.sum(_c.reports), literal_column("0"))
 
 
 class Sizes(NamedTuple):
-    """What counting found.
+    """The result of counting.
 
-    `matching` reports match, of `total` in the account; `by_filter` says that few reports of the
-    account match one of the filters that an index serves, whoever sees them. `ids` are those that
-    match, ascending, where counting met them. `counted_by` says how they were counted.
+    `matching` reports match, of `total` in the account. `by_filter` says that few reports of the
+    account match one of the filters that have an index, regardless of who may see them. `ids` are
+    the ids of the matching reports, ascending, if counting found them. `counted_by` says how they
+    were counted.
     """
 
     matching: int
@@ -125,9 +126,10 @@ _HAVING_ANY_TERM: Final = Statement(select(_having.c.id).limit(bindparam("limit"
 def sizes(
     tx: Transaction, asked: ReportQuery, version: Version, look: Callable[[bool], int]
 ) -> Sizes:
-    """How many reports match, and what helps to find them.
+    """The number of reports that match, and facts that help to find them.
 
-    `version` is that of the account in this snapshot. `look(by_filter)` counts by looking.
+    `version` is that of the account in this snapshot. `look(by_filter)` counts by reading each
+    report.
     """
     by_filter = _is_by_filter(tx, asked, version)
     total = account_total(tx, asked, version)
@@ -140,7 +142,7 @@ def sizes(
         if one.applies(asked):
             return Sizes(one.add_up(tx, asked, version), total, by_filter, None, one.says)
     find = partial(look, by_filter)
-    # What a filter that is not steady has found may match no more.
+    # A report that matched a filter may no longer match it, unless the filter is steady.
     steady = {name.partition("=")[0] for name in asked.names} <= _STEADY
     matching = _grown(tx, asked, version, find) if steady else find()
     return Sizes(matching, total, by_filter, None, LOOKING)
@@ -166,7 +168,7 @@ def _of_time(tx: Transaction, asked: ReportQuery, version: Version) -> int:
 
 
 def _of_term(tx: Transaction, asked: ReportQuery, version: Version) -> int:
-    """By one filter on external references: that reports have a term, or have it not."""
+    """Count by one filter on external references: the reports with a term, or without it."""
     if asked.terms:
         return _one(tx, _OF_TERM, {**asked.values, "term": asked.terms[0]})
     name = asked.values.get(WITHOUT)
@@ -180,7 +182,7 @@ _WITH_WORDS: Final = Statement(_words, postgres=_words_on_server)
 
 
 def _of_words(tx: Transaction, asked: ReportQuery, version: Version) -> int:
-    """The reports of the account that have the words."""
+    """The number of reports of the account that have the words."""
     key = ("words", asked.values[WORDS], asked.reach.account_id, version)
     return tx.remembered(key, partial(_one, tx, _WITH_WORDS, asked.values))
 
@@ -194,14 +196,14 @@ def _is_lone_refs(asked: ReportQuery) -> bool:
 
 
 _STEADY: Final = {name.partition("=")[0] for name in REPORTS.steady}
-# Filters that, alone, ask for the reports that have a term or have it not.
+# Filters that, used alone, ask for the reports with a term, or for those without it.
 _BY_A_TERM: Final = frozenset(
     {HAS, HAS_NOT, WITHOUT, *(PREFIX + name for name in REFERENCE_ATTRIBUTES)}
 )
 
 
 class Sum(NamedTuple):
-    """A way to count by what is kept: which queries it `applies` to, and what it `says` it does."""
+    """A way to count by stored counts; `applies` is for which queries, `says` is what it does."""
 
     says: str
     applies: Callable[[ReportQuery], bool]
@@ -209,14 +211,14 @@ class Sum(NamedTuple):
 
 
 def _of_buckets(tx: Transaction, asked: ReportQuery, _version: Version) -> int:
-    """By one filter that looks at what has few values."""
+    """Count by one filter on an attribute whose values are counted."""
     dimension, buckets = _buckets(asked.names[0], asked.values)
     values = {**asked.values, "of_dimension": dimension, "buckets": buckets}
     return _one(tx, _OF_BUCKETS, values)
 
 
 def _buckets(name: str, values: Values) -> tuple[Dimension, tuple[int, ...]]:
-    """What counts the reports that one of the filters `_IN_BUCKETS` leaves."""
+    """The dimension and the buckets that count the reports of one of the filters `_IN_BUCKETS`."""
     what = name.partition("=")[0]
     if what == "color":
         return Dimension.COLOR, tuple(COLOR_BUCKETS[color] for color in values[what])
@@ -233,7 +235,7 @@ _IN_BUCKETS: Final = frozenset(
     | {name for name in REPORTS.filters if name.startswith("category_color=")}
 )
 
-# The first that applies counts.
+# The first one that applies is used.
 SUMS: Final = (
     Sum(
         "the sum of the account's blocks of ids",
@@ -295,7 +297,7 @@ def _one(tx: Transaction, statement: Statement, values: Values) -> int:
 
 
 def _grown(tx: Transaction, asked: ReportQuery, version: Version, find: Callable[[], int]) -> int:
-    """What `find` counts, or counted before, with the new reports since."""
+    """The number that `find` counts, or a remembered one plus the reports that are new since."""
 
     def add(found: int, values: Values) -> int:
         limited = asked.workspaces is not None
@@ -306,7 +308,7 @@ def _grown(tx: Transaction, asked: ReportQuery, version: Version, find: Callable
 
 
 def _few_ids(tx: Transaction, asked: ReportQuery, version: Version) -> "array[int] | None":
-    """The ids of the reports that have one of the terms asked for, ascending, if they are few."""
+    """The ids of the reports that have one of the terms, ascending; None if they are not few."""
 
     def ids(statement: Statement, values: Values) -> "array[int]":
         rows = tx.rows(statement, {**values, "limit": _FEW_IDS + 1})
@@ -331,18 +333,18 @@ def _with_new(
     find: Callable[[], T],
     add: Callable[[T, Values], T],
 ) -> T:
-    """What `find` finds, or found before, with the new reports since: `add` adds them.
+    """The result of `find`, or a remembered one to which `add` adds the reports that are new.
 
-    An account gives out ascending ids, since its writes come one after another. `add` is given the
-    parameters of a statement that finds those above `known_last`.
+    New reports have larger ids, since the writes of an account run one after another. `add` is
+    given the parameters of a statement that finds the reports with ids above `known_last`.
     """
-    # The value of a condition stands under the name of its filter, or in its own.
+    # The value of a condition is stored under the name of its filter, or is a part of its own name.
     filters = tuple(asked.values.get(name.partition("=")[0]) for name in asked.names)
     named = asked.values.get("workspace_id")
     key = short((what, asked.names, filters, named, asked.reach, version.reshaped))
     known: tuple[T, int] | None = tx.counts.get(key)
     last = _one(tx, _LAST, asked.values)
-    if known is None or last < known[1]:  # somebody else's snapshot was newer than this
+    if known is None or last < known[1]:  # another read had a newer snapshot
         found = find()
     else:
         found, known_last = known
@@ -378,7 +380,7 @@ def _new(names: tuple[str, ...], *, narrowed: bool) -> list[ColumnElement[bool]]
 
 
 def _in_time(tx: Transaction, asked: ReportQuery, column: str, version: Version) -> int:
-    """By when they were created, or changed: strictly after and before (4.6)."""
+    """Count by the time of creation or of the last change: strictly after and before (4.6)."""
     name = column.removesuffix("_at")
     after, before = (asked.values.get(f"{name}_{side}") for side in ("after", "before"))
     until = (
@@ -399,7 +401,7 @@ def _earlier(tx: Transaction, asked: ReportQuery, column: str, moment: int) -> i
         "moment": moment,
     }
     [parts] = tx.rows(_earlier_statement(column), values)
-    return int(sum(parts))  # of numbers that PostgreSQL adds up as decimals
+    return int(sum(parts))  # PostgreSQL gives these sums as decimals
 
 
 @lru_cache
@@ -419,9 +421,9 @@ def _earlier_statement(column: str) -> Statement:
 
 
 def _is_by_filter(tx: Transaction, asked: ReportQuery, version: Version) -> bool:
-    """Whether few reports of the account match one filter that is found, whoever sees them.
+    """Whether few reports of the account match one indexed filter, whoever may see them.
 
-    Few, next to what there is, and next to those with the rarest term that is asked for.
+    Few compared to all reports of the account, and to those with the rarest of the terms.
     """
     limited = asked.workspaces is not None and not asked.is_merged
     if not asked.is_found or not (asked.narrowed or limited or asked.terms):

@@ -1,7 +1,8 @@
-"""The portfolio of an account, or of what one user sees of it: totals, a page, weeks.
+"""The portfolio of an account, or the part that one user sees: totals, a page, past states.
 
-One pass over the narrow rows of `current_reports` counts and sorts; whole records are read for the
-rows of a page only. At a time in the past the same columns come from the reports themselves.
+One pass over the narrow rows of `current_reports` counts and sorts the workspaces. Whole records
+are read only for the rows of a page. For a time in the past, the same columns are computed from
+the reports themselves.
 """
 
 from functools import lru_cache
@@ -65,15 +66,15 @@ Condition = ColumnElement[bool]
 Kept = current.Columns
 
 _FIRST_ON_TOP: Final = {State.RED: 0, State.YELLOW: 1, State.NONE: 2, State.GREEN: 3}
-# Of a category, that it is not reported says least.
+# For a category, "not reported" matters least, so it comes last.
 _CATEGORY_ON_TOP: Final = {State.RED: 0, State.YELLOW: 1, State.GREEN: 2, State.NONE: 3}
 _NO_DATE: Final = "9999-12-31"
-# Clients, programmes and owners that a page offers, of each kind.
+# The most clients that a page offers, and likewise for programmes and owners.
 _MOST_CHOICES: Final = 100
 
 
 def totals(tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant) -> Totals:
-    """How many workspaces of the question's scope there are of each kind, and how many match."""
+    """The number of workspaces in the query's scope, by kind, and the number that match."""
     statement = _totals_statement(_shape(query, reach))
     [row] = tx.rows(statement, _values(query, reach, now))
     numbers: list[Any] = [int(number) for number in row]
@@ -81,7 +82,7 @@ def totals(tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant) -
 
 
 def before(tx: Transaction, query: PortfolioQuery, reach: Reach, at: Instant) -> Before:
-    """How many workspaces of the question's scope there were of some kinds at a time."""
+    """The number of red, overdue and past-due workspaces in the query's scope at the time `at`."""
     then = replace(query.scope, as_of=at, compared_at=None)
     [row] = tx.rows(_before_statement(_shape(then, reach)), _values(then, reach, at))
     return Before(*map(int, row))
@@ -95,13 +96,14 @@ def rows(
     *,
     most: int = ROWS_A_PAGE,
 ) -> list[Row]:
-    """A page of `most` rows, in the asked order, group by group where it is grouped.
+    """A page of up to `most` rows in the requested order; if grouped, sorted by group first.
 
-    A row: the ids of workspace and current report, the color that it is compared with, from when on
-    a report is overdue, and the name of its group; what there is none of is null.
+    A row has the id of the workspace, the id of its current report, the color to compare with, the
+    instant from which a report is overdue, and the name of its group. A missing value is null.
     """
     shape = _shape(query, reach)
-    # What is compared with is looked for in all workspaces only where rows are chosen by it.
+    # The color to compare with is looked up for all workspaces only if rows are filtered or sorted
+    # by it. Otherwise it is looked up for the rows of the page.
     is_late = shape.is_compared and _OF_COMPARISON.isdisjoint({query.order, *shape.conditions})
     if is_late:
         shape = replace(shape, is_compared=False)
@@ -123,7 +125,7 @@ _OF_COMPARISON: Final = frozenset({Order.TREND, Change.WORSE, Change.BETTER, Vie
 def subtotals(
     tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant
 ) -> dict[str | None, dict[State, int]]:
-    """How many of the workspaces that match are in each group, by their states."""
+    """The number of matching workspaces in each group, by state."""
     found: dict[str | None, dict[State, int]] = {}
     statement = _subtotals_statement(_shape(query, reach))
     for group, state, number in tx.rows(statement, _values(query, reach, now)):
@@ -132,14 +134,14 @@ def subtotals(
 
 
 def states(tx: Transaction, query: PortfolioQuery, reach: Reach, now: Instant) -> dict[State, int]:
-    """How many workspaces of the question's scope stand how."""
+    """The number of workspaces in the query's scope, by state."""
     scope = query.scope
     found = tx.rows(_states_statement(_shape(scope, reach)), _values(scope, reach, now))
     return {State(state): number for state, number in found}
 
 
 def choices(tx: Transaction, reach: Reach) -> tuple[ScopeChoice, ...]:
-    """The clients, programmes and owners of the workspaces within `reach`, by name."""
+    """The clients, programmes and owners of the workspaces within `reach`, each kind by name."""
     values = {"reach_account": reach.account_id, "reach_user": reach.user_id}
     return tuple(
         ScopeChoice(row_id, name, number, kind)
@@ -159,7 +161,10 @@ def choice(tx: Transaction, reach: Reach, grouping: Grouping, wanted: int) -> st
 
 
 def owners(tx: Transaction, account_id: int, workspace_ids: tuple[int, ...]) -> dict[int, int]:
-    """Who owns each of these workspaces: who leads its provider side, of several the first."""
+    """The owner of each of these workspaces: the team lead on its provider side.
+
+    If a workspace has several, the one with the lowest user id.
+    """
     values = {"reach_account": account_id, "workspace_ids": workspace_ids}
     return dict(map(tuple, tx.rows(_OWNERS, values)))
 
@@ -167,7 +172,7 @@ def owners(tx: Transaction, account_id: int, workspace_ids: tuple[int, ...]) -> 
 def groups(
     tx: Transaction, account_id: int, workspace_ids: tuple[int, ...]
 ) -> list[tuple[int, WorkspaceGroup]]:
-    """Each of these workspaces with each group that it is in, by name."""
+    """Pairs of a workspace id and a group that the workspace is in, sorted by group name."""
     values = {"reach_account": account_id, "workspace_ids": workspace_ids}
     return [(row[0], GROUPS.read(row[1:])) for row in tx.rows(_GROUPS_OF, values)]
 
@@ -179,10 +184,11 @@ def states_at(
     time: Instant,
     category: Category | None = None,
 ) -> dict[int, tuple[State, Instant, Instant | None, bool]]:
-    """How these workspaces, or a category there, stood at a time: of those that had a report.
+    """The state of these workspaces, or of one category in them, at a time.
 
-    The state, when that was reported, when the report was last changed (None: never), and whether
-    another report was overdue.
+    Only workspaces that had a report at that time are included. Each has its state, when that was
+    reported, when the report was last changed (None: never), and whether the next report was
+    overdue.
     """
     values = {"reach_account": reach.account_id, "as_of": time, "workspace_ids": workspace_ids}
     narrowed = reach.user_id is not None
@@ -261,7 +267,7 @@ def _values(query: PortfolioQuery, reach: Reach, now: Instant) -> dict[str, Any]
 
 
 def _told_in(*, in_past: bool) -> WordsIn:
-    """Where the words of the report that counts are looked for."""
+    """The scope in which words of reports are searched: current reports, unless in the past."""
     return WordsIn.REPORT if in_past else WordsIn.CURRENT
 
 
@@ -270,7 +276,7 @@ def _color(column: ColumnElement[Any]) -> ColumnElement[str]:
 
 
 def _placed(column: ColumnElement[Any], places: dict[Any, int]) -> ColumnElement[int]:
-    """The place of the column's value among `places`."""
+    """The number that `places` gives to the column's value; -1 if it gives none."""
     return case(
         *((column == key.value, literal(place, Integer)) for key, place in places.items()),
         else_=literal(-1, Integer),
@@ -340,12 +346,12 @@ def _is_lead(workspace_id: ColumnElement[Any]) -> list[Condition]:
     ]
 
 
-# Beside the participations of who asks.
+# An alias, because the caller's own participations may be joined too.
 _leads: Final = participations.alias("leads")
 
 
 def _from(shape: Shape, *, lateral: bool, reads_workspaces: bool) -> tuple[FromClause, Kept]:
-    """What is gone through, and its columns: in the present one narrow row a workspace."""
+    """The FROM clause and its columns; for the present, one narrow row for each workspace."""
     origin, kept = current.standing(as_of=shape.in_past, lateral=lateral, narrowed=shape.narrowed)
     if (reads_workspaces or shape.is_compared) and not shape.in_past:
         its = and_(in_account(workspaces), workspaces.c.id == kept["workspace_id"])
@@ -359,7 +365,7 @@ def _from(shape: Shape, *, lateral: bool, reads_workspaces: bool) -> tuple[FromC
 
 
 def _seen(shape: Shape, kept: Kept) -> list[Condition]:
-    """It is a workspace whose reports the user sees, and not an archived one."""
+    """The workspace is not archived, and the user may see its reports."""
     table = workspaces if shape.in_past else current_reports
     return [
         in_account(table),
@@ -378,8 +384,8 @@ def _totals(shape: Shape, *, lateral: bool) -> Select[Any]:
     origin, kept = _from(shape, lateral=lateral, reads_workspaces=False)
     seen = _seen(shape, kept)
     if lateral and (shape.in_past or shape.is_compared):
-        # Else PostgreSQL looks for the color before anew for each count that needs it: the page
-        # took 207 ms in place of 109 at 10,000 workspaces.
+        # Otherwise PostgreSQL looks up the previous color again for each count that needs it: the
+        # page took 207 ms instead of 109 ms at 10,000 workspaces.
         names = {*_COUNTED, *(() if shape.category is None else (color_column(shape.category),))}
         one_each = select(*(kept[name].label(name) for name in sorted(names)))
         once = one_each.select_from(origin).where(*seen).cte("once").prefix_with("MATERIALIZED")
@@ -403,7 +409,7 @@ def _totals(shape: Shape, *, lateral: bool) -> Select[Any]:
     return found.where(*seen, *scope)
 
 
-# What totals depend on, beside the color of a category.
+# The columns that totals need, in addition to the color of a category.
 _COUNTED: Final = (
     "workspace_id",
     "report_id",
@@ -448,7 +454,7 @@ def _page_statement(shape: Shape, order: Order, *, reverse: bool) -> Statement:
 def _page(shape: Shape, order: Order, *, reverse: bool, lateral: bool) -> Select[Any]:
     origin, kept = _from(shape, lateral=lateral, reads_workspaces=order is Order.TITLE)
     group, group_key = _group(shape.group, kept)
-    # The workspaces that are in none come last.
+    # Workspaces without a group come last.
     of_group = (
         [] if shape.group is None else [case((group_key.is_(None), 1), else_=0), group_key, group]
     )
@@ -473,7 +479,10 @@ def _matching(shape: Shape, kept: Kept) -> list[Condition]:
 
 
 def _group(group: Grouping | None, kept: Kept) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """The name of what a workspace is listed under, of several the first, and its sort key."""
+    """The name of the group that a workspace is listed under, and the sort key of that name.
+
+    If the workspace is in several groups, the first one.
+    """
     match group:
         case None:
             return null(), null()
@@ -522,7 +531,7 @@ def _states_statement(shape: Shape) -> Statement:
 
 
 def _counted(shape: Shape, *, by_group: bool, lateral: bool) -> Select[Any]:
-    """How many workspaces match, of each group and state."""
+    """The number of matching workspaces by state and, if `by_group`, by group."""
     origin, kept = _from(shape, lateral=lateral, reads_workspaces=False)
     columns = [_color(kept["color"]).label("of_state")]
     if by_group:
@@ -589,7 +598,7 @@ _GROUPS_OF: Final = Statement(
 
 def _keys(order: Order, kept: Kept) -> list[ColumnElement[Any]]:
     worst = _placed(_color(kept["color"]), _FIRST_ON_TOP)
-    # Never reported is older than any.
+    # A workspace without a report counts as the oldest.
     oldest = func.coalesce(kept["created_at"], 0)
     if order in _CATEGORIES:
         color = kept[color_column(_CATEGORIES[order])]

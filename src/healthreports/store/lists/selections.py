@@ -1,7 +1,7 @@
 """How each kind of record is stored: its table, columns, filters, orders and associations.
 
-The names are those of `contract/resources`; `app` demands at start-up that both name the same.
-Contract: sections 4 and 7.
+The names are those of `contract/resources`; `app` checks at start-up that both modules declare the
+same ones. Contract: sections 4 and 7.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -81,7 +81,7 @@ class Direct(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """An association by a column elsewhere: rows of `origin` whose `owner` is the record's id."""
+    """An association by another table: rows of `origin` whose `owner` is the record's id."""
 
     kind: Kind
     owner: Column[int]
@@ -90,10 +90,11 @@ class Beside(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A filter whose records an index finds.
+    """A filter whose records can be found by an index.
 
-    `finding` begins with that index. `walking` is asked row by row, where records are gone through
-    in an order; if that is the order of `column`, `finding` is of use there as well.
+    `finding` is the condition that uses the index. `walking` is the same condition for a statement
+    that reads records in some order and tests each row. If that is the order of `column`, `finding`
+    is used there too.
     """
 
     finding: Condition
@@ -102,9 +103,9 @@ class Found(NamedTuple):
 
 
 class Worded(NamedTuple):
-    """A filter by the words that the record with the id in a column has in a scope.
+    """A filter by words: the record whose id is in the column `record_id` has them in `scope`.
 
-    `others` are what it asks beside them.
+    `others` are the further conditions of the filter.
     """
 
     scope: WordsIn
@@ -116,24 +117,25 @@ class SubjectOf(NamedTuple):
     """The association of an external reference with the object it belongs to."""
 
 
-# Of a filter that takes several values: the condition for a single one.
+# Suffix for a filter that takes several values: names its condition for a single value.
 _ONE: Final = "=one"
 
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 
 
 class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
-    """How one kind is kept.
+    """How one kind of record is stored.
 
-    `within_reach` says, row by row, which records of the account the user `reach_user` sees;
-    `reached` finds what may be among them, from the workspaces of that user. A filter that has
-    few values has a condition for each, under `name=value`; one that has none lets everything
-    through. One that takes several values may have another condition for a single one. The filters
-    in `on_reference` must hold for one and the same external reference of a subject of the type
-    `refers_as` (4.6).
+    `within_reach` tests each row: whether the user `reach_user` may see the record. `reached` finds
+    the records for which that may be so, starting from the workspaces of the user.
 
-    `steady` are the filters that look at what never changes: what they found goes on to match while
-    the record is there. Any other is asked anew whenever the account has changed.
+    A filter with few possible values has one condition for each of them, named `name=value`; a
+    value without a condition matches every record. A filter that takes several values may have
+    another condition for a single value. The filters in `on_reference` must all hold for the same
+    external reference, of a subject of the type `refers_as` (4.6).
+
+    `steady` names the filters on attributes that never change: a record that matches them matches
+    until it is deleted. All other filters are evaluated again whenever the account has changed.
     """
 
     table: Table
@@ -150,12 +152,12 @@ class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
 
     @property
     def filter_names(self) -> frozenset[str]:
-        """Every filter that it knows."""
+        """The names of all filters."""
         names = (name.partition("=")[0] for name in self.filters)
         return frozenset(names) | frozenset(self.on_reference)
 
     def shape(self, one: Filter) -> str | None:
-        """The name of the condition that a filter stands for; None where it lets all through."""
+        """The name of the condition for a filter; None if the filter matches every record."""
         for_one = f"{one.name}{_ONE}"
         if isinstance(one.value, tuple) and len(one.value) == 1 and for_one in self.filters:
             return for_one
@@ -166,11 +168,11 @@ class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
         return shape if shape in self.filters else None
 
     def shapes(self, filters: Iterable[Filter]) -> tuple[str, ...]:
-        """The names of the conditions that filters stand for."""
+        """The names of the conditions for these filters."""
         return tuple([name for name in map(self.shape, filters) if name is not None])
 
     def values(self, account_id: int, filters: Iterable[Filter]) -> dict[str, Any]:
-        """The parameters of the conditions that filters stand for."""
+        """The parameters of the conditions for these filters."""
         values: dict[str, Any] = {}
         for one in filters:
             found = self.filters.get(one.name)
@@ -185,25 +187,26 @@ class Selection(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
 
 
 def in_account(table: FromClause) -> Condition:
-    """The row belongs to the account; asked of every table that has one, not by a join.
+    """The row belongs to the account; required of every table with an account, without a join.
 
-    A distributed database then knows where to look before it reads a row.
+    A distributed database then knows where the rows are before it reads any.
     """
     return table.c.account_id == bindparam("reach_account")
 
 
 def there_is(table: FromClause, *conditions: Condition) -> Condition:
-    """There is a row of `table` in the account for which the conditions hold.
+    """A row of `table` exists in the account for which the conditions hold.
 
-    It is looked for row by row. Without an OFFSET, though it skips nothing, PostgreSQL makes a join
-    of it and may begin with `table`: with all that a user sees, to find the twenty on a page.
+    The subquery is run for each row of the outer statement. On PostgreSQL it has an OFFSET of 0,
+    which skips nothing: without it, PostgreSQL turns the subquery into a join and may start with
+    `table`, and so read all that a user sees to find the twenty records of a page.
     """
     found: Select[Any] = select(literal_column("1")).select_from(table)
     found = found.where(in_account(table), *conditions)
     return Either(exists(found), exists(found.offset(literal_column("0"))))
 
 
-# The attributes that an index finds the references of.
+# The attributes of external references that have an index.
 _INDEXED_ATTRIBUTES: Final = frozenset(
     f"external_reference_{name}"
     for name in ("service_name", "service_model_ref", "service_model_refs")
@@ -211,12 +214,12 @@ _INDEXED_ATTRIBUTES: Final = frozenset(
 
 
 def is_found(name: str, one: Condition | Found | Worded | None) -> bool:
-    """Whether an index finds the records that a filter leaves."""
+    """Whether an index can find the records that match a filter."""
     return isinstance(one, (Found, Worded)) or name in _INDEXED_ATTRIBUTES
 
 
 def walking(name: str, one: Condition | Found | Worded) -> Condition:
-    """The filter `name` as it is asked row by row."""
+    """The condition of the filter `name` for a statement that tests each row."""
     if isinstance(one, Worded):
         return and_(has_words(one.record_id, one.scope, name), *one.others)
     return one.walking if isinstance(one, Found) else one
@@ -245,7 +248,7 @@ def has_reference(
 
 
 def _in_time(column: Column[Any], name: str) -> dict[str, Found]:
-    """The filters by a time, or a date, where an index has the column."""
+    """The filters by a column with a time or a date, which has an index."""
     hidden = unindexed_text(column) if isinstance(column.type, Text) else unindexed(column)
     after: BindParameter[Any] = bindparam(f"{name}_after")
     before: BindParameter[Any] = bindparam(f"{name}_before")
@@ -256,26 +259,26 @@ def _in_time(column: Column[Any], name: str) -> dict[str, Found]:
 
 
 def _among_found(column: Column[Any], name: str) -> Found:
-    """One of several values of a column that an index has."""
+    """The filter for one of several values of an indexed column."""
     hidden = unindexed_text(column) if isinstance(column.type, Text) else unindexed(column)
     return Found(among(column, name), among(hidden, name))
 
 
 def _equal_found(column: Column[Any], name: str) -> Found:
-    """One value of a column that an index has."""
+    """The filter for one value of an indexed column."""
     hidden = unindexed_text(column) if isinstance(column.type, Text) else unindexed(column)
     return Found(column == bindparam(name), hidden == bindparam(name))
 
 
 def _with(owner: Column[Any], beside: Column[Any], *conditions: Condition) -> Found:
-    """There is a row beside the record, whose `beside` is `owner`, for which conditions hold."""
+    """A row of another table exists whose `beside` is `owner` and for which conditions hold."""
     table = beside.table
     ids = select(beside).where(in_account(table), *conditions)
     return Found(owner.in_(ids), there_is(table, beside == owner, *conditions))
 
 
 def _by_reference(subject: Column[Any], subject_type: SubjectType) -> dict[str, Condition]:
-    """The filters of 4.6 that say whether there is a reference at all."""
+    """The filters of 4.6 by whether a reference exists."""
 
     def has(*conditions: Condition) -> Condition:
         return has_reference(*conditions, subject=subject, subject_type=subject_type)
@@ -297,7 +300,7 @@ def _strictly(column: Column[Any], name: str) -> dict[str, Condition]:
     }
 
 
-# The filters of 4.6 that must hold for one and the same reference.
+# The filters of 4.6 that must all hold for the same reference.
 def _on_reference() -> dict[str, Condition]:
     return {
         **_equal(external_references, "external_reference_", *REFERENCE_ATTRIBUTES),
@@ -341,8 +344,8 @@ _SCOPE, _BUDGET, _SCHEDULE, _CLIENT = Category
 
 
 def _read_report(row: Row) -> StatusReport:
-    # Spelled out, in the order of `_REPORT_COLUMNS`: half the time of loops over the places, and a
-    # page reads a hundred details.
+    # Written out in the order of `_REPORT_COLUMNS`: this takes half the time of loops over the
+    # columns, and a page reads a hundred details.
     report_id, account_id, workspace_id, creator_id, updater_id, color, description = row[:7]
     created_at, updated_at, scope, on_scope, budget, on_budget = row[7:13]
     schedule, on_schedule, client, on_client = row[13:]
@@ -408,7 +411,7 @@ def _read_reference(row: Row) -> ExternalReference:
 
 
 _newest: Final = status_reports.alias("newest")
-# The id of the newest report of a workspace, sought from the end of an index.
+# The id of the newest report of a workspace, read from the end of an index.
 _CURRENT: Final = (
     select(_newest.c.id)
     .where(in_account(_newest), _newest.c.workspace_id == workspaces.c.id)
@@ -454,7 +457,7 @@ _own_workspace: Final = workspaces.alias("own_workspace")
 
 
 def shows_reports(own: FromClause) -> Condition:
-    """The participation shows its user the reports, and not only that the workspace is there."""
+    """The participation lets its user see the reports, and not only the workspace itself."""
     return or_(
         own.c.side == Side.PROVIDER,
         there_is(
@@ -466,7 +469,7 @@ def shows_reports(own: FromClause) -> Condition:
 
 
 def _participates(workspace_id: Column[Any], *conditions: Condition) -> Condition:
-    """The user `reach_user` participates in the workspace, in a way for which `conditions` hold."""
+    """The user `reach_user` has a participation in the workspace for which `conditions` hold."""
     return there_is(
         _own,
         _own.c.workspace_id == workspace_id,
@@ -491,7 +494,7 @@ _IS_CURRENT: Final = there_is(_current, _current.c.report_id == status_reports.c
 
 
 def _has_participant(name: str) -> Found:
-    """One of the users that the filter `name` asks for participates in the workspace."""
+    """One of the users given by the filter `name` participates in the workspace."""
     place = participations.alias("place")
     return _with(workspaces.c.id, place.c.workspace_id, among(place.c.user_id, name))
 
@@ -536,7 +539,8 @@ REPORTS: Final = Selection[StatusReport](
         "current=false": ~_IS_CURRENT,
         "text": Worded(WordsIn.REPORT, status_reports.c.id),
     },
-    # A change of references is one after which older reports are found otherwise.
+    # The filters by references are among them, since a change of a reference raises `reshaped` of
+    # the account's version: results that were remembered before it are not used any more.
     steady=frozenset(
         {"created_after", "created_before", "workspace_id", "creator_id"}
         | _on_reference().keys()
@@ -557,7 +561,7 @@ REPORTS: Final = Selection[StatusReport](
     },
 )
 
-# Written as the indexes of what a list shows by default have it.
+# Written exactly as in the partial indexes for what a list shows by default.
 _IN_USE: Final = workspaces.c.archived == literal_column("0")
 WORKSPACES: Final = Selection[Workspace](
     table=workspaces,
@@ -654,8 +658,8 @@ WORKSPACES: Final = Selection[Workspace](
 )
 
 
-# The user's name has the text in it, case and accents aside: the words find those that may have it,
-# whatever stands between them.
+# The user's name contains the text, ignoring case and accents. The index of words finds the names
+# with all its words; this tests that they follow each other as in the text.
 _part: Final[BindParameter[str]] = bindparam("by_full_name", type_=Text)
 _HAS_IN_NAME: Final = Either(
     func.instr(users.c.name_key, _part) > 0, func.strpos(users.c.name_key, _part) > 0
@@ -663,9 +667,9 @@ _HAS_IN_NAME: Final = Either(
 
 
 def _participates_in(name: str) -> Found:
-    """The user participates in a workspace that the filter `name` asks for, which the caller sees.
+    """The user participates in a workspace that the filter `name` gives and the caller sees.
 
-    So that nobody learns who is in a workspace that it does not see.
+    A caller must not learn who participates in a workspace that it does not see.
     """
     return _with(
         users.c.id,

@@ -1,4 +1,4 @@
-"""Checking what `counters` and `current` keep against the reports, and rebuilding it."""
+"""Compares stored counts, current reports and words with the records, and rebuilds them."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -75,12 +75,12 @@ from healthreports.store.schema.tables import (
     users,
 )
 
-# Rows that a statement of `rebuild` brings into memory at once.
+# The most rows that one statement of `rebuild` reads into memory.
 _AT_ONCE: Final = 10_000
 
 
 def _stretch(column: ColumnElement[Any], shift: int) -> ColumnElement[Any]:
-    # Written into the text: PostgreSQL does not know that two parameters are the same number.
+    # Written into the SQL: PostgreSQL cannot know that two parameters have the same value.
     return column.bitwise_rshift(literal_column(str(shift)))
 
 
@@ -118,7 +118,7 @@ _TRUE_COUNTS: Final[tuple[_Truth, ...]] = (
         for place, name in enumerate(color_column(category) for category in Category)
     ),
 )
-# Once what is current is kept.
+# True once `current_reports` is right.
 _TRUE_CURRENT: Final = (
     select(
         current_reports.c.account_id,
@@ -170,7 +170,7 @@ _FILL_CURRENT: Final = Statement(
 
 
 def _some(selection: Selection[Any]) -> Statement:
-    """Some records in the order of their accounts, from behind the last one."""
+    """The next records in the order of account and id, after the last one that was read."""
     table = selection.table
     return Statement(
         select(table.c.account_id, *selection.columns)
@@ -198,7 +198,7 @@ _GROUPED: Final = Statement(
     )
 )
 _x: Final = external_references.c
-# Some references in the order of their reports, from behind the last one.
+# The next references in the order of account, report and service, after the last one read.
 _SOME_REFERENCES: Final = Statement(
     select(
         _x.account_id, _x.subject_id, _x.service_name, *(_x[name] for name in REFERENCE_ATTRIBUTES)
@@ -230,7 +230,7 @@ _SOME_TERMS: Final = Statement(
 
 
 def rebuild(tx: Transaction) -> None:
-    """Rebuild everything that is kept. Nobody may write meanwhile."""
+    """Rebuild all stored counts, current reports and words. Nobody may write at the same time."""
     current.rebuild(tx)
     _recount(tx)
     tx.rows(words.EMPTY, {})
@@ -255,13 +255,13 @@ def _recount(tx: Transaction) -> None:
 
 
 def _nobody(_what: str) -> None:
-    """Who is told nothing."""
+    """Ignore the name of the part that is checked next."""
 
 
 def differences(tx: Transaction, say: Callable[[str], object] = _nobody) -> list[str]:
-    """What is kept wrongly, a line for each difference; an empty list if all is well.
+    """The differences between stored and true values, one line each; empty if there are none.
 
-    `say` is told what is looked at next.
+    `say` is called with the name of each part before it is checked.
     """
     found: list[str] = []
     for what, look in _LOOKS.items():
@@ -271,7 +271,7 @@ def differences(tx: Transaction, say: Callable[[str], object] = _nobody) -> list
 
 
 def _wrong_counts(tx: Transaction) -> Iterator[str]:
-    # One dimension after the other: all of them together are millions.
+    # One dimension at a time: all of them together have millions of counts.
     for truths, kept in _COUNTED:
         true = {row[:3]: row[3] for truth in truths for row in tx.rows(truth, {})}
         yield from _unlike(true, _kept_counts(tx, kept))
@@ -289,7 +289,7 @@ _ALL_TRUTHS: Final[tuple[_Truth, ...]] = (
     (Dimension.CURRENT, _TRUE_CURRENT),
 )
 _OF_REPORTS: Final = sorted({dimension for dimension, _ in _ALL_TRUTHS})
-# Of each dimension of reports what is there, and what is kept.
+# For each dimension of reports: the statements for the true counts, and for the stored ones.
 _COUNTED: Final = tuple(
     (
         tuple(Statement(truth) for of, truth in _ALL_TRUTHS if of is dimension),
@@ -332,14 +332,15 @@ def _wrong_blocks(tx: Transaction) -> Iterator[str]:
 
 
 def _wrong_terms(tx: Transaction) -> Iterator[str]:
-    # In any order the sum of the hashes is the same: two lists of millions need not be in memory.
+    # The sum of the hashes does not depend on the order, so that two lists of millions of terms
+    # need not be in memory.
     true, kept = _gist(_true_terms(tx)), _gist(_kept_terms(tx))
     if true != kept:
         yield f"report_terms: {kept[0]} kept, {true[0]} there, or as many others"
 
 
 def _wrong_versions(tx: Transaction) -> Iterator[str]:
-    """Versions and deleted reports that do not belong to each other (8.3, 8.4)."""
+    """Versions and deleted reports that contradict each other or the reports (8.3, 8.4)."""
     for says, statement in _WRONG_VERSIONS.items():
         for account_id, report_id in tx.rows(statement, {}):
             yield f"report {report_id} of account {account_id}: {says}"
@@ -409,7 +410,7 @@ _WRONG_VERSIONS: Final = {says: Statement(one) for says, one in _WRONG.items()}
 
 
 class _Tallying:
-    """Counts all records around status reports anew."""
+    """Counts all records other than status reports, from the records themselves."""
 
     def __init__(self) -> None:
         self.counts: tallies.Counts = Counter()
@@ -418,7 +419,7 @@ class _Tallying:
         self._terms: dict[tuple[int, int], set[int]] = {}
 
     def all_of(self, tx: Transaction) -> tallies.Counts:
-        """What is counted in every account."""
+        """The true counts of all accounts."""
         for account_id, user_id, *counted in tx.rows(_TALLIED_USERS, {}):
             self._disabled[user_id] = counted[0]
             one = tallies.CountedUser(*counted)
@@ -437,7 +438,7 @@ class _Tallying:
         return self.counts
 
     def _beside(self, record: Record) -> None:
-        """Note what a record means for those beside it."""
+        """Note what a record adds to the counts of related records."""
         match record:
             case Workspace():
                 self._archived[record.id] = int(record.archived)
@@ -458,7 +459,7 @@ class _Tallying:
 def _in_parts(
     tx: Transaction, selection: Selection[Record], statement: Statement
 ) -> Iterator[list[Record]]:
-    """All records of a kind, some at a time."""
+    """All records of a kind, in batches."""
     last: tuple[int, int] = (0, -1)
     while rows := tx.rows(statement, dict(zip(("account", "last_id"), last, strict=True))):
         records = [selection.read(row[1:]) for row in rows]
@@ -467,7 +468,7 @@ def _in_parts(
 
 
 def true_words(tx: Transaction) -> Iterator[list[words.Entry]]:
-    """The words of every record, some at a time."""
+    """The words of every record, in batches."""
     for selection, statement in _SOME_FOUND:
         for records in _in_parts(tx, selection, statement):
             current_ids = _current_ids(tx, records) if selection is REPORTS else set()
@@ -510,7 +511,7 @@ def _gist(parts: Iterable[Collection[Row]]) -> tuple[int, int]:
 
 
 def _true_terms(tx: Transaction) -> Iterator[set[tuple[int, int, int]]]:
-    """(account, term, report) of every reference, some at a time, each once."""
+    """(account, term, report) of every reference, in batches, each once."""
     last: tuple[int, int, str] = (0, 0, "")
     before: set[tuple[int, int, int]] = set()
     while rows := tx.rows(
@@ -523,7 +524,7 @@ def _true_terms(tx: Transaction) -> Iterator[set[tuple[int, int, int]]]:
         }
         yield some - before
         last = rows[-1][:3]
-        # The references of one report may be cut apart, into more than two.
+        # The references of one report may be spread over two batches or more.
         before = {one for one in some | before if (one[0], one[2]) == last[:2]}
 
 

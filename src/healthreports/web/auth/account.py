@@ -1,4 +1,4 @@
-"""One's own profile, password and applications; the applications that an account registered."""
+"""Pages for the user's own profile and sign-in, and for the applications of an account."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -39,11 +39,11 @@ class AccountPages:
         self._clock = clock
 
     async def show(self, request: Request) -> Response:
-        """One's own page."""
+        """Show the user's own account page."""
         return await self._own_page(request)
 
     async def revoke_grant(self, request: Request) -> Response:
-        """Take back what one let an application do."""
+        """Revoke a grant that the user gave to an application."""
         form = await sent_form(self._gateway, request)
         grant_id = read_id(request.path_params["id"])
         await self._gateway.write(
@@ -53,7 +53,7 @@ class AccountPages:
         return lead_to(ACCOUNT)
 
     async def change_profile(self, request: Request) -> Response:
-        """Change one's name and headline."""
+        """Change the user's name and headline."""
         form = await sent_form(self._gateway, request)
         fields = form.fields
         try:
@@ -70,7 +70,7 @@ class AccountPages:
         return await self._own_page(request, done="The profile is changed.")
 
     async def want_address(self, request: Request) -> Response:
-        """Want another e-mail address, or no longer."""
+        """Request a change of the user's e-mail address, or cancel the request."""
         form = await sent_form(self._gateway, request)
         wanted = form.fields.get("email_address", "")
 
@@ -87,13 +87,13 @@ class AccountPages:
         return lead_to(ACCOUNT)
 
     async def ask_address(self, request: Request) -> Response:
-        """Ask who opened the link at its new address to take it."""
+        """Ask a user who opened the link sent to the new address to confirm the change."""
         values = await self._gateway.read(session.secret_of(request), who)
         link = request.query_params.get("link", "")
         return page(request, "address.html", values | {"link": link})
 
     async def take_address(self, request: Request) -> Response:
-        """Take the new address."""
+        """Change the user's e-mail address to the confirmed new one."""
         form = await sent_form(self._gateway, request)
         link = form.fields.get("link", "")
         await self._gateway.write(
@@ -102,7 +102,7 @@ class AccountPages:
         return await self._own_page(request, done="Your e-mail address is changed.")
 
     async def change_password(self, request: Request) -> Response:
-        """Change one's password."""
+        """Change the user's password."""
         writer, fields, _ = await sent_form(self._gateway, request)
         try:
             await self._sign_in.change_password(
@@ -117,7 +117,7 @@ class AccountPages:
         return await self._own_page(request, done="The password is changed.")
 
     async def end_session(self, request: Request) -> Response:
-        """Sign out in another browser."""
+        """End one of the user's sessions, for example in another browser."""
         form = await sent_form(self._gateway, request)
         session_id = read_id(request.path_params["id"]) or 0
         await self._gateway.write(
@@ -126,13 +126,13 @@ class AccountPages:
         return lead_to(ACCOUNT)
 
     async def end_other_sessions(self, request: Request) -> Response:
-        """Sign out in every browser but this one."""
+        """End all sessions of the user except this one."""
         form = await sent_form(self._gateway, request)
         await self._gateway.write(form.writer, sessions.end_others)
         return lead_to(ACCOUNT)
 
     async def withdraw_invitation(self, request: Request) -> Response:
-        """End the invitation by which somebody could take one's place."""
+        """Withdraw the invitation with which somebody could sign in as the user."""
         writer, _, _ = await sent_form(self._gateway, request)
         await self._gateway.write(
             writer, lambda tx, actor, _now: invitations.withdraw(tx, actor, actor.user_id)
@@ -140,11 +140,11 @@ class AccountPages:
         return lead_to(ACCOUNT)
 
     async def show_applications(self, request: Request) -> Response:
-        """The applications of the account, for its administrators."""
+        """Show the applications of the account to its administrators."""
         return await self._applications_page(request)
 
     async def register(self, request: Request) -> Response:
-        """Register an application, and show its secret this once."""
+        """Register an application, and show its secret once."""
         form = await sent_form(self._gateway, request)
         fields = form.fields
 
@@ -175,7 +175,7 @@ class AccountPages:
         return await self._applications_page(request, made=made)
 
     async def revoke_application(self, request: Request) -> Response:
-        """Revoke an application and all that it was granted."""
+        """Revoke an application and all its grants."""
         writer, _, _ = await sent_form(self._gateway, request)
         client_id = request.path_params["client_id"]
 

@@ -1,4 +1,4 @@
-"""Asking who sits at the browser to prove again who it is, in the middle of what it wants to do."""
+"""Ask a signed-in user to prove again who they are, in the middle of another action."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -21,10 +21,10 @@ _NEXT: Final = "next"
 
 
 class Again:
-    """Repeats what was refused for want of a proof, once the proof is there.
+    """Asks for a proof and then repeats the request that was refused without one.
 
-    The page holds what was sent, and sends it again to the same address with the proof beside it.
-    `pages` are the addresses that can be looked at.
+    The page contains the fields of the refused form, and sends them again to the same address
+    together with the proof. `pages` are the paths that can be read with GET.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Again:
         self._pages = pages
 
     async def __call__(self, request: Request, handler: Handler) -> Response:
-        """Ask for a proof, or take it and let `handler` answer."""
+        """Ask for a proof; if the request contains one, check it and call `handler`."""
         if request.method != "POST":
             return await self._page(request, _asked_again(request), {})
         fields = await session.read_form(request)
@@ -55,8 +55,8 @@ class Again:
         return await handler(request)
 
     async def take(self, request: Request) -> Response:
-        """Take the proof of who wants to look at a page, and lead there."""
-        session.secret_of(request)  # a stranger's form is not read
+        """Check the proof of a user who asked for a page with GET, and redirect to the page."""
+        session.secret_of(request)  # the form of an anonymous request is not read
         fields = await session.read_form(request)
         wanted = session.our_path(request.query_params.get(_NEXT)) or HOME
         try:
@@ -93,7 +93,7 @@ class Again:
         return page(request, "again.html", values, error)
 
     def _page_of(self, request: Request) -> str:
-        """The page that the form was on: the nearest address above that can be looked at."""
+        """The path of the page that had the form: the nearest parent path that can be read."""
         path = session.our_path(request.query_params.get(_NEXT)) or request.url.path
         while path and path not in self._pages:
             path = path.rpartition("/")[0]

@@ -1,4 +1,4 @@
-"""The page on which a user lets an application act for it. See `service/auth/oauth`."""
+"""OAuth consent page: a user allows an application to act for them. See `service/auth/oauth`."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,7 +16,7 @@ from healthreports.web.kit.show import lead_to, page, who
 
 
 class ConsentPage:
-    """`/oauth/authorize` of the server that calls itself `issuer`."""
+    """The page `/oauth/authorize`. `issuer` is the issuer identifier of this server."""
 
     def __init__(self, gateway: Gateway, clock: Clock, issuer: str) -> None:
         self._gateway = gateway
@@ -24,7 +24,7 @@ class ConsentPage:
         self._issuer = issuer
 
     async def ask(self, request: Request) -> Response:
-        """Ask whether the application may."""
+        """Ask the user to allow or refuse the application."""
         asked, now = _asked(request), self._clock()
         try:
             found = await self._gateway.read(
@@ -46,7 +46,7 @@ class ConsentPage:
         return page(request, "consent.html", values, forms_lead_to=_places(consent.redirect_uri))
 
     async def decide(self, request: Request) -> Response:
-        """Send the browser back to the application with what the user decided."""
+        """Redirect the browser to the application with the user's decision."""
         writer, fields, _ = await sent_form(self._gateway, request)
         asked = _asked(request)
         allowed = fields.get("decision") == "allow"
@@ -59,7 +59,8 @@ class ConsentPage:
             )
         except oauth.Refused as refused:
             return _onward(request, refused.reply)
-        except ProofNeeded:  # the page asks; a form with a proof could not lead to elsewhere
+        # The page asks for the proof: a form with a proof could not redirect to another origin.
+        except ProofNeeded:
             return lead_to(f"{request.url.path}?{request.url.query}")
         return _onward(request, reply)
 
@@ -70,7 +71,7 @@ def _asked(request: Request) -> OAuthCall:
 
 
 def _onward(request: Request, reply: Reply) -> Response:
-    """Lead on, or where no address can be trusted say why not."""
+    """Redirect to the application, or show an error if no redirect URI can be trusted."""
     if reply.location is not None:
         return lead_to(reply.location)
     body = reply.body if isinstance(reply.body, dict) else {}
@@ -79,9 +80,9 @@ def _onward(request: Request, reply: Reply) -> Response:
 
 
 def _places(address: str) -> str:
-    """What a policy for forms calls the places that `address` may lead to, and from there on.
+    """The `form-action` sources for a redirect to `address` and for redirects from there.
 
-    A browser follows the whole chain of redirects, and a policy has no word for an IPv6 address.
+    A browser checks the whole chain of redirects. A policy has no syntax for an IPv6 address.
     """
     parts = urlsplit(address)
     if parts.scheme in ("http", "https") and "[" not in parts.netloc:

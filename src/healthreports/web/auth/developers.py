@@ -1,4 +1,4 @@
-"""What a developer needs: the address of the API, own tokens, a request that works."""
+"""The page for developers: the address of the API, the user's tokens, an example request."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,18 +18,18 @@ from healthreports.web.kit.show import lead_to, page, who
 
 
 class DeveloperPages:
-    """The pages below `/developers`. `origin` is our own address as a program sees it."""
+    """The pages below `/developers`. `origin` is the server's own origin, as clients see it."""
 
     def __init__(self, gateway: Gateway, origin: str) -> None:
         self._gateway = gateway
         self._origin = origin
 
     async def show(self, request: Request) -> Response:
-        """The addresses of the API, and one's own tokens."""
+        """Show the addresses of the API, and the user's own tokens."""
         return await self._page(request)
 
     async def make_token(self, request: Request) -> Response:
-        """Make a personal token, and show its secret this once."""
+        """Create a personal token, and show its secret once."""
         form = await sent_form(self._gateway, request)
         fields = form.fields
 
@@ -53,7 +53,7 @@ class DeveloperPages:
         return await self._page(request, made=secret)
 
     async def revoke_token(self, request: Request) -> Response:
-        """Revoke a personal token of one's own."""
+        """Revoke one of the user's own personal tokens."""
         form = await sent_form(self._gateway, request)
         token_id = read_id(request.path_params["id"])
         await self._gateway.write(

@@ -1,4 +1,4 @@
-"""Signing in and out."""
+"""Pages for signing in and out."""
 
 import logging
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ log: Final = logging.getLogger("healthreports")
 _NEXT: Final = "next"
 _ACCOUNT: Final = "account"
 _ANOTHER: Final = "another"
-# What is kept while the browser is at the provider; none of it is left from another way there.
+# Session keys used while the browser is at the provider. They are cleared before each redirect.
 _NAMED: Final = "account_named"
 _AGAIN: Final = "again"
 _ON_THE_WAY: Final = (_NEXT, _NAMED, _AGAIN, INVITATION)
@@ -42,9 +42,9 @@ _MAX_NEXT: Final = 1_000
 
 
 class Entrance:
-    """The pages around a session. `origin` is our own address as a browser sees it."""
+    """The pages that open and end sessions. `origin` is the server's origin, as browsers see it."""
 
-    def __init__(  # noqa: PLR0917  all ways in
+    def __init__(  # noqa: PLR0917  the dependencies of all ways to sign in
         self,
         gateway: Gateway,
         sign_in: SignIn,
@@ -64,7 +64,7 @@ class Entrance:
         self._warned = False
 
     async def ask(self, request: Request) -> Response:
-        """Ask for e-mail address and password; who is signed in there already is led on."""
+        """Show the sign-in form. A user who is already signed in is redirected."""
         self._warn_of_plain_cookies(request)
         wanted = session.our_path(request.query_params.get(_NEXT)) or _HOME
         account = _account_in(request)
@@ -92,7 +92,7 @@ class Entrance:
         return await self._enter(request, opened, wanted)
 
     async def take_passkey(self, request: Request) -> Response:
-        """Sign in with a passkey alone."""
+        """Sign in with only a passkey."""
         fields = await session.read_stranger_form(request)
         wanted = session.our_path(fields.get(_NEXT)) or _HOME
         answer = session.answer_in(request, "", fields.get("passkey", ""))
@@ -111,30 +111,30 @@ class Entrance:
         return lead_to(f"{SIGN_IN}?{_ACCOUNT}={quote(account, safe='')}")
 
     async def leave(self, request: Request) -> Response:
-        """Sign out, of every account."""
+        """Sign out of all accounts."""
         await session.read_stranger_form(request)
-        session.secret_of(request)  # who is not signed in is asked to
+        session.secret_of(request)  # raises Unauthenticated if the user is not signed in
         await self._sign_in.out(session.sign_out(request), address_of(request))
         return lead_to(SIGN_IN)
 
     async def ask_provider(self, request: Request) -> Response:
-        """Send the browser to the provider, to sign in."""
+        """Redirect the browser to the provider, to sign in or to prove again who the user is."""
         wanted = session.our_path(request.query_params.get(_NEXT)) or _HOME
-        # A cookie holds 4,096 bytes, and what the provider is to send back needs its part of them.
+        # A cookie holds 4,096 bytes, and the OpenID Connect state needs part of them.
         kept = {_NEXT: wanted if len(wanted) <= _MAX_NEXT else _HOME, _NAMED: _account_in(request)}
         if _AGAIN in request.query_params:
             kept[_AGAIN] = "yes"
         return await self._to_provider(request, kept)
 
     async def accept_by_provider(self, request: Request) -> Response:
-        """Send the browser to the provider, to accept an invitation as whom it names."""
+        """Redirect the browser to the provider, to accept an invitation with an identity there."""
         await session.read_stranger_form(request)
         secret = request.query_params.get(INVITATION, "")
         await self._sign_in.invited(secret, address_of(request))
         return await self._to_provider(request, {INVITATION: secret})
 
     async def come_back(self, request: Request) -> Response:
-        """Sign in whom the provider names, or accept the invitation that led there."""
+        """Handle the return from the provider: sign in, accept an invitation, or take a proof."""
         if self._provider is None:
             return lead_to(SIGN_IN)
         address = address_of(request)
@@ -161,7 +161,7 @@ class Entrance:
         return await self._enter(request, opened, wanted)
 
     def _warn_of_plain_cookies(self, request: Request) -> None:
-        """Say once that a proxy speaks TLS, and that we have not been told."""
+        """Warn once if browsers use https through a proxy but the public URL setting lacks it."""
         said = request.headers.get("x-forwarded-proto", request.url.scheme)
         if said == "https" and not self._warned and not self._origin.startswith("https:"):
             self._warned = True
@@ -173,7 +173,7 @@ class Entrance:
     async def _to_provider(self, request: Request, kept: dict[str, str]) -> Response:
         if self._provider is None:
             return lead_to(SIGN_IN)
-        session.drop_what_is_asked(request)  # a cookie has only so much room
+        session.drop_what_is_asked(request)  # the size of a cookie is limited
         for name in _ON_THE_WAY:
             request.session.pop(name, None)
         request.session.update(kept)
@@ -198,7 +198,7 @@ class Entrance:
         return True
 
     def _passkey(self, request: Request) -> str | None:
-        """What the browser needs to use a passkey, where it can have one. JSON."""
+        """The options for using a passkey as JSON; None if passkeys or passwords are off."""
         passkeys = self._second.passkeys
         if passkeys.here is None or not self._sign_in.passwords:
             return None
@@ -230,5 +230,5 @@ class Entrance:
 
 
 def _account_in(request: Request) -> str:
-    """The name of the account that the address names."""
+    """The account name in the query string, cut to `MAX_ACCOUNT_NAME`."""
     return request.query_params.get(_ACCOUNT, "")[:MAX_ACCOUNT_NAME]

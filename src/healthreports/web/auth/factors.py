@@ -1,4 +1,4 @@
-"""One's own second factors: adding and removing them, recovery codes."""
+"""Pages for the user's own second factors and recovery codes."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,14 +26,14 @@ class FactorPages:
         self._clock = clock
 
     async def ask(self, request: Request) -> Response:
-        """Ask for what proves that somebody has the second factor to be added."""
-        await self._demand_proof(request)  # who sees the secret of a factor has it
+        """Show the form for adding a second factor; it asks for proof that the user has it."""
+        await self._demand_proof(request)  # the page shows the secret of the new factor
         return await self._page(request)
 
     async def add(self, request: Request) -> Response:
-        """Add a second factor; with the first one, show the recovery codes this once."""
+        """Add a second factor. With the first one, show the recovery codes once."""
         form = await sent_form(self._gateway, request)
-        # Looked at before the factor is: a challenge is good once, and the form comes again.
+        # Checked before the factor is read: a challenge is valid once, and the form is sent again.
         await self._demand_proof(request)
         try:
             made = await read_factor(request, form.fields, self._second, self._clock)
@@ -58,7 +58,7 @@ class FactorPages:
         return lead_to(ACCOUNT)
 
     async def renew_codes(self, request: Request) -> Response:
-        """Make new recovery codes, and show them this once."""
+        """Create new recovery codes, and show them once."""
         form = await sent_form(self._gateway, request)
 
         def work(tx: Transaction, actor: Actor, now: Instant) -> list[str]:

@@ -1,4 +1,4 @@
-"""The page between a password and a session: a second factor, or setting up the first one."""
+"""The second step of signing in: give a second factor, or set up the first one."""
 
 import asyncio
 from typing import Final
@@ -29,7 +29,7 @@ _NEXT: Final = "next"
 
 
 class SecondStepPage:
-    """`/sign-in/second`."""
+    """The page `/sign-in/second`."""
 
     def __init__(self, second: SecondStep, sign_in: SignIn, clock: Clock) -> None:
         self._second = second
@@ -45,7 +45,7 @@ class SecondStepPage:
             return _from_the_start(wanted)
 
     async def take(self, request: Request) -> Response:
-        """Finish signing in."""
+        """Check the second factor and finish signing in."""
         fields = await session.read_stranger_form(request)
         wanted = session.our_path(fields.get(_NEXT)) or HOME
         answer = session.answer_in(request, fields.get("code", ""), fields.get("passkey", ""))
@@ -59,7 +59,7 @@ class SecondStepPage:
         return lead_to(await session.enter(request, opened, self._sign_in, wanted))
 
     async def set_up(self, request: Request) -> Response:
-        """Set up the first second factor, sign in, and show the recovery codes this once."""
+        """Set up the user's first second factor, sign in, and show the recovery codes once."""
         fields = await session.read_stranger_form(request)
         wanted = session.our_path(fields.get(_NEXT)) or HOME
         try:
@@ -88,12 +88,12 @@ class SecondStepPage:
 
 
 def _from_the_start(wanted: str) -> Response:
-    """There is no half of a sign-in, or no longer: it begins anew."""
+    """Redirect to the sign-in page: there is no pending sign-in, or it expired."""
     return lead_to(f"{SIGN_IN}?expired=yes&next={quote(wanted, safe='')}")
 
 
 def passkey_asked(request: Request, second: SecondStep, ways: Ways, clock: Clock) -> str | None:
-    """What the browser needs to use one of somebody's passkeys, if it can. JSON."""
+    """The options for using one of the user's passkeys as JSON; None if that is not possible."""
     if not ways.passkeys or second.passkeys.here is None:
         return None
     return second.passkeys.to_use(ways.passkeys, session.ask_for_passkey(request, clock()))
@@ -102,7 +102,7 @@ def passkey_asked(request: Request, second: SecondStep, ways: Ways, clock: Clock
 async def setting_up(
     request: Request, second: SecondStep, ways: Ways, clock: Clock, *, again: bool
 ) -> dict[str, object]:
-    """What a page shows on which somebody sets up a second factor, perhaps `again`."""
+    """The values of a page that sets up a second factor; `again` if it is shown after an error."""
     secret = session.totp_secret_of(request, again=again)
     new_passkey = None
     if second.passkeys.here is not None:
@@ -120,7 +120,7 @@ async def setting_up(
 async def read_factor(
     request: Request, fields: Fields, second: SecondStep, clock: Clock
 ) -> MadeFactor:
-    """The second factor that a form sets up. Raises Invalid."""
+    """Read the second factor that a form sets up, and check it. Raises Invalid."""
     name = fields.get("name", "").strip()
     if sent := fields.get("passkey", ""):
         challenge = session.challenge_for_new(request)

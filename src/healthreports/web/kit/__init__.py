@@ -1,1 +1,1 @@
-"""What every page is made with: templates, forms, the session of a browser."""
+"""Helpers for every page: templates, forms and browser sessions."""

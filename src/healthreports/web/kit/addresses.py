@@ -1,4 +1,4 @@
-"""The addresses that pages lead to. `web/pages` says what answers each."""
+"""The paths of pages. `web/pages` maps each path to its handler."""
 
 from typing import Final
 

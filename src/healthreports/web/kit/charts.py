@@ -1,4 +1,4 @@
-"""Pictures of statuses, as the rectangles and points that templates draw. Units: the view box's."""
+"""Charts of statuses, as rectangles and points for templates, in units of the SVG view box."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,22 +9,22 @@ from healthreports.core.model import Instant, StatusReport
 from healthreports.core.portfolio import State, WeekCounts, state_of
 from healthreports.core.vocabulary import DAY_US, Category
 
-# The picture of the last weeks: bars over a line of dates.
+# The chart of the last weeks: bars above a line of dates.
 BARS_WIDTH: Final = 470
 BARS_HEIGHT: Final = 72
 _BAR_ROOM: Final = 58
 _BAR: Final = 29
-# The picture of a workspace: names on the left, then the time from its first report shown to now.
+# The chart of a workspace: names on the left, then a time axis from its first report shown to now.
 LANES_WIDTH: Final = 720
 _LANES_LEFT: Final = 76
 _LANE: Final = 26
 _LEAST: Final = 3.0
-# Higher is worse, so that it reads without color.
+# A higher mark is a worse status, so that the chart can be read without color.
 _HEIGHTS: Final = {State.RED: 18, State.YELLOW: 12, State.GREEN: 8, State.NONE: 1}
 
 
 class Box(msgspec.Struct, frozen=True):
-    """A rectangle that stands for a state."""
+    """A rectangle that shows a state."""
 
     state: State
     x: float
@@ -34,14 +34,17 @@ class Box(msgspec.Struct, frozen=True):
 
 
 class Label(msgspec.Struct, frozen=True):
-    """A date below a picture."""
+    """A date below a chart."""
 
     x: float
     at: Instant
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """The whole (None) or a category through time: what each report said, and how long it stood."""
+    """The overall status (None) or a category over time.
+
+    `marks` are the states that reports gave; `carried` is how long each state stayed current.
+    """
 
     category: Category | None
     y: float
@@ -50,7 +53,7 @@ class Lane(msgspec.Struct, frozen=True):
 
 
 class Lanes(msgspec.Struct, frozen=True):
-    """A workspace through time. `stops` are the reports, the oldest first, each where it came."""
+    """A workspace over time. `stops` are the reports, oldest first, with their x positions."""
 
     height: float
     left: float
@@ -60,7 +63,7 @@ class Lanes(msgspec.Struct, frozen=True):
 
 
 def bars(weeks: Sequence[WeekCounts]) -> tuple[tuple[Box, ...], tuple[Label, ...]]:
-    """A stacked bar for each week, the worst at the bottom, and dates below some of them."""
+    """A stacked bar for each week, the worst status at the bottom, and dates below some bars."""
     most = max((sum(_counts(week).values()) for week in weeks), default=0) or 1
     step = (BARS_WIDTH - _BAR) / max(len(weeks) - 1, 1)
     boxes = []
@@ -85,11 +88,11 @@ def _counts(week: WeekCounts) -> dict[State, int]:
 
 
 def lanes(reports: Sequence[StatusReport], now: Instant) -> Lanes:
-    """The reports of a workspace, the newest first, on one axis of time that ends `now`."""
+    """Place the reports of a workspace, given newest first, on a time axis that ends `now`."""
     oldest_first = tuple(reversed(reports))
     first = min(oldest_first[0].created_at, now - DAY_US)
     room = float(LANES_WIDTH - _LANES_LEFT)
-    # A mark is as wide as a week, where there is room for it; the last one ends the axis.
+    # A mark is about as wide as a week, within limits; the last mark ends at the end of the axis.
     wide = max(min(room * 7 * DAY_US / (now - first + 7 * DAY_US), 24.0) - 2, _LEAST)
     room -= wide
 

@@ -1,6 +1,6 @@
-"""PDF documents, made once for what is in them: two at a time, and kept within a bound.
+"""PDF documents, cached by their content: two are drawn at a time, and the cache size is limited.
 
-A long report takes seconds of a processor to draw, and anybody with a share link may ask for it.
+Drawing a long report takes seconds of CPU time, and anybody with a share link may request it.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Documents:
-    """The documents of a process. Who asks for one that has to be made is counted by `limits`."""
+    """The documents of a process. `limits` is the rate limit for those that must be drawn."""
 
     def __init__(self, limits: Limits, kept_bytes: int = _KEPT_BYTES) -> None:
         self._limits = limits
@@ -33,7 +33,7 @@ class Documents:
         self._kept_bytes = kept_bytes
         self._bytes = 0
         self._drawing = asyncio.Semaphore(_AT_ONCE)
-        # What is being drawn: who asks for the same waits for it.
+        # Documents being drawn: other requests for the same document wait for the result.
         self._under_way: dict[bytes, asyncio.Future[bytes]] = {}
 
     async def of_report(
@@ -59,15 +59,15 @@ class Documents:
         drawing = self._under_way.get(key)
         if drawing is None:
             await self._limits.admit_document(asker)
-            drawing = self._under_way.get(key)  # somebody may have begun meanwhile
+            drawing = self._under_way.get(key)  # another request may have started it meanwhile
         if drawing is None:
             task = asyncio.ensure_future(self._draw(key, workspace, report, author, hidden))
             drawing = self._under_way[key] = task
-        # Whoever goes away does not take it from the others.
+        # A request that is cancelled must not cancel the drawing for the others.
         return await asyncio.shield(drawing)
 
     async def of_table(self, asker: str, write: Callable[[], bytes]) -> bytes:
-        """What `write` makes in a thread, for a session `asker`. Raises TooManyRequests."""
+        """Run `write` in a thread, for a session `asker`. Raises TooManyRequests."""
         await self._limits.admit_document(asker)
         async with self._drawing:
             return await asyncio.to_thread(write)

@@ -1,4 +1,4 @@
-"""What a browser sent, read: the fields of a form, a choice, the id in a path, a page number."""
+"""Read what a browser sent: the fields of a form, a choice, the id in a path, a page number."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -25,19 +25,19 @@ T = TypeVar("T")
 
 # The fields that say when reports are due.
 CADENCE_FIELDS: Final = ("report_every", "report_day", "report_paused_until")
-# The field that tells one showing of a form from every other.
+# The hidden field with an idempotency key, which is new each time the form is shown.
 ONCE: Final = "once"
 _MOST_KEY: Final = 255
-# The fields of a proof of who sits at the browser begin so. No hash of one is kept.
+# The prefix of fields that prove who the user is. They are never part of a stored hash.
 PROOF: Final = "proof_"
-# What a form has beside what was typed.
+# The hidden fields that a form has in addition to what the user typed.
 _OF_PAGE: Final = ("csrf", ONCE)
 _SEE_OTHER: Final = 303
 _MOST_PAGES: Final = 1_000_000
 
 
 class SentForm(NamedTuple):
-    """A form of a page of ours: who sent it, its fields, and what tells that it was sent before."""
+    """A form from one of our pages: its sender, its fields and its idempotency key, if any."""
 
     writer: Admitted
     fields: Fields
@@ -45,7 +45,7 @@ class SentForm(NamedTuple):
 
 
 class AlreadySent(Exception):
-    """A form that was sent before, by a second click or from the page before: `address` is next."""
+    """The form was already sent: a second click, or the page before. `address` is the next page."""
 
     def __init__(self, address: str) -> None:
         super().__init__(address)
@@ -53,7 +53,7 @@ class AlreadySent(Exception):
 
 
 async def sent_form(gateway: Gateway, request: Request) -> SentForm:
-    """The form that somebody who is signed in sent; a stranger's body is never read.
+    """Read the form that a signed-in user sent. The body of an anonymous request is never read.
 
     Raises Unauthenticated, Forbidden, MalformedBody.
     """
@@ -77,10 +77,11 @@ async def write_once(
     work: Callable[[Transaction, Actor, Instant], T],
     leads_to: Callable[[T], str],
 ) -> T:
-    """What `work` returns, once it is on disk; of a form that is sent twice, once.
+    """Run `work` in a transaction and return its result; idempotent for a form that is sent twice.
 
-    `leads_to` gives the address that the form leads to; of the answer nothing else is kept. Raises
-    AlreadySent, and what `work` raises. Of a form that was changed and sent again, `work` decides.
+    `leads_to` returns the address of the next page, which is all that is stored of the answer. A
+    form that was changed and sent again runs `work` again. Raises AlreadySent, and what `work`
+    raises.
     """
 
     def once(tx: Transaction, actor: Actor, now: Instant) -> T:
@@ -109,18 +110,18 @@ def chosen(options: type[Choice], text: str | None) -> Choice | None:
 
 
 def typed(text: str) -> str:
-    """A text as it was typed: browsers send the ends of lines as CR LF (HTML, form submission)."""
+    """A text as it was typed: browsers send line breaks as CR LF (HTML, form submission)."""
     return text.replace("\r\n", "\n").strip()
 
 
 def faults_of(error: Invalid | None) -> dict[str, str]:
-    """What is wrong, as a sentence, by the field of the form."""
+    """The problems of `error` as sentences, by form field."""
     problems: tuple[Problem, ...] = () if error is None else error.problems
     return {one.field: sentence_of(one) for one in problems}
 
 
 def id_in_path(request: Request, kind: Kind) -> int:
-    """The id that the path names. Raises NotFound where it cannot be one."""
+    """The id in the path. Raises NotFound if it is not a valid id."""
     found = read_id(request.path_params["id"])
     if found is None:
         raise NotFound(kind)
@@ -128,12 +129,12 @@ def id_in_path(request: Request, kind: Kind) -> int:
 
 
 def page_number(request: Request) -> int:
-    """Which page of a list the address asks for; the first where it names none."""
+    """The requested page of a list, from the query string. The default is the first."""
     return min(read_id(request.query_params.get("page", "")) or 1, _MOST_PAGES)
 
 
 def whole_number(fields: Fields, name: str, most: int) -> int | None:
-    """The whole number up to `most` in a field, None where it is blank. Raises Invalid."""
+    """The whole number in a field, from 1 to `most`; None if the field is blank. Raises Invalid."""
     text = fields.get(name, "").strip()
     if not text:
         return None

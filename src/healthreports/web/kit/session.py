@@ -1,9 +1,9 @@
-"""The session of a browser: a signed cookie with the secret of a session and of its forms.
+"""The browser session: a signed cookie with the secret of a session and a CSRF token.
 
-A browser may be signed in to several accounts, each by its own session, and shows one of them.
+A browser can be signed in to several accounts, each with its own session, and shows one of them.
 
-The cookie is http-only and same-site: no script can read it, and no other site's form is sent with
-it. Every form also carries the secret of this session's forms (a CSRF token).
+The cookie is http-only and same-site: no script can read it, and the browser does not send it with
+a form of another site. Every form also carries the CSRF token of this session.
 """
 
 import asyncio
@@ -35,21 +35,21 @@ _OTHERS: Final = "others"
 _FORM_PROOF: Final = "csrf"
 _HALF: Final = "half"
 _CHALLENGE: Final = "challenge"
-# Apart, since a proof may be asked for between the two halves of making one.
+# A separate key: the user may have to prove who they are while a new passkey is being made.
 _NEW_CHALLENGE: Final = "new_challenge"
 _TOTP: Final = "totp"
-# A cookie holds 4,096 bytes, and a secret with the name of its account up to some 150.
+# A cookie holds 4,096 bytes; a secret with its account name takes up to about 150.
 _MOST_ACCOUNTS: Final = 8
-# A path of ours: one that begins with // or /\ leads to another host.
+# A path on this server. A path that begins with // or /\ leads to another host.
 _OUR_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*", re.ASCII)
 
 
 def with_session(app: ASGIApp, signing_key: str, days: int, *, secure: bool) -> ASGIApp:
-    """`app` with `request.session`, kept for so many days; a `secure` one goes over https only."""
+    """Add `request.session` to `app`. The cookie lasts `days`; if `secure`, it needs https."""
     return SessionMiddleware(
         app,
         secret_key=signing_key,
-        # The prefix binds the cookie to this host: no neighbouring one can plant another.
+        # The prefix binds the cookie to this host: another host of the domain cannot set it.
         session_cookie="__Host-healthreports" if secure else "healthreports",
         max_age=days * 24 * HOUR_S,
         same_site="lax",
@@ -58,7 +58,7 @@ def with_session(app: ASGIApp, signing_key: str, days: int, *, secure: bool) -> 
 
 
 def secret_of(request: Request) -> str:
-    """What the browser is signed in by. Raises Unauthenticated."""
+    """The secret of the session that the browser shows. Raises Unauthenticated."""
     secret = request.session.get(_SECRET)
     if not isinstance(secret, str):
         raise Unauthenticated
@@ -66,16 +66,16 @@ def secret_of(request: Request) -> str:
 
 
 def keep(request: Request, opened: Opened) -> list[str]:
-    """Keep what the browser is signed in by in the account of that name, and show that account.
+    """Store the session that was opened in the cookie, and show its account.
 
-    What it is signed in by in others is kept beside it. Returns the secrets that are not kept any
-    more: that of another session in this account, and of the accounts that are too many.
+    Sessions in other accounts stay in the cookie. Returns the secrets that were removed from it:
+    that of an earlier session in this account, and those of accounts over the limit.
     """
     secret, account = opened.secret, opened.account
     kept = _sessions_of(request)
     ended = [kept.pop(account)] if account in kept else []
     if not account_of(request) and isinstance(before := request.session.get(_SECRET), str):
-        ended.append(before)  # a cookie of a version that did not name the account
+        ended.append(before)  # the cookie of an older version, without the name of the account
     while len(kept) >= _MOST_ACCOUNTS:
         ended.append(kept.pop(next(iter(kept))))
     _show(request, secret, account, kept)
@@ -83,9 +83,9 @@ def keep(request: Request, opened: Opened) -> list[str]:
 
 
 async def enter(request: Request, opened: Opened, sign_in: SignIn, wanted: str) -> str:
-    """Keep the session that was opened. Returns the address that comes next.
+    """Store the session that was opened in the cookie. Returns the address of the next page.
 
-    One that waits for a second factor is kept beside those that somebody is signed in by.
+    A session that waits for a second factor is stored separately and does not replace a session.
     """
     if opened.waits:
         request.session[_HALF] = opened.secret
@@ -95,7 +95,7 @@ async def enter(request: Request, opened: Opened, sign_in: SignIn, wanted: str) 
 
 
 def half_of(request: Request) -> str:
-    """What the browser is half signed in by. Raises Unauthenticated."""
+    """The secret of the session that waits for a second factor. Raises Unauthenticated."""
     half = request.session.get(_HALF)
     if not isinstance(half, str):
         raise Unauthenticated
@@ -103,20 +103,20 @@ def half_of(request: Request) -> str:
 
 
 def ask_for_passkey(request: Request, now: Instant, *, new: bool = False) -> PasskeyChallenge:
-    """A challenge for this browser, which keeps it: to use a passkey, or to make a new one."""
+    """Create a challenge and store it in the session: to use a passkey, or to make a `new` one."""
     challenge = new_challenge(now)
     request.session[_NEW_CHALLENGE if new else _CHALLENGE] = list(challenge)
     return challenge
 
 
 def challenge_for_new(request: Request) -> PasskeyChallenge | None:
-    """The challenge that the browser was given last to make a passkey. It is good once."""
+    """The last challenge for making a passkey. It is removed, since it is valid only once."""
     kept = request.session.pop(_NEW_CHALLENGE, None)
     return PasskeyChallenge(*kept) if kept else None
 
 
 def answer_in(request: Request, code: str, passkey: str) -> SecondProof:
-    """What somebody proves by who it is, with the challenge that the browser was given last."""
+    """The proof that a user sent: a code, or a passkey answer with the last challenge."""
     kept = request.session.pop(_CHALLENGE, None) if passkey else None
     return SecondProof(code, passkey, PasskeyChallenge(*kept) if kept else None)
 
@@ -124,8 +124,8 @@ def answer_in(request: Request, code: str, passkey: str) -> SecondProof:
 def totp_secret_of(request: Request, *, again: bool = False) -> str:
     """The secret of the authenticator application that is being set up in this browser.
 
-    A new one each time that the page is shown, but `again` with what is wrong with its form: who
-    saw one before cannot wait for it to be set up.
+    The secret is new each time the page is shown, except `again` after an error in its form. So
+    somebody who saw an earlier secret cannot wait until it is set up.
     """
     secret = request.session.get(_TOTP) if again else None
     if not isinstance(secret, str):
@@ -134,13 +134,13 @@ def totp_secret_of(request: Request, *, again: bool = False) -> str:
 
 
 def drop_what_is_asked(request: Request) -> None:
-    """Forget the secret and the challenges of what was not finished."""
+    """Remove the TOTP secret and the passkey challenges from the session."""
     for name in (_TOTP, _CHALLENGE, _NEW_CHALLENGE):
         request.session.pop(name, None)
 
 
 def switch(request: Request, account: str) -> bool:
-    """Show another account that the browser is signed in to. False where it is not."""
+    """Show another account. Returns False if the browser is not signed in to it."""
     if account not in others_of(request):
         return False
     kept = _sessions_of(request)
@@ -149,7 +149,7 @@ def switch(request: Request, account: str) -> bool:
 
 
 def _sessions_of(request: Request) -> dict[str, str]:
-    """What the browser is signed in by in each account, by its name; the one shown is the last."""
+    """The secrets of the browser's sessions by account name. The shown account is the last."""
     kept = others_of(request)
     shown, secret = account_of(request), request.session.get(_SECRET)
     if shown and isinstance(secret, str):
@@ -158,13 +158,13 @@ def _sessions_of(request: Request) -> dict[str, str]:
 
 
 def _show(request: Request, secret: str, account: str, others: dict[str, str]) -> None:
-    # Nothing else of before is kept: neither the proof of forms nor what was on its way.
+    # Everything else in the session is dropped: the CSRF token and any unfinished flow.
     request.session.clear()
     request.session.update({_SECRET: secret, _ACCOUNT: account, _OTHERS: others})
 
 
 def sign_out(request: Request) -> list[str]:
-    """Keep nothing but the name of the account. Returns the secrets of all its sessions."""
+    """Clear the session, except the account name. Returns the secrets of all sessions in it."""
     ended = list(others_of(request).values())
     if isinstance(secret := request.session.get(_SECRET), str):
         ended.append(secret)
@@ -176,19 +176,19 @@ def sign_out(request: Request) -> list[str]:
 
 
 def account_of(request: Request) -> str:
-    """The name of the account that the browser is signed in to, or was; "" for none."""
+    """The name of the account that the browser shows, or showed last; "" if there is none."""
     account = request.session.get(_ACCOUNT)
     return account if isinstance(account, str) else ""
 
 
 def others_of(request: Request) -> dict[str, str]:
-    """What the browser is signed in by in other accounts, by their names."""
+    """The secrets of the browser's sessions in other accounts, by account name."""
     others = request.session.get(_OTHERS)
     return dict(others) if isinstance(others, dict) else {}
 
 
 def form_proof(request: Request) -> str:
-    """What a form on a page of this session has to send along."""
+    """The CSRF token of this session. It is created on first use."""
     proof = request.session.get(_FORM_PROOF)
     if not isinstance(proof, str):
         proof = request.session[_FORM_PROOF] = secrets.token_urlsafe(32)
@@ -196,19 +196,19 @@ def form_proof(request: Request) -> str:
 
 
 async def read_stranger_form(request: Request) -> dict[str, str]:
-    """`read_form` of somebody who is not signed in: a short one. Raises BodyTooLarge too."""
+    """`read_form` for an anonymous request, with a small body limit. Raises BodyTooLarge too."""
     return _fields(request, form_pairs(await stranger_body(request)))
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form of ours. Raises StaleForm where it does not prove to be, MalformedBody.
+    """The fields of a form from our pages. If a field is repeated, its last value counts.
 
-    A field that stands more than once counts with its last value.
+    Raises StaleForm if the CSRF token is missing or wrong, MalformedBody.
     """
     body = await request.body()
     if len(body) <= STRANGER_BODY_LIMIT_BYTES:
         return _fields(request, form_pairs(body))
-    # A long one is parsed off the event loop: others wait there.
+    # A long body is parsed in a thread, so that it does not block the event loop.
     return _fields(request, await asyncio.to_thread(form_pairs, body))
 
 
@@ -223,5 +223,5 @@ def _fields(request: Request, pairs: Sequence[tuple[str, str]]) -> dict[str, str
 
 
 def our_path(text: str | None) -> str | None:
-    """`text` if it leads to a page of ours and nowhere else."""
+    """Return `text` if it is a path on this server, otherwise None."""
     return text if text and _OUR_PATH.fullmatch(text) else None

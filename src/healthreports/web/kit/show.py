@@ -1,4 +1,4 @@
-"""Turns values into pages, and what a use case raises into a page that says so."""
+"""Render values as pages, and errors that a use case raises as error pages."""
 
 import hashlib
 import logging
@@ -66,12 +66,12 @@ _templates.env.trim_blocks = _templates.env.lstrip_blocks = True
 
 
 def _iso(instant: Instant | None) -> str:
-    """A day as addresses and forms have it."""
+    """A day as URLs and forms write it: YYYY-MM-DD."""
     return "" if instant is None else f"{as_datetime(instant):%Y-%m-%d}"
 
 
 def _day(day: Instant | str | None) -> str:
-    """A day that everybody reads, of a moment or of a calendar date."""
+    """A day for people to read, from an instant or a calendar date: 4 Jun 2026."""
     if not day:
         return ""
     found = date.fromisoformat(day) if isinstance(day, str) else as_datetime(day)
@@ -79,7 +79,7 @@ def _day(day: Instant | str | None) -> str:
 
 
 def _short_day(day: Instant | str | None, now: Instant) -> str:
-    """`_day` without the year, where nobody will take it for another one."""
+    """`_day` without the year, if the day is near enough to `now` to be unambiguous."""
     if not day:
         return ""
     found = date.fromisoformat(day) if isinstance(day, str) else as_datetime(day).date()
@@ -88,7 +88,7 @@ def _short_day(day: Instant | str | None, now: Instant) -> str:
 
 
 def _minute(instant: Instant | None) -> Markup | str:
-    """A moment in UTC; a script shows it in the zone of the reader."""
+    """An instant in UTC. A script shows it in the time zone of the reader."""
     if instant is None:
         return ""
     moment = as_datetime(instant)
@@ -97,7 +97,7 @@ def _minute(instant: Instant | None) -> Markup | str:
 
 
 def _age(instant: Instant, now: Instant) -> str:
-    """How long ago, in words that fit a column."""
+    """How long ago an instant was, in words that fit a table column."""
     days = now // DAY_US - instant // DAY_US
     if days < _IN_WORDS:
         return "today" if days < 1 else "yesterday"
@@ -108,7 +108,7 @@ def _age(instant: Instant, now: Instant) -> str:
 
 
 def _late(overdue_at: Instant | None, now: Instant) -> str:
-    """How long a report is overdue, in words; nothing where it is not."""
+    """How long a report is overdue, in words; "" if it is not overdue."""
     if overdue_at is None or overdue_at > now:
         return ""
     days = (now - overdue_at) // DAY_US + 1
@@ -116,27 +116,27 @@ def _late(overdue_at: Instant | None, now: Instant) -> str:
 
 
 def _initials(name: str) -> str:
-    """Two letters that stand for a person."""
+    """The initials of a person: two letters, one for a single name, "?" for no name."""
     words = name.split()
     letters = [words[0], words[-1]] if len(words) > 1 else words
     return "".join(one[0] for one in letters).upper() if words else "?"
 
 
 def _first_sentence(text: str) -> str:
-    """The first sentence of a text, or of what a line has room for."""
+    """The first sentence of a text, cut to the length of a line."""
     line = " ".join(_MARKS.sub("", text[:_LINE_OF_TEXT]).split())
     end = _SENTENCE_END.search(line)
     return line[: end.start() + 1] if end else line
 
 
-# What browsers and systems call themselves, those first that others claim to be too.
+# Names in a User-Agent header. The order matters: Edge, for example, also names Chrome and Safari.
 _BROWSERS: Final = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl")
 _SHOWN_AS: Final = {"Edg": "Edge", "OPR": "Opera"}
 _SYSTEMS: Final = ("Android", "iPhone", "iPad", "Windows", "Mac OS X", "Linux")
 
 
 def _device(text: str | None) -> str:
-    """What a browser calls itself, in two words: "Firefox on Linux"."""
+    """The browser and system of a User-Agent header, for example "Firefox on Linux"."""
     text = text or ""
     browser = next((one for one in _BROWSERS if one in text), "")
     system = next((one for one in _SYSTEMS if one in text), "")
@@ -145,26 +145,28 @@ def _device(text: str | None) -> str:
 
 
 def _says(action: AuditAction) -> str:
-    """An action in words: "Status report deleted"."""
+    """An audit action in words, for example "Status report deleted"."""
     return action.replace(".", " ").replace("_", " ").capitalize()
 
 
 def _length_class(report: StatusReport) -> str:
-    """How small a report must be set to stand on one sheet of paper."""
+    """The CSS class of the font size with which a report fits on one sheet of paper."""
     texts = [report.description, *(detail.description or "" for detail in report.details)]
     length = sum(len(text) + _LINE_LENGTH * text.count("\n") for text in texts)
     return next((name for name, least in _LENGTHS if length >= least), "")
 
 
-# What a line break takes, in characters; from how many on, as printed on A4 and Letter.
+# A line break counts as this many characters. Below: the least length for each class, as printed
+# on A4 and Letter.
 _LINE_LENGTH: Final = 60
 _LENGTHS: Final = (("longer", 6_000), ("long", 2_500))
 _LINE_OF_TEXT: Final = 400
 _NEAR_DAYS: Final = 300
-# Marks of Markdown, which a line in a table has no use for.
+# Markdown marks, which are removed from a one-line summary.
 _MARKS: Final = re.compile(r"\*\*|__|^\s*[-*+] ", re.MULTILINE)
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s)")
-# From here on days, from there on months and then years say it better.
+# An age is shown in words below the first limit (days), then in days below the second (days), then
+# in months below the third (years), then in years.
 _IN_WORDS: Final = 2
 _IN_DAYS: Final = 100
 _IN_YEARS: Final = 2
@@ -178,7 +180,7 @@ _templates.env.filters["trend"] = trend
 
 
 def _static_files() -> dict[str, str]:
-    """The hash of each file that pages load, by its name."""
+    """The hash of each static file, by file name."""
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         for path in (FOLDER / "static").iterdir()
@@ -191,7 +193,7 @@ STATIC_FILES: Final = _static_files()
 
 
 def static_file(name: str) -> Handler:
-    """The handler of a file that pages load: for ever the same at an address with its hash."""
+    """The handler of a static file. An address with the file's hash can be cached for a year."""
 
     async def answer(request: Request) -> Response:
         is_named = request.query_params.get("v") == STATIC_FILES[name]
@@ -221,10 +223,10 @@ def page(
     *,
     has_forms: bool = True,
 ) -> Response:
-    """A page, with what `error` says and its status where there is one.
+    """Render a page, with the messages and the status of `error` if there is one.
 
-    Its forms lead to us, and from there perhaps on to `forms_lead_to` (an origin). One that has
-    none needs no session, and leaves no cookie.
+    `forms_lead_to` is added to the `form-action` policy: origins to which a form on the page may
+    redirect. A page without forms needs no session and sets no cookie.
     """
     said: list[str] = []
     status, headers = 200, dict(_HEADERS)
@@ -243,9 +245,9 @@ def page(
 def file_of(
     content: str | bytes, media_type: str, name: str = "", *, embedded: bool = False
 ) -> Response:
-    """What is not a page: to be looked at by itself, or kept under `name`.
+    """A response that is not a page: shown by itself, or downloaded as the file `name`.
 
-    Only what is to be `embedded` may stand in pages of others.
+    Only an `embedded` file may be used in pages of other sites.
     """
     headers = {**_HEADERS, "content-security-policy": "default-src 'none'"}
     headers["cross-origin-resource-policy"] = "cross-origin" if embedded else "same-origin"
@@ -255,22 +257,22 @@ def file_of(
 
 
 def lead_to(address: str) -> Response:
-    """Send the browser elsewhere, with GET and without what it was sent here (RFC 9700, 4.12)."""
+    """Redirect with 303: the browser sends a GET without the form's body (RFC 9700, 4.12)."""
     return RedirectResponse(address, SEE_OTHER, _HEADERS)
 
 
 def address_of(request: Request) -> str:
-    """The address that a request comes from, as far as the server program knows."""
+    """The client address of a request; "" if the server does not know it."""
     return request.client.host if request.client else ""
 
 
 def visitor_of(request: Request) -> Visitor:
-    """Where the browser of a request is, and what it calls itself."""
+    """The address and the User-Agent header of a request."""
     return Visitor(address_of(request), request.headers.get("user-agent", ""))
 
 
 def who(tx: Transaction, actor: Actor) -> dict[str, object]:
-    """What the head of every page shows of who is signed in."""
+    """What the header of every page shows about the signed-in user."""
     return {
         "user": members.own_user(tx, actor),
         "account": accounts.account_title(tx, actor),
@@ -281,9 +283,9 @@ def who(tx: Transaction, actor: Actor) -> dict[str, object]:
 def failed_page(
     request: Request, error: Exception, back: str = "", whom_to_ask: Sequence[str] = ()
 ) -> Response:
-    """The page that says why something did not work; it needs neither a session nor the store.
+    """The error page. It needs neither a session nor the database.
 
-    It leads `back` to a page of ours, or to the first one, and names `whom_to_ask`.
+    It links `back` to a page, or else to the home page, and names `whom_to_ask`.
     """
     status = failure_of(error).status
     values: dict[str, object] = {
@@ -312,17 +314,17 @@ _HEADINGS: Final = {
 
 
 class Methods:
-    """A page's address: the handler of each method. Raises MethodNotAllowed for the others."""
+    """The handlers of one path, by HTTP method. Raises MethodNotAllowed for other methods."""
 
     def __init__(self, path: str, handlers: Mapping[str, Handler]) -> None:
         self._path = path
         self._handlers = dict(handlers)
         if "GET" in handlers:
-            self._handlers["HEAD"] = handlers["GET"]  # the server leaves the body out
+            self._handlers["HEAD"] = handlers["GET"]  # the server omits the body
         self.methods = tuple(sorted(self._handlers))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request to the address."""
+        """Answer one request for the path."""
         handler = self._handlers.get(scope["method"])
         if handler is None:
             raise MethodNotAllowed(self.methods)
@@ -334,13 +336,14 @@ class Methods:
 def shown(
     handler: Handler, limits: Limits, again: Again, whom_to_ask: WhomToAsk, *, is_page: bool
 ) -> Handler:
-    """`handler` with a page for what it raises; who is not signed in is asked to.
+    """Wrap `handler` so that an error becomes a page; an anonymous user is sent to sign in.
 
-    Of whom a proof is needed, `again` asks for it and then repeats what was refused. Who may not do
-    something learns what is missing, and `whom_to_ask` for it.
+    If a proof is needed, `again` asks for it and then repeats the refused request. A user without
+    permission is told what is missing and, from `whom_to_ask`, whom to ask.
 
-    Whose session is over is led back to the form, where its address `is_page`: what was typed is
-    there. A form that does not prove to be ours counts for its address: it could be a guess.
+    If the session expired, the user is led back to the form, where what was typed is still there,
+    if its address `is_page`. A form with a wrong CSRF token counts against the rate limit of the
+    client address, because it could be a guess.
     """
 
     async def answer(request: Request) -> Response:
@@ -358,7 +361,7 @@ def shown(
             return _to_sign_in(request, is_page=is_page)
         except HealthReportsError as error:
             if isinstance(error, StorageUnavailable):
-                log.error("storage unavailable: %s", error.__cause__ or error)  # noqa: TRY400  one line says all
+                log.error("storage unavailable: %s", error.__cause__ or error)  # noqa: TRY400  one line is enough
             back = request.url.path if is_page and isinstance(error, StaleForm) else ""
             names = await whom_to_ask(request) if type(error) is Forbidden else ()
             return failed_page(request, error, back, names)
@@ -368,7 +371,7 @@ def shown(
 
 def _to_sign_in(request: Request, *, is_page: bool) -> Response:
     if "hx-request" in request.headers:
-        # A part of a page cannot sign in; the page says what to do.
+        # A request of a script for a part of a page cannot sign in; the page shows what to do.
         return Response(status_code=_UNAUTHORIZED, headers=_HEADERS)
     if request.method != "GET":
         back = f"&next={quote(request.url.path, safe='')}" if is_page else ""
