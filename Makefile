@@ -50,20 +50,31 @@ test: check .venv/node-client .venv/node-signin .venv/node-browser .venv/browser
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev ## format, lint, types, import rules
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests tools deploy bench
+	$(BIN)/ruff check src tests tools deploy bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/dev ## write the reference pages from the code, and build the docs as a site into site/
+	PYTHONPATH=tools $(BIN)/python tools/reference.py
+	$(BIN)/zensical build --clean --strict
+
+wheel: .venv/uv ## build the wheel and the source archive into dist/
+	$(UV) build --quiet
+
+image-test: .venv/dev .venv/deploy ## build the container image and run it; check compose files, manifests and the systemd unit (needs root, buildah, mmdebstrap, podman, kubectl, Caddy, strace)
+	$(BIN)/pytest -s tests/deploy/try_compose.py tests/deploy/try_unit.py tests/deploy/try_image.py
 
 lock: .venv/uv ## write the lock files anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --all-extras pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --all-extras --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group bench -c requirements-dev.lock pyproject.toml -o requirements-bench.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group pyproject.toml:generators -o requirements-generators.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group pyproject.toml:deploy -o requirements-deploy.lock
 
-.venv/generators: .venv/uv requirements-generators.lock
+.venv/generators .venv/deploy: .venv/%: .venv/uv requirements-%.lock
 	$(UV) venv --quiet --allow-existing $@
-	$(UV) pip install --quiet --python $@/bin/python --require-hashes -r requirements-generators.lock
+	$(UV) pip install --quiet --python $@/bin/python --require-hashes -r requirements-$*.lock
 	touch $@
 
 fuzz: .venv/dev .venv/generators .venv/node-generators ## thousands of generated requests, fifty servers killed on each store, attacks, races, power loss (long, needs strace)
@@ -97,4 +108,4 @@ bench-pages: .venv/bench ## measure the portfolio at 10,000 workspaces against 1
 screenshots: .venv/dev .venv/browser ## take a picture of every page, to be looked at (docs/screens)
 	PYTHONPATH=tests $(BIN)/python tests/browser/screenshots.py
 
-.PHONY: help install demo test check lock fuzz proxies bench bench-scale bench-pages screenshots
+.PHONY: help install demo test check docs wheel image-test lock fuzz proxies bench bench-scale bench-pages screenshots

@@ -120,8 +120,8 @@ def report(found: dict[str, list[float]], options: argparse.Namespace) -> str:
     lines = [
         "",
         f"`bench/deployed.py --seconds {options.seconds} --rounds {options.rounds}`: requests",
-        "per second of processor time with a line of JSON a request, metrics and limits, as a part",
-        "of those without.",
+        "per second of processor time with a JSON log line for each request, metrics and rate",
+        "limits, as a fraction of the rate without them.",
         "",
         "| case | median | from | to | at least |",
         "|---|---|---|---|---|",

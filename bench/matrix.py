@@ -231,17 +231,18 @@ def part(store: str, size: int, facts: list[str], lines: list[Line]) -> str:
     unit = "pages of the buffers" if store == "PostgreSQL" else "steps"
     return f"""## Every list at {size * EACH:,} reports on {store}
 
-Written by `make bench-scale`. {len(lines):,} lists, made from the declarations: every filter, order
-and include of every kind, alone and in pairs. {size:,} workspaces, half of them in the account that
-is asked, against {SMALL:,}. Work is in {unit}; a list is over its limit when its work is, and when
-each of {REPEATS} times at the large size took over {MOST_MORE_MS:g} ms longer. Lists that may grow
-stand in `store/lists/bounds`. Over their limit: {len(missed)}; more work than their limit, but less
-than {MOST_MORE_MS:g} ms longer: {sum(one.ratio > one.most for one in lines) - len(missed)} with
+Written by `make bench-scale`. {len(lines):,} lists, derived from the declarations: every filter,
+order and include of every kind, alone and in pairs. {size:,} workspaces, half of them in the
+account that is queried, are compared with {SMALL:,}. Work is measured in {unit}. A list is over
+its limit if its work is over the limit and each of {REPEATS} calls at the large size took over
+{MOST_MORE_MS:g} ms longer. The lists that may grow are declared in `store/lists/bounds`. Over
+their limit: {len(missed)}. More work than their limit, but less than {MOST_MORE_MS:g} ms
+longer: {sum(one.ratio > one.most for one in lines) - len(missed)}, including
 those that may grow. Median of all ratios of work: {statistics.median(o.ratio for o in lines):.2f}.
 
 {chr(10).join(f"- {fact}" for fact in facts)}
 
-What is over its limit, then the {WORST} lists whose work grows most:
+The lists over their limit, then the {WORST} lists whose work grows most:
 
 | list | work at {SMALL * EACH:,} | at {size * EACH:,} | times | ms | ms | to reach |
 | --- | --- | --- | --- | --- | --- | --- |

@@ -112,10 +112,10 @@ def part(store: str, rows: list[tuple[str, float, float, int]]) -> str:
     )
     return f"""## Pages on {store}
 
-Written by `make bench-pages`: time to the first byte, in milliseconds, for an administrator; the
-median of {ASKED}. 100 workspaces with 10,000 reports against 10,000 with 1,000,000; before each
-call a report was created. The size is that of the HTML, in kB, before any compression. Pages other
-than the portfolio itself are to take at most {MOST_MS} ms.
+Written by `make bench-pages`: the time to the first byte, in milliseconds, for an administrator;
+the median of {ASKED} calls. 100 workspaces with 10,000 reports are compared with 10,000 workspaces
+with 1,000,000 reports; a report was created before each call. The size is that of the HTML, in kB,
+without compression. Pages other than the portfolio itself must take at most {MOST_MS} ms.
 
 | page | 100 workspaces | 10,000 workspaces | ratio | size |
 | --- | --- | --- | --- | --- |

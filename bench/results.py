@@ -221,39 +221,42 @@ def report(found: Measurements, facts: list[str], rounds: int) -> str:
 
 
 _HEAD = """\
-Written by `make bench`. The numbers are of one run on one machine; the ratios are what compares.
-10,000 reports in 100 workspaces of one account, each with 3 or 4 details and one external
-reference. The *participant* is not an administrator and sees a report because it participates in
-its workspace; the *administrator* sees the whole account. *bare* is an ASGI application that only
-sends the bytes that ours sent, with as many headers, on the same server program; *plain* does the
-same reads as tutorials write them: FastAPI, Pydantic, SQLAlchemy ORM. The answers of ours and plain
-were compared before measuring: equal JSON, of the right size, nothing for an outsider, 401 for an
-unknown token. *postgres* is ours on PostgreSQL, whose server runs on wrk's core, on a socket."""
+Written by `make bench`. The numbers come from one run on one machine; compare the ratios, not the
+absolute numbers. The data is 10,000 reports in 100 workspaces of one account, each with 3 or 4
+details and one external reference. The *participant* is not an administrator and sees a report
+because it participates in its workspace; the *administrator* sees the whole account. *ours* is this
+server. *bare* is an ASGI application that only sends the same bytes as ours, with the same number
+of headers, on the same server program. *plain* does the same reads in the way that tutorials show:
+FastAPI, Pydantic, SQLAlchemy ORM. The answers of ours and plain were compared before measuring:
+equal JSON of the right size, nothing for a user without access, 401 for an unknown token.
+*postgres* is ours on PostgreSQL; the PostgreSQL server runs on wrk's core and is reached by a Unix
+socket."""
 _THRESHOLDS = """\
-What counts is the ratio of requests per second of processor time that the servers' processes used,
-which another program on the machine hardly changes. On a quiet machine *by wrk*, the ratio of
-requests per second of wrk's clock, says the same."""
+The thresholds apply to the ratio of requests per second of processor time of the server processes,
+which other programs on the machine hardly change. *by wrk* is the ratio of requests per second of
+wrk's clock. On an otherwise idle machine both ratios are the same."""
 _SPEED = """\
-Medians of {rounds} rounds; in each the applications take turns, all of them running. get-one asks
-for 1,000 different reports in turn. list-20 is the first page, with permission and exact count;
-ours remembers the count until something in the account changes, plain counts each time."""
+Medians of {rounds} rounds. All applications run during a round, and are measured one after another.
+get-one requests 1,000 different reports in turn. list-20 is the first page, with permissions and
+the exact count; ours caches the count until something in the account changes, plain counts each
+time."""
 _RATIOS = """\
-Ratios are taken within a round: the median, and in brackets the least and the most; *per CPU* as
-above."""
+Ratios are calculated within a round: the median, and in brackets the minimum and the maximum. *per
+CPU* is the ratio by processor time, as above."""
 _BUSY = """\
-How busy the server's process and wrk kept their cores. Where bare leaves its core idle, something
-else was the limit (wrk, or another program on the machine) and *ours / bare* flatters ours; *per
-CPU* does not."""
+The table shows how busy the server's process and wrk kept their cores. If bare leaves its core
+partly idle, something else was the limit (wrk, or another program on the machine); then *ours /
+bare* is too favourable to ours, but *per CPU* is not."""
 _CREATE = """\
-Each create is on disk (`synchronous = FULL`) before its 200; those that wait together share a
-commit. The disk's own rate is that of overwriting as much of a file as one create writes and
-`fdatasync`, one after the other, on the same disk, measured before each turn. At the end the server
-is killed with SIGKILL and the database is read."""
+Each create is on disk (`synchronous = FULL`) before its 200; creates that wait at the same time
+share a commit. The disk's own rate is how often a program can overwrite as much of a file as one
+create writes, each time with `fdatasync`, one after the other, on the same disk; it is measured
+before each turn. At the end the server is killed with SIGKILL and the database is read."""
 _MEMORY = """\
-Resident memory at the end of all rounds and the most that ever was (VmHWM), in MB of 10^6 bytes;
-*writer* is the process of ours that took the creates. Cold start is from the start of the process
-to the first 200 of get-one with a token, with the bytecode compiled before; median, and in brackets
-the least and the most."""
+Resident memory at the end of all rounds, and its peak (VmHWM), in MB of 10^6 bytes; *writer* is the
+process of ours that handled the creates. Cold start is the time from the start of the process to
+the first 200 of get-one with a token, with bytecode compiled in advance: the median, and in
+brackets the minimum and the maximum."""
 
 
 def _thresholds(found: Measurements) -> str:

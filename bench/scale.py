@@ -276,10 +276,11 @@ def part(store: str, large: int, facts: list[str], rows: list[Row], more: list[s
     )
     return f"""## {large:,} reports on {store}
 
-Written by `make bench-scale`. A workspace for each 100 reports, half of them in one account,
-against {SMALL:,} of the same kind; medians of {ASKED} answer times of the server (`x-runtime`),
-each list asked of the small and of the large one in turn. But where it says that nothing changed,
-a report was created before each call, so that nothing is remembered that a new one makes wrong.
+Written by `make bench-scale`. The data has one workspace for each 100
+reports, half of them in one account; it is compared with {SMALL:,} reports of the same kind. The
+times are medians of {ASKED} answer times of the server (`x-runtime`); each list was requested from
+the small and the large database in turn. Except where the table says that nothing changed, a report
+was created before each call, so that no cached result that it invalidates was used.
 
 {chr(10).join(f"- {fact}" for fact in facts)}
 

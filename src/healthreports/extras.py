@@ -23,4 +23,4 @@ def is_installed(extra: str) -> bool:
 
 def how_to_install(extra: str) -> str:
     """How to install an extra that is missing, in one line."""
-    return f"install what it needs with: pip install 'healthreports[{extra}]'"
+    return f"install it with: pip install 'healthreports[{extra}]'"

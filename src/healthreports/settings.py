@@ -144,14 +144,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     audit_days: Annotated[
         int,
         Meta(ge=1, le=36_500),
-        _says("days that the audit log keeps the contents of entries; then only hashes stay"),
+        _says("days that the audit log stores contents of entries; after that only hashes"),
     ] = DEFAULT_AUDIT_DAYS
     access_log: Annotated[
         bool, _says("log a line for each request, never with its query or token")
     ] = False
     log_format: Annotated[
         Literal["console", "json"],
-        _says("the form of log lines: `console`, or `json` for programs"),
+        _says("the format of log lines: `console`, or `json` for programs"),
     ] = "console"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _says("the least important lines to log")

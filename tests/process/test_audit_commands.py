@@ -117,7 +117,7 @@ def test_a_log_that_was_written_anew_is_found_by_who_noted_the_head(
     filled("token", "create", "--user", "ann@example.org", "--name", "another")
     filled("audit", "verify")
     said = filled("audit", "verify", "--account", "acme", "--head", head, code=1)
-    assert "entry 5 is not the one that was noted" in said
+    assert "entry 5 does not match the head that was noted" in said
 
 
 @pytest.mark.parametrize("head", ["x", "1", "1:zz", ":"])

@@ -293,16 +293,16 @@ def test_files_of_many_shapes(
 
 
 JSON_FAULTS: dict[str, tuple[str | bytes, str]] = {
-    "not JSON": ("nonsense", "Line cannot be read"),
-    "half": ('{"workspace_id": ', "Line cannot be read"),
-    "two objects": ("{} {}", "Line cannot be read"),
-    "an array": ("[]", "Line cannot be read"),
-    "text": ('"text"', "Line cannot be read"),
-    "null": ("null", "Line cannot be read"),
-    "a number": ("1", "Line cannot be read"),
-    "no UTF-8": (b'{"description": "\xff"}', "Line cannot be read"),
-    "half a surrogate pair": ('{"description": "\\ud800"}', "Line cannot be read"),
-    "too deep": ('{"a":' + "[" * 50_000, "Line cannot be read"),
+    "not JSON": ("nonsense", "Line is not valid"),
+    "half": ('{"workspace_id": ', "Line is not valid"),
+    "two objects": ("{} {}", "Line is not valid"),
+    "an array": ("[]", "Line is not valid"),
+    "text": ('"text"', "Line is not valid"),
+    "null": ("null", "Line is not valid"),
+    "a number": ("1", "Line is not valid"),
+    "no UTF-8": (b'{"description": "\xff"}', "Line is not valid"),
+    "half a surrogate pair": ('{"description": "\\ud800"}', "Line is not valid"),
+    "too deep": ('{"a":' + "[" * 50_000, "Line is not valid"),
     "nothing said": ("{}", "Workspace is required.*Description is required.*Color is required"),
 }
 
@@ -321,14 +321,14 @@ def test_a_line_that_is_no_report_is_named(
 
 ATTRIBUTE_FAULTS: dict[str, tuple[dict[str, object], str]] = {
     "color": ({"color": "blue"}, "Color must be green, yellow or red"),
-    "workspace": ({"workspace_id": 999_999_999}, "Workspace is not known"),
+    "workspace": ({"workspace_id": 999_999_999}, "Workspace was not found"),
     "workspace that is none": ({"workspace_id": "abc"}, "Workspace"),
     "workspace too large": ({"workspace_id": 10**30}, "Workspace"),
-    "workspace of another account": ({"workspace_id": "OTHER"}, "Workspace is not known"),
-    "creator": ({"creator_id": 999_999_999}, "Creator is not known"),
-    "creator that is none": ({"creator_id": "ann"}, "Creator is not known"),
-    "creator of another account": ({"creator_id": "STRANGER"}, "Creator is not known"),
-    "updater": ({"updater_id": 999_999_999}, "Updater is not known"),
+    "workspace of another account": ({"workspace_id": "OTHER"}, "Workspace was not found"),
+    "creator": ({"creator_id": 999_999_999}, "Creator was not found"),
+    "creator that is none": ({"creator_id": "ann"}, "Creator was not found"),
+    "creator of another account": ({"creator_id": "STRANGER"}, "Creator was not found"),
+    "updater": ({"updater_id": 999_999_999}, "Updater was not found"),
     "created": ({"created_at": "yesterday"}, "Created at must be an ISO 8601"),
     "updated": ({"updated_at": "2026-02-30"}, "Updated at must be an ISO 8601"),
     "before all years": ({"created_at": "0001-01-01T00:00:00+05:00"}, "Created at must be"),
@@ -366,8 +366,8 @@ def test_a_line_with_a_wrong_attribute_is_named(
 
 NESTED_FAULTS: dict[str, tuple[dict[str, object], str]] = {
     "time is a number": ({"created_at": 1_600_000_000}, "Created at must be an ISO 8601"),
-    "creator is true": ({"creator_id": True}, "Creator is not known"),
-    "creator is a fraction": ({"creator_id": 1.0}, "Creator is not known"),
+    "creator is true": ({"creator_id": True}, "Creator was not found"),
+    "creator is a fraction": ({"creator_id": 1.0}, "Creator was not found"),
     "description is a number": ({"description": 5}, "Description must be text"),
     "color is null": ({"color": None}, "Color must be green, yellow or red"),
     "details are none": ({"details": {}}, "Details must be an array"),
@@ -399,7 +399,7 @@ NESTED_FAULTS: dict[str, tuple[dict[str, object], str]] = {
     "U+0000": ({"description": "a\0b"}, "Description must not contain"),
     "everything at once": (
         {"color": "blue", "creator_id": 0, "created_at": "x"},
-        "Color must .*Created at must .*Creator is not known",
+        "Color must .*Created at must .*Creator was not found",
     ),
 }
 
@@ -416,11 +416,11 @@ def test_a_line_with_a_wrong_value_inside_is_named(
 
 
 TABLE_FAULTS: dict[str, tuple[bytes, int, str]] = {
-    "too many cells": (b"W,red,B,more\n", 2, "Line cannot be read"),
-    "too few cells": (b"W,red\n", 2, "Line cannot be read"),
-    "no UTF-8": (b"W,red,\xff\xfe\n", 2, "Line cannot be read"),
-    "a quote in the middle": (b'W,red,"B"x\n', 2, "Line cannot be read"),
-    "a cell that does not end": (b'W,red,"B\n', 2, "Line cannot be read"),
+    "too many cells": (b"W,red,B,more\n", 2, "Line is not valid"),
+    "too few cells": (b"W,red\n", 2, "Line is not valid"),
+    "no UTF-8": (b"W,red,\xff\xfe\n", 2, "Line is not valid"),
+    "a quote in the middle": (b'W,red,"B"x\n', 2, "Line is not valid"),
+    "a cell that does not end": (b'W,red,"B\n', 2, "Line is not valid"),
     "no color": (b"W,,B\n", 2, "Color is required"),
     "empty cells": (b",,\n", 2, "Workspace is required.*Description is required"),
     "U+0000": (b"W,red,a\0b\n", 2, "Description must not contain"),
@@ -451,7 +451,7 @@ def test_of_a_line_that_cannot_be_read_nothing_else_is_said(loading: Loading, su
     whole = loading.row() if suffix == "csv" else loading.json_lines(loading.line())
     content = (HEAD if suffix == "csv" else "\n") + whole[:-1] + ",more\n"
     said = loading.load(loading.write(f"bad.{suffix}", content), code=1)
-    assert said.bad == {2: "Line cannot be read"}
+    assert said.bad == {2: "Line is not valid"}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -634,7 +634,7 @@ MISTAKES = {
     "folder.csv": a_folder,
     ".ndjson": a_text,
     ".jsonl": no_suffix,
-    "User is not known": a_stranger,
+    "User was not found": a_stranger,
     "excel.csv": a_table_of_excel,
     "healthreports db upgrade": no_database,
 }

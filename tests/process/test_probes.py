@@ -102,4 +102,8 @@ def test_a_full_disk_is_not_ready() -> None:
             return "7"
 
     found = asyncio.run(health.Health(Full(), "7").checks())  # type: ignore[arg-type]
-    assert found == {"database": "ok", "schema": "ok", "disk": "63 MiB are free, and 64 needed"}
+    assert found == {
+        "database": "ok",
+        "schema": "ok",
+        "disk": "63 MiB are free, but 64 MiB are needed",
+    }

@@ -218,7 +218,7 @@ def test_the_command_says_all_that_is_in_force_and_all_that_is_wrong(tmp_path: P
 @pytest.mark.parametrize(
     ("database", "says"),
     [
-        ("none/x.sqlite3", "there is no folder {folder}/none"),
+        ("none/x.sqlite3", "the folder {folder}/none does not exist"),
         ("missing.sqlite3", "there is no database missing.sqlite3"),
         ("empty.sqlite3", "the database empty.sqlite3 is an empty file"),
     ],

@@ -916,7 +916,7 @@ def test_an_owner_that_cannot_be_is_refused_at_the_field(site: Site, other: Site
         for address in addresses:
             answer = save(site, role, title="Other", owner=address)
             said = fault_at(answer, "owner")
-            assert said.endswith("is not known"), said
+            assert said.endswith("was not found"), said
             assert "maven" not in said.lower(), "the form calls it the owner"
             assert "maven" not in says(answer).lower()
     answer = save(site, title="Other", owner=user(site, "outsider").email_address)
@@ -1066,7 +1066,7 @@ def test_who_may_not_see_a_person_may_not_add_it(site: Site) -> None:
     before = participants(settings_of(site))
     address = user(site, "outsider").email_address
     assert fault_at(join(site, address, by="editor"), "email_address") == (
-        "Email address is not known"
+        "Email address was not found"
     )
     sent = {
         "workspace_id": first(site),
@@ -1082,7 +1082,7 @@ def test_who_is_unknown_or_of_another_account_cannot_be_added(site: Site, other:
     before = participants(settings_of(site))
     addresses = ("nobody@example.org", user(other, "viewer").email_address, "", "\0", "x" * 5000)
     said = {fault_at(join(site, one), "email_address") for one in addresses}
-    assert said == {"Email address is not known"}
+    assert said == {"Email address was not found"}
     assert participants(settings_of(site)) == before
 
 

@@ -59,7 +59,7 @@ def test_a_page_names_the_methods_that_it_answers_to(http: httpx.Client, path: s
     for method in METHODS:
         if method not in PAGES[path]:
             answer = http.request(method, path)
-            assert_page(answer, 405, "This page cannot do that")
+            assert_page(answer, 405, "This page does not support that request")
             assert answer.headers["allow"] == ", ".join(sorted(PAGES[path]))
 
 
@@ -70,7 +70,7 @@ def test_the_documentation_answers_to_get(http: httpx.Client, path: str) -> None
     if path == "/openapi.json":
         assert_failure(answer, 405)
     else:
-        assert_page(answer, 405, "This page cannot do that")
+        assert_page(answer, 405, "This page does not support that request")
 
 
 @pytest.mark.parametrize("path", FORMS)

@@ -1,1 +1,1 @@
-"""The JSON interface: routes, handlers, bearer tokens, OAuth for programs, documentation."""
+"""The JSON API: routes, handlers, bearer tokens, OAuth endpoints for programs, documentation."""

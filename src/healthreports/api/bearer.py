@@ -11,7 +11,7 @@ _BEARER: Final = re.compile(rb"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 
 
 def secret_in(headers: Mapping[bytes, bytes]) -> str:
-    """The token in the Authorization header. Raises Unauthenticated when there is none."""
+    """The token in the Authorization header. Raises Unauthenticated if there is none."""
     match = _BEARER.fullmatch(headers.get(b"authorization", b""))
     if match is None:
         raise Unauthenticated

@@ -17,25 +17,25 @@ from healthreports.core.errors import BadKey, NotFound, UnsupportedMedia
 from healthreports.edge.middleware import address_of
 from healthreports.service.retries import Asked
 
-# A body of up to so many bytes is parsed in less time than a change of thread takes.
+# A body up to this size is parsed in less time than a switch to another thread takes.
 _SHORT_BODY_BYTES: Final = 64 * 1024
 _KEY: Final = re.compile(r"[!-~]{1,255}")
 
 
 class Call:
-    """One request. Raises Unauthenticated when its token cannot be one."""
+    """One request. Raises Unauthenticated if it has no well-formed token."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._scope = scope
         self._receive = receive
         self._body: bytes | None = None
-        # Of a repeated header the last one counts; none of those we read may be repeated.
+        # The last of several equal headers counts; none of those read here may be repeated.
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self.secret = secret_in(self._headers)
 
     @property
     def query_string(self) -> str:
-        """What stands behind the question mark."""
+        """The query string, without the question mark."""
         query_string: bytes = self._scope["query_string"]
         return query_string.decode("utf-8", "replace")
 
@@ -46,46 +46,46 @@ class Call:
 
     @property
     def wants_body(self) -> bool:
-        """Whether the answer's body is sent."""
+        """Whether the answer's body is sent; it is not for HEAD."""
         return bool(self._scope["method"] != "HEAD")
 
     @property
     def address(self) -> str:
-        """The path and what stands behind the question mark."""
+        """The path, a question mark and the query string."""
         return f"{self._scope['path']}?{self.query_string}"
 
     @property
     def client(self) -> str:
-        """The address that it comes from."""
+        """The address of the client."""
         return address_of(self._scope)
 
     def header(self, name: bytes) -> str | None:
-        """The value of a header, by its name in small letters; None where it was not sent."""
+        """The value of a header, by its lowercase name; None if it was not sent."""
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
     def deadline_renewal(self) -> Callable[[], None]:
-        """A function that gives this request its full time again."""
+        """A function that restarts the time limit of this request."""
         return partial(self._scope["deadlines"].renew, asyncio.current_task())
 
     def record_id(self, resource: Resource) -> int:
-        """The id in the path. Raises NotFound for what cannot be one. Contract: 5.1."""
+        """The id in the path. Raises NotFound if it is not a possible id. Contract: 5.1."""
         record_id = read_id(self._scope["path_params"]["id"])
         if record_id is None:
             raise NotFound(resource.kind)
         return record_id
 
     async def demand_readable_body(self) -> None:
-        """Raise MalformedBody or UnsupportedMedia where there is a body that cannot be read."""
+        """Raise MalformedBody or UnsupportedMedia if there is a body that cannot be read."""
         body = await self._whole_body()
         if body:
             demand_readable(body, self._headers.get(b"content-type", b"").decode("latin-1"))
 
     async def body(self, resource: Resource, many_root: str | None = None) -> Body:
-        """The attributes of a record of the resource in the body. Contract: 1.3 to 1.5.
+        """Read the attributes of a record of the resource from the body. Contract: 1.3 to 1.5.
 
-        With a `many_root`, or those of many under that.
-        Raises UnsupportedMedia, MalformedBody, RootMissing; `edge/middleware` limits its size.
+        With a `many_root`, the body may instead have several records in an array under that key.
+        Raises UnsupportedMedia, MalformedBody, RootMissing; `edge/middleware` limits the size.
         """
         body = await self._whole_body()
         content_type = self._headers.get(b"content-type", b"").decode("latin-1")
@@ -94,9 +94,9 @@ class Call:
         return await asyncio.to_thread(read_body, body, content_type, resource.root, many_root)
 
     async def asked(self) -> Asked | None:
-        """What tells a repetition of this request, where it has an Idempotency-Key. Contract: 8.2.
+        """What identifies a repetition of this request. Contract: 8.2.
 
-        Raises BadKey.
+        None if it is not a POST with an Idempotency-Key. Raises BadKey.
         """
         key = self.header(b"idempotency-key")
         if key is None or self._scope["method"] != "POST":

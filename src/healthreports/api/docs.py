@@ -1,4 +1,4 @@
-"""The server's own OpenAPI document, and pages to browse it without any outside host."""
+"""The OpenAPI document of the server, and a page to browse it that needs no other host."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ _START: Final = (
     "SwaggerUIBundle({url: '%s', dom_id: '#swagger-ui', "
     "deepLinking: true, tryItOutEnabled: true, validatorUrl: null});\n"
 )
-# Swagger UI sets styles from its script and draws its icons from data: addresses.
+# Swagger UI sets styles in its script, and its icons are data: URLs.
 _POLICY: Final = {
     "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'none'"
@@ -49,7 +49,7 @@ _FILES: Final = {
 
 
 def docs_routes(root: str = "") -> list[BaseRoute]:
-    """The document, the page that shows it, and what the page loads.
+    """The routes of the document, of the page that shows it, and of the files that it loads.
 
     The server is below the path `root` of its host.
     """

@@ -1,6 +1,7 @@
-"""How a call is answered: a handler for each way of answering, around a use case of the services.
+"""The handlers of API calls: one for each kind of answer, around a use case of `service/`.
 
-Every handler runs its use case in one transaction, through the gateway.
+A handler runs its use case in a transaction, through the gateway. Streams and deletions in pieces
+use several transactions.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -53,16 +54,16 @@ Work = Callable[[Transaction, Actor, Instant], Page]
 _IF_MATCH: Final = b"if-match"
 _IF_NONE_MATCH: Final = b"if-none-match"
 _REPLAYED: Final = {"idempotency-replayed": "true"}
-# What a repetition may be answered otherwise (8.2).
+# Errors that are not stored, since a repetition may get a different answer (8.2).
 _NEVER_KEPT: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
 _OF_SERVER: Final = 500
 _TRUE: Final = ("true", "TRUE", "1")
-# Reports that a stream reads at once: a few hundred kB in memory.
+# The number of reports that a stream reads at once: a few hundred kB in memory.
 _PIECE: Final = 1_000
 
 
 async def find(gateway: Gateway, resource: Resource, call: Call) -> Answer:
-    """List."""
+    """List records."""
 
     def page(tx: Transaction, actor: Actor) -> Page:
         query = _limited(gateway, list_query(resource.kind, call.query_string))
@@ -79,7 +80,7 @@ async def find_audit(gateway: Gateway, resource: Resource, call: Call) -> Answer
         return auditing.page(tx, actor, filters, page_window(call.params))
 
     def version(tx: Transaction, actor: Actor) -> object:
-        # Entries are added by what changes nothing else in the account, too.
+        # An action that changes nothing else in the account also adds an entry.
         return lookup.version(tx, actor), auditing.head(tx, actor.account_id).number
 
     return await _listed(gateway, call, page, version)
@@ -93,15 +94,16 @@ async def _listed(
 ) -> Answer:
     """The answer with a page of a list.
 
-    The envelope is made where the rows are read: off the event loop if there are many. Who has the
-    list as it is gets nothing, and nothing is looked for. Contract: 8.1.
+    The envelope is made where the rows are read: outside the event loop if there are many. If the
+    caller sends the current entity tag, the answer has no body, and the list is not read.
+    Contract: 8.1.
     """
     known = call.header(_IF_NONE_MATCH) or ""
 
     def work(tx: Transaction, actor: Actor) -> tuple[bytes | None, str]:
         tag = gateway.tags.of_list(actor, version(tx, actor), call.address)
         is_known = fits(known, tag)
-        if is_known and tag in known:  # a tag, and not `*`, which says nothing of the list
+        if is_known and tag in known:  # not for `*`, which does not state a version
             return None, tag
         body = envelope(page(tx, actor))
         return None if is_known else body, tag
@@ -120,9 +122,9 @@ async def show_me(gateway: Gateway, resource: Resource, call: Call) -> Answer:
 
 
 def streams(plain: LineFormat, raw: LineFormat, name: str) -> Handler:
-    """The handler that answers with all that match, a record a line, to be kept as `name`.
+    """The handler that streams all records that match, one per line, as a download called `name`.
 
-    `raw` is the format for who sends `raw=true`.
+    `raw` is the format for callers that send `raw=true`.
     """
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> ASGIApp:
@@ -155,7 +157,7 @@ def streams(plain: LineFormat, raw: LineFormat, name: str) -> Handler:
 def creates(use_case: Create, many: CreateMany | None = None) -> Handler:
     """The handler that creates a record from the body, then shows it. Contract: 2.5.
 
-    With `many`, a body may also have an array of them, under the name of their kind.
+    With `many`, a body may instead have an array of records, under the name of their kind.
     """
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
@@ -179,9 +181,9 @@ def creates(use_case: Create, many: CreateMany | None = None) -> Handler:
 
 
 def acts(use_case: Act, named: Named | None = None) -> Handler:
-    """The handler that does to the record that the path names what needs no body, then shows it.
+    """The handler of an action without a body on the record in the path, which it then shows.
 
-    `named` finds that record, where it is not one of the resource.
+    `named` finds that record if it is not a record of the resource.
     """
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
@@ -204,7 +206,7 @@ def acts(use_case: Act, named: Named | None = None) -> Handler:
 
 
 def changes(use_case: Change) -> Handler:
-    """The handler that changes the record that the path names, then shows it."""
+    """The handler that changes the record in the path, then shows it."""
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> ASGIApp:
         def change(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> Record:
@@ -218,17 +220,17 @@ def changes(use_case: Change) -> Handler:
 
 
 def whenever(use_case: Callable[[Transaction, Actor, int], None]) -> Delete:
-    """A use case that deletes the same at any time."""
+    """Make a `Delete` of a use case that does not need the time."""
     return lambda tx, actor, record_id, _now: use_case(tx, actor, record_id)
 
 
 def finds(use_case: FindAll) -> Handler:
-    """The handler of a list that has pages, and nothing else to ask for."""
+    """The handler of a list that has pages but no other parameters."""
     return finds_below(lambda tx, actor, _id, window: use_case(tx, actor, window), None)
 
 
 def finds_below(use_case: FindBelow, above: Resource | None = STATUS_REPORTS) -> Handler:
-    """The handler of a list of what belongs to the record of `above` that the path names."""
+    """The handler that lists what belongs to the record in the path, a record of `above`."""
 
     async def answer(gateway: Gateway, _resource: Resource, call: Call) -> Answer:
         def page(tx: Transaction, actor: Actor) -> Page:
@@ -241,9 +243,9 @@ def finds_below(use_case: FindBelow, above: Resource | None = STATUS_REPORTS) ->
 
 
 def deletes(use_case: Delete, named: Named | None = None) -> Handler:
-    """The handler that deletes the record that the path names, and answers without a body.
+    """The handler that deletes the record in the path, and answers without a body.
 
-    `named` finds that record, where it is not of a kind that has lists.
+    `named` finds that record if `lookup` does not find records of its kind.
     """
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
@@ -262,10 +264,10 @@ def deletes(use_case: Delete, named: Named | None = None) -> Handler:
 
 
 def deletes_in_pieces(begin: Begin, go_on: GoOn) -> Handler:
-    """The handler that deletes what the path names in as many transactions as it takes.
+    """The handler that deletes the object in the path, in as many transactions as necessary.
 
-    `begin` gets the attributes of the body; `go_on` says whether there is more. A request that ends
-    before leaves the rest to the next one.
+    `begin` gets the attributes of the body; `go_on` returns whether there is more to delete. If a
+    request ends early, the next one deletes the rest.
     """
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
@@ -290,7 +292,7 @@ def deletes_in_pieces(begin: Begin, go_on: GoOn) -> Handler:
 
 
 def does(use_case: Do) -> Handler:
-    """The handler of what is done with the attributes of a body, and answers without a body."""
+    """The handler that runs a use case with the attributes of the body; its answer has no body."""
 
     async def answer(gateway: Gateway, resource: Resource, call: Call) -> Answer:
         writer = await gateway.admit_writer(call.secret, call.client)
@@ -302,7 +304,7 @@ def does(use_case: Do) -> Handler:
 
 
 async def _write(gateway: Gateway, call: Call, read_body: Callable[[], Awaitable[Work]]) -> Answer:
-    """Write as the body says, and answer with what was written."""
+    """Carry out the write in the body, and answer with the records that were written."""
     writer = await gateway.admit_writer(call.secret, call.client)
     asked = await call.asked()
     if asked is not None:
@@ -314,11 +316,11 @@ async def _write(gateway: Gateway, call: Call, read_body: Callable[[], Awaitable
 async def _write_once(
     gateway: Gateway, writer: Admitted, asked: Asked, read_body: Callable[[], Awaitable[Work]]
 ) -> Answer:
-    """`_write`, unless it was done before: then the answer of then.
+    """Do the same as `_write`, but answer a repetition with the stored answer of the first request.
 
-    Writes of an account run one after another, so the second of two finds what the first did. An
-    answer that says no is kept in a transaction of its own, since nothing stays of the first; one
-    that may be another the next time is not. Contract: 8.2.
+    Writes of an account run one after another, so the second of two requests finds the answer of
+    the first. An error is stored in a separate transaction, since the first one is rolled back. An
+    error that may be different the next time is not stored. Contract: 8.2.
     """
     is_first = False
     try:
@@ -366,14 +368,14 @@ def _visible(resource: Resource) -> Named:
 
 
 def _demand_state(gateway: Gateway, call: Call, record: Callable[[], Record]) -> None:
-    """Raise Outdated where the record is not as the caller knows it. Contract: 8.1."""
+    """Raise Outdated if the record is not in the state that the caller knows. Contract: 8.1."""
     known = call.header(_IF_MATCH)
     if known is not None and not is_still(known, gateway.tags.of_state(record())):
         raise Outdated
 
 
 def _limited(gateway: Gateway, query: Query) -> Query:
-    """`query` for an answer that holds as much beside its own objects as is set (2.8)."""
+    """`query` with the limit on included objects from the settings (2.8)."""
     return replace(query, include_limit=gateway.include_limit) if query.includes else query
 
 

@@ -1,6 +1,6 @@
-"""The OAuth 2 endpoints that programs call, and the documents by which they find them.
+"""The OAuth 2 endpoints that programs call, and the documents with which they find them.
 
-The protocol is `service/auth/oauth`'s, and so are its errors: they have the form of RFC 6749 (5.2).
+`service/auth/oauth` has the protocol and its errors, which have the format of RFC 6749 (5.2).
 """
 
 from base64 import b64decode
@@ -31,11 +31,11 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def oauth_routes(gateway: Gateway, limits: Limits, issuer: str) -> list[BaseRoute]:
-    """The endpoints of the server whose base address, as its clients see it, is `issuer`."""
+    """The routes of the endpoints. `issuer` is the base address of the server for its clients."""
 
     def calling(endpoint: oauth.Endpoint) -> Callable[[Request], Awaitable[Answer]]:
         async def answer(request: Request) -> Answer:
-            # Before anything is done for it: it could be a guess at a secret or a code.
+            # First the rate limit: the request could be a guess at a secret or a code.
             await limits.admit_stranger(address_of(request.scope))
             asked = await _asked(request)
             if asked is None:
@@ -77,9 +77,9 @@ class _Posted:
 
 
 async def _asked(request: Request) -> OAuthCall | None:
-    """What the form says; None where there is none that can be read.
+    """The form in the body; None if there is none that can be read.
 
-    The query string does not count: what stands in an address stands in logs too (RFC 6749, 2.3.1).
+    The query string is ignored, because addresses also appear in logs (RFC 6749, 2.3.1).
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         return None
@@ -92,7 +92,7 @@ async def _asked(request: Request) -> OAuthCall | None:
 
 
 def _credentials(request: Request) -> dict[str, str]:
-    """The Authorization header as far as it can be read; what cannot is as if not sent."""
+    """The Authorization header; one that cannot be read counts as not sent."""
     value = request.headers.get("authorization", "")
     scheme, _, encoded = value.partition(" ")
     try:

@@ -1,4 +1,4 @@
-"""The addresses that tell a machine how the server is: no token is needed, no limit counts."""
+"""The health endpoints for machines. They need no token and have no rate limit."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -20,7 +20,7 @@ _UNAVAILABLE: Final = 503
 
 
 def probe_routes(health: Health) -> list[BaseRoute]:
-    """The probes of a server whose checks are `health`'s."""
+    """The routes of the probes. `health` has the checks."""
     return [
         Route(LIVES, Static(partial(_answer, {"status": OK}))),
         Route(READY, _Ready(health)),
@@ -29,7 +29,7 @@ def probe_routes(health: Health) -> list[BaseRoute]:
 
 
 class _Ready:
-    """Answers 200 where every check is `OK`, else 503 with what is wrong."""
+    """Answers 200 if every check is `OK`, otherwise 503 with what is wrong."""
 
     def __init__(self, health: Health) -> None:
         self._health = health

@@ -33,7 +33,7 @@ from healthreports.service.gateway import Gateway
 from healthreports.service.people import groups, handing, members, workspaces
 from healthreports.service.reports import history, references, reports
 
-# What answers each operation, by its OpenAPI name.
+# The handler of each operation, by its OpenAPI name.
 HANDLERS: Final[Mapping[str, Handler]] = {
     "GetStatusReports": find,
     "CreateStatusReport": creates(reports.create),
@@ -93,7 +93,7 @@ class Endpoint:
             for one in operations
         }
         if "GET" in self._handlers:
-            self._handlers["HEAD"] = self._handlers["GET"]  # the server leaves the body out
+            self._handlers["HEAD"] = self._handlers["GET"]  # the server omits the body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request to the path."""
@@ -106,9 +106,9 @@ class Endpoint:
 
 
 class Paths:
-    """The paths of the API: exact ones, and those with an id; `other` gets all else.
+    """Routes requests to exact paths, and to paths with an id; `other` gets all other requests.
 
-    A look into two dicts: Starlette's router tries one pattern after the other.
+    It looks paths up in dicts, because Starlette's router tries one pattern after the other.
     """
 
     def __init__(self, endpoints: Mapping[str, Endpoint], other: ASGIApp) -> None:
@@ -117,7 +117,7 @@ class Paths:
         self._above_id = {
             before: endpoints[path] for path, (before, _, behind) in parts.items() if not behind
         }
-        # By what stands before the id and behind it.
+        # By the parts of the path before and after the id.
         self._around_id = {
             (before, behind): endpoints[path]
             for path, (before, _, behind) in parts.items()
@@ -126,7 +126,7 @@ class Paths:
         self._other = other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request to the endpoint of its path."""
+        """Pass the request to the endpoint of its path."""
         app = self._other
         if scope["type"] == "http":
             path: str = scope["path"]

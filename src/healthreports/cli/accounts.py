@@ -72,7 +72,7 @@ def second_factor(
         settings,
         lambda tx, _now: factors.demand_of(tx, accounts.account_named(tx, account), of),
     )
-    print(f"{account} demands a second factor of {of}")
+    print(f"{account} requires a second factor of {of}")
 
 
 @command(

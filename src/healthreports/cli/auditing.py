@@ -72,7 +72,7 @@ def verify(
     Prints the last entry of each log. The exit code is 1 if anything was changed.
     """
     if head is not None and account is None:
-        raise typer.BadParameter("--head is of one account: name it with --account")
+        raise typer.BadParameter("--head is the head of one account; add --account")
 
     def work(tx: Transaction) -> tuple[list[str], list[str]]:
         names = dict(auditing.every_account(tx))

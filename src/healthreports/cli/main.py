@@ -155,7 +155,7 @@ def import_(
         int, typer.Option(min=1, max=100_000, help="Lines that are stored together.")
     ] = 5_000,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say which lines are bad; store nothing.")
+        bool, typer.Option("--check", help="Report the lines that are invalid; store nothing.")
     ] = False,
     account: OfAccount = None,
 ) -> int:
@@ -199,7 +199,7 @@ def upgrade(
 def check(
     settings: Settings,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Count again where a counter is wrong.")
+        bool, typer.Option("--repair", help="Count again and fix counters that are wrong.")
     ] = False,
 ) -> int:
     """Compare the counters of reports with the reports."""

@@ -84,7 +84,7 @@ def bring_up_to_date(settings: Settings, *, while_serving: bool, no_backup: bool
             backups.copy(path, working)
             backups.make_single(working)
             working.rename(kept)
-        print(f"healthreports: what it was is kept as {kept}", file=sys.stderr)
+        print(f"healthreports: the previous database is stored as {kept}", file=sys.stderr)
     upgrade(settings.database)
 
 
@@ -128,7 +128,7 @@ def _back_up_file(path: Path, file: Path) -> None:
 def _demand_right(path: Path) -> None:
     found = read(Settings(database=str(path)), wrong_counts)
     if found:
-        raise WrongSchema(f"the copy is not right, see: healthreports db check ({found[0]})")
+        raise WrongSchema(f"the copy failed its check; run: healthreports db check ({found[0]})")
 
 
 def _keep_purges(path: Path, new: list[_Purge]) -> None:
@@ -166,17 +166,17 @@ def restore(
     purged = [*_purges_in(file.with_name(PURGES)), *_purges_at(settings)]
     if is_server(settings.database):
         if not force and _is_filled(settings):
-            return fail(f"{shown(settings.database)} has data; --force to replace it")
+            return fail(f"{shown(settings.database)} has data; use --force to replace it")
         backups.load(settings.database, file)
         upgrade(settings.database)
         _settle(settings, purged)
     else:
         path = Path(settings.database)
         if path.exists() and not force:
-            return fail(f"{path} exists; --force to replace it")
+            return fail(f"{path} exists; use --force to replace it")
         _restore_file(path, file, purged)
     log.info("restored %s from %s", shown(settings.database), file)
-    print(f"{shown(settings.database)} is what it was in {file.name}")
+    print(f"restored {shown(settings.database)} from {file.name}")
     return 0
 
 

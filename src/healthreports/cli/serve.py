@@ -65,7 +65,10 @@ def serve(settings: Settings) -> int:
     listening = listen(settings)
     says = f"healthreports listens on {address(settings, listening)}"
     if settings.workers > 1 and settings.limit_store == MEMORY:
-        says += f"\nhealthreports: each worker counts requests by itself, see {PREFIX}LIMIT_STORE"
+        says += (
+            "\nhealthreports: each worker applies the rate limits separately; "
+            f"see {PREFIX}LIMIT_STORE"
+        )
 
     def tell() -> None:
         if settings.log_format == "json":
@@ -102,7 +105,11 @@ def _demand_copy(settings: Settings) -> None:
     try:
         demand_current(settings.read_database)
     except Unreachable as error:
-        print(f"healthreports: the replica is away, {error.says}", file=sys.stderr, flush=True)
+        print(
+            f"healthreports: the replica is not available: {error.says}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _leave(path: str) -> None:

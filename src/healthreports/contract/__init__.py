@@ -1,1 +1,1 @@
-"""The wire, pure: strings and dicts in, values out, and back."""
+"""The wire format, in pure functions: from strings and dicts to values, and back."""

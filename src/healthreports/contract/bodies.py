@@ -1,6 +1,6 @@
-"""A body, as the attributes under its root key: JSON, Rails-style forms, multipart fields.
+"""Reads request bodies (JSON, Rails-style forms, multipart) as attributes under a root key.
 
-`core/rules` says what the attributes must be. Contract: 1.3 to 1.5.
+`core/rules` checks the attributes. Contract: 1.3 to 1.5.
 """
 
 import io
@@ -20,14 +20,14 @@ Container = TypeVar("Container", dict[str, Any], list[Any])
 
 _CHARSETS: Final = ("utf-8", "utf8", "us-ascii")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9a-fA-F]{2})")
-# `details[0][color]`: a name, then keys in brackets. What follows the last bracket is dropped.
+# `details[0][color]`: a name, then keys in brackets. Text after the last bracket is ignored.
 _KEYS: Final = re.compile(r"\[([^\[\]]*)\]")
 
 
 class Body(NamedTuple):
-    """What a body says: the attributes under the root key, and the parameters beside it.
+    """A body: the attributes under the root key, and the parameters next to it.
 
-    `many` are those of several records, where the body has an array of them instead.
+    `many` has the attributes of several records, if the body has an array of them instead.
     """
 
     attributes: Mapping[str, Any]
@@ -36,11 +36,11 @@ class Body(NamedTuple):
 
 
 def read_body(body: bytes, content_type: str, root: str, many_root: str | None = None) -> Body:
-    """What a body of `content_type` says under `root` and beside it.
+    """Read a body of `content_type`: the attributes under `root`, and the parameters next to it.
 
-    A text, or an array of texts, beside the root key counts as a parameter: Rails reads body and
-    query string as one, and brainstem-js sends its `include` there. With a `many_root` an array
-    under that will do. Raises UnsupportedMedia, MalformedBody, RootMissing.
+    A text, or an array of texts, next to the root key counts as a parameter: Rails merges the body
+    and the query string, and brainstem-js sends its `include` in the body. With a `many_root`, an
+    array under that key is also accepted. Raises UnsupportedMedia, MalformedBody, RootMissing.
     Contract: 1.3, 1.4, 1.5.
     """
     read = _read(body, content_type) if body else {}
@@ -64,7 +64,7 @@ def _as_param(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-@lru_cache(maxsize=64)  # whoever sends once sends again
+@lru_cache(maxsize=64)  # clients send the same few types again and again
 def _media_of(content_type: str) -> tuple[str, Mapping[str, str]]:
     found: tuple[str, Mapping[str, str]] = multipart.parse_options_header(content_type)
     return found
@@ -79,13 +79,13 @@ def _read(body: bytes, content_type: str) -> Any:  # noqa: ANN401  JSON is any v
 
 
 def _json(body: bytes, _options: Mapping[str, str]) -> Any:  # noqa: ANN401  JSON is any value
-    # The standard library's reader and not msgspec's: a lone surrogate must come through, so that
-    # it is reported as a fault of its attribute (5.7) and not of the whole body.
+    # The parser of the standard library, and not of msgspec, because it accepts a lone surrogate.
+    # That is then reported as a problem of its attribute (5.7), and not of the whole body.
     try:
         value = _decode(body.decode())
     except (ValueError, RecursionError) as error:
         raise MalformedBody("it is not JSON") from error
-    # What has few brackets has few levels: most bodies are not gone through once more.
+    # A body with few brackets has few levels, so most bodies need no second pass.
     brackets = body.count(b"{") + body.count(b"[")
     if brackets > MAX_BODY_DEPTH and _is_deeper(value, MAX_BODY_DEPTH):
         raise _too_deep()
@@ -108,7 +108,7 @@ def form_pairs(body: bytes) -> list[tuple[str, str]]:
     try:
         text = body.decode("ascii")
         if _BAD_ESCAPE.search(text):
-            raise MalformedBody("it has a % that no two hexadecimal digits follow")
+            raise MalformedBody("it has a % without two hexadecimal digits after it")
         return parse_qsl(
             text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS
         )
@@ -129,7 +129,7 @@ def _multipart(body: bytes, options: Mapping[str, str]) -> dict[str, Any]:
     try:
         parts = list(parser)
         if any(part.filename is not None for part in parts):
-            raise MalformedBody("it has a file, and files are not read")
+            raise MalformedBody("it contains a file, and files are not supported")
         if not all(part.charset.lower() in _CHARSETS for part in parts):
             raise MalformedBody("it has a part that is not in UTF-8")
         return nest((part.name, part.raw.decode()) for part in parts)
@@ -138,12 +138,12 @@ def _multipart(body: bytes, options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def nest(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The nested value that Rails-style names spell.
+    """The nested value that Rails-style names describe.
 
     `a[b]=1` is a key, `a[]=1` an element; in `a[][b]=1&a[][b]=2` the repeated key starts the next
     element; a level whose keys are all digits is an array, in the order of the numbers. An array of
     one blank element is an empty array: a form has no other way to send one.
-    Raises MalformedBody where one name is used for two kinds of value. Contract: 1.3.
+    Raises MalformedBody if one name is used for two kinds of value. Contract: 1.3.
     """
     root: dict[str, Any] = {}
     for name, value in pairs:
@@ -156,7 +156,7 @@ def nest(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _place(level: dict[str, Any], key: str, keys: list[str], value: str) -> None:
-    """Put `value` into `level` under `key`, then `keys`; the empty key is the next element."""
+    """Put `value` into `level` under `key`, then `keys`; an empty key means the next element."""
     if not keys:
         if isinstance(level.get(key), dict | list):
             raise _two_kinds(key)
@@ -180,7 +180,7 @@ def _child(level: dict[str, Any], key: str, kind: type[Container]) -> Container:
 
 
 def _has(element: dict[str, Any], keys: list[str]) -> bool:
-    """Whether `element` already has a value where `keys` lead; an array there is never full."""
+    """Whether `element` already has a value at `keys`; an array can always take another one."""
     found: Any = element
     for key in keys:
         if not key or not isinstance(found, dict) or key not in found:
@@ -200,7 +200,7 @@ def _settled(value: Any) -> Any:  # noqa: ANN401  forms nest to any depth
 
 
 def _two_kinds(key: str) -> MalformedBody:
-    # The name comes from the caller and may be long; the message shows its start.
+    # The name comes from the caller and may be long, so the message shows only its start.
     return MalformedBody(f"{key[:40]!r} is used for two kinds of value")
 
 

@@ -1,4 +1,4 @@
-"""A page as the bytes of an answer: the only builder of the envelope. Follows sections 2 and 3."""
+"""The only builder of the envelope: a page as the bytes of an answer. Follows sections 2 and 3."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from operator import add
@@ -25,8 +25,9 @@ _encode: Final = msgspec.json.Encoder().encode
 Link = tuple[Kind, int]
 
 
-# A record as JSON: as one of the results; as an entry among the objects of its kind, without the
-# brace that ends it, so that attributes may follow. And the digest of the record.
+# A record as JSON in two forms, and its digest. The first form is its element of `results`. The
+# second is its entry in the objects of its kind, without the closing brace, so that more attributes
+# can be added.
 _Piece = tuple[bytes, bytes, str]
 
 
@@ -63,16 +64,16 @@ def _envelope(page: Page, pieces: Sequence[_Piece]) -> bytes:
 
 
 def _objects(kind: Kind, entries: Collection[bytes]) -> bytes:
-    """A top-level key, with a comma in front."""
+    """A top-level key with its objects, with a comma in front."""
     if not entries:
         return b',"%b":{}' % _KEYS[kind]
     return b',"%b":{%b}}' % (_KEYS[kind], b"},".join(entries))
 
 
 def _more(page: Page) -> Iterator[list[bytes]]:
-    """What follows the plain attributes of each record: what is asked for, and who asks."""
+    """The attributes that are requested, or depend on the caller, for each record."""
     records = page.records
-    for name in page.optional_fields:  # those there are need no conversion
+    for name in page.optional_fields:  # none of them needs conversion
         attribute = name.encode()
         yield [b',"%b":%b' % (attribute, _encode(getattr(record, name))) for record in records]
     for name, related in page.related.items():
@@ -86,7 +87,7 @@ def _more(page: Page) -> Iterator[list[bytes]]:
 
 
 def _side_loads(page: Page) -> bytes:
-    """The top-level keys of what stands beside the records, each object once (2.6, 2.7)."""
+    """The top-level keys of the side-loaded objects, each object once (2.6, 2.7)."""
     objects: dict[Kind, dict[int, bytes]] = {}
     of, may = _pieces.of, page.permissions
     for name, related in page.related.items():
@@ -103,24 +104,24 @@ def _side_loads(page: Page) -> bytes:
 
 def _association(kind: Kind, name: str) -> Association:
     association = RESOURCES[kind].association(name)
-    assert association is not None  # `contract/params` lets no other name through
+    assert association is not None  # `contract/params` accepts no other name
     return association
 
 
 def write_record(record: Record, kind: Kind = Kind.STATUS_REPORTS) -> dict[str, Any]:
-    """The plain attributes of a record of a kind, as the envelope has them. Contract: 3."""
+    """The plain attributes of a record of a kind, as in the envelope. Contract: 3."""
     return _WRITE[kind](record)
 
 
 def _permissions(of: Sequence[WorkspacePermissions]) -> list[bytes]:
-    """What is written of the permissions in some workspaces: they are few values, often used."""
+    """The permissions in each workspace as JSON; each different value is encoded once."""
     written = {id(one): one for one in of}
     texts = {which: b',"permissions":%b' % _encode(one) for which, one in written.items()}
     return [texts[id(one)] for one in of]
 
 
 def _written(kind: Kind, records: Iterable[Record]) -> list[_Piece]:
-    """The plain attributes of records."""
+    """The plain attributes of records, as JSON."""
     key, write = _KEYS[kind], _WRITE[kind]
     return [
         (
@@ -133,10 +134,11 @@ def _written(kind: Kind, records: Iterable[Record]) -> list[_Piece]:
 
 
 class _Pieces:
-    """Records as JSON, by kind and id: as they were written before, if it is the same record.
+    """A cache of records as JSON, by kind and id. An entry is used for the same object only.
 
-    The store gives out the same value while a record has not changed. A page of 20 reports takes
-    half of the time, with three includes 0.4 (`bench/RESULTS.md`, list-20 and list-20-include).
+    The store returns the same object as long as a record has not changed. With the cache, a page of
+    20 reports takes 0.5 of the time, and with three includes 0.4 (`bench/RESULTS.md`, list-20 and
+    list-20-include).
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -145,7 +147,7 @@ class _Pieces:
         self._known: dict[Kind, dict[int, tuple[Record, _Piece]]] = {kind: {} for kind in Kind}
 
     def of(self, kind: Kind, records: Iterable[Record]) -> list[_Piece]:
-        """The plain attributes of records."""
+        """The plain attributes of records, as JSON."""
         known, pieces = self._known[kind].get, []
         for record in records:
             before = known(record.id)
@@ -173,25 +175,25 @@ class _Pieces:
 
     @property
     def kept_bytes(self) -> int:
-        """How many bytes of JSON are kept."""
+        """The size of the cache in bytes."""
         return self._bytes
 
 
-# What is kept of a piece beside its JSON; the record is no larger than that, about.
+# The bytes that a cached piece needs in addition to its JSON. The record needs about that at most.
 _PIECE_BYTES: Final = 380
 MOST_PIECES_BYTES: Final = 4 * 1024 * 1024
 _pieces: Final = _Pieces(MOST_PIECES_BYTES)
 
 
 def _links_writer(association: Association) -> Callable[[Sequence[Link]], bytes]:
-    """What writes the links of a record: to many, to one, or to one of any kind."""
+    """The function that writes the links of a record: to many, to one, or to one of any kind."""
     if association.is_polymorphic:
         return _polymorphic_link
     return _links if association.many else _link
 
 
 def _links(links: Sequence[Link]) -> bytes:
-    if len(links) == 1:  # as is most common
+    if len(links) == 1:  # the most common case
         return b'["%d"]' % links[0][1]
     return b"[%b]" % b",".join([b'"%d"' % target for _, target in links])
 
@@ -215,11 +217,11 @@ def _meta(page: Page) -> bytes:
 
 
 def _writer(resource: Resource) -> Callable[[Record], dict[str, Any]]:
-    """The function that writes a record of the resource: a dict display made from its declaration.
+    """Compile a function that writes a record as a dict, from the declaration of its resource.
 
-    It is compiled, as dataclasses and named tuples are: a loop over the fields takes 1.7 to 2.2
-    times as long (`bench/writers.py`), and a page writes up to 200 records. Field names
-    are identifiers of ours, never input.
+    Python compiles the methods of dataclasses and named tuples in the same way. A loop over the
+    fields takes 1.7 to 2.2 times as long (`bench/writers.py`), and a page has up to 200 records.
+    Field names are our own identifiers, never input.
     """
     fields = [one for one in resource.fields if not one.optional and not one.of_caller]
     items = ", ".join(f"{field.name!r}: {_expression(field)}" for field in fields)
@@ -238,14 +240,14 @@ def _expression(field: Field) -> str:
     return f"None if {value} is None else {written}" if field.nullable else written
 
 
-# Every other type of field is written as it stands in the model; msgspec writes the datetimes.
+# A field of any other type is written as it is in the model; msgspec encodes the datetimes.
 _EXPRESSIONS: Final = {FieldType.ID: "str({})", FieldType.TIME: "as_datetime({})"}
 _KEYS: Final = {kind: kind.value.encode() for kind in Kind}
-# Of these an answer also says something of who asks.
+# The kinds with fields that depend on the caller.
 _OF_CALLER: Final = frozenset(
     kind for kind, one in SHOWN.items() if any(field.of_caller for field in one.fields)
 )
-# What differs where an answer of this version of the program differs from one of another.
+# A text that differs between versions of the program whose answers differ.
 REPRESENTATION: Final = repr(
     [
         (kind.value, [(one.name, one.type.value, one.nullable) for one in resource.fields])

@@ -52,7 +52,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Failure(NamedTuple):
-    """An answer that says no: the status, the body in the contract's form, headers of its own."""
+    """An error answer: the status, the body in the contract's format, and more headers."""
 
     status: int
     body: bytes
@@ -60,7 +60,7 @@ class Failure(NamedTuple):
 
 
 def failure_of(error: Exception) -> Failure:
-    """The answer to `error`. One that is not ours says nothing of the inside. Contract: 6."""
+    """The answer to `error`. For an unexpected error it reveals no details. Contract: 6."""
     if isinstance(error, Invalid):
         return _failure(HTTPStatus.UNPROCESSABLE_ENTITY, *map(_validation, error.problems))
     if isinstance(error, Unauthenticated):
@@ -71,7 +71,7 @@ def failure_of(error: Exception) -> Failure:
 
 
 def sentence_of(problem: Problem) -> str:
-    """What is wrong, for a person."""
+    """The problem as a sentence for people."""
     return _validation(problem)["message"]
 
 
@@ -112,7 +112,7 @@ _SAYS: Final = {
     Fault.TOO_SHORT: "{label} must have at least {limit} characters",
     Fault.TOO_MANY: "{label} must have at most {limit} elements",
     Fault.UNSTORABLE: "{label} must not contain U+0000 or a lone surrogate",
-    Fault.UNKNOWN_OBJECT: "{label} is not known",
+    Fault.UNKNOWN_OBJECT: "{label} was not found",
     Fault.REPEATED: "{label} appears more than once",
     Fault.NOT_A_LINK: "{label} must be an http or https address",
     Fault.NOT_A_REDIRECT: (
@@ -124,7 +124,7 @@ _SAYS: Final = {
     Fault.NOT_A_NUMBER: "{label} must be a whole number from 1 to {limit}",
     Fault.NOT_A_DATE: "{label} must be a date like 2026-11-24",
     Fault.NOT_A_TIME: "{label} must be an ISO 8601 date or date-time",
-    Fault.NOT_A_LINE: "{label} cannot be read",
+    Fault.NOT_A_LINE: "{label} is not valid",
     Fault.NOT_AN_ADDRESS: "{label} must be an e-mail address",
     Fault.LAST_ADMINISTRATOR: "{label} cannot be changed: the account would have no administrator",
     Fault.NOT_AN_ADMINISTRATOR: "{label} must be an administrator of the account",
@@ -137,7 +137,7 @@ _SAYS: Final = {
         "{label} must be lowercase letters and digits with single hyphens, like acme-north"
     ),
     Fault.IN_SEVERAL_ACCOUNTS: "{label} exists in several accounts. Choose one with --account",
-    Fault.NOT_SERVED: "{label} is not served here: it would say who may do what",
+    Fault.NOT_SERVED: "{label} is not supported here, because it would change permissions",
     Fault.CONTRADICTS: "{label} contradicts {options}",
     Fault.ON_CLIENT_SIDE: "{label} is on the client side of this workspace",
     Fault.DEMANDED: (
@@ -174,7 +174,7 @@ def _retry(_error: Any) -> dict[str, str]:  # noqa: ANN401  the row knows its ex
 
 
 def _limited(error: TooManyRequests) -> dict[str, str]:
-    """The fields that draft-ietf-httpapi-ratelimit-headers-10 names, and Retry-After."""
+    """The headers of draft-ietf-httpapi-ratelimit-headers-10, and Retry-After."""
     return {
         "retry-after": str(error.retry_after_s),
         "ratelimit": f'"{error.policy}";r=0;t={error.retry_after_s}',
@@ -203,7 +203,7 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
         HTTPStatus.BAD_REQUEST,
         lambda e: (
             f'Expected an object under "{e.root}"'
-            + (f"; it was sent as {e.media}, JSON is application/json" if e.media else "")
+            + (f"; the Content-Type is {e.media}, and JSON is application/json" if e.media else "")
         ),
         _no_headers,
     ),
@@ -296,7 +296,7 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     ),
     NotInstalled: (
         HTTPStatus.NOT_IMPLEMENTED,
-        lambda e: f"This server cannot do that. Whoever runs it can {e.remedy}",
+        lambda e: f"This server cannot do that. Its administrator can {e.remedy}",
         _no_headers,
     ),
     StorageFull: (HTTPStatus.SERVICE_UNAVAILABLE, lambda _: "The disk is full", _retry),
@@ -312,7 +312,7 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
     ),
     TooMuchUnsent: (
         HTTPStatus.SERVICE_UNAVAILABLE,
-        lambda _: "The server is sending too many large answers. Try again",
+        lambda _: "The server is sending too many large answers. Try again later",
         _retry,
     ),
     StorageBusy: (
@@ -329,5 +329,5 @@ _SYSTEM: Final[dict[type[Exception], _Row]] = {
 
 
 def is_expected(error: Exception) -> bool:
-    """Whether `error` is an answer rather than a defect of ours."""
+    """Whether `error` is an expected answer and not a bug."""
     return isinstance(error, HealthReportsError | TimeoutError)

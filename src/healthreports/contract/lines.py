@@ -1,7 +1,8 @@
 """Status reports as lines of a stream: JSON lines, or CSV. An extension (see README).
 
-A line is a report as the envelope has it. A stream goes by id, so that whoever has a line can ask
-for what comes after it. A file of such lines is read here as well, for `healthreports import`.
+A line has the same attributes of a report as the envelope. A stream is ordered by id, so a client
+can resume it after the last line that it has. Files of such lines are read here too, for
+`healthreports import`.
 """
 
 import codecs
@@ -48,9 +49,9 @@ class NoHead(Exception):
 
 
 class LineFormat(NamedTuple):
-    """How a stream is written: its media type, and what makes bytes of some reports.
+    """The format of a stream: its media type, and a function that encodes some of the reports.
 
-    `write` takes the reports and whether they are the first of the whole stream.
+    `write` takes the reports, and whether they are the first ones of the stream.
     """
 
     media_type: str
@@ -79,13 +80,13 @@ def _written(rows: Iterable[dict[str, Any]], *, first: bool) -> bytes:
     return text.getvalue().encode()
 
 
-# A spreadsheet runs a cell that begins so (OWASP, CSV injection).
+# A spreadsheet runs a cell that begins with one of these as a formula (OWASP, CSV injection).
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _QUOTE: Final = "'"
 
 
 def escaped(cell: Any) -> Any:  # noqa: ANN401  a cell of any type
-    """A cell that no spreadsheet takes for a formula; `_unescaped` gives what it was."""
+    """The cell, escaped so that no spreadsheet runs it as a formula; `_unescaped` reverses this."""
     if isinstance(cell, str) and cell.lstrip(_QUOTE).startswith(_FORMULA):
         return _QUOTE + cell
     return cell
@@ -125,7 +126,7 @@ def _audit_csv(events: Sequence[Record], first: bool) -> bytes:  # noqa: FBT001 
 
 JSON_LINES: Final = LineFormat("application/x-ndjson; charset=utf-8", _json_lines)
 CSV: Final = LineFormat("text/csv; charset=utf-8; header=present", _csv)
-# For programs: cells as they are, also those that a spreadsheet would run.
+# For programs: cells are not escaped, even if a spreadsheet would run them.
 RAW_CSV: Final = CSV._replace(write=_raw_csv)
 # The audit log, for pages and the command line.
 AUDIT_JSON_LINES: Final = JSON_LINES._replace(write=_audit_json_lines)
@@ -133,7 +134,7 @@ AUDIT_CSV: Final = CSV._replace(write=_audit_csv)
 
 
 def read_json_lines(file: BinaryIO, number: int) -> Iterator[ReportLine]:
-    """The lines of a file of JSON objects from where it stands, behind line `number`."""
+    """Read the lines of a file of JSON objects from its position, which is after line `number`."""
     end = file.tell()
     number = _behind(file, number)
     for raw in file:
@@ -151,10 +152,11 @@ def read_json_lines(file: BinaryIO, number: int) -> Iterator[ReportLine]:
 
 
 def read_csv(file: BinaryIO, number: int) -> Iterator[ReportLine]:
-    """The records of a CSV file from where it stands, behind line `number`; its head names columns.
+    """Read the records of a CSV file from its position, which is after line `number`.
 
-    What has no column, or an empty cell, was not said. A record of several lines has the number of
-    its last one. Raises NoHead.
+    The first line of the file names the columns. An attribute without a column, or with an empty
+    cell, counts as not sent. A record of several lines has the number of its last line. Raises
+    NoHead.
     """
     stands = file.tell()
     number = _behind(file, number)
@@ -188,9 +190,9 @@ def read_csv(file: BinaryIO, number: int) -> Iterator[ReportLine]:
 
 
 def _behind(file: BinaryIO, number: int) -> int:
-    """The number of the last whole line before where the file stands.
+    """The number of the last complete line before the position of the file.
 
-    A file that had no newline at its end may have grown: what comes first ends its last line.
+    A file that had no newline at its end may have grown; the next bytes then end its last line.
     """
     stands = file.tell()
     if not stands:
@@ -200,7 +202,7 @@ def _behind(file: BinaryIO, number: int) -> int:
 
 
 class _Lines:
-    """The lines of a file as text, which knows how many it has given, and where they end."""
+    """The lines of a file as text, with the number and the end of the last line returned."""
 
     def __init__(self, file: BinaryIO, number: int) -> None:
         self._file = file
@@ -220,7 +222,7 @@ class _Lines:
 
 
 def _nested(said: dict[str, str]) -> dict[str, Any]:
-    """What a row says, as a JSON object would."""
+    """The values of a row, in the form of a JSON object."""
     details = [
         {
             "category": category.value,
@@ -261,7 +263,7 @@ def _moment(value: object) -> int:
     if not isinstance(value, str):
         raise TypeError(value)
     moment = read_instant(value)
-    as_datetime(moment)  # a year that answers cannot show is none
+    as_datetime(moment)  # raises if answers cannot show the year
     return moment
 
 
@@ -273,7 +275,7 @@ def _unread(number: int, end: int) -> ReportLine:
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _REFERENCE: Final = "external_reference_"
-# What a line may say that a client may not.
+# The attributes that a line may have but a request may not.
 _OWN: Final = (
     (("created_at", "updated_at", "workspace_created_at"), _moment, Fault.NOT_A_TIME),
     (("creator_id", "updater_id"), _id, Fault.UNKNOWN_OBJECT),

@@ -9,9 +9,9 @@ from healthreports.core.model import Instant
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-# `datetime.fromisoformat` reads more than ISO 8601 (any separator, weeks, ordinals), so the form is
-# fixed here. A `+` that the caller did not percent-encode reaches us as a space: no offset starts
-# with a space, so it can be read back.
+# `datetime.fromisoformat` reads more than ISO 8601 (any separator, weeks, ordinals), so the format
+# is checked here. A `+` that the caller did not percent-encode arrives as a space. No offset starts
+# with a space, so such a space is read as a `+`.
 _ISO: Final = re.compile(
     r"""
     (?P<year>\d{4}) (?:-(?P<month>\d{2}) (?:-(?P<day>\d{2})
@@ -24,17 +24,17 @@ _ISO: Final = re.compile(
 )
 
 
-@lru_cache(maxsize=4096)  # what is on a first page is asked for again and again
+@lru_cache(maxsize=4096)  # first pages are requested again and again
 def as_datetime(instant: Instant) -> datetime:
-    """The aware UTC datetime of `instant`, cut to whole seconds, as answers show it."""
+    """The aware UTC datetime of `instant`, truncated to whole seconds, as answers show it."""
     return datetime.fromtimestamp(instant // 1_000_000, UTC)
 
 
 def read_instant(text: str) -> Instant:
     """The instant that an ISO 8601 date or date-time names; without an offset it is UTC.
 
-    A year, or a year and a month, is the start of that period. Raises ValueError when it names
-    none. Contract: 4.6.
+    A year, or a year and a month, means the start of that period. Raises ValueError for any other
+    text. Contract: 4.6.
     """
     match = _ISO.fullmatch(text.strip())
     if match is None:

@@ -47,27 +47,27 @@ _SCHEMA_NAMES: Final = {
     Kind.AUDIT_EVENTS: "AuditEvent",
 }
 _REFUSALS: Final = {
-    "400": "the request cannot be read",
+    "400": "the request is malformed",
     "401": "no valid token",
-    "403": "visible, but not allowed",
-    "404": "not there, or not visible",
-    "405": "this path does not answer to the method",
-    "422": "faults in the body, all of them",
+    "403": "the user may not do this",
+    "404": "the record does not exist, or the user may not see it",
+    "405": "the path does not support the method",
+    "422": "the body is invalid; every error is listed",
     "429": "too many requests; Retry-After says when",
-    "500": "a defect of the server",
-    "503": "the storage does not answer",
-    "504": "it took longer than the server allows",
+    "500": "an error of the server",
+    "503": "the database is not available, or the server is stopping",
+    "504": "the request took longer than the server allows, and was rolled back",
 }
 _OF_HEADERS: Final = {
-    "POST": {"409": "the first request with this Idempotency-Key may still be under way"},
+    "POST": {"409": "a request with this Idempotency-Key is still in progress"},
     **{
-        method: {"412": "the record is not as If-Match says"}
+        method: {"412": "the record has changed since the ETag in If-Match"}
         for method in ("PUT", "PATCH", "DELETE")
     },
 }
 _BODY_REFUSALS: Final = {
     "413": "the body is too large",
-    "415": "the body is of a type that is not read",
+    "415": "the Content-Type of the body is not supported",
 }
 
 
@@ -171,7 +171,7 @@ def _success(operation: Operation) -> Json:
         form = _STREAMS[operation.name]
         return {
             "200": {
-                "description": "a report a line, the first ones first",
+                "description": "one report on each line, ordered by id",
                 "content": {form.media_type.split(";")[0]: {"schema": TEXT}},
             }
         }
@@ -180,7 +180,7 @@ def _success(operation: Operation) -> Json:
     envelope = f"{_SCHEMA_NAMES[operation.resource.kind]}Envelope"
     answers: Json = {"200": {"description": "envelope", "content": _json(_ref(envelope))}}
     if operation.method == "GET":
-        answers["304"] = {"description": "it is as If-None-Match says, no content"}
+        answers["304"] = {"description": "unchanged since the ETag in If-None-Match; no content"}
     return answers
 
 
@@ -197,7 +197,7 @@ def _parameters(operation: Operation) -> list[Json]:
         parameters += [_filter(one) for one in resource.filters]
         parameters.append(_query("after_id", ID, "resume after the line with this id"))
         if operation.path.endswith(".csv"):
-            says = "true: leave cells as they are that a spreadsheet would take for formulas"
+            says = "true: do not escape cells that a spreadsheet would run as formulas"
             parameters.append(_query("raw", {"type": "boolean", "default": False}, says))
         return parameters
     elif operation.method == "GET" and "{id}" in operation.path:
@@ -225,11 +225,26 @@ def _headers(operation: Operation) -> list[Json]:
     if operation.gives is Gives.STREAM:
         return []
     if operation.method == "GET":
-        return [_header("If-None-Match", "the ETag of the answer that you have (extension)")]
+        return [
+            _header(
+                "If-None-Match",
+                "the ETag of an earlier answer; 304 if nothing has changed (extension)",
+            )
+        ]
     if operation.method == "POST":
         key = {"type": "string", "pattern": "^[!-~]{1,255}$"}
-        return [_header("Idempotency-Key", "answered once, however often it is sent", key)]
-    return [_header("If-Match", "the ETag of the record that you want to change (extension)")]
+        return [
+            _header(
+                "Idempotency-Key",
+                "a request that is sent again with the same key is done only once",
+                key,
+            )
+        ]
+    return [
+        _header(
+            "If-Match", "the ETag of the record as you know it; 412 if it has changed (extension)"
+        )
+    ]
 
 
 def _header(name: str, says: str, schema: Json | None = None) -> Json:
@@ -246,8 +261,8 @@ def _paging() -> list[Json]:
     integer: Json = {"type": "integer"}
     size = {**integer, "default": DEFAULT_PAGE_SIZE, "maximum": MAX_PAGE_SIZE}
     return [
-        _query("page", {**integer, "default": 1}, "which page"),
-        _query("per_page", size, "rows on a page"),
+        _query("page", {**integer, "default": 1}, "the number of the page"),
+        _query("per_page", size, "the number of records on a page"),
         _query("limit", integer, "with offset: how many rows, instead of page and per_page"),
         _query("offset", integer, "with limit: how many rows to skip"),
     ]
@@ -259,7 +274,7 @@ def _asking(resource: Resource) -> list[Json]:
     return [
         _query("only", TEXT, "these ids, comma-separated; no paging"),
         _query("order", TEXT, f"extension: one of {sorts}, then :asc or :desc"),
-        _query("optional_fields", TEXT, f"comma-separated: {optional or 'there are none'}"),
+        _query("optional_fields", TEXT, f"comma-separated: {optional or 'none for this resource'}"),
     ]
 
 

@@ -26,7 +26,7 @@ class Gives(StrEnum):
 
     LIST = auto()  # the envelope of a page
     RECORD = auto()  # the envelope of one record
-    STREAM = auto()  # one record a line
+    STREAM = auto()  # one record on each line
     NOTHING = auto()  # 204
 
 
@@ -96,7 +96,7 @@ OPERATIONS: Final = (
         STATUS_REPORTS,
         Gives.STREAM,
         "StreamStatusReports",
-        "All status reports that match, by id, one JSON object a line (extension)",
+        "Stream all matching status reports, one JSON object on each line (extension)",
     ),
     Operation(
         "GET",
@@ -104,7 +104,7 @@ OPERATIONS: Final = (
         STATUS_REPORTS,
         Gives.STREAM,
         "StreamStatusReportsAsCsv",
-        "All status reports that match, by id, as CSV (extension)",
+        "Stream all matching status reports as CSV (extension)",
     ),
     Operation(
         "GET",
@@ -112,7 +112,7 @@ OPERATIONS: Final = (
         STATUS_REPORT_VERSIONS,
         Gives.LIST,
         "GetStatusReportVersions",
-        "What a status report has said, the newest first (extension)",
+        "List the versions of a status report, the newest first (extension)",
     ),
     Operation(
         "GET",
@@ -136,7 +136,7 @@ OPERATIONS: Final = (
         DELETED_STATUS_REPORTS,
         Gives.NOTHING,
         "PurgeStatusReport",
-        "Delete a deleted status report for good (extension)",
+        "Delete a deleted status report permanently (extension)",
     ),
     Operation(
         "GET",
@@ -144,7 +144,7 @@ OPERATIONS: Final = (
         AUDIT_EVENTS,
         Gives.LIST,
         "GetAuditEvents",
-        "Who did what in the account, the newest first, for administrators (extension)",
+        "List the audit log, the newest entry first, for administrators (extension)",
     ),
     Operation("GET", "/workspaces", WORKSPACES, Gives.LIST, "GetWorkspaces", "List workspaces"),
     Operation(
@@ -164,7 +164,7 @@ OPERATIONS: Final = (
         WORKSPACES,
         Gives.RECORD,
         "UpdateWorkspace",
-        "Change a workspace, archive it or bring it back",
+        "Change, archive or restore a workspace",
     ),
     Operation(
         "POST",
@@ -172,13 +172,11 @@ OPERATIONS: Final = (
         WORKSPACES,
         Gives.NOTHING,
         "DeleteWorkspaceForGood",
-        "Delete a workspace with all its reports, where its title is sent; for administrators "
+        "Delete a workspace with all its reports; send its title to confirm. For administrators "
         "(extension)",
     ),
     Operation("GET", "/users", USERS, Gives.LIST, "GetUsers", "List the users of the account"),
-    Operation(
-        "GET", "/users/me", USERS, Gives.RECORD, "GetMe", "Show the user that the token stands for"
-    ),
+    Operation("GET", "/users/me", USERS, Gives.RECORD, "GetMe", "Show the user of the token"),
     Operation("GET", "/users/{id}", USERS, Gives.RECORD, "GetUser", "Show a user"),
     Operation(
         "GET",
@@ -186,7 +184,7 @@ OPERATIONS: Final = (
         PARTICIPATIONS,
         Gives.LIST,
         "GetParticipations",
-        "List who participates in what",
+        "List participations",
     ),
     Operation(
         "POST",
@@ -218,7 +216,7 @@ OPERATIONS: Final = (
         PARTICIPATIONS,
         Gives.NOTHING,
         "DeleteParticipation",
-        "Let a user no longer participate",
+        "End the participation of a user",
     ),
     Operation(
         "GET",
@@ -250,7 +248,7 @@ OPERATIONS: Final = (
         ACCOUNT_MEMBERSHIPS,
         Gives.RECORD,
         "UpdateAccountMembership",
-        "Change a user's permission, disable the user or let it back",
+        "Change the permission of a user, or disable or enable the user",
     ),
     *(
         Operation(
@@ -261,7 +259,7 @@ OPERATIONS: Final = (
             f"{verb.capitalize()}AccountMembership",
             says,
         )
-        for verb, says in (("disable", "Disable a user"), ("enable", "Let a user back in"))
+        for verb, says in (("disable", "Disable a user"), ("enable", "Enable a user"))
     ),
     Operation(
         "POST",
@@ -269,8 +267,8 @@ OPERATIONS: Final = (
         ACCOUNT_MEMBERSHIPS,
         Gives.RECORD,
         "ChangeAddressOfAccountMembership",
-        "Ask for another email_address for its user: one's own, or as an administrator. It changes "
-        "when the user opens the link that an administrator sends there (extension)",
+        "Request a new email_address for yourself or, as an administrator, for a user. It changes "
+        "when the user opens the link that an administrator sends to it (extension)",
     ),
     Operation(
         "POST",
@@ -278,8 +276,8 @@ OPERATIONS: Final = (
         ACCOUNT_MEMBERSHIPS,
         Gives.NOTHING,
         "DeleteAccount",
-        "Delete the account of the token with everything in it, if its account_name is sent; for "
-        "administrators (extension). Export the reports first: GET /status_reports.ndjson",
+        "Delete the account of the token and everything in it; send its account_name to confirm. "
+        "Export the reports first: GET /status_reports.ndjson. For administrators (extension)",
     ),
     Operation(
         "POST",
@@ -287,7 +285,7 @@ OPERATIONS: Final = (
         ACCOUNT_MEMBERSHIPS,
         Gives.RECORD,
         "HandOverAccountMembership",
-        "Give the places of its user to the one with the taker_id; for administrators (extension)",
+        "Give all participations of a user to the user taker_id; for administrators (extension)",
     ),
     Operation(
         "GET",

@@ -27,25 +27,25 @@ from healthreports.core.vocabulary import (
 Params = Mapping[str, str]
 
 _NOT_OF_STREAMS: Final = {
-    "only": "left out: a stream has filters, and after_id",
+    "only": "left out: a stream has only filters and after_id",
     **dict.fromkeys(
         ("page", "per_page", "limit", "offset"),
-        "left out: a stream has no pages, it goes on from after_id",
+        "left out: a stream has no pages; resume it with after_id",
     ),
 }
 
 _ARRAY: Final = "[]"
 _SEARCH: Final = "search"
-# Documented as arrays (`neighbours.md`, 0): a generated client repeats them.
+# Documented as arrays (`neighbours.md`, 0), so a generated client repeats these parameters.
 _ADDING_UP: Final = frozenset({"optional_fields", "with_users", "without_users"})
 _LEADING_INTEGER: Final = re.compile(r"\s*([+-]?[0-9]+(?:_[0-9]+)*)", re.ASCII)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
-# Python reads no more digits than 4,300 without being told to.
+# By default Python reads integers of at most 4,300 digits.
 _MOST_DIGITS: Final = 4_000
 
 
 def shown_by(resource: Resource) -> tuple[FilterSpec, ...]:
-    """The filters that hold on show too, and those that stand in for one of them (7)."""
+    """The filters that also apply to a single record, and those that replace one of them (7)."""
     others = {name for one in resource.filters for name in one.replaced_by}
     return tuple(one for one in resource.filters if one.default is not None or one.name in others)
 
@@ -55,7 +55,7 @@ _DEFAULT_FILTERS: Final = {
     kind: tuple(Filter(spec.name, spec.default) for spec in specs if spec.default is not None)
     for kind, specs in _DEFAULTS.items()
 }
-# What brainstem takes for true here; anything else switches default filters off.
+# The values that brainstem reads as true here; any other value switches default filters off.
 _APPLY_DEFAULTS: Final = ("true", "TRUE", "1")
 _FLAGS: Final = {"true": True, "TRUE": True, "false": False, "FALSE": False}
 
@@ -63,8 +63,8 @@ _FLAGS: Final = {"true": True, "TRUE": True, "false": False, "FALSE": False}
 def read_params(query_string: str) -> Params:
     """The parameters of a query string. Contract: 1.6.
 
-    Of a repeated one the last counts, but those that are documented as arrays add up, and so does
-    what ends in `[]`: the values of such a one are separated by commas here.
+    If a parameter is repeated, its last value counts. But the values of a parameter that is
+    documented as an array, or that ends in `[]`, are joined with commas.
     """
     if not query_string:
         return {}
@@ -77,7 +77,7 @@ def read_params(query_string: str) -> Params:
 
 
 def list_query(kind: Kind, query_string: str) -> Query:
-    """The question that a list's query string asks. Raises BadParameter. Contract: 4."""
+    """The query in the query string of a list. Raises BadParameter. Contract: 4."""
     if len(query_string) > _SHORT_QUERY:
         return _list_query(kind, query_string)
     return _remembered_list_query(kind, query_string)
@@ -86,7 +86,7 @@ def list_query(kind: Kind, query_string: str) -> Query:
 def _list_query(kind: Kind, query_string: str) -> Query:
     resource, params = RESOURCES[kind], read_params(query_string)
     only, filters = _only(params), _filters(resource, params)
-    if only is not None:  # a search does nothing to what is named
+    if only is not None:  # a search does not apply to ids in `only`
         filters = tuple(one for one in filters if one.name != _SEARCH)
     return Query(
         kind=resource.kind,
@@ -99,13 +99,13 @@ def _list_query(kind: Kind, query_string: str) -> Query:
     )
 
 
-# Clients ask the same few questions again and again; a long one is not worth its memory.
+# Clients send the same few queries again and again; a long one is not worth its memory.
 _SHORT_QUERY: Final = 200
 _remembered_list_query: Final = lru_cache(maxsize=1024)(_list_query)
 
 
 def narrowing(resource: Resource, params: Params) -> dict[str, FilterValue | int]:
-    """What a list that has no orders is narrowed to, by name; an id is one. Raises BadParameter."""
+    """The filters of a list without orders, by name; an id is an integer. Raises BadParameter."""
     found: dict[str, FilterValue | int] = {}
     for one in _filters(resource, params):
         value = one.value
@@ -114,24 +114,24 @@ def narrowing(resource: Resource, params: Params) -> dict[str, FilterValue | int
 
 
 def stream_query(resource: Resource, params: Params) -> tuple[Query, int]:
-    """The question for all that match, and the id after which to go on: 0 from the start.
+    """The query for all records that match, and the id to resume after: 0 for the start.
 
-    Raises BadParameter, also for what cannot be had of a stream: pages, and another order.
+    Raises BadParameter, also for what a stream does not support: pages, and another order.
     """
     for name, expected in _NOT_OF_STREAMS.items():
         if params.get(name, "").strip():
             raise BadParameter(name, expected)
     if _sort(resource, params) != Sort():
-        raise BadParameter("order", "left out: a stream goes by id")
+        raise BadParameter("order", "left out: a stream is ordered by id")
     after = params.get("after_id", "0").strip() or "0"
     after_id = read_id(after)
     if after_id is None:
-        raise BadParameter("after_id", "the id of the last line you have")
+        raise BadParameter("after_id", "the id of the last line that you received")
     return Query(resource.kind, _filters(resource, params)), after_id
 
 
 def show_query(resource: Resource, params: Params, record_id: int) -> Query:
-    """The question for one record: only `include` and the default filters apply.
+    """The query for one record: `include`, `optional_fields` and the default filters apply.
 
     Raises BadParameter. Contract: 5.1, 7.
     """
@@ -147,7 +147,7 @@ def show_query(resource: Resource, params: Params, record_id: int) -> Query:
 
 
 def written_query(resource: Resource, params: Params) -> Query:
-    """The question for the record just written: only `include` applies. Contract: 2.5."""
+    """The query for records just written: `include` and `optional_fields` apply. Contract: 2.5."""
     return Query(
         kind=resource.kind,
         includes=_includes(resource, params),
@@ -162,7 +162,7 @@ def ruby_integer(text: str) -> int:
 
 
 def page_window(params: Params) -> Window:
-    """Which page is asked for. Contract: 4.1, 4.2."""
+    """The page that is requested. Contract: 4.1, 4.2."""
     page = ruby_integer(params.get("page", "1"))
     size = ruby_integer(params.get("per_page", "0"))
     size = min(size, MAX_PAGE_SIZE) if size >= 1 else DEFAULT_PAGE_SIZE
@@ -226,20 +226,20 @@ def _filters(
     }
     for spec in specs:
         if spec.name in sent:
-            # An ONLY that is false is as if it was not sent, but where it lifts its default.
+            # A false ONLY filter does not narrow the list; but it switches off its own default.
             if sent[spec.name].value is not False or spec.type is not FilterType.ONLY:
                 found.append(sent[spec.name])
         elif spec.default is not None and apply_defaults:
             if not any(sent[one].value is not False for one in spec.replaced_by if one in sent):
                 found.append(Filter(spec.name, spec.default))
         elif spec.required and not _listed(params, "only").strip():
-            # brainstem-js follows an association with `only` and nothing else.
-            raise BadParameter(spec.name, "given")
+            # brainstem-js requests associated objects with `only` and nothing else.
+            raise BadParameter(spec.name, "present")
     return tuple(found)
 
 
 def _demand_served(resource: Resource, params: Params) -> None:
-    """Raise FilterNotServed for a filter that would be ignored, though the original has it."""
+    """Raise FilterNotServed for a filter that the original has, and that would be ignored here."""
     for name in params:
         plain = name.removesuffix(_ARRAY)
         default = resource.not_served.get(plain)
@@ -267,7 +267,7 @@ def _chosen(spec: FilterSpec, text: str) -> FilterValue:
 
 
 def read_id(text: str) -> int | None:
-    """The id that a part of a path spells; None for what cannot be one. Contract: 5.1."""
+    """The id in a part of a path; None if it is not a possible id. Contract: 5.1."""
     if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ID)):
         number = int(text)
         if number <= MAX_ID:
@@ -296,7 +296,7 @@ def _one_id(text: str) -> tuple[int, ...]:
 
 
 def _possible(ids: set[int]) -> tuple[int, ...]:
-    """Those of `ids` that a record can have; nothing has the others."""
+    """Those of `ids` that a record can have; no record has the others."""
     return tuple(sorted(one for one in ids if 0 <= one <= MAX_ID))
 
 
@@ -333,5 +333,5 @@ _READERS: Final[dict[FilterType, tuple[Callable[[str], FilterValue], str]]] = {
     FilterType.WORDS: (str, "text"),
     FilterType.SYNC_STATUS: (_sync_status, "text"),
 }
-# Whose values are those of the filter's `choices`.
+# The types of filters whose values are listed in `choices`.
 CHOOSING: Final = frozenset({FilterType.CHOICE, FilterType.CHOICES, FilterType.CATEGORY_COLOR})

@@ -1,9 +1,9 @@
-"""What each kind of object shows and answers to, declared once.
+"""The declarations of the kinds of objects: their fields, associations, filters and orders.
 
 Parsing (`params`), the envelope (`envelope`) and the OpenAPI document (`openapi`) read these
-declarations; `store/lists/selections` holds the column for each name, and a start-up check demands
-that both name the same. A new resource is a new declaration here and one there. Follows sections
-3, 4 and 7.
+declarations. `store/lists/selections` has the column for each name, and a check at start-up
+requires that both have the same names. A new resource needs a declaration here and one there.
+Follows sections 3, 4 and 7.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ from healthreports.core.vocabulary import (
 
 
 class FieldType(StrEnum):
-    """How an attribute is written on the wire; `envelope` and `openapi` have a row for each."""
+    """How an attribute is written in an answer; `envelope` and `schemas` use it."""
 
     ID = auto()
     INTEGER = auto()
@@ -57,17 +57,17 @@ class FieldType(StrEnum):
     PERMISSIONS = auto()
     AUDIT_ACTION = auto()
     THROUGH = auto()
-    # Names, each with a text, a number, true, false or null.
+    # An object whose values are each a text, a number, true, false or null.
     VALUES = auto()
 
 
 class FilterType(StrEnum):
-    """How the value of a filter is read; `params` and `openapi` have a row for each."""
+    """How the value of a filter is read; `params` and `schemas` use it."""
 
     TIME = auto()
     DATE = auto()
     FLAG = auto()
-    # True narrows the list, false is as if it was not sent.
+    # True narrows the list; false does not.
     ONLY = auto()
     ID = auto()
     IDS = auto()
@@ -84,10 +84,10 @@ class FilterType(StrEnum):
 
 
 class Field(msgspec.Struct, frozen=True):
-    """An attribute that every answer has, or where it is `optional` those that ask for it (4.4).
+    """An attribute of every answer or, if `optional`, only of answers that ask for it (4.4).
 
-    It has the same name in the model, or is made of the record by `made_by`. One `of_caller` says
-    something of who asks, and is not in the record at all.
+    Its value is the attribute of the same name in the model, or the result of `made_by` for the
+    record. If `of_caller` is true, it depends on the caller and is not in the record at all.
     """
 
     name: str
@@ -99,11 +99,11 @@ class Field(msgspec.Struct, frozen=True):
 
 
 class Association(msgspec.Struct, frozen=True):
-    """What `include` may name.
+    """An association that `include` may name.
 
-    `kinds` are the top-level keys that it opens; more than one where the target differs from
-    record to record. `link` is the attribute that names the targets, and `column` says that it is
-    always there because the record itself holds it (3.2).
+    `kinds` are the top-level keys of its targets; there are several if the kind of the target
+    differs from record to record. `link` is the attribute with the ids of the targets. `column`
+    means that the attribute is always there, because it is part of the record itself (3.2).
     """
 
     name: str
@@ -119,9 +119,10 @@ class Association(msgspec.Struct, frozen=True):
 
 
 class FilterSpec(msgspec.Struct, frozen=True):
-    """What a list can be narrowed by.
+    """A filter of a list.
 
-    One with a `default` applies unless it, or one that it is `replaced_by`, is sent; on show too.
+    A filter with a `default` applies unless it is sent, or one of those in `replaced_by` is sent.
+    It also applies if a single record is requested.
     """
 
     name: str
@@ -136,8 +137,8 @@ class FilterSpec(msgspec.Struct, frozen=True):
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """The declaration of one kind. `root` is the key around the attributes of a body (1.4).
 
-    `not_served` are the filters that the original has and we do not, with the value that it gives
-    as their default, or a blank (1.6).
+    `not_served` are the filters that the original API has and this one does not. Each has its
+    default value in the original, or an empty text (1.6).
     """
 
     kind: Kind
@@ -241,7 +242,7 @@ STATUS_REPORTS: Final = Resource(
         FilterSpec(
             "current",
             FilterType.FLAG,
-            "extension: the newest report of its workspace, or another one",
+            "extension: true for the newest report of each workspace, false for the others",
         ),
         FilterSpec(
             "text",
@@ -315,7 +316,9 @@ WORKSPACES: Final = Resource(
         FilterSpec("except", FilterType.IDS, "not these workspaces, comma-separated"),
         FilterSpec("creator", FilterType.IDS, "created by these users, comma-separated"),
         FilterSpec("provider_lead", FilterType.IDS, "led by these users, comma-separated"),
-        FilterSpec("on_my_account", FilterType.ONLY, "of the caller's account, as all are"),
+        FilterSpec(
+            "on_my_account", FilterType.ONLY, "only of the caller's account; always true here"
+        ),
         FilterSpec("workspace_groups", FilterType.IDS, "in these groups, comma-separated"),
         *(
             FilterSpec(f"{name}_date_{side}", FilterType.DATE, f"{name}_date strictly {side} it")
@@ -387,7 +390,9 @@ USERS: Final = Resource(
         FilterSpec("matching", FilterType.WORDS, "each word is a part of the name or the address"),
         FilterSpec("participant_in", FilterType.ID, "participates in this workspace"),
         FilterSpec("not_participant_in", FilterType.ID, "does not participate in this workspace"),
-        FilterSpec("on_my_account", FilterType.ONLY, "of the caller's account, as all are"),
+        FilterSpec(
+            "on_my_account", FilterType.ONLY, "only of the caller's account; always true here"
+        ),
         FilterSpec("with_users", FilterType.IDS, "these users, comma-separated"),
         FilterSpec("without_users", FilterType.IDS, "not these users, comma-separated"),
         *_dates("created", "updated"),
@@ -454,7 +459,7 @@ EXTERNAL_REFERENCES: Final = Resource(
             FilterType.CHOICE,
             "what the reference belongs to",
             required=True,
-            # Users have none here, which a client that asks may learn.
+            # Users have no references here, but a client may ask for them.
             choices=(*SUBJECT_KINDS, "User"),
         ),
         FilterSpec("subject_id", FilterType.IDS, "of the subjects with these ids"),
@@ -592,7 +597,7 @@ RESOURCES: Final = {
     )
 }
 
-# What has become of a report: lists of their own, without filters and orders (8.3, 8.4).
+# The versions of a report, and deleted reports: lists without filters and orders (8.3, 8.4).
 STATUS_REPORT_VERSIONS: Final = Resource(
     kind=Kind.STATUS_REPORT_VERSIONS,
     root="status_report_version",
@@ -616,7 +621,7 @@ DELETED_STATUS_REPORTS: Final = Resource(
         Field("deleted_at", FieldType.TIME),
     ),
 )
-# Who did what, for administrators (9).
+# The audit log, for administrators (9).
 AUDIT_EVENTS: Final = Resource(
     kind=Kind.AUDIT_EVENTS,
     root="audit_event",
@@ -647,7 +652,7 @@ AUDIT_EVENTS: Final = Resource(
         FilterSpec("before_id", FilterType.ID, "cursor: entries older than the one with this id"),
     ),
 )
-# All that an answer may hold.
+# All kinds of objects that an answer may contain.
 SHOWN: Final = {
     **RESOURCES,
     Kind.STATUS_REPORT_VERSIONS: STATUS_REPORT_VERSIONS,

@@ -32,14 +32,14 @@ def object_of(properties: Json, *required: str) -> Json:
 
 
 def nullable(schema: Json) -> Json:
-    """The schema of what may be null too."""
+    """The schema of a value of `schema` or null."""
     return {**schema, "type": [schema["type"], "null"]}
 
 
 def form_of(root: str, body: Json) -> Json:
-    """The schema of a body as a form: each attribute under its name in Rails' way (1.4).
+    """The schema of a body as a form, in which attributes have Rails-style names (1.4).
 
-    Arrays of objects are left out: their fields repeat, which a schema of a form cannot say.
+    Arrays of objects are left out: their fields repeat, which the schema of a form cannot express.
     """
     properties, required = dict(_fields(root, body)), body.get("required", [])
     return object_of(properties, *(f"{root}[{name}]" for name in required))
@@ -72,7 +72,7 @@ _DETAIL: Final[Json] = {
     },
     "required": ["category", "color"],
 }
-# One detail for each category at most, which a schema says with a condition for each.
+# At most one detail for each category. JSON Schema needs a condition for each category.
 _DETAILS: Final[Json] = {
     "type": "array",
     "items": _DETAIL,
@@ -189,12 +189,12 @@ _NEW_PARTICIPATION: Final = object_of(
     "workspace_id",
     "user_id",
 )
-# What may stand instead of the root key, for several records at once.
+# The schema of the array that can replace the root key, for several records at once.
 MANY: Final[dict[str, Json]] = {
     "CreateParticipation": {"type": "array", "items": _NEW_PARTICIPATION, "maxItems": MAX_BULK},
 }
 _REPORT_CHANGE: Final = object_of(_REPORT_PROPERTIES)
-# The schema of what stands under the root key, by the name of the operation.
+# The schema of the object under the root key, by the name of the operation.
 BODIES: Final[dict[str, Json]] = {
     "CreateStatusReport": object_of(
         {"workspace_id": ID, **_REPORT_PROPERTIES}, "workspace_id", "color", "description"

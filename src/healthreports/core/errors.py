@@ -257,7 +257,7 @@ class StaleForm(Forbidden):
 
     def __init__(self) -> None:
         super().__init__(
-            "Your session expired while this form was open. Go back to it: a draft is kept."
+            "Your session expired while this form was open. Go back to it: your draft is saved."
         )
 
 

@@ -1,1 +1,1 @@
-"""What every request passes: HTTP itself, its id, limits of time and size, errors as answers."""
+"""The layer around every request: HTTP, request ids, time and size limits, error answers."""

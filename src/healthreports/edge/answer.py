@@ -14,7 +14,7 @@ _NOT_MODIFIED: Final = HTTPStatus.NOT_MODIFIED.value
 _JSON: Final = (b"content-type", b"application/json; charset=utf-8")
 
 
-# What was read with a token is for its bearer alone, and may have changed the next moment.
+# The answer to a read is only for the bearer of the token, and may soon be out of date.
 _OF_READS: Final = (
     (b"cache-control", b"private, no-cache"),
     (b"vary", b"Authorization"),
@@ -24,7 +24,7 @@ _OF_READS: Final = (
 class Answer:
     """An ASGI response. Without a body it is a 204 with no content type.
 
-    `is_read` says that it answers a GET of the API, with the entity `tag` where it has one.
+    `is_read` means that it answers a GET of the API. `tag` is its entity tag, if it has one.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Answer:
 
     @classmethod
     def of_read(cls, body: bytes | None, tag: str) -> "Answer":
-        """The answer to a GET of the API: without a body, that it has not changed (8.1)."""
+        """The answer to a GET of the API; 304 (not modified) if `body` is None (8.1)."""
         answer = cls(body, is_read=True, tag=tag)
         if body is None:
             answer._status = _NOT_MODIFIED
@@ -60,11 +60,11 @@ class Answer:
 
     @classmethod
     def of_failure(cls, failure: Failure) -> "Answer":
-        """The answer that says why not."""
+        """The answer to a request that failed."""
         return cls(failure.body, failure.status, failure.headers)
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the answer."""
         await send(
             {"type": "http.response.start", "status": self._status, "headers": self._headers}
         )
@@ -72,7 +72,7 @@ class Answer:
 
 
 class Static:
-    """A path that answers everybody's GET the same. Raises MethodNotAllowed for other methods."""
+    """A path with the same GET answer for everybody. Raises MethodNotAllowed for other methods."""
 
     def __init__(self, make: Callable[[], ASGIApp]) -> None:
         self._make = make

@@ -1,4 +1,4 @@
-"""The body of a form, as bytes: of somebody who is not signed in only a short one is read."""
+"""Reads the body of a form from a caller who is not signed in: only a short one, as bytes."""
 
 from starlette.requests import Request
 
@@ -7,10 +7,10 @@ from healthreports.core.vocabulary import STRANGER_BODY_LIMIT_BYTES
 
 
 async def stranger_body(request: Request) -> bytes:
-    """The body of somebody who has proved nothing yet.
+    """The body of a request from a caller who is not authenticated yet.
 
-    Raises MalformedBody where it ends too early, and BodyTooLarge, before any of it is read where
-    the sender says how long it is.
+    Raises MalformedBody if the body ends too early, and BodyTooLarge. If the sender states the
+    length, BodyTooLarge is raised before any of the body is read.
     """
     limit = STRANGER_BODY_LIMIT_BYTES
     if int(request.headers.get("content-length", "0")) > limit:

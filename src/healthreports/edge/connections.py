@@ -1,9 +1,10 @@
-"""How many connections there may be, and how long each may take to say something.
+"""Limits on the number of connections, and on how long each may take to send a request.
 
-A connection costs a file descriptor before anybody knows whose it is. So there is a limit for all
-connections, one for each address, and a time limit for a head and for a body. When there is no
-room, the connection that has waited longest for its first request is closed: whoever sends a
-request at once gets in. What is closed is counted, and logged every few seconds.
+A connection uses a file descriptor before the server knows who the client is. So there is a limit
+for all connections, a limit for each client address, and a time limit for the head and for the body
+of a request. If a limit is reached, the server closes the connection that has waited longest for
+its first request, so a client that sends a request at once gets a connection. Closed connections
+are counted, and the counts are logged every few seconds.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ import msgspec
 
 log: Final = logging.getLogger("healthreports")
 
-# Descriptors that are not for connections: the database's files, sockets that listen, logs.
+# File descriptors that are not for connections: database files, listening sockets, logs.
 _RESERVED_FILES: Final = 64
 _LOOK_EVERY_S: Final = 0.5
 _LOG_EVERY_S: Final = 10.0
@@ -30,18 +31,18 @@ class Closed(StrEnum):
     """Why a connection was closed."""
 
     SILENT = "sent no request in time"
-    HEAD = "did not end a head in time"
+    HEAD = "did not complete the head of a request in time"
     BODY = "did not send a body in time"
     UNREAD = "did not read the answer in time"
-    REPLACED = "waited for a first request while others came"
-    REFUSED = "came when there was no room"
+    REPLACED = "had sent no request when its place was needed"
+    REFUSED = "exceeded the limit of connections"
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits, in connections and seconds.
 
-    `unread_s` is how long the end of an answer may wait to be read. Addresses in `trusted` are
-    proxies, which have no limit of their own.
+    `unread_s` is how long a client may take to read the end of an answer. Addresses in `trusted`
+    are proxies; the limit for each address does not apply to them.
     """
 
     most: int
@@ -52,7 +53,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     trusted: tuple[str, ...] = ()
 
     def within_files(self) -> "ConnectionLimits":
-        """The limits, no higher than what the process may open."""
+        """These limits, but not above the number of files that the process may open."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = max(1, min(self.most, soft - _RESERVED_FILES))
         from_address = min(self.most_from_address, max(1, most // 2))
@@ -60,37 +61,37 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenConnection(Protocol):
-    """What is known of one connection; instants are seconds of `time.monotonic`."""
+    """An open connection. Times are in seconds of `time.monotonic`."""
 
     address: str
-    # Since when it waits for a head to begin or to end; None while it does not.
+    # Since when it has been waiting for a head to begin or to end; None if it is not waiting.
     head_since: float | None
-    # Since when a body is under way; None while none is.
+    # Since when a body has been arriving; None if none is.
     body_since: float | None
 
     @property
     def unread_bytes(self) -> int:
-        """How much of an answer that is over still waits to be sent."""
+        """The number of bytes of a finished answer that still wait to be sent."""
 
     @property
     def is_read(self) -> bool:
-        """Whether what it sends is taken: the application may be busy with other things."""
+        """Whether the server reads what the client sends; the application may be busy."""
 
     def close_now(self) -> None:
-        """Close, whatever is under way."""
+        """Close the connection immediately, even during a request."""
 
 
 class Connections:
     """The connections of this process."""
 
-    # Those of a server that runs here, for whoever counts them.
+    # The connections of the server that runs in this process, for metrics.
     here: ClassVar["Connections | None"] = None
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits.within_files()
         self.closed: Counter[Closed] = Counter()
         self._all: set[OpenConnection] = set()
-        # Those that wait for their first request, the oldest first.
+        # The connections that wait for their first request, oldest first.
         self._new: dict[OpenConnection, None] = {}
         self._from: Counter[str] = Counter()
         self._unread_since: dict[OpenConnection, float] = {}
@@ -101,11 +102,11 @@ class Connections:
 
     @property
     def number(self) -> int:
-        """How many are open."""
+        """The number of open connections."""
         return len(self._all)
 
     def admit(self, one: OpenConnection) -> bool:
-        """Take a new connection in. False where there is no room for it."""
+        """Add a new connection. Returns False if there is no room for it."""
         limits, address = self.limits, one.address
         is_crowd = self._from[address] >= limits.most_from_address
         if is_crowd and not self._is_trusted(address):
@@ -123,11 +124,11 @@ class Connections:
         return True
 
     def has_asked(self, one: OpenConnection) -> None:
-        """Note that a head of the connection is complete: it is no longer new."""
+        """Note that the connection has sent a complete head, so it is no longer new."""
         self._new.pop(one, None)
 
     def leave(self, one: OpenConnection) -> None:
-        """Forget a connection that is closed."""
+        """Remove a connection that is closed."""
         if one not in self._all:
             return
         self._all.discard(one)
@@ -185,7 +186,7 @@ class Connections:
             return Closed.SILENT if one in self._new else Closed.HEAD
         if one.body_since is not None:
             if not one.is_read:
-                one.body_since = now  # it is us who are slow
+                one.body_since = now  # the server is slow, not the client
             elif now - one.body_since > limits.body_s:
                 return Closed.BODY
         if not one.unread_bytes:
@@ -199,7 +200,7 @@ class Connections:
         asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look)
 
     def _is_trusted(self, address: str) -> bool:
-        if not address or "*" in self.limits.trusted:  # who comes by a Unix socket has none
+        if not address or "*" in self.limits.trusted:  # a client on a Unix socket has none
             return True
         try:
             parsed = ipaddress.ip_address(address)
@@ -213,4 +214,4 @@ def _networks(trusted: Iterable[str]) -> Iterable[ipaddress.IPv4Network | ipaddr
         try:
             yield ipaddress.ip_network(one, strict=False)
         except ValueError:
-            continue  # a name of a socket, or of everything
+            continue  # the name of a socket, or `*`

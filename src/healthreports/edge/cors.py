@@ -1,4 +1,4 @@
-"""Pages of which other origins may call the API from a browser (Fetch standard, CORS protocol)."""
+"""Allows pages of other origins to call the API (Fetch standard, CORS protocol)."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from healthreports.contract.operations import BASE
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _SENT: Final = ("authorization", "content-type", "idempotency-key", "if-match", "if-none-match")
-# A page reads no other header of an answer, but for those that every page may.
+# The headers of an answer that a page can read, in addition to those that every page can read.
 _READ: Final = (
     "etag",
     "idempotency-replayed",
@@ -23,9 +23,10 @@ _READ: Final = (
 
 
 def with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
-    """`app`, whose API answers pages of these origins, and of no other.
+    """Wrap `app`, so that pages of these origins, and no others, can call its API.
 
-    A browser sends no cookie along: such a page needs a token. Without origins it is `app`.
+    The browser sends no cookies with such a call, so the page needs a token. Without origins, the
+    result is `app` itself.
     """
     if not origins:
         return app

@@ -1,21 +1,22 @@
-"""The time limit of requests, without a timer for each. Contract: 6 (504)."""
+"""The time limit of requests, without a timer for each request. Contract: 6 (504)."""
 
 import asyncio
 import time
 from types import TracebackType
 from typing import Final, Self
 
-# How much later than its limit a request may be ended, as a share of the limit.
+# How late a request may be cancelled after its time limit, as a fraction of the limit.
 _SLACK: Final = 0.1
 
 Task = asyncio.Task[object]
 
 
 class Deadlines:
-    """Ends requests that take longer than `limit_s` seconds, give or take a tenth.
+    """Cancels requests that take longer than `limit_s` seconds, at most about a tenth late.
 
-    `asyncio.timeout` sets and unsets a timer, which takes longer than a short read does. Here a
-    request is a line in a dict, oldest first, and one timer looks at the dict while it has lines.
+    `asyncio.timeout` sets and cancels a timer for each request, which takes longer than a short
+    read. Here each request is an entry in a dict, oldest first, and one timer checks the dict while
+    it has entries.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -26,8 +27,8 @@ class Deadlines:
         self._is_looking = False
 
     def __enter__(self) -> Self:
-        """From here on the current task is timed."""
-        # Asking for the running loop is a system call up to Python 3.11; a server has one loop.
+        """Start the time limit of the current task."""
+        # Up to Python 3.11 `get_running_loop` makes a system call; a server has only one loop.
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         self._ends[_task_of(self._loop)] = time.monotonic() + self._limit_s
@@ -41,7 +42,7 @@ class Deadlines:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Raise TimeoutError where the task was ended for its time."""
+        """Raise TimeoutError if the task was cancelled because of its time limit."""
         task = _task_of(self._loop)
         self._ends.pop(task, None)
         if not self._late:
@@ -52,7 +53,7 @@ class Deadlines:
                 raise TimeoutError from error
 
     def renew(self, task: Task) -> None:
-        """Give a task that has got on as much time again."""
+        """Restart the time limit of a task that has made progress."""
         if self._ends.pop(task, None) is not None:
             self._ends[task] = time.monotonic() + self._limit_s
 
@@ -74,5 +75,5 @@ class Deadlines:
 
 def _task_of(loop: asyncio.AbstractEventLoop | None) -> Task:
     task = asyncio.current_task(loop)
-    assert task is not None  # a request is answered in a task of its own
+    assert task is not None  # each request runs in its own task
     return task

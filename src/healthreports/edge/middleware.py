@@ -1,6 +1,6 @@
-"""The outer edge of every request: its id and duration, limits of time and size, errors as answers.
+"""The outermost middleware: request ids, durations, time and size limits, error answers.
 
-It catches every exception, since it is the last place that can answer one. Contract: 1.1, 1.7, 6.
+It catches every exception, since no code outside it could answer one. Contract: 1.1, 1.7, 6.
 """
 
 import asyncio
@@ -31,33 +31,32 @@ from healthreports.service.gateway import asker
 from healthreports.service.limits import Limits
 
 log: Final = structlog.stdlib.get_logger("healthreports")
-# How often it is said at most that requests are too many.
+# The shortest time between two warnings in the log about too many requests.
 _SAID_EVERY_S: Final = 10.0
 
-# What a caller's own request id may be, so that it can stand in a header and a log line as it is.
+# A request id that the caller may choose: it is safe in a header and in a line of the log.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _TOO_MANY: Final = 429
 _WITHOUT_BODY: Final = ("GET", "HEAD")
-# Ids are unique by process and number: random bits for each would be a system call for each.
+# Ids are unique by process and number. Random bits would need a system call for each id.
 _PROCESS: Final = secrets.token_hex(8).encode()
 _numbers: Final = count(1)
 
 
 Refuse = Callable[[Scope, Exception], ASGIApp]
-# Told of each answer: the name of the operation, if there is one, the status, and the seconds.
+# Called for each answer: with the name of the operation or None, the status, and the seconds.
 Count = Callable[[str | None, int, float], None]
 
 
 class Edge:
     """Wraps the router.
 
-    `refuse` makes the answer that says why not. `time_limit_s` is how long a request may take
-    before it is a 504, `body_limit_bytes` how long its body may be before it is a 413,
-    `unsent_limit_bytes` how much of all large answers may wait to be read. `count` is told of each
-    answer.
+    `refuse` makes the answer for an exception. A request that takes longer than `time_limit_s` gets
+    a 504. A request with a body over `body_limit_bytes` gets a 413. `unsent_limit_bytes` is how
+    much of all large answers together may wait to be read. `count` is called for each answer.
     """
 
-    def __init__(  # noqa: PLR0917  all that the edge knows
+    def __init__(  # noqa: PLR0917  all that the edge needs
         self,
         app: ASGIApp,
         refuse: Refuse,
@@ -87,7 +86,7 @@ class Edge:
         path = scope["path"]
         answer = _Answering(send, self._unsent, _request_id(scope))
         scope["request_id"] = answer.request_id
-        scope["deadlines"] = self._deadlines  # for what may take longer, as long as it gets on
+        scope["deadlines"] = self._deadlines  # so that a long request can renew its limit
         if scope["method"] not in _WITHOUT_BODY:
             receive = _limited(scope, receive, self._body_limit_bytes)
         if path.startswith(BASE) and path.endswith((SUFFIX, "/")):
@@ -95,18 +94,18 @@ class Edge:
         try:
             with self._deadlines:
                 await self._app(scope, receive, answer.send)
-        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001  the edge: all ends here
-            # The server program cancels what is still under way once its time to stop is over.
+        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001  the outermost handler
+            # uvicorn cancels the requests that still run when its time to stop is over.
             error = ServerStopping() if isinstance(raised, asyncio.CancelledError) else raised
             _note(error, answer.request_id)
-            if answer.status:  # it is under way: it ends without its end
+            if answer.status:  # the answer has begun: cut it off
                 scope["abort"]()
-                await asyncio.sleep(0)  # so that the server program has heard of it
+                await asyncio.sleep(0)  # so that uvicorn notices the abort
                 return
             refused = await self._or_too_many(scope, error)
             refusal = self._refuse(scope, refused)
             await refusal(scope, receive, answer.send)
-        if answer.status == _TOO_MANY:  # a page says so as well
+        if answer.status == _TOO_MANY:  # pages answer with it too
             self._count_too_many(scope)
         if self._count is None and self._access_log is None:
             return
@@ -117,14 +116,14 @@ class Edge:
             self._access_log.add(_line_of(scope, path, answer, seconds))
 
     def _count_too_many(self, scope: Scope) -> None:
-        """Say now and then that requests are too many: not a line for each."""
+        """Log at times that there are too many requests, without a line for each."""
         self._too_many += 1
         if time.monotonic() - self._said_at > _SAID_EVERY_S:
             log.warning("too many requests", refused=self._too_many, address=address_of(scope))
             self._said_at, self._too_many = time.monotonic(), 0
 
     async def _or_too_many(self, scope: Scope, error: Exception) -> Exception:
-        """`error`, or that its caller has come without a valid token too often."""
+        """`error`, or TooManyRequests if the caller came without a valid token too often."""
         if isinstance(error, Unauthenticated):
             try:
                 await self._limits.admit_stranger(address_of(scope))
@@ -134,11 +133,11 @@ class Edge:
 
 
 def _line_of(scope: Scope, path: str, answer: "_Answering", seconds: float) -> RequestLine:
-    """What the log says of a request that was answered."""
+    """The line in the log for a request that was answered."""
     actor, client = asker.get(), scope["client"]
     shown = path if path.isascii() and path.isprintable() else _escaped(path)
     operation = scope.get("operation")
-    if operation is None and "endpoint" in scope:  # an address without an id, which is there
+    if operation is None and "endpoint" in scope:  # a path that exists, without an id
         operation = f"{scope['method']} {shown}"
     return RequestLine(
         answer.request_id.decode(),
@@ -158,10 +157,10 @@ def _escaped(path: str) -> str:
 
 
 class _Answering:
-    """One answer on its way out: gives it the headers that every answer has.
+    """Sends one answer, and adds the headers that every answer has.
 
-    The start of an answer is held until there is a body to go with it, and room for that.
-    `status` is 0 until then.
+    The start of an answer is held back until its body begins and there is room for that. `status`
+    is 0 until then.
     """
 
     __slots__ = ("_held", "_send", "_unsent", "request_id", "started", "status")
@@ -202,28 +201,28 @@ class _Answering:
 
 
 def address_of(scope: Scope) -> str:
-    """The address that the request comes from, as far as the server program knows."""
+    """The address of the client, as uvicorn knows it; empty if there is none."""
     return scope["client"][0] if scope["client"] else ""
 
 
 def _limited(scope: Scope, receive: Receive, limit: int) -> Receive:
-    """`receive` as far as the body is whole and not over `limit` bytes.
+    """Wrap `receive`, so that a body that is incomplete or over `limit` bytes raises an error.
 
-    Raises BodyTooLarge, before the caller has sent all of it where it said how long it is, and
-    MalformedBody where it ends too early. Contract: 1.5.
+    Raises MalformedBody if the body ends too early, and BodyTooLarge. If the caller states the
+    length, BodyTooLarge is raised before the body is received. Contract: 1.5.
     """
     size = 0
     more = True
 
     async def receive_some() -> Message:
         nonlocal size, more
-        if not more:  # what comes now is that the caller has gone, as it may
+        if not more:  # after the body, the caller may disconnect
             return await receive()
         if not size and _length(scope) > limit:
             raise BodyTooLarge(limit)
         message = await receive()
         if message["type"] == "http.disconnect":
-            # A request that came whole is carried out, though its client has left.
+            # A request that arrived completely is carried out, even if its client has left.
             left: bytes | None = scope.get("body_at_end")
             if left is None:
                 raise MalformedBody("it ended too early")
@@ -238,7 +237,7 @@ def _limited(scope: Scope, receive: Receive, limit: int) -> Receive:
 
 
 def _length(scope: Scope) -> int:
-    """The length of the body in bytes as its sender says; the server has checked the number."""
+    """The length of the body in bytes, as its sender states; the server has checked the number."""
     return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
 
 

@@ -1,7 +1,7 @@
-"""A server below a path of a host, which a proxy takes away before it passes a request on.
+"""Runs the server below a path of a host; a proxy removes that path from each request.
 
-Inside, every address is as if there were no such path. What leaves gets it put before: the address
-that a redirect leads to, and in pages those that `at_root` finds.
+Inside the server, addresses do not have that path. It is added to the addresses that the server
+sends out: the Location of a redirect, and in pages the addresses that `at_root` finds.
 """
 
 import re
@@ -11,12 +11,12 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _root: Final[ContextVar[str]] = ContextVar("root", default="")
-# Addresses of ours as pages have them, which all begin with one slash.
+# The addresses of this server in pages, which all begin with one slash.
 _OURS: Final = re.compile(r'(\b(?:href|src|action|hx-get|hx-post)=")(?=/(?!/))')
 
 
 def with_root(app: ASGIApp, root: str) -> ASGIApp:
-    """`app` below the path `root`, which begins with a slash and does not end with one."""
+    """Wrap `app` for the path `root`, which begins with a slash and does not end with one."""
     if not root:
         return app
 
@@ -38,7 +38,7 @@ def with_root(app: ASGIApp, root: str) -> ASGIApp:
 
 
 def at_root(html: str) -> str:
-    """A page whose addresses of ours lead below the path of the server."""
+    """Add the path of the server to the addresses of this server in a page."""
     root = _root.get()
     return _OURS.sub(rf"\g<1>{root}", html) if root else html
 

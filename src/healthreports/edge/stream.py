@@ -1,8 +1,8 @@
-"""A list of any length as a stream, in pieces, so that memory does not grow with its length.
+"""Streams a list of any length in pieces, so that memory use does not grow with its length.
 
-Each piece is a read of its own, with the permissions of that moment. So a stream is not a snapshot,
-but a report that exists all the time is in it exactly once. Where something fails, the connection
-ends before the end of the stream, and the client knows that it is not complete.
+Each piece is a separate read, with the permissions at that moment. So a stream is not a snapshot,
+but a report that exists during the whole stream is in it exactly once. If something fails, the
+connection is closed before the end of the stream, so the client knows that it is incomplete.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,11 +15,12 @@ Piece = tuple[bytes, bool]
 async def streamed(
     media_type: str, name: str, next_piece: Callable[[], Awaitable[Piece]], *, with_body: bool
 ) -> StreamingResponse:
-    """The response, to be kept as `name`, of the pieces that `next_piece` gives.
+    """The response with the pieces that `next_piece` returns, as a download called `name`.
 
-    Each piece comes with whether there may be more.
+    `next_piece` returns a piece, and whether there may be more.
 
-    The first is asked for before the response begins: what it raises is an answer of its own.
+    The first piece is read before the response begins, so an error in it still gets an error
+    answer.
     """
     first, more = await next_piece()
 

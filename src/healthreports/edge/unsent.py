@@ -1,8 +1,8 @@
-"""Answers that wait to be sent: in pieces as the client reads them, and only so many bytes in all.
+"""Back-pressure for large answers: sent in pieces, with a limit on the bytes that wait.
 
-The server program would take an answer of any size at once and keep it until it is read. Here a
-large one is sent piece by piece, so that the time limit of its request ends it, and all that are
-under way share a bound in bytes.
+uvicorn would accept an answer of any size at once and buffer it until the client has read it. Here
+a large answer is sent in pieces, so that the time limit of its request applies to it. All large
+answers that are being sent share one limit in bytes.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from starlette.types import Message, Send
 
 from healthreports.core.errors import TooMuchUnsent
 
-# A piece; what is no larger needs no place in the bound.
+# The size of a piece. A part of an answer up to this size does not count towards the limit.
 PIECE_BYTES: Final = 128 * 1024
 
 
 class Unsent:
-    """The answers under way, of `limit_bytes` in all; one alone may be larger than that."""
+    """The large answers being sent, up to `limit_bytes` together; a single one may be larger."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -25,9 +25,9 @@ class Unsent:
         self._less = asyncio.Condition()
 
     async def send(self, send: Send, start: Message | None, body: Message) -> None:
-        """Send a large part of an answer; `start` comes before it where it is the first.
+        """Send a large part of an answer, after `start` if it is the first part.
 
-        Raises TooMuchUnsent for a first part that there is no room for. A later one waits.
+        Raises TooMuchUnsent if there is no room for a first part. A later part waits for room.
         """
         data: bytes = body["body"]
         async with self._less:

@@ -1,1 +1,1 @@
-"""Reports as files. A file has what it is given and nothing else: access is the caller's."""
+"""Reports as files. A file has only the data that it is given; the caller checks access."""

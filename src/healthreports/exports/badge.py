@@ -16,7 +16,7 @@ _SHAPES: Final = {
     '<path d="M10 7.2v5.2M10 14.6v1.4" stroke="{fill}"/>',
     Color.GREEN: '<circle cx="10" cy="10" r="9"/><path d="M5.5 10.5l3 3 6-7" stroke="{fill}"/>',
 }
-# What XML 1.0 (2.2) has no way to write.
+# The characters that XML 1.0 (2.2) does not allow.
 _IMPOSSIBLE: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MOST: Final = 40
 _PER_LETTER: Final = 6.6
@@ -34,7 +34,7 @@ _SVG: Final = (
 
 
 def of_report(workspace: Workspace, report: StatusReport) -> str:
-    """The badge: what is reported on, its status, and the day."""
+    """The badge: the title of the workspace, the status, and the day of the report."""
     name = _IMPOSSIBLE.sub("\ufffd", workspace.title)
     title = name if len(name) <= _MOST else f"{name[:_MOST]}…"
     word = f"{report.color.capitalize()} {as_datetime(report.created_at):%Y-%m-%d}"

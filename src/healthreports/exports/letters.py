@@ -1,7 +1,7 @@
-"""Which fonts a text needs: DejaVu Sans, which comes with us, and what the machine has beside it.
+"""Which fonts a text needs: DejaVu Sans, which is included here, and the fonts of the machine.
 
-DejaVu has what Europe writes in, and Arabic and Hebrew. For other scripts the fonts in the folders
-of the system are looked through, those of the Noto family first; what no font has is told.
+DejaVu has the scripts of Europe, Arabic and Hebrew. For other scripts the font folders of the
+system are searched, fonts of the Noto family first. Characters that no font has are reported.
 """
 
 import os
@@ -22,22 +22,22 @@ _PLACES: Final = (
     Path.home() / ".local/share/fonts",
 )
 _ENDINGS: Final = (".ttf", ".otf", ".ttc")
-# What makes a text italic, narrow or small is no better than nothing, and slower to look through.
+# Variants of fonts, such as italic and narrow ones, do not help, and make the search slower.
 _LEFT_OUT: Final = ("italic", "oblique", "mono", "serif", "bold", "condensed", "light", "thin")
 _MOST_FILES: Final = 500
-# A document with more fonts than that is a test of the machine.
+# Only a text that was written to strain the server needs more fonts.
 _MOST_FONTS: Final = 8
 
 
 class Letters(NamedTuple):
-    """The fonts that a text needs beside our own, and the characters that none of them has."""
+    """The fonts that a text needs in addition to DejaVu, and the characters that no font has."""
 
     fonts: tuple[Path, ...]
     missing: str
 
 
 def letters_of(*texts: str) -> Letters:
-    """What `texts` need, where every font is asked for what those before it do not have."""
+    """What `texts` need. Each font is searched for the characters that no font before it has."""
     wanted = {ord(one) for one in set().union(*texts) if _is_drawn(one)} - _covered(OWN)
     if not wanted:
         return Letters((), "")
@@ -55,7 +55,7 @@ def letters_of(*texts: str) -> Letters:
 
 
 def is_shaped(text: str) -> bool:
-    """Whether the letters of `text` change by what stands beside them, or run to the left."""
+    """Whether the letters of `text` may depend on their neighbours, or run from right to left."""
     return any(one > _LAST_SIMPLE for one in text)
 
 
@@ -68,7 +68,7 @@ def runs_left(paragraph: str) -> bool:
     return False
 
 
-# Behind Latin, Greek, Cyrillic and Armenian.
+# The last character of the Latin, Greek, Cyrillic and Armenian scripts.
 _LAST_SIMPLE: Final = "\u058f"
 _STRONG: Final = ("L", "R", "AL")
 
@@ -79,7 +79,7 @@ def _is_drawn(character: str) -> bool:
 
 @cache
 def _files() -> Sequence[Path]:
-    """The files of fonts of this machine, those that are worth asking first."""
+    """The font files of this machine, in the order in which they are searched."""
     found = [path for place in _PLACES for path in _below(place)][:_MOST_FILES]
     return sorted(found, key=lambda path: ("noto" not in path.name.lower(), path.name))
 
@@ -94,15 +94,15 @@ def _below(place: Path) -> Iterator[Path]:
 
 @lru_cache(maxsize=64)
 def _covered(path: Path) -> frozenset[int]:
-    """The characters that a font has; none where it cannot be read or drawn with."""
-    from fontTools.ttLib import (  # type: ignore[import-untyped]  # noqa: PLC0415  not read until it is needed
+    """The characters that a font has; none if it cannot be read or used for drawing."""
+    from fontTools.ttLib import (  # type: ignore[import-untyped]  # noqa: PLC0415  imported only if needed
         TTFont,
         TTLibError,
     )
 
     try:
         with TTFont(path, fontNumber=0, lazy=True) as font:
-            # Pictures in place of outlines cannot be put into a file.
+            # A font with pictures instead of outlines cannot be embedded in a PDF.
             if "glyf" not in font and "CFF " not in font:
                 return frozenset()
             return frozenset(font.getBestCmap() or ())

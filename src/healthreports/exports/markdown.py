@@ -1,4 +1,4 @@
-"""A report as Markdown (CommonMark), to be pasted where people talk."""
+"""A report as Markdown (CommonMark), to paste into a conversation."""
 
 import re
 from typing import Final
@@ -7,7 +7,7 @@ from healthreports.contract.moments import as_datetime
 from healthreports.core.model import StatusReport, User, Workspace
 from healthreports.core.portfolio import State
 
-# A shape and a word: nobody has to see a color.
+# A shape and a word, so that the reader need not tell colors apart.
 SIGNS: Final = {
     State.RED: "🛑 Red",
     State.YELLOW: "⚠️ Yellow",
@@ -15,14 +15,14 @@ SIGNS: Final = {
     State.NONE: "Not reported",
 }
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~&])")
-# What begins a list, a rule or a heading where it stands first in a line.
-# Each line is stripped before; a class that takes line breaks too would take the square of them.
+# The characters that begin a list, a rule or a heading at the start of a line. Each line is already
+# stripped: a pattern that also matched line breaks would take time quadratic in their number.
 _BEGINS: Final = re.compile(r"^(\d*)([-+=.)])", re.MULTILINE)
 _BREAK: Final = re.compile(r"(?<!\n)\n(?!\n)")
 
 
 def of_report(workspace: Workspace, report: StatusReport, author: User) -> str:
-    """The report with its heading and all details; every text of people as they wrote it."""
+    """The report with its heading and all details; texts of people are shown as written."""
     day = f"{as_datetime(report.created_at):%Y-%m-%d}"
     parts = [
         f"## {_in_line(workspace.title)}: {SIGNS[State(report.color)]}",
@@ -41,7 +41,7 @@ def _in_line(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """`text` so that Markdown shows it and does not take it for its own."""
+    """`text`, escaped so that Markdown shows its characters as they are."""
     lines = (line.strip() for line in text.strip().splitlines())
     escaped = _BEGINS.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", "\n".join(lines)))
     return _BREAK.sub("\\\\\n", escaped)

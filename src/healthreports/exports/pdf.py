@@ -1,7 +1,8 @@
-"""A report as PDF, on one page where its text fits there at a size that can be read.
+"""A report as PDF, on one page if its text fits there at a readable size.
 
-The library draws and shapes; the letters are those of DejaVu Sans and, for scripts that it does not
-have, of the fonts of the machine (`letters`). A letter that no font has is said at the end.
+The library (fpdf) draws and shapes the text. The font is DejaVu Sans and, for scripts that it does
+not have, a font of the machine (`letters`). The end of the document names the characters that no
+font has.
 """
 
 import logging
@@ -27,11 +28,12 @@ _INK: Final = {
     State.NONE: (90, 90, 90),
 }
 _MARGIN_MM: Final = 15
-# Sizes of the text in points, the largest first; at the last one it may take more pages.
+# Text sizes in points, largest first. At the last size the text may take several pages.
 _SIZES: Final = (10.5, 9.5, 8.5, 7.5, 6.5, 6.0)
-# Characters times the square of their size; with more it takes no trying.
+# The number of characters times the square of their size. If it is larger, the text does not fit on
+# a page, and the size is not tried.
 _MOST_ON_A_PAGE: Final = 800_000
-_LINE: Final = 0.48  # of a line in mm, for each point
+_LINE: Final = 0.48  # height of a line, in mm for each point of the text size
 _OCTAGON: Final = (
     (6.3, 1),
     (13.7, 1),
@@ -104,13 +106,13 @@ def _drawn(  # noqa: PLR0917  all that is on the paper
 
 
 def texts_of(workspace: Workspace, report: StatusReport) -> tuple[str, ...]:
-    """All that a PDF of a report has in the words of people."""
+    """All texts in a PDF of a report that people wrote."""
     details = [detail.description or "" for detail in report.details]
     return (workspace.title, report.description, *details)
 
 
 def missing_in(*texts: str) -> str:
-    """What a page says of the letters that a PDF of these texts cannot show; nothing if it can."""
+    """A sentence about characters that a PDF of these texts cannot show; empty if it has all."""
     if not is_installed("pdf"):
         return ""
     missing = letters_of(*texts).missing
@@ -118,7 +120,7 @@ def missing_in(*texts: str) -> str:
 
 
 def lacking(missing: str) -> str:
-    """The sentence about letters that no font has."""
+    """The sentence about characters that no font has."""
     codes = ", ".join(f"U+{ord(one):04X}" for one in missing[:_MOST_NAMED])
     more = len(missing) - _MOST_NAMED
     return (
@@ -131,7 +133,7 @@ _MOST_NAMED: Final = 5
 
 
 def _new(paper: str, fonts: Sequence[Path]) -> "FPDF":
-    from fpdf import FPDF  # noqa: PLC0415  not read until somebody asks for a document
+    from fpdf import FPDF  # noqa: PLC0415  imported only if needed
 
     logging.getLogger("fpdf").setLevel(logging.ERROR)
     logging.getLogger("fontTools").setLevel(logging.ERROR)
@@ -167,7 +169,7 @@ def _paragraph(document: "FPDF", text: str, size: float, align: str) -> None:
 
 
 def _printable(text: str) -> str:
-    """`text` without what moves no pen: controls would be drawn as boxes."""
+    """`text` without control characters and the like, which would be drawn as boxes."""
     return "".join(one for one in text.replace("\t", "    ") if one == "\n" or one.isprintable())
 
 

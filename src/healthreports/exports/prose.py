@@ -1,7 +1,7 @@
-"""What people write in a report, as HTML and as plain text: a safe part of Markdown.
+"""The texts of a report as HTML and as plain text: a safe subset of Markdown.
 
-Links, lists and emphasis; line breaks are kept. There are no headings, no pictures and no HTML, and
-links lead to web and e-mail addresses alone. The wire has the text as it was sent.
+The subset has links, lists and emphasis, and it preserves line breaks. It has no headings, pictures
+or HTML, and links lead only to web and e-mail addresses. The API returns the text as it was sent.
 """
 
 from functools import lru_cache
@@ -11,7 +11,7 @@ import nh3
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-# A longer text is shown as it was typed: nobody reads that much, and reading it takes its time.
+# A longer text is shown as it was typed: nobody reads that much, and parsing it takes time.
 MOST_READ: Final = 20_000
 _RULES: Final = ("emphasis", "link", "autolink", "list", "newline", "escape", "entity")
 _reader: Final = MarkdownIt("zero", {"breaks": True}).enable(list(_RULES))
@@ -22,7 +22,7 @@ _SCHEMES: Final = {"http", "https", "mailto"}
 
 @lru_cache(maxsize=256)
 def html(text: str) -> str | None:
-    """The text as safe HTML; None where it is too long to be read as Markdown."""
+    """The text as safe HTML; None if it is too long to be parsed as Markdown."""
     if len(text) > MOST_READ:
         return None
     return nh3.clean(
@@ -35,7 +35,7 @@ def html(text: str) -> str | None:
 
 
 def plain(text: str) -> str:
-    """The text without marks: bullets and numbers before items, addresses behind their links."""
+    """The text without Markdown: bullets or numbers before items, addresses after their links."""
     if len(text) > MOST_READ or not any(mark in text for mark in _MARKS):
         return text
     lines: list[str] = []
@@ -59,7 +59,7 @@ _MARKS: Final = "*_[<-+\\&)."
 
 
 def _item(numbers: list[int | None]) -> str:
-    """What stands before an item of the innermost list."""
+    """The indent, and the bullet or number, before the next item of the innermost list."""
     if not numbers:
         return ""
     indent, number = "   " * (len(numbers) - 1), numbers[-1]

@@ -1,4 +1,4 @@
-"""A portfolio as a sheet: CSV, or a workbook with dates and colors."""
+"""A portfolio as a spreadsheet: CSV, or a workbook with dates and colors."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from healthreports.core.portfolio import Standing, State, state_of
 from healthreports.core.vocabulary import Category
 
 Cell = str | date | None
-# What a cell says of a long text; the report itself has all of it.
+# The number of characters of a long text that a cell shows; the report itself has all of it.
 _MOST_TEXT: Final = 1_000
 _COLORS: Final = {State.RED: "#FDE9E7", State.YELLOW: "#FDF1D6", State.GREEN: "#E4F4EA"}
 _WIDTHS: Final = {"Workspace": 36, "Summary": 70, "Client": 24, "Programme": 24}
@@ -46,7 +46,7 @@ COLUMNS: Final = (
 
 
 def row_of(standing: Standing, at: Instant) -> tuple[Cell, ...]:
-    """What the sheet says of one workspace at a time."""
+    """The row for one workspace, at the time `at`."""
     workspace, report, before = standing.workspace, standing.report, standing.previous_color
     is_overdue = standing.overdue_at is not None and standing.overdue_at <= at
     return (
@@ -67,7 +67,7 @@ def row_of(standing: Standing, at: Instant) -> tuple[Cell, ...]:
 
 
 def csv_of(sheet: Sheet) -> bytes:
-    """The sheet as CSV, in UTF-8 with a mark at its start, by which spreadsheets know it."""
+    """The sheet as CSV in UTF-8, with a byte order mark so that spreadsheets detect UTF-8."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -77,13 +77,13 @@ def csv_of(sheet: Sheet) -> bytes:
 
 
 def xlsx_of(sheet: Sheet) -> bytes:
-    """The sheet as a workbook: the head stays in sight, and each column can be filtered."""
-    from xlsxwriter import (  # type: ignore[import-untyped]  # noqa: PLC0415  not read until somebody asks for one
+    """The sheet as a workbook with a header that stays visible and a filter for each column."""
+    from xlsxwriter import (  # type: ignore[import-untyped]  # noqa: PLC0415  imported only if needed
         Workbook,
     )
 
     content = io.BytesIO()
-    # What people wrote is text, whatever it begins with.
+    # Texts of people stay text, even if they look like a formula, an address or a number.
     as_text = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with Workbook(content, {"in_memory": True, **as_text}) as book:
         page = book.add_worksheet("Portfolio")

@@ -1,7 +1,7 @@
-"""A made-up consultancy: who works there, for whom, on what, and how it has gone.
+"""A fictional consultancy: its people, its clients, its projects, and their status over time.
 
-Nothing here is about anybody. An arc has a letter for each of the last weeks, the oldest first:
-g(reen), y(ellow), r(ed), and a space where nobody reported.
+Nothing here is about real people. An `arc` has a letter for each of the last weeks, oldest first:
+g(reen), y(ellow), r(ed), and a space for a week without a report.
 """
 
 from typing import Final, NamedTuple
@@ -13,7 +13,7 @@ NOTICE: Final = "Larkfield Partners, its clients, its people and its projects ar
 
 
 class Person(NamedTuple):
-    """Somebody who writes reports."""
+    """A person who writes reports."""
 
     full_name: str
     email_address: str
@@ -21,10 +21,10 @@ class Person(NamedTuple):
 
 
 class Project(NamedTuple):
-    """A project. `due` is in days from today, `now` the colors of the categories by letter.
+    """A project. `due` is in days from today; `now` has a letter for the color of each category.
 
-    `says` and `notes` are what the newest report says. `parts` and `thing` are what the reports
-    before it count and speak of.
+    `says` and `notes` are the texts of the newest report. The texts of earlier reports count
+    `parts` and mention `thing`.
     """
 
     title: str

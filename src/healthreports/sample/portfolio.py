@@ -1,4 +1,4 @@
-"""The sample: a made-up consultancy with its half year, and a portfolio that was published."""
+"""The sample: half a year of a fictional consultancy, and a portfolio that was published."""
 
 from typing import Final, NamedTuple
 
@@ -10,7 +10,7 @@ from healthreports.store.engine.database import Transaction
 
 
 class SampleUser(NamedTuple):
-    """Somebody that one can sign in as."""
+    """A user of the sample to sign in as."""
 
     role: str
     full_name: str

@@ -1,6 +1,6 @@
-"""The published portfolio: real ratings of real programmes, and nothing beside them.
+"""The published portfolio: real ratings of real programmes, and nothing else.
 
-`gmpp_2024_25.csv` gives one workspace and one status report for each programme.
+Each programme in `gmpp_2024_25.csv` becomes one workspace with one status report.
 """
 
 import csv
@@ -25,14 +25,14 @@ from healthreports.store.people import workspaces as stored
 
 ACCOUNT: Final = "Government major projects 2024-25"
 READER: Final = ("Pat Reader", "reader@example.org")
-# The ratings are those of the financial year 2024-25; it ended on this day.
+# The ratings are those of the financial year 2024-25, which ended on this day.
 PUBLISHED: Final = datetime(2025, 3, 31, 12, tzinfo=UTC)
 
 _RATINGS: Final = {"GREEN": Color.GREEN, "AMBER": Color.YELLOW, "RED": Color.RED}
 
 
 def load(tx: Transaction) -> None:
-    """Store the published portfolio in an account of its own."""
+    """Store the published portfolio in a separate account."""
     published = _instant(PUBLISHED)
     account_id = accounts.create_account(tx, ACCOUNT, published)
     name, email = READER
@@ -76,7 +76,7 @@ def _load_workspace(tx: Transaction, programme: dict[str, str], user: User) -> i
     workspaces.join(
         tx, made, user, ParticipationPermission.ADMIN, _instant(PUBLISHED), team_lead=True
     )
-    # The ratings are published once a year, and here never again.
+    # The ratings are published once a year, and the sample has only one year.
     stored.replace_workspace(tx, before, replace(before, report_every=ReportEvery.NEVER))
     return made
 

@@ -1,4 +1,4 @@
-"""Tells the story of `consultancy`: half a year of reports that ends today."""
+"""Stores the sample in `consultancy`: half a year of reports that ends today."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -26,7 +26,7 @@ from healthreports.store.engine.database import Transaction
 from healthreports.store.people import workspaces as stored
 
 CLIENT: Final = "Fjordbank"
-# Of the people at the client, who reads what it is shown.
+# The person at the client who reads the reports that the client may see.
 READER: Final = ("Eline Halvorsen", "viewer@example.org", "Chief operating officer, Fjordbank")
 _COLORS: Final = {"g": Color.GREEN, "y": Color.YELLOW, "r": Color.RED}
 _GREEN: Final = (
@@ -64,15 +64,15 @@ _NOTES: Final = {
         Color.RED,
     ): "The client has escalated. We need a meeting of both managements.",
 }
-# The newest report of the first project, which has an external reference.
+# The id of the newest report of the first project, which has an external reference.
 SHOWN_REPORT: Final = len(PROJECTS[0].arc.replace(" ", ""))
-# Which reports were edited, as project and weeks ago, and what was added.
+# The reports that were edited: number of the project, weeks ago, and the text that was added.
 _EDITS: Final = (
     (0, 1, " Correction: the interfaces tested are 48, not 50."),
     (7, 0, " Added after the call on Tuesday: the client names an owner by Friday."),
     (23, 2, " The gearbox is confirmed."),
 )
-# What links show what is current, to whom the project is shared; without the budget.
+# The projects with a share link, which shows the current report without the budget.
 _SHARED: Final = (0, 14)
 
 
@@ -178,13 +178,13 @@ def _day(today: date, days: int) -> str:
 def _reports(
     number: int, project: Project, workspace_id: int, today: Instant
 ) -> Iterator[tuple[int, int, dict[str, Any], Instant]]:
-    """Each report: how many weeks ago, by whom, what it says, and when it came."""
+    """Each report: how many weeks ago, its author, its attributes, and when it was created."""
     newest = len(project.arc.rstrip()) - 1
     for week, letter in enumerate(project.arc):
         if letter == " ":
             continue
         weeks_ago = len(project.arc) - 1 - week
-        # In the morning, on one of the last days before the day of the week that today is.
+        # Between 8:00 and 16:00 UTC, one to four days before the weekday that today is.
         days_ago = 7 * weeks_ago + number % 4 + 1
         minutes = 8 * 60 + (number * 37 + week * 11) % 480
         when = Instant(today - days_ago * DAY_US + minutes * 60 * SECOND_US)
@@ -218,7 +218,7 @@ def _details(project: Project, color: Color, *, is_newest: bool) -> Iterator[dic
             if letter in _COLORS:
                 yield _detail(category, _COLORS[letter], note)
         return
-    # The categories that are the worst today were the worst before.
+    # The categories that are worst today were also worst in earlier reports.
     severity = "-gyr"
     worst_first = sorted(range(4), key=lambda place: -severity.index(project.now[place]))
     colors = dict.fromkeys(worst_first, Color.GREEN)

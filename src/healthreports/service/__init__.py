@@ -1,1 +1,1 @@
-"""Use cases, one transaction each: access, then rules, then the store. The only writer."""
+"""Use cases, each in one transaction: access, then rules, then the store. Only they write data."""

@@ -1,4 +1,4 @@
-"""Keeping what was done, in the transaction that does it; reading it, and verifying it."""
+"""The audit log: written in the transaction that makes the change; read, and verified."""
 
 import secrets
 import time
@@ -17,7 +17,7 @@ from healthreports.store.people import accounts
 _PARTS: Final = 3
 
 
-def note(  # noqa: PLR0917  what happened, to what, and what it was
+def note(  # noqa: PLR0917  the action, its subject, and the values
     tx: Transaction,
     account_id: int,
     action: AuditAction,
@@ -27,12 +27,12 @@ def note(  # noqa: PLR0917  what happened, to what, and what it was
     *,
     by: By | None = None,
 ) -> None:
-    """Add to the audit log of an account that something was done, by whom the transaction is.
+    """Add an entry to the audit log of an account. The actor is `by`, or the transaction's.
 
-    Of `before` and `after` what differs is kept, or all where there is only one of them.
+    If both `before` and `after` are given, only the values that differ are stored.
     """
     who = by or tx.by
-    if not isinstance(who, By):  # nobody is named: it is done by the server itself
+    if not isinstance(who, By):  # no actor is known: the server itself acts
         who = By.server(Instant(time.time_ns() // 1_000))
     head = audit.head(tx, account_id)
     if before is not None and after is not None:
@@ -56,13 +56,13 @@ def note(  # noqa: PLR0917  what happened, to what, and what it was
 
 
 def _plain(values: Mapping[str, Any] | None) -> dict[str, Value] | None:
-    """Values as JSON has them; an instant stays a number of microseconds."""
+    """The values as JSON types; an instant stays a number of microseconds."""
     if values is None:
         return None
     return {name: _value(value) for name, value in values.items()}
 
 
-def _value(value: Any) -> Value:  # noqa: ANN401  of any attribute
+def _value(value: Any) -> Value:  # noqa: ANN401  any attribute's value
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):
@@ -71,9 +71,9 @@ def _value(value: Any) -> Value:  # noqa: ANN401  of any attribute
 
 
 def page(tx: Transaction, actor: Actor, filters: dict[str, Any], window: Window) -> Page:
-    """Entries of the account that match `filters`, the newest first. Raises Forbidden.
+    """Entries of the account that match `filters`, newest first. Raises Forbidden.
 
-    Of `before_id`, a cursor, are the older ones; the count is of all that match but for it.
+    The filter `before_id` is a cursor: only older entries are returned. The count ignores it.
     """
     demand_administrator(actor)
     wanted = dict(filters)
@@ -86,7 +86,7 @@ def page(tx: Transaction, actor: Actor, filters: dict[str, Any], window: Window)
     return Page(Kind.AUDIT_EVENTS, tuple(found), count, window, {})
 
 
-# What a person should recognise as its own doing.
+# Actions that users should recognise as their own.
 _OF_CREDENTIALS: Final = tuple(
     one
     for one in AuditAction
@@ -96,10 +96,11 @@ _RECENT: Final = 10
 
 
 def of_own_credentials(tx: Transaction, actor: Actor) -> list[AuditEvent]:
-    """The last sign-ins of `actor`, and the last changes of what it signs in or acts with."""
+    """The last sign-ins of `actor`, and the last changes to the credentials of `actor`."""
     account_id, own = actor.account_id, {"subject_type": _OF_CREDENTIALS}
     by_it = audit.page(tx, account_id, own | {"user_id": actor.user_id}, None, _RECENT)
-    # By others: an administrator's invitation, the command line's password, a wrong guess.
+    # By others: an invitation from an administrator, a password set on the command line, a wrong
+    # password.
     of_person = {"session.refused", "password.changed", "invitation.created"}
     to_it = audit.page(
         tx,
@@ -113,7 +114,7 @@ def of_own_credentials(tx: Transaction, actor: Actor) -> list[AuditEvent]:
 
 
 def pieces(tx: Transaction, account_id: int) -> Iterator[list[AuditEvent]]:
-    """All entries of an account in their order, up to 1,000 at once."""
+    """All entries of an account in order, in lists of up to 1,000."""
     last = 0
     while found := audit.all_after(tx, account_id, last):
         yield [one.event for one in found]
@@ -126,9 +127,9 @@ def head(tx: Transaction, account_id: int) -> Head:
 
 
 def verify(tx: Transaction, account_id: int, kept: Head | None = None) -> Iterator[str]:
-    """What was changed in the audit log of an account after it was written, a line for each.
+    """Find changes to the audit log of an account after it was written, one line for each.
 
-    `kept` is a head that was noted elsewhere: what came before it must still be there.
+    `kept` is a head that was stored elsewhere: the entries up to it must still be there.
     """
     last = Head()
     while entries := audit.all_after(tx, account_id, last.number):
@@ -136,7 +137,7 @@ def verify(tx: Transaction, account_id: int, kept: Head | None = None) -> Iterat
             yield from faults(entry, last)
             last = Head(entry.event.id, entry.hash)
             if kept is not None and last.number == kept.number and last.hash != kept.hash:
-                yield f"entry {last.number} is not the one that was noted"
+                yield f"entry {last.number} does not match the head that was noted"
     if kept is not None and last.number < kept.number:
         yield f"the entries {last.number + 1} to {kept.number} are missing"
 
@@ -147,16 +148,16 @@ def every_account(tx: Transaction) -> list[tuple[int, str]]:
 
 
 def forget_person(tx: Transaction, account_id: int, user_id: int) -> None:
-    """Remove from the audit log who a person is; the hashes stay, and still verify."""
+    """Remove a person's data from the audit log; the hashes stay, and the chain still verifies."""
     audit.forget_person(tx, account_id, user_id)
 
 
 def has_older(tx: Transaction, account_id: int, now: Instant, days: int) -> bool:
-    """Whether entries of an account are older than so many days, and not emptied yet."""
+    """Whether an account has entries older than `days` days whose contents are not removed yet."""
     return audit.has_older(tx, account_id, Instant(now - days * DAY_US))
 
 
 def empty_older(tx: Transaction, account_id: int, now: Instant, days: int) -> None:
-    """Remove the contents of some entries that are older than so many days."""
+    """Remove the contents of some entries that are older than `days` days."""
     audit.empty_older(tx, account_id, Instant(now - days * DAY_US))
     accounts.touch(tx, account_id)

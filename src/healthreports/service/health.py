@@ -1,4 +1,4 @@
-"""Whether the server can do its work, for a program that starts, restarts or routes around it."""
+"""Health checks, for a program that starts or restarts the server, or routes traffic to it."""
 
 import asyncio
 import time
@@ -9,15 +9,15 @@ from healthreports.core.errors import StorageUnavailable
 from healthreports.store.engine.database import Database, schema_of
 
 OK: Final = "ok"
-# Below that a SQLite file would soon not be written any more.
+# With less free space, writes to a SQLite file would soon fail.
 LEAST_FREE_BYTES: Final = 64 * 1024 * 1024
-# Nobody makes the database work harder by asking more often.
+# Results are cached this long, so that frequent checks do not load the database.
 _KNOWN_FOR_S: Final = 1.0
 _ANSWERS_IN_S: Final = 2.0
 
 
 class Health:
-    """The checks of one process, on a database that needs the schema of this program."""
+    """The checks of one process. The database must have the schema version `schema`."""
 
     def __init__(self, database: Database, schema: str) -> None:
         self._database = database
@@ -27,7 +27,7 @@ class Health:
         self._found_at = float("-inf")
 
     async def checks(self) -> Mapping[str, str]:
-        """`OK`, or what is wrong, by the name of each check; a second old at most."""
+        """The result of each check by its name: `OK`, or what is wrong. At most a second old."""
         async with self._asking:
             if time.monotonic() - self._found_at > _KNOWN_FOR_S:
                 self._found = await self._look()
@@ -40,7 +40,7 @@ class Health:
             async with asyncio.timeout(_ANSWERS_IN_S):
                 schema = await self._database.read_long(schema_of)
             if schema != self._schema:
-                found["schema"] = f"is {schema or 'missing'}, and {self._schema} is needed"
+                found["schema"] = f"is {schema or 'missing'}, but {self._schema} is needed"
         except TimeoutError:
             found["database"] = f"did not answer within {_ANSWERS_IN_S:g} seconds"
         except StorageUnavailable:
@@ -48,6 +48,6 @@ class Health:
         free = self._database.free_bytes()
         if free is not None and free < LEAST_FREE_BYTES:
             found["disk"] = (
-                f"{free // 1024**2} MiB are free, and {LEAST_FREE_BYTES // 1024**2} needed"
+                f"{free // 1024**2} MiB are free, but {LEAST_FREE_BYTES // 1024**2} MiB are needed"
             )
         return found

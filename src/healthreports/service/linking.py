@@ -21,9 +21,9 @@ Referable = StatusReport | Workspace
 def attach(
     tx: Transaction, subject: Referable, draft: ReferenceDraft, now: Instant
 ) -> ExternalReference:
-    """Create or update the reference of `subject` to the draft's service; what was not sent stays.
+    """Create or update the reference of `subject` to the draft's service. Returns the reference.
 
-    `last_synced_at` is set on each write. Returns the reference. Contract: 5.4.
+    Fields that were not sent do not change. `last_synced_at` is set on each write. Contract: 5.4.
     """
     sent = values_sent(draft)
     subject_type = _type_of(subject)

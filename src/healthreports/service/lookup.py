@@ -1,4 +1,4 @@
-"""Finding and showing records of any kind, within what the actor may see."""
+"""Finding and showing records of any kind, limited to those that the actor may see."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def find(tx: Transaction, actor: Actor, query: Query) -> Page:
-    """One page of what `actor` may see. Contract: 4."""
+    """One page of the records that `actor` may see. Contract: 4."""
     version = accounts.version(tx, actor.account_id)
     return _shown(tx, actor, records.page(tx, _of(actor, query), reach(actor), version))
 
@@ -36,15 +36,15 @@ def find(tx: Transaction, actor: Actor, query: Query) -> Page:
 def after(
     tx: Transaction, actor: Actor, query: Query, after_id: int, number: int
 ) -> tuple[Record, ...]:
-    """The next `number` status reports that match, by id, of what `actor` may see."""
+    """The next `number` matching status reports that `actor` may see, ordered by id."""
     within = reach(actor)
     version = accounts.version(tx, actor.account_id)
     return records.after(tx, query, within, version, after_id=after_id, number=number)
 
 
 def get(tx: Transaction, actor: Actor, query: Query) -> Page:
-    """The page around the one record that `query` names. Raises NotFound. Contract: 2.5, 5.1."""
-    # Only what is beside the record may be known from before.
+    """The page with the one record that `query` names. Raises NotFound. Contract: 2.5, 5.1."""
+    # The version is for cached data, and only included records may be cached.
     version = accounts.version(tx, actor.account_id) if query.includes else records.ANY
     page = records.page(tx, _of(actor, query), reach(actor), version)
     if not page.records:
@@ -53,13 +53,13 @@ def get(tx: Transaction, actor: Actor, query: Query) -> Page:
 
 
 def written(tx: Transaction, actor: Actor, query: Query, new: Sequence[Record]) -> Page:
-    """The page of what `actor` has just written, which it also sees. Contract: 2.5."""
+    """The page of records that `actor` has just written, and may see. Contract: 2.5."""
     page = records.page_of(tx, _of(actor, query), reach(actor), tuple(new))
     return _shown(tx, actor, page)
 
 
 def _of(actor: Actor, query: Query) -> Query:
-    """`query` with who asks, where the answer depends on that; otherwise others share it."""
+    """`query` with its caller if the answer depends on it; otherwise callers share the answer."""
     if not query.filters and not query.includes:
         return query
     names = {*query.includes, *(one.name for one in query.filters)}
@@ -67,7 +67,7 @@ def _of(actor: Actor, query: Query) -> Query:
 
 
 def _shown(tx: Transaction, actor: Actor, page: Page) -> Page:
-    """`page` with what `actor` is and may in each workspace on it or beside it (7.1)."""
+    """`page` with the permissions of `actor` in each workspace on it or included in it (7.1)."""
     if page.kind is not Kind.WORKSPACES and not page.related:
         return page
     found: dict[int, Record] = {}
@@ -94,7 +94,7 @@ def _shown(tx: Transaction, actor: Actor, page: Page) -> Page:
 
 
 def visible(tx: Transaction, actor: Actor, model: type[R], record_id: int) -> R:
-    """The record of the class `model` with that id, if `actor` may see it. Raises NotFound."""
+    """The record of class `model` with that id, if `actor` may see it. Raises NotFound."""
     return get(tx, actor, Query(KIND_OF[model], only=(record_id,))).records_of(model)[0]
 
 
@@ -104,14 +104,14 @@ def visible_of(tx: Transaction, actor: Actor, kind: Kind, record_id: int) -> Rec
 
 
 def version(tx: Transaction, actor: Actor) -> int:
-    """How often the account of `actor` has changed: at one version it sees the same."""
+    """How often the account of `actor` has changed; `actor` sees the same until it changes."""
     return accounts.version(tx, actor.account_id).changed
 
 
 def seen(
     name: str, record_id: int | UnsetType, problems: list[Problem], find: Callable[[int], T]
 ) -> T | None:
-    """What `find` finds by the id that was sent as `name`; where it raises NotFound, a problem."""
+    """The result of `find` for the id sent as `name`. Adds a problem if `find` raises NotFound."""
     if record_id is UNSET:
         return None
     try:
@@ -122,16 +122,16 @@ def seen(
 
 
 def demand_administrator(actor: Actor) -> None:
-    """Raise Forbidden unless `actor` administers its account."""
+    """Raise Forbidden unless `actor` is an administrator of the account."""
     if actor.permission not in MAY_MANAGE_PEOPLE:
         raise Forbidden(NEEDS_ADMINISTRATOR)
 
 
 def demand_recent_proof(actor: Actor, now: Instant) -> None:
-    """Raise ProofNeeded for a browser in which nobody has proved lately who it is.
+    """Raise ProofNeeded if the user has not authenticated recently in this browser session.
 
-    For what would let somebody who found it open come back. A token is no browser: what it may do
-    was decided when it was made.
+    It protects actions by which somebody who finds a browser open could get lasting access. It
+    does not apply to a token: what a token may do was decided when it was created.
     """
     if actor.proven_at is not None and actor.proven_at + PROOF_LASTS_S * SECOND_US <= now:
         raise ProofNeeded
@@ -146,7 +146,7 @@ def demand(
 ) -> Workspace:
     """The workspace, if `actor` may do `action` in it. Raises NotFound, Forbidden.
 
-    `report` is the one that the action is about. Contract: 5.2, 6.
+    `report` is the report that the action is about, if any. Contract: 5.2, 6.
     """
     workspace = workspaces.workspace(tx, actor.account_id, workspace_id)
     if workspace is None:
@@ -170,7 +170,7 @@ def demand_in(
     workspace: Workspace,
     report: StatusReport | None = None,
 ) -> None:
-    """`demand` for a workspace that is at hand."""
+    """Like `demand`, for a workspace that was already read."""
     participation = workspaces.participation(tx, workspace.account_id, workspace.id, actor.user_id)
     if not may(actor, Action.SEE_WORKSPACE, workspace, participation):
         raise NotFound(Kind.WORKSPACES)

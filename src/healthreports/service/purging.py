@@ -1,4 +1,4 @@
-"""Deleting people and reports for good, everywhere, and telling what is known of a person."""
+"""Permanent deletion of people and reports, and export of all data about a person."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -25,9 +25,10 @@ _AT_ONCE: Final = 1_000
 
 
 def purge_user(tx: Transaction, user: User, now: Instant) -> None:
-    """Erase who a user is: name, address, how it signs in, what it was let do.
+    """Erase a user's identity: name, address, credentials, and granted access.
 
-    What it wrote stays, by "Former user" and a number. Raises Invalid for the last administrator.
+    The user's reports stay, with "Former user" and a number as author. Raises Invalid for the last
+    administrator.
     """
     members.disable(tx, user, now, disabled=True)
     tokens.revoke_all(tx, user.id, now)
@@ -55,13 +56,13 @@ def purge_user(tx: Transaction, user: User, now: Instant) -> None:
 
 
 def purges(tx: Transaction) -> list[tuple[int, Purged, int, Instant]]:
-    """All that was ever purged: the account, what it was, its id, and when."""
+    """Everything that was ever purged: the account, what it was, its id, and when."""
     ids = [*(one for one, _, _ in accounts.accounts_by_id(tx)), *accounts.closed(tx)]
     return [(account_id, *one) for account_id in ids for one in trash.purged(tx, account_id)]
 
 
 def replay(tx: Transaction, account_id: int, what: Purged, record_id: int, now: Instant) -> bool:
-    """Purge again what a backup has brought back. Returns whether there was anything."""
+    """Purge again a record that a restored backup brought back. Returns whether it was there."""
     if what is Purged.USER:
         user = stored.user(tx, record_id)
         is_back = user is not None and user.account_id == account_id and not _is_nobody(user)
@@ -91,7 +92,7 @@ def _is_nobody(user: User) -> bool:
 
 
 def known_of(tx: Transaction, user: User) -> dict[str, Any]:
-    """All that is known of a person, for it to read; secrets are left out."""
+    """All stored data about a person, for that person to read, without secrets."""
     invitation, wanted = invitations.of_user(tx, user.id), addresses.of_user(tx, user.id)
     seen = Query(Kind.PARTICIPATIONS, (Filter("user_id", (user.id,)),), window=Window(MAX_ID))
     within = Reach(user.account_id, None)

@@ -1,7 +1,7 @@
-"""What was refused, added up for a minute and then put into the audit log.
+"""Refused requests, counted for a minute and then written to the audit log.
 
-It is written apart from the transaction that refused, which keeps nothing. Whoever asks again and
-again makes one entry a minute.
+They are written in a transaction of their own, because the refused one stores nothing. A client
+that repeats the same refused request causes one entry a minute.
 """
 
 import asyncio
@@ -17,12 +17,13 @@ from healthreports.service.auditing import note
 from healthreports.store.engine.database import Database, Transaction
 
 _EVERY_S: Final = 60.0
-# As many are told apart in a minute; what comes above is counted without saying from where.
+# Most different refusals in a minute. Above that, they are counted without user, credential and
+# address.
 _MOST: Final = 1_000
 
 
 class Refusal(NamedTuple):
-    """Who was refused what, from where; `needs` says what is missing."""
+    """Who was refused what, and from which address; `needs` says what is missing."""
 
     account_id: int
     action: AuditAction
@@ -34,7 +35,7 @@ class Refusal(NamedTuple):
 
 
 class Refusals:
-    """Counts refusals in this process, and writes them."""
+    """Counts the refusals in this process, and writes them to the audit log."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -43,20 +44,23 @@ class Refusals:
         self._counts: dict[Refusal, int] = {}
 
     def add(self, refused: Refusal) -> None:
-        """Count one."""
+        """Count one refusal."""
         with self._lock:
             if refused not in self._counts and len(self._counts) >= _MOST:
                 refused = refused._replace(user_id=0, through_id=None, address=None, needs=None)
             self._counts[refused] = self._counts.get(refused, 0) + 1
 
     async def write_now_and_then(self) -> NoReturn:
-        """`write` every minute, in a thread, if the database answers then."""
+        """Run `write` every minute, in a thread."""
         while True:
             await asyncio.sleep(_EVERY_S)
             await asyncio.to_thread(self.write)
 
     def write(self) -> None:
-        """Put what was counted into the audit logs, in the calling thread."""
+        """Write the counts to the audit logs, in the calling thread.
+
+        If the database is unavailable, the counts are lost.
+        """
         with self._lock:
             counts, self._counts = self._counts, {}
         by_account: dict[int, list[tuple[Refusal, int]]] = {}

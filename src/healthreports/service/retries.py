@@ -1,4 +1,4 @@
-"""Requests that may be sent again: the first answer is kept, and is given again. Contract: 8.2."""
+"""Idempotent retries: the first answer to a request is stored and sent again. Contract: 8.2."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,7 +11,7 @@ from healthreports.store.auth import answers
 from healthreports.store.auth.answers import Asked, KeptAnswer
 from healthreports.store.engine.database import Transaction
 
-# `Asked` and `KeptAnswer` are for the interfaces too, which may not import the store.
+# The interfaces also need `Asked` and `KeptAnswer`, and may not import the store.
 __all__ = ["KEPT_US", "MOST_KEPT", "Asked", "KeptAnswer", "first_answer", "keep"]
 
 KEPT_US: Final = 24 * 3_600 * 1_000_000
@@ -19,10 +19,10 @@ MOST_KEPT: Final = 10_000
 
 
 def first_answer(tx: Transaction, actor: Actor, asked: Asked, now: Instant) -> KeptAnswer | None:
-    """What was answered when the same was asked before; None where it was not, or is forgotten.
+    """The stored answer to the same request; None if there is none, or if it has expired.
 
-    Raises KeyReused where something else was asked with the key, NotFound where `actor` may not
-    see any more what the answer names.
+    Raises KeyReused if the key was used for another request. Raises NotFound if `actor` may no
+    longer see a record in the answer, or if the answer was purged.
     """
     kept = answers.find(tx, actor.account_id, actor.user_id, asked)
     if kept is None:
@@ -39,7 +39,7 @@ def first_answer(tx: Transaction, actor: Actor, asked: Asked, now: Instant) -> K
     return kept
 
 
-def keep(  # noqa: PLR0917  who asked what, and what was answered
+def keep(  # noqa: PLR0917  the caller, the request, and the answer
     tx: Transaction,
     actor: Actor,
     asked: Asked,
@@ -49,6 +49,6 @@ def keep(  # noqa: PLR0917  who asked what, and what was answered
     kind: Kind | None = None,
     ids: Sequence[int] = (),
 ) -> None:
-    """Keep the first answer to what was asked; `kind` and `ids` are the records it names."""
+    """Store the first answer to a request. `kind` and `ids` are the records in the answer."""
     answer = KeptAnswer(asked.fingerprint, status, body, kind or "", tuple(ids), now)
     answers.keep(tx, actor.account_id, actor.user_id, asked, answer, MOST_KEPT)

@@ -1,4 +1,7 @@
-"""What goes by itself: answers kept for a retry, drafts, reports in the trash, closed accounts."""
+"""Regular deletion of expired data and of closed accounts.
+
+It covers answers stored for retries, drafts, deleted reports, and old audit log entries.
+"""
 
 import asyncio
 import logging
@@ -27,10 +30,10 @@ _EVERY_S: Final = 600.0
 async def sweep_now_and_then(
     database: Database, clock: Clock, retention_days: int, audit_days: int
 ) -> NoReturn:
-    """`sweep` every ten minutes or so, in a thread, if the database answers then."""
+    """Run `sweep` about every ten minutes, in a thread; skip it if the database is unavailable."""
     while True:
-        # Not all processes at once.
-        await asyncio.sleep(_EVERY_S * (0.5 + random.random()))  # noqa: S311  nothing secret
+        # A random interval, so that not all processes sweep at the same time.
+        await asyncio.sleep(_EVERY_S * (0.5 + random.random()))  # noqa: S311  not a secret
         with suppress(StorageUnavailable):
             await asyncio.to_thread(sweep, database, clock, retention_days, audit_days)
 
@@ -38,11 +41,11 @@ async def sweep_now_and_then(
 def sweep(
     database: Database, clock: Clock, retention_days: int, audit_days: int = DEFAULT_AUDIT_DAYS
 ) -> int:
-    """Delete what is past its time, in the calling thread. Returns how many reports were purged.
+    """Delete expired data and the contents of closed accounts, in the calling thread.
 
-    A deleted report is purged after `retention_days`; of the audit log only hashes stay after
-    `audit_days`. Each transaction is short, and whoever sweeps
-    at the same time does no harm.
+    Returns how many reports were purged. A deleted report is purged after `retention_days`. An
+    audit log entry keeps only its hashes after `audit_days`. Each transaction is short, and several
+    processes may sweep at the same time.
     """
     ids = [account_id for account_id, _, _ in database.read_here(accounts.accounts_by_id)]
     purged = sum(_sweep(database, one, clock(), retention_days) for one in ids)

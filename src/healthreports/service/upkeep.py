@@ -1,4 +1,4 @@
-"""Maintenance of the database, for whoever runs the server."""
+"""Maintenance of the database, for the person who runs the server."""
 
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
@@ -16,7 +16,7 @@ from healthreports.store.lists import pages, verify
 from healthreports.store.lists.plans.choice import choose
 from healthreports.store.people import accounts
 
-# Records that a command which lists everything reads at once.
+# How many records a command that lists everything reads at once.
 _AT_ONCE: Final = 1000
 
 
@@ -27,9 +27,9 @@ def every_page(
     includes: tuple[str, ...] = (),
     filters: tuple[Filter, ...] = (),
 ) -> Iterator[tuple[str, Page]]:
-    """All records of a kind with the name of their account, a page at a time.
+    """All records of a kind, one page at a time, each page with the name of its account.
 
-    Of one account, if `account` is its name or id, else of all. Raises Invalid.
+    `account` is the name or id of one account; None means all accounts. Raises Invalid.
     """
     names = {account_id: name for account_id, name, _ in accounts.accounts_by_id(tx)}
     chosen = names if account is None else [account_named(tx, account)]
@@ -46,23 +46,23 @@ def every_page(
 
 
 def wrong_counts(tx: Transaction, say: Callable[[str], object] | None = None) -> list[str]:
-    """Where what is kept of reports is not what is there, a line for each.
+    """The stored counts and copies that do not match the reports, one line for each.
 
-    `say` is told what is looked at next.
+    `say` is called with the name of each check before it starts.
     """
     return verify.differences(tx) if say is None else verify.differences(tx, say)
 
 
 def count_anew(tx: Transaction) -> None:
-    """Count all reports anew. Nobody may write meanwhile."""
+    """Count all reports again. Nothing else may write to the database meanwhile."""
     verify.rebuild(tx)
 
 
 class Explanation(NamedTuple):
     """How a list of status reports is answered.
 
-    The name of its plan, why it is that one, what it costs; how many reports match and how they
-    were counted; the statement that finds the page, as SQL, with its parameters.
+    The name of the query plan, why it was chosen, and its cost; how many reports match and how
+    they were counted; the SQL statement that finds the page, with its parameters.
     """
 
     plan: str
@@ -75,12 +75,12 @@ class Explanation(NamedTuple):
 
 
 def explain(tx: Transaction, user: User, query: Query) -> Explanation:
-    """How the list that `query` asks for is answered for `user`.
+    """Explain how the list that `query` asks for is answered for `user`.
 
-    Raises Invalid where the user is disabled, and BadParameter for named ids, which need no plan.
+    Raises Invalid if the user is disabled, and BadParameter for named ids, which need no plan.
     """
     if query.only is not None:
-        raise BadParameter("only", "left out: reports are looked up by their ids")
+        raise BadParameter("only", "left out: reports are found by their ids")
     actor = reader(tx, user.id)
     if actor is None:
         raise Invalid([Problem("user_id", Fault.UNKNOWN_OBJECT)])

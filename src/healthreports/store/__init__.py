@@ -1,1 +1,1 @@
-"""SQL and nothing else: tables, selections, transactions, migrations."""
+"""All SQL: tables, selections, transactions, migrations."""

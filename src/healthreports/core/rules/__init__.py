@@ -1,1 +1,1 @@
-"""Validation of request bodies: attributes as sent -> a draft, and every problem in it."""
+"""Validation of request bodies: from the attributes as sent to a draft and all its problems."""

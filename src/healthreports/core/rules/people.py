@@ -1,7 +1,7 @@
-"""What makes the body of a workspace, a participation or a membership right; names and passwords.
+"""Validation of workspaces, participations, groups and memberships, and of names and passwords.
 
-Each `check_` function of a body returns a draft with all problems (5.6), the others the problems
-alone. Contract: 7.1 to 7.4.
+Each `check_` function for a body returns a draft and all its problems (5.6); the others return only
+the problems. Contract: 7.1 to 7.4.
 """
 
 import re
@@ -33,12 +33,12 @@ from healthreports.core.vocabulary import (
     Weekday,
 )
 
-# A scheme of an application's own has a dot, as the names of its maker (RFC 8252, 7.1).
+# A private-use URI scheme of an application has a dot, like its maker's domain (RFC 8252, 7.1).
 _OWN_SCHEME: Final = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+", re.ASCII)
-# A name of an account stands in addresses, and is not taken for an id.
+# Account names appear in addresses. They have a letter, so that none looks like an id.
 _ACCOUNT_NAME: Final = re.compile("(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 _HOST_AND_PORT: Final = re.compile(r"([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?", re.ASCII)
-# Attributes of the reference that say what a participant may do, in other terms than ours.
+# Attributes of the reference API that set the rights of a participant, in different terms.
 _PARTICIPATION_RIGHTS: Final = (
     "access_level",
     "permissions",
@@ -47,7 +47,7 @@ _PARTICIPATION_RIGHTS: Final = (
     "can_schedule_team_hours",
     "can_edit_todos",
 )
-# The words of its list of values, where its text has the others.
+# The words in the reference's list of values; its text has the other words.
 _ALSO_ROLES: Final = {"consultant": SideRole.MAVEN.value, "client": SideRole.BUYER.value}
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -67,9 +67,10 @@ class WorkspaceDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkspaceLinks(msgspec.Struct, frozen=True, kw_only=True):
-    """What the body of a workspace says of other objects; what was not sent is UNSET (7.1).
+    """The links to other objects in the body of a workspace; what was not sent is UNSET (7.1).
 
-    `creator_side` is the side of who creates it, `lead_id` the user who leads its provider side.
+    `creator_side` is the side of the user who creates the workspace. `lead_id` is the user who
+    leads its provider side.
     """
 
     creator_side: Side = Side.PROVIDER
@@ -100,14 +101,14 @@ class GroupDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GroupChange(msgspec.Struct, frozen=True):
-    """Which workspaces come into a group, and which leave it (7.6)."""
+    """The workspaces to add to a group, and those to remove from it (7.6)."""
 
     add: tuple[int, ...]
     remove: tuple[int, ...]
 
 
 class MembershipDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """An account membership as sent, with the user it is made for; not sent is UNSET."""
+    """An account membership as sent, with its new user; what was not sent is UNSET."""
 
     full_name: str | UnsetType = UNSET
     email_address: str | UnsetType = UNSET
@@ -161,7 +162,7 @@ def check_participation(sent: Sent, *, new: bool) -> tuple[ParticipationDraft, l
 
 
 def _side(body: BodyReader) -> Side | UnsetType:
-    """The side, by our own name for it, by the reference's, or by both where they agree."""
+    """The side, from our `side`, from the reference's `role`, or from both if they agree."""
     side = body.choice("side", Side, required=False)
     role = body.choice("role", SideRole, required=False)
     if role is UNSET:
@@ -204,25 +205,25 @@ def check_membership(sent: Sent, *, new: bool) -> tuple[MembershipDraft, list[Pr
 
 
 def check_typed(sent: Sent, field: str) -> tuple[str | UnsetType, list[Problem]]:
-    """What was sent as the name of what is to be deleted, and what is wrong with it."""
+    """The name that was sent to confirm a deletion, and its problems."""
     body = BodyReader(sent)
     return body.text(field, MAX_NAME, required=True, trimmed=True), body.problems
 
 
 def check_address(sent: Sent) -> tuple[str | UnsetType, list[Problem]]:
-    """The e-mail address that was sent, and what is wrong with it."""
+    """The e-mail address that was sent, and its problems."""
     body = BodyReader(sent)
     return body.address("email_address"), body.problems
 
 
 def check_taker(sent: Sent) -> tuple[int | UnsetType, list[Problem]]:
-    """The id of who takes what another one had, and what is wrong with it."""
+    """The id of the user who takes over the participations of another, and its problems."""
     body = BodyReader(sent)
     return body.identity("taker_id"), body.problems
 
 
 def check_names(**names: str) -> list[Problem]:
-    """The faults in texts that may not be blank, as a person typed them, by attribute."""
+    """The problems in texts that a person typed and that must not be blank, by attribute."""
     problems = []
     for name, text in names.items():
         if not text.strip():
@@ -235,7 +236,7 @@ def check_names(**names: str) -> list[Problem]:
 
 
 def check_redirect_uris(uris: tuple[str, ...]) -> list[Problem]:
-    """The faults in the addresses that an application may be sent back to (RFC 9700, 2.1)."""
+    """The problems in the redirect URIs of an application (RFC 9700, 2.1)."""
     if len(uris) > MAX_REDIRECT_URIS:
         return [Problem("redirect_uris", Fault.TOO_MANY, limit=MAX_REDIRECT_URIS)]
     if len(set(uris)) < len(uris) or not all(map(_is_redirect, uris)):
@@ -244,14 +245,14 @@ def check_redirect_uris(uris: tuple[str, ...]) -> list[Problem]:
 
 
 def check_account_name(name: str) -> list[Problem]:
-    """The faults in the name of an account: small letters, digits, and single hyphens between."""
+    """The problems in an account name. Valid: lowercase letters, digits, single hyphens between."""
     if len(name) > MAX_ACCOUNT_NAME:
         return [Problem("name", Fault.TOO_LONG, limit=MAX_ACCOUNT_NAME)]
     return [] if _ACCOUNT_NAME.fullmatch(name) else [Problem("name", Fault.NOT_AN_ACCOUNT_NAME)]
 
 
 def check_password(password: str) -> list[Problem]:
-    """The faults in the length and the characters of a new password (NIST SP 800-63B, 3.1.1.2)."""
+    """The problems in the length and characters of a new password (NIST SP 800-63B, 3.1.1.2)."""
     if len(password) < MIN_PASSWORD:
         return [Problem("password", Fault.TOO_SHORT, limit=MIN_PASSWORD)]
     if len(password) > MAX_PASSWORD:

@@ -1,7 +1,7 @@
-"""Reading the attributes of a body: typed values, and a problem for each one that is not right.
+"""Reads the attributes of a body: typed values, and a problem for each one that is invalid.
 
-The contract wants all problems of a request at once (5.6), so reading raises nothing: a value that
-is missing or wrong reads as UNSET and is noted. Contract: 1.4, 5.6, 5.7.
+The contract requires all problems of a request at once (5.6), so reading raises nothing. A value
+that is missing or invalid reads as UNSET, and its problem is noted. Contract: 1.4, 5.6, 5.7.
 """
 
 import re
@@ -23,7 +23,7 @@ from healthreports.core.vocabulary import (
     MAX_NAME,
 )
 
-# What JSON can say, once read.
+# The attributes of a body, with values as JSON can express them.
 Sent = Mapping[str, Any]
 Choice = TypeVar("Choice", bound=StrEnum)
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -32,18 +32,18 @@ _FLAGS: Final = {True: True, False: False, "true": True, "false": False, "1": Tr
 
 
 def values_sent(draft: msgspec.Struct) -> dict[str, Any]:
-    """What was sent of a draft, by the name of the attribute."""
+    """The attributes of a draft that were sent, by name."""
     return {n: v for n, v in msgspec.structs.asdict(draft).items() if v is not UNSET}
 
 
 @cache
 def _by_value(options: type[Choice]) -> Mapping[str, Choice]:
-    # Calling the class takes ten times as long, and a file has millions of colors.
+    # To call the enum class takes ten times as long, and a file may have millions of colors.
     return {option.value: option for option in options}
 
 
 class BodyReader:
-    """Takes typed values out of the attributes `sent`, and notes a problem for each that is wrong.
+    """Reads typed values from the attributes `sent`, and notes a problem for each invalid one.
 
     Problems carry the full name of the attribute, such as `details[0].color`.
     """
@@ -56,7 +56,7 @@ class BodyReader:
     def note(
         self, name: str, fault: Fault, options: tuple[str, ...] = (), limit: int = 0
     ) -> UnsetType:
-        """Note that an attribute is wrong; the value then reads as UNSET."""
+        """Note that an attribute is invalid; the value then reads as UNSET."""
         self.problems.append(Problem(self.path + name, fault, options, limit))
         return UNSET
 
@@ -84,7 +84,7 @@ class BodyReader:
         return self._checked_text(name, value, limit)
 
     def reference(self, name: str) -> str | UnsetType:
-        """The id of something elsewhere: any text; a client may hold a number (1.4, 4.6)."""
+        """The id of an object in another system: any text, or an integer (1.4, 4.6)."""
         value = self.sent.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_ID:
             return str(value)
@@ -93,14 +93,14 @@ class BodyReader:
     def link_or_null(self, name: str) -> str | None | UnsetType:
         """An http or https address, or null."""
         link = self.text_or_null(name, MAX_LINK)
-        if link == "":  # a form has no other way to say null
+        if link == "":  # a form has no other way to send null
             return None
         if link is None or link is UNSET or _is_web_link(link):
             return link
         return self.note(name, Fault.NOT_A_LINK)
 
     def flag_or_null(self, name: str) -> bool | None | UnsetType:
-        """True or false, as JSON or a form writes it, or null."""
+        """True or false, as in JSON or in a form, or null."""
         value = self.sent.get(name, UNSET)
         if value is None or value is UNSET:
             return value
@@ -116,7 +116,7 @@ class BodyReader:
     def date_or_null(self, name: str) -> str | None | UnsetType:
         """A calendar date, or null."""
         value = self.sent.get(name, UNSET)
-        if value == "":  # a form has no other way to say null
+        if value == "":  # a form has no other way to send null
             return None
         if value is None or value is UNSET:
             return value
@@ -139,7 +139,7 @@ class BodyReader:
         required: bool,
         also: Mapping[str, str] = MappingProxyType({}),
     ) -> Choice | UnsetType:
-        """One of `options`; `also` has other words for some of them."""
+        """One of `options`; `also` maps other words to some of them."""
         if name not in self.sent:
             return self.note(name, Fault.MISSING) if required else UNSET
         value = self.sent[name]
@@ -149,7 +149,7 @@ class BodyReader:
         return self.note(name, Fault.NOT_IN, tuple(options)) if found is None else found
 
     def identity(self, name: str) -> int | UnsetType:
-        """Ids may be JSON strings or integers (1.4); whether one is known, `service` finds out."""
+        """A required id: a JSON string or integer (1.4). `service` checks whether it is known."""
         if self.sent.get(name) in (None, ""):
             return self.note(name, Fault.MISSING)
         value = self.sent[name]
@@ -160,7 +160,7 @@ class BodyReader:
         return self.note(name, Fault.UNKNOWN_OBJECT)
 
     def identities(self, name: str, most: int) -> tuple[int, ...] | UnsetType:
-        """Ids as an array, each once, in their order."""
+        """An array of ids; each is in the result once, in the order sent."""
         if name not in self.sent:
             return UNSET
         values = self.sent[name]
@@ -177,20 +177,20 @@ class BodyReader:
         return tuple(found)
 
     def identity_or_unset(self, name: str) -> int | UnsetType:
-        """An id that need not be sent; null says that there is none, as an answer does."""
+        """An optional id. Null means that there is none, as in an answer, and reads as UNSET."""
         return UNSET if self.sent.get(name) is None else self.identity(name)
 
     def refuse(self, *names: str) -> None:
-        """Note that each of these was sent, though it would say who may do what, and is not served.
+        """Note a problem for each of these attributes, which would set rights and is not supported.
 
-        To ignore it would give more rights, or fewer, than the sender believes (1.4).
+        To ignore such an attribute would give more rights, or fewer, than the sender expects (1.4).
         """
         for name in names:
             if name in self.sent:
                 self.note(name, Fault.NOT_SERVED)
 
     def nested(self, name: str) -> "BodyReader | None":
-        """The reader of an object inside this one; None where there is none."""
+        """The reader of an object inside this one; None if there is none."""
         if name not in self.sent:
             return None
         value = self.sent[name]
@@ -200,9 +200,9 @@ class BodyReader:
         return None
 
     def array(self, name: str, most: int, limit: int) -> "list[BodyReader] | UnsetType":
-        """A reader for each object of an array; more than `most` are not looked at.
+        """A reader for each object of an array. An array with more than `most` is not read.
 
-        `limit` is how many can be right.
+        `limit` is the number of elements that can be valid.
         """
         if name not in self.sent:
             return UNSET
@@ -230,7 +230,10 @@ class BodyReader:
 
 
 def is_storable(text: str) -> bool:
-    """Neither database keeps U+0000 in text, and a lone surrogate is not a character (5.7)."""
+    """Whether `text` can be stored: it has no U+0000 and no lone surrogate (5.7).
+
+    Neither database stores U+0000 in text, and a lone surrogate is not a character.
+    """
     if "\0" in text:
         return False
     try:
@@ -241,17 +244,17 @@ def is_storable(text: str) -> bool:
 
 
 def kept_address(text: str) -> str:
-    """An e-mail address as it is kept: its case and the blanks around it do not count."""
+    """An e-mail address as it is stored: in lowercase, without spaces around it."""
     return text.strip().lower()
 
 
 def is_address(text: str) -> bool:
-    """Whether `text` has the form of an e-mail address; only mail can tell whether it is one."""
+    """Whether `text` has the form of an e-mail address; only mail can show whether it exists."""
     return _ADDRESS.fullmatch(text) is not None
 
 
 def _is_date(text: str) -> bool:
-    """A calendar date as ISO 8601 writes it; the library reads other forms too."""
+    """Whether `text` is a date like 2026-11-24 (ISO 8601); the library reads other forms too."""
     if _DATE.fullmatch(text) is None:
         return False
     try:

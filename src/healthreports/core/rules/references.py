@@ -1,7 +1,7 @@
-"""What makes the body of an external reference right, alone or inside that of another object.
+"""Validation of an external reference, in its own body or inside the body of another object.
 
-Each function takes the attributes as sent and returns a draft, as far as they could be read, with
-all problems (5.6). Contract: 5.4, 5.7, 7.5.
+Each function takes the attributes as sent. It returns a draft with the attributes that could be
+read, and all problems are noted (5.6). Contract: 5.4, 5.7, 7.5.
 """
 
 import msgspec
@@ -32,7 +32,7 @@ class ReferenceDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReferenceSubject(msgspec.Struct, frozen=True):
-    """Which object an external reference is for (7)."""
+    """The object that an external reference belongs to (7)."""
 
     type: SubjectType
     id: int

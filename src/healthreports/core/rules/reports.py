@@ -1,8 +1,8 @@
-"""What makes the body of a status report right.
+"""Validation of the body of a status report.
 
-Each function takes the attributes as sent and returns a draft, as far as they could be read, with
-all problems (5.6). Attributes that the contract does not name are ignored (1.4). Contract: 3.3,
-5.2 to 5.7.
+Each function takes the attributes as sent. It returns a draft with the attributes that could be
+read, and all problems (5.6). Attributes that the contract does not name are ignored (1.4).
+Contract: 3.3, 5.2 to 5.7.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,8 @@ from healthreports.core.vocabulary import (
     Color,
 )
 
-# Four categories, so more than four details cannot be right; up to here each one's fault is named.
+# There are four categories, so more than four details cannot be valid. Up to this number of
+# details, the problems of each are reported.
 MAX_DETAILS_READ: Final = 100
 _CATEGORY_ORDER: Final = {category: place for place, category in enumerate(Category)}
 
@@ -38,11 +39,12 @@ class ReportDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A status report as a line of a file has it, to be kept as it was elsewhere.
+    """A status report from a line of a file, to be stored as it was in another system.
 
-    `number` counts lines from 1, `end` bytes of the file up to behind the line. A time or a person
-    that the line does not name is None. `workspace_created_at` is since when its workspace exists.
-    `problems` are those of the members that only a line has.
+    `number` is the number of the line, from 1. `end` is the end of the line, in bytes from the
+    start of the file. A time or a person that the line does not name is None.
+    `workspace_created_at` is when the workspace of the report was created. `problems` are those of
+    the attributes that only a line can have.
     """
 
     number: int

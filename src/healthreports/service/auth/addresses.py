@@ -1,8 +1,8 @@
-"""Another e-mail address for a person: wanted by that person, proven by a link sent there.
+"""Change of a user's e-mail address: requested first, then confirmed by a link sent to it.
 
-The server sends no mail. An administrator gets the link and sends it to the new address; whoever
-opens it there, signed in as the person, has both. Nobody sends oneself one's own: that would prove
-nothing.
+The server sends no mail. An administrator gets the link and sends it to the new address. A person
+who opens the link while signed in as the user has proved both. Administrators cannot get the link
+for their own address, because that would prove nothing.
 """
 
 from typing import Final, NamedTuple
@@ -25,21 +25,21 @@ from healthreports.store.people import members
 
 _PREFIX: Final = "hre_"
 _LIFETIME_US: Final = INVITATION_LIFETIME_S * SECOND_US
-# Of more nobody could keep an eye on a page.
+# Nobody could keep an overview of more on one page.
 _MOST_WAITING: Final = 100
-_ANOTHER_SENDS: Final = "another administrator sends the link: you would prove nothing by it"
+_ANOTHER_SENDS: Final = "another administrator must send the link for your own address"
 
 
 class Wanted(NamedTuple):
-    """Who wants which address, and whether the link for it was sent."""
+    """A user, and the requested change of address."""
 
     user: User
     change: AddressChange
-    sendable: bool  # by who looks at it
+    sendable: bool  # by the administrator to whom it is shown
 
 
 def want(tx: Transaction, actor: Actor, email_address: str, now: Instant) -> None:
-    """Want another address for oneself. Raises ProofNeeded, Invalid."""
+    """Request another address for `actor`. Raises ProofNeeded, Invalid."""
     demand_recent_proof(actor, now)
     _want(tx, actor.account_id, actor.user_id, email_address, now)
 
@@ -47,9 +47,10 @@ def want(tx: Transaction, actor: Actor, email_address: str, now: Instant) -> Non
 def want_for_membership(
     tx: Transaction, actor: Actor, membership_id: int, sent: Sent, now: Instant
 ) -> AccountMembership:
-    """Want the address that was sent for the user of a membership, oneself or anybody's.
+    """Request the address that was sent, for the user of a membership.
 
-    Returns the membership. Raises NotFound, Forbidden, Invalid.
+    Administrators may do it for every user, others for themselves. Returns the membership.
+    Raises NotFound, Forbidden, Invalid.
     """
     membership = visible(tx, actor, AccountMembership, membership_id)
     if membership.user_id != actor.user_id:
@@ -62,27 +63,27 @@ def want_for_membership(
 
 
 def _want(tx: Transaction, account_id: int, user_id: int, email_address: str, now: Instant) -> None:
-    """The address waits until an administrator sends the link there."""
+    """Store a request that waits until an administrator sends the link to the address."""
     address = _checked(tx, account_id, email_address)
     expires_at = Instant(now + _LIFETIME_US)
-    wanted = AddressChange(account_id, user_id, address, True, now, expires_at)  # noqa: FBT003  a row
+    wanted = AddressChange(account_id, user_id, address, True, now, expires_at)  # noqa: FBT003  a table row
     addresses.put(tx, wanted, None)
 
 
 def want_as_operator(tx: Transaction, user: User, email_address: str, now: Instant) -> str:
-    """Want another address for a user, as the command line does. Returns the link's secret.
+    """Request another address for a user from the command line. Returns the link's secret.
 
     Raises Invalid.
     """
     address = _checked(tx, user.account_id, email_address)
     expires_at, secret = Instant(now + _LIFETIME_US), new_secret(_PREFIX)
-    wanted = AddressChange(user.account_id, user.id, address, False, now, expires_at)  # noqa: FBT003  a row
+    wanted = AddressChange(user.account_id, user.id, address, False, now, expires_at)  # noqa: FBT003  a table row
     addresses.put(tx, wanted, hash_of(secret))
     return secret
 
 
 def send(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str:
-    """The secret of the link that is to be sent to the address that a user wants.
+    """Create the link to be sent to the address that a user requested. Returns its secret.
 
     Raises Forbidden, ProofNeeded, NotFound.
     """
@@ -99,7 +100,7 @@ def send(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str:
 
 
 def give_up(tx: Transaction, actor: Actor, user_id: int) -> None:
-    """Want no other address, as that user or as an administrator. Raises Forbidden."""
+    """Cancel the request of a user, as that user or as an administrator. Raises Forbidden."""
     change = addresses.of_user(tx, user_id)
     if change is None or change.account_id != actor.account_id:
         return
@@ -109,7 +110,7 @@ def give_up(tx: Transaction, actor: Actor, user_id: int) -> None:
 
 
 def wanted(tx: Transaction, actor: Actor, now: Instant) -> list[Wanted]:
-    """The addresses that people of the account want. Raises Forbidden."""
+    """The addresses that users of the account have requested. Raises Forbidden."""
     demand_administrator(actor)
     found = addresses.of_account(tx, actor.account_id, now, _MOST_WAITING)
     return [
@@ -120,22 +121,23 @@ def wanted(tx: Transaction, actor: Actor, now: Instant) -> list[Wanted]:
 
 
 def own(tx: Transaction, actor: Actor, now: Instant) -> AddressChange | None:
-    """Which address one wants oneself."""
+    """The change of address that `actor` has requested, unless it has expired."""
     change = addresses.of_user(tx, actor.user_id)
     return None if change is None or change.expires_at <= now else change
 
 
 def prove(tx: Transaction, actor: Actor, secret: str, now: Instant) -> str:
-    """Take the address to which the link with that secret was sent. Returns it.
+    """Change the address of `actor` to the one to which the link was sent. Returns it.
 
-    Raises LinkEnded where it is none of one's own, and Invalid where somebody has it by now.
+    Raises LinkEnded if the link has expired or is for another user, and Invalid if another user
+    has the address by now.
     """
     change = addresses.by_secret(tx, hash_of(secret))
     if change is None or change.user_id != actor.user_id or change.expires_at <= now:
         raise LinkEnded
     address = _checked(tx, actor.account_id, change.email_address)
     user = members.user(tx, actor.user_id)
-    assert user is not None  # it was let in
+    assert user is not None  # the user is signed in
     changed = replace(user, email_address=address)
     members.replace_user(tx, user, changed, now)
     addresses.remove(tx, user.id)

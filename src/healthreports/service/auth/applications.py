@@ -1,4 +1,4 @@
-"""Applications that act for users: registering them, what they were granted, revoking."""
+"""Applications that act for users: registration, their grants, and revoking."""
 
 import secrets
 from typing import Final
@@ -34,8 +34,8 @@ def register(
 ) -> tuple[Application, str | None]:
     """Register an application in the account of `administrator`.
 
-    Returns it with its secret, of which only the hash is kept. Without redirect URIs nobody can
-    let it act for them; without `acts_as` it cannot act by itself. Raises Invalid.
+    Returns it with its secret, of which only the hash is stored. Without redirect URIs no user can
+    authorize it; without `acts_as` it cannot use the client credentials grant. Raises Invalid.
     """
     problems = check_names(name=name) + check_redirect_uris(redirect_uris)
     problems += _who(tx, administrator, acts_as)
@@ -82,7 +82,7 @@ def of_account(tx: Transaction, account_id: int) -> list[Application]:
 
 
 def revoke(tx: Transaction, account_id: int, client_id: str, now: Instant) -> bool:
-    """Revoke an application and all that it was granted. False when the account has none such."""
+    """Revoke an application and all its grants. Returns False if the account has no such one."""
     for one in of_account(tx, account_id):
         if one.client_id == client_id:
             oauth.revoke_application(tx, one.id, now)
@@ -93,14 +93,14 @@ def revoke(tx: Transaction, account_id: int, client_id: str, now: Instant) -> bo
 
 
 def grants_of(tx: Transaction, user_id: int) -> list[tuple[str, Grant]]:
-    """What applications may do as a user, each with the application's name."""
+    """The grants of a user to applications, each with the application's name."""
     return oauth.grants_of_user(tx, user_id)
 
 
 def revoke_grant(tx: Transaction, user_id: int, grant_id: int | None, now: Instant) -> None:
-    """Take back what a user let an application do.
+    """Revoke a grant that a user gave to an application.
 
-    Nothing happens to a grant of anybody else, nor to one that the user did not give.
+    It does nothing to a grant of another user, or to one that was made without the user's consent.
     """
     for _, one in oauth.grants_of_user(tx, user_id):
         if one.id == grant_id and one.code_expires_at is not None:

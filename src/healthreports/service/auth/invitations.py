@@ -1,8 +1,8 @@
-"""Invitations: who sends one, who has to confirm it, and to whom it gives a proof of who it is.
+"""Invitations, by which a user sets a first or another credential.
 
-Who has signed in before is never given another proof by one administrator alone: the sender of such
-an invitation could use it itself. A second administrator confirms it and gets its secret, and until
-it is used it stands on the page of the person it is for, who can end it.
+One administrator alone cannot invite a user who already has a credential: the sender could accept
+the invitation and sign in as that user. A second administrator confirms the invitation and gets its
+secret. Until it is used, the invited user sees it on a page and can withdraw it.
 """
 
 from typing import Final, NamedTuple
@@ -21,27 +21,28 @@ from healthreports.store.people import members
 
 _PREFIX: Final = "hri_"
 _LIFETIME_US: Final = INVITATION_LIFETIME_S * SECOND_US
-# Of more nobody could keep an eye on a page.
+# Nobody could keep an overview of more on one page.
 _MOST_WAITING: Final = 100
 
 
 class Shown(NamedTuple):
-    """An invitation as people see it: for whom, by whom, confirmed by whom."""
+    """An invitation as it is shown: the invited user, the sender, who confirmed it."""
 
     user: User
-    inviter: User | None  # None: the command line
+    inviter: User | None  # None: sent from the command line
     confirmer: User | None
     created_at: Instant
     expires_at: Instant
-    waits: bool  # to be confirmed
-    confirmable: bool  # by who looks at it
+    waits: bool  # for confirmation
+    confirmable: bool  # by the user to whom it is shown
 
 
 def invite(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str | None:
-    """Invite a user of one's account to prove who it is from now on.
+    """Invite a user of the same account to set a credential.
 
-    Returns the secret of the invitation; None where a second administrator has to confirm it.
-    Raises Forbidden, NotFound, and Invalid for who is disabled, or where nobody can confirm.
+    Returns the secret of the invitation; None if a second administrator has to confirm it.
+    Raises Forbidden, ProofNeeded, NotFound, and Invalid if the user is disabled or if there is
+    nobody to confirm.
     """
     demand_administrator(actor)
     demand_recent_proof(actor, now)
@@ -60,9 +61,9 @@ def invite(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str | N
 
 
 def invite_as_operator(tx: Transaction, user: User, now: Instant) -> str:
-    """Invite a user from the command line, which needs nobody's word. Returns the secret.
+    """Invite a user from the command line, without confirmation. Returns the secret.
 
-    Raises Invalid for who is disabled.
+    Raises Invalid if the user is disabled.
     """
     if not is_let_in(tx, user.id):
         raise Invalid([Problem("user_id", Fault.UNKNOWN_OBJECT)])
@@ -70,9 +71,9 @@ def invite_as_operator(tx: Transaction, user: User, now: Instant) -> str:
 
 
 def confirm(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str:
-    """Confirm the invitation that another administrator sends. Returns its secret.
+    """Confirm an invitation by another administrator. Returns its secret.
 
-    Raises Forbidden, NotFound.
+    Raises Forbidden, ProofNeeded, NotFound.
     """
     demand_administrator(actor)
     demand_recent_proof(actor, now)
@@ -88,7 +89,7 @@ def confirm(tx: Transaction, actor: Actor, user_id: int, now: Instant) -> str:
 
 
 def withdraw(tx: Transaction, actor: Actor, user_id: int) -> None:
-    """End the invitation of a user, as an administrator or as that user.
+    """Withdraw the invitation of a user, as an administrator or as that user.
 
     Raises Forbidden, NotFound.
     """
@@ -101,14 +102,14 @@ def withdraw(tx: Transaction, actor: Actor, user_id: int) -> None:
 
 
 def waiting(tx: Transaction, actor: Actor, now: Instant) -> list[Shown]:
-    """The invitations of the account that wait to be confirmed. Raises Forbidden."""
+    """The invitations of the account that wait for confirmation. Raises Forbidden."""
     demand_administrator(actor)
     found = invitations.waiting(tx, actor.account_id, now, _MOST_WAITING)
     return [_shown(tx, actor, one, now) for one in found]
 
 
 def own(tx: Transaction, actor: Actor, now: Instant) -> Shown | None:
-    """The invitation by which somebody could take one's own place, if there is one."""
+    """The valid invitation for `actor`, if there is one."""
     invitation = invitations.of_user(tx, actor.user_id)
     if invitation is None or invitation.expires_at <= now:
         return None
@@ -116,11 +117,11 @@ def own(tx: Transaction, actor: Actor, now: Instant) -> Shown | None:
 
 
 def invited(tx: Transaction, secret: str, now: Instant) -> User:
-    """Whom the invitation with that secret is for. Raises LinkEnded."""
+    """The user who is invited with that secret. Raises LinkEnded."""
     invitation = invitations.by_secret(tx, hash_of(secret))
     if invitation is None or invitation.expires_at <= now:
         raise LinkEnded
-    # It was sent to somebody who could not sign in, and now can.
+    # An unconfirmed invitation from an administrator ends when the user has a credential.
     alone = invitation.inviter_id is not None and invitation.confirmer_id is None
     if alone and has_signed_in(tx, invitation.user_id):
         raise LinkEnded
@@ -131,7 +132,7 @@ def invited(tx: Transaction, secret: str, now: Instant) -> User:
 
 
 def has_signed_in(tx: Transaction, user_id: int) -> bool:
-    """Whether a user has a proof of who it is: a password, or a provider's word."""
+    """Whether a user has a credential: a password, or an identity at a provider."""
     return credentials.password_hash(tx, user_id) is not None or credentials.has_identity(
         tx, user_id
     )
@@ -146,7 +147,7 @@ def _send(tx: Transaction, user: User, inviter_id: int | None, now: Instant) -> 
 
 
 def _may_confirm(tx: Transaction, actor: Actor, invitation: Invitation, now: Instant) -> bool:
-    """Whether `actor` is the second administrator: neither the sender nor whom it is for."""
+    """Whether `actor` may confirm: an administrator other than the sender and the invited user."""
     administrators = members.administrators(tx, actor.account_id)
     return (
         invitation.waits
@@ -158,7 +159,7 @@ def _may_confirm(tx: Transaction, actor: Actor, invitation: Invitation, now: Ins
 
 def _shown(tx: Transaction, actor: Actor, invitation: Invitation, now: Instant) -> Shown:
     user = members.user(tx, invitation.user_id)
-    assert user is not None  # the row refers to it
+    assert user is not None  # a foreign key refers to the user
     inviter, confirmer = (
         None if user_id is None else members.user(tx, user_id)
         for user_id in (invitation.inviter_id, invitation.confirmer_id)

@@ -1,7 +1,7 @@
-"""OAuth 2: each request in one transaction, and the metadata that clients discover it by.
+"""OAuth 2: each request in one transaction, and the metadata for client discovery.
 
-An error of the protocol is a reply and not an exception, so what was written before it is kept: the
-second use of a code is refused and still revokes what the first use gave.
+A protocol error is a reply and not an exception, so writes that came before it are committed. For
+example, the second use of a code is refused and still revokes the tokens from the first use.
 """
 
 from collections.abc import Callable
@@ -29,12 +29,12 @@ from healthreports.store.engine.database import Transaction
 AUTHORIZE, TOKEN, REVOKE, INTROSPECT = (
     f"/oauth/{name}" for name in ("authorize", "token", "revoke", "introspect")
 )
-# Where a client finds the others (RFC 8414).
+# The path at which clients discover the other endpoints (RFC 8414).
 METADATA: Final = "/.well-known/oauth-authorization-server"
 
 
 class Consent(msgspec.Struct, frozen=True):
-    """What a user is asked: may `application` act for me, within `scopes`."""
+    """The question to a user: may `application` act for you, within `scopes`?"""
 
     application: Application
     scopes: frozenset[Scope]
@@ -42,7 +42,7 @@ class Consent(msgspec.Struct, frozen=True):
 
 
 class Refused(Exception):
-    """A request for consent that nobody is asked about; `reply` says so to whom it may."""
+    """A request for consent that is refused without asking the user; `reply` is the answer."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply)
@@ -50,8 +50,8 @@ class Refused(Exception):
 
 
 def consent(tx: Transaction, actor: Actor, issuer: str, asked: OAuthCall, now: Instant) -> Consent:
-    """What `actor` is to be asked. Raises Refused, ProofNeeded."""
-    demand_recent_proof(actor, now)  # consent gives as much away as a token does
+    """The consent that `actor` is asked for. Raises Refused, ProofNeeded."""
+    demand_recent_proof(actor, now)  # consent gives as much access as a token
     grant = _consent_grant(OAuthServer(tx, issuer, now, actor), actor, asked)
     client: Client = grant.client
     scopes = scopes_named(grant.request.scope)
@@ -78,30 +78,30 @@ def _consent_grant(server: OAuthServer, actor: Actor, asked: OAuthCall) -> Any: 
         return server.get_consent_grant(asked, actor)
     except OAuth2Error as error:
         reply = server.handle_error_response(None, error)
-        server.issuer_parameter.add_issuer_parameter(server, reply)  # no hook passes here
+        server.issuer_parameter.add_issuer_parameter(server, reply)  # no hook is called
         raise Refused(reply) from error
 
 
 def give_token(tx: Transaction, issuer: str, asked: OAuthCall, now: Instant) -> Reply:
-    """Answer a call of the token endpoint."""
+    """Answer a request to the token endpoint."""
     server = OAuthServer(tx, issuer, now)
     return server.reply_of(server.create_token_response, asked)
 
 
 def revoke(tx: Transaction, issuer: str, asked: OAuthCall, now: Instant) -> Reply:
-    """Answer a call of the revocation endpoint."""
+    """Answer a request to the revocation endpoint."""
     server = OAuthServer(tx, issuer, now)
     return server.reply_of(server.create_endpoint_response, REVOCATION, asked)
 
 
 def introspect(tx: Transaction, issuer: str, asked: OAuthCall, now: Instant) -> Reply:
-    """Answer a call of the introspection endpoint."""
+    """Answer a request to the introspection endpoint."""
     server = OAuthServer(tx, issuer, now)
     return server.reply_of(server.create_endpoint_response, INTROSPECTION, asked)
 
 
 Endpoint = Callable[[Transaction, str, OAuthCall, Instant], Reply]
-# What programs call; each takes the transaction, the issuer, what was asked, and the present.
+# The endpoints for programs. Each takes the transaction, the issuer, the request, and the time.
 ENDPOINTS: Final[dict[str, Endpoint]] = {
     TOKEN: give_token,
     REVOKE: revoke,
@@ -110,7 +110,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
 
 
 def server_metadata(issuer: str) -> dict[str, Any]:
-    """What a client can find out about us (RFC 8414)."""
+    """The metadata of this authorization server (RFC 8414)."""
     return {
         "issuer": issuer,
         "authorization_endpoint": issuer + AUTHORIZE,
@@ -131,7 +131,7 @@ def server_metadata(issuer: str) -> dict[str, Any]:
 
 
 def resource_metadata(issuer: str, path: str) -> dict[str, Any]:
-    """What a client can find out about the API at `path` (RFC 9728)."""
+    """The metadata of the API at `path` as a protected resource (RFC 9728)."""
     return {
         "resource": issuer + path,
         "authorization_servers": [issuer],

@@ -1,4 +1,4 @@
-"""What Authlib's server deals in, as values of ours: requests, replies, clients, codes, tokens."""
+"""Our own types for Authlib's server: requests, replies, clients, codes, tokens."""
 
 import hmac
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from healthreports.core.vocabulary import SECOND_US, Scope
 from healthreports.service.auth.tokens import hash_of
 from healthreports.store.auth.tokens import scopes_text
 
-# How a client may prove itself: those that have a secret, and all of them.
+# The client authentication methods: of clients with a secret, and of all clients.
 WITH_SECRET: Final = ("client_secret_basic", "client_secret_post")
 EVERY_CLIENT: Final = (*WITH_SECRET, "none")
 REVOCATION: Final = RevocationEndpoint.ENDPOINT_NAME
@@ -24,7 +24,7 @@ INTROSPECTION: Final = IntrospectionEndpoint.ENDPOINT_NAME
 
 
 class OAuthCall(msgspec.Struct, frozen=True):
-    """A request to an endpoint: the `pairs` of its query string (authorize) or of its form."""
+    """A request to an endpoint; `pairs` is its query string (authorize) or its form."""
 
     method: str
     path: str
@@ -33,7 +33,7 @@ class OAuthCall(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct):
-    """An answer of the protocol; `body` is JSON to be, or nothing when it leads elsewhere."""
+    """A protocol response; `body` will be encoded as JSON, and is empty for a redirect."""
 
     status: int
     body: dict[str, Any] | str
@@ -49,40 +49,40 @@ class Client(ClientMixin):
         self._secret_hash = secret_hash
 
     def get_client_id(self) -> str:
-        """The name that the client knows itself by."""
+        """The client's own identifier."""
         return self.application.client_id
 
     def get_default_redirect_uri(self) -> str | None:
-        """Where it is sent back to when it does not say where."""
-        # Which of several is meant nobody can tell (RFC 6749, 3.1.2.3).
+        """The redirect URI if the request names none."""
+        # If several are registered, the request must name one (RFC 6749, 3.1.2.3).
         uris = self.application.redirect_uris
         return uris[0] if len(uris) == 1 else None
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        """The scopes asked for, or all that it may have; None where it asks for more than that."""
+        """The requested scopes, or all that are allowed; None if it requests one not allowed."""
         asked = scopes_named(scope) if scope else self.application.scopes
         return None if asked is None or asked - self.application.scopes else scopes_text(asked)
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Whether it may be sent back there: exactly, its port too (RFC 9700, 2.1)."""
+        """Whether the redirect URI is registered: an exact match, with the port (RFC 9700, 2.1)."""
         return redirect_uri in self.application.redirect_uris
 
     def check_client_secret(self, client_secret: str) -> bool:
-        """Whether that is its secret."""
+        """Whether that is the secret of the client."""
         return hmac.compare_digest(self._secret_hash or "", hash_of(client_secret))
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        """Whether it may prove itself so; who has a secret must use it."""
+        """Whether the client may authenticate so; a client that has a secret must use it."""
         if self.application.confidential:
             return method in WITH_SECRET
         return method == "none" and endpoint != INTROSPECTION
 
     def check_response_type(self, response_type: str) -> bool:
-        """Whether users can let it act for them."""
+        """Whether users can authorize the client."""
         return response_type == "code" and bool(self.application.redirect_uris)
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """Whether it may get a token so."""
+        """Whether the client may get a token with this grant type."""
         one = self.application
         return {
             "authorization_code": bool(one.redirect_uris),
@@ -101,11 +101,11 @@ class Code:
         self.code_challenge = grant.code_challenge
 
     def get_redirect_uri(self) -> str | None:
-        """Where the request said that it is sent back to, if it said."""
+        """The redirect URI that the request named, if any."""
         return self.grant.redirect_uri
 
     def get_scope(self) -> str:
-        """What it is good for, as OAuth writes it."""
+        """The scopes, in the format of OAuth."""
         return scopes_text(self.grant.scopes)
 
 
@@ -118,23 +118,23 @@ class Refresh:
         self._now = now
 
     def check_client(self, client: Client) -> bool:
-        """Whether it is that client's."""
+        """Whether the token belongs to that client."""
         return self.grant.application_id == client.application.id
 
     def get_scope(self) -> str:
-        """What it is good for, as OAuth writes it."""
+        """The scopes, in the format of OAuth."""
         return scopes_text(self.grant.scopes)
 
     def is_expired(self) -> bool:
-        """Whether its time is over."""
+        """Whether the token has expired."""
         return self.token.expires_at <= self._now
 
     def is_revoked(self) -> bool:
-        """Whether it was ended before its time."""
+        """Whether the token was used, or its grant was revoked."""
         return self.token.used_at is not None or self.grant.revoked_at is not None
 
     def describe(self) -> dict[str, Any]:
-        """What introspection tells of it (RFC 7662, 2.2)."""
+        """What introspection returns for the token (RFC 7662, 2.2)."""
         return {
             "scope": self.get_scope(),
             "iat": self.token.created_at // SECOND_US,
@@ -151,19 +151,19 @@ class Access:
         self._now = now
 
     def check_client(self, client: Client) -> bool:
-        """Whether it is that client's."""
+        """Whether the token belongs to that client."""
         return self.grant.application_id == client.application.id
 
     def is_expired(self) -> bool:
-        """Whether its time is over."""
+        """Whether the token has expired."""
         return self.token.expires_at is not None and self.token.expires_at <= self._now
 
     def is_revoked(self) -> bool:
-        """Whether it was ended before its time."""
+        """Whether the token was revoked."""
         return self.token.revoked_at is not None
 
     def describe(self) -> dict[str, Any]:
-        """What introspection tells of it (RFC 7662, 2.2)."""
+        """What introspection returns for the token (RFC 7662, 2.2)."""
         described = {
             "scope": scopes_text(self.token.scopes),
             "token_type": "Bearer",
@@ -175,18 +175,18 @@ class Access:
 
 
 class Request(OAuth2Request):
-    """What was asked as Authlib sees it: the pairs count, whatever else the address holds."""
+    """A request as Authlib sees it, with the parameters in `pairs` only."""
 
     def __init__(self, issuer: str, asked: OAuthCall) -> None:
         super().__init__(asked.method, issuer + asked.path, headers=dict(asked.headers))
-        # Without a value a parameter counts as not sent, and none may be repeated (RFC 6749, 3.1).
+        # A parameter without a value counts as not sent, and none may be repeated (RFC 6749, 3.1).
         pairs = [(name, value) for name, value in asked.pairs if value]
         self._values = dict(pairs)
         self.payload = BasicOAuth2Payload(self._values)
         if len(self._values) < len(pairs):
-            raise InvalidRequestError("A parameter stands more than once.")
+            raise InvalidRequestError("A parameter is repeated.")
         if "Authorization" in self.headers and "client_secret" in self._values:
-            raise InvalidRequestError("A client proves itself in one way, not in two.")
+            raise InvalidRequestError("A client must use one authentication method, not two.")
 
     @property
     def args(self) -> dict[str, str]:
@@ -200,7 +200,7 @@ class Request(OAuth2Request):
 
 
 def scopes_named(text: str) -> frozenset[Scope] | None:
-    """The scopes that `text` names, reading among them always; None where there is no such."""
+    """The scopes that `text` names, always including reading; None if a scope is unknown."""
     try:
         return frozenset(map(Scope, text.split(" "))) | {Scope.READ}
     except ValueError:

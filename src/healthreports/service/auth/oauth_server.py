@@ -327,7 +327,7 @@ class _CredentialsGrant(ClientCredentialsGrant):
         user_id = client.application.user_id
         assert user_id is not None  # `check_grant_type` checked it
         if not is_let_in(self.server.tx, user_id):
-            raise UnauthorizedClientError("Whom the client acts as is disabled.")
+            raise UnauthorizedClientError("The user that the client acts as is disabled.")
         own = oauth.own_grant(self.server.tx, client.application)
         if own is None:
             new = self.server.grant_for(client, user_id, client.application.scopes)

@@ -1,6 +1,6 @@
-"""What comes after the password, or in place of it: a second factor, a passkey, a proof again.
+"""Sign-in with a second factor or a passkey, and repeated authentication in a session.
 
-Attempts are counted as those at a password are: by the person and by the address.
+Attempts are counted like those with a password: for each user and for each address.
 """
 
 import asyncio
@@ -33,12 +33,14 @@ from healthreports.store.people import accounts, members
 
 log: Final = structlog.stdlib.get_logger("healthreports")
 
-_WRONG_ANSWER: Final = "That is not right. A code works once: wait for the next one, and try again."
-_UNKNOWN_PASSKEY: Final = "This passkey is not known here. Sign in another way."
+_WRONG_ANSWER: Final = (
+    "The code or the passkey is not correct. A code works only once: wait for the next one."
+)
+_UNKNOWN_PASSKEY: Final = "This passkey is not registered here. Sign in another way."
 
 
 class Ways(NamedTuple):
-    """By what somebody can prove who it is: `passkeys` are ids, in base64url."""
+    """How a user can authenticate; `passkeys` are credential ids in base64url."""
 
     user: User
     account: str
@@ -48,14 +50,14 @@ class Ways(NamedTuple):
 
     @property
     def code(self) -> bool:
-        """Whether a code can be asked for."""
+        """Whether the user can enter a code."""
         return bool(self.kinds - {FactorKind.PASSKEY})
 
 
 class SecondStep:
-    """The second half of the way in. `passkeys` knows our address."""
+    """The second step of signing in. `passkeys` knows the address of this server."""
 
-    def __init__(  # noqa: PLR0917  all that signing in needs
+    def __init__(  # noqa: PLR0917  everything that sign-in needs
         self,
         database: Database,
         clock: Clock,
@@ -72,16 +74,19 @@ class SecondStep:
         self._refusals = refusals
 
     async def asked_of(self, half: str) -> Ways:
-        """Whose sign-in waits, and by what it can be finished. Raises Unauthenticated.
+        """The user whose sign-in waits, and how it can be finished. Raises Unauthenticated.
 
-        Without a kind of factor it is by setting one up.
+        If `kinds` is empty, the user must set up a factor.
         """
         return await self._database.read_latest(
             lambda tx: _ways(tx, who_waits(tx, half, self._clock()))
         )
 
     async def finish(self, half: str, answer: SecondProof, visitor: Visitor) -> Opened:
-        """Sign in whose answer is right. Raises Unauthenticated, SignInRefused, TooManyRequests."""
+        """Sign the user in if the answer is right.
+
+        Raises Unauthenticated, SignInRefused, TooManyRequests.
+        """
         ways = await self.asked_of(half)
         counted = f"factor of {ways.user.id}"
         await self._limits.admit_sign_in(visitor.address, counted)
@@ -106,15 +111,15 @@ class SecondStep:
     async def set_up(
         self, half: str, made: MadeFactor, visitor: Visitor
     ) -> tuple[Opened, list[str]]:
-        """Store the first factor of who has none and needs one, and sign it in.
+        """Store the first factor of a user who needs one, and sign the user in.
 
-        Returns its recovery codes too. Raises Unauthenticated, Invalid.
+        Also returns the recovery codes. Raises Unauthenticated, Invalid.
         """
         now = self._clock()
 
         def work(tx: Transaction) -> tuple[Opened, list[str]]:
             user = who_waits(tx, half, now)
-            if factors.of_user(tx, user.id):  # or a password alone would give itself a second one
+            if factors.of_user(tx, user.id):  # otherwise a password alone could add another factor
                 raise Invalid([Problem("factor", Fault.TAKEN)])
             address = visitor.address or None
             tx.by = By(user_id=user.id, through=Through.SESSION, address=address, now=now)
@@ -125,17 +130,18 @@ class SecondStep:
         return await self._database.write(work)
 
     async def with_passkey(self, answer: SecondProof, visitor: Visitor) -> Opened:
-        """Sign in whose passkey answers, without a password.
+        """Sign in with a passkey, without a password.
 
-        It is two factors: the device, and what it asks of who holds it. Where there are no
-        passwords the provider is the only way in. Raises SignInRefused, TooManyRequests.
+        A passkey counts as two factors: the device, and the device's check of its owner.
+        If passwords are switched off, passkeys are refused too, because only the provider may sign
+        users in. Raises SignInRefused, TooManyRequests.
         """
         await self._limits.admit_guesser(visitor.address)
         now = self._clock()
         passkey = await self._seen(answer, now) if self._sign_in.passwords else None
 
         def work(tx: Transaction) -> Opened | None:
-            assert passkey is not None  # else nothing is written
+            assert passkey is not None  # otherwise there is no write
             user = members.user(tx, passkey.kept.factor.user_id)
             if user is None or not is_let_in(tx, user.id) or not factors.use(tx, passkey, now):
                 return None
@@ -151,15 +157,15 @@ class SecondStep:
         return opened
 
     async def ways_again(self, secret: str) -> Ways:
-        """By what who is signed in can prove again who it is. Raises Unauthenticated.
+        """How the signed-in user can authenticate again. Raises Unauthenticated.
 
-        Who has a second factor proves it by that, the others by their password.
+        A user who has a second factor must use it; other users use their password.
         """
 
         def work(tx: Transaction) -> Ways:
             actor = actor_of_session(tx, secret, self._clock(), self._sign_in.lasting)
             user = members.user(tx, actor.user_id)
-            assert user is not None  # it is signed in
+            assert user is not None  # the user is signed in
             ways = _ways(tx, user)
             may_know = self._sign_in.passwords and not ways.kinds
             return ways._replace(password=may_know and ways.password)
@@ -169,7 +175,7 @@ class SecondStep:
     async def prove_again(
         self, secret: str, password: str, answer: SecondProof, address: str
     ) -> None:
-        """Note that who is signed in proved again who it is.
+        """Record that the signed-in user has authenticated again.
 
         Raises Unauthenticated, Invalid, TooManyRequests.
         """
@@ -199,9 +205,10 @@ class SecondStep:
         await self._limits.forget_sign_ins(counted)
 
     async def prove_again_by_identity(self, secret: str, who: Identity) -> None:
-        """Note that the provider says again that it is who is signed in.
+        """Record that the signed-in user has authenticated again at the provider.
 
-        Raises Unauthenticated, SignInRefused where it names somebody else.
+        Raises Unauthenticated. Raises SignInRefused if the provider names another user, or if it
+        asked for no second factor and the user has one.
         """
         now = self._clock()
 
@@ -217,7 +224,7 @@ class SecondStep:
         await self._database.write(work)
 
     async def _seen(self, answer: SecondProof, now: Instant) -> SeenPasskey | None:
-        """What the answer of a passkey shows, in a thread: neither the loop nor a writer waits."""
+        """Check the answer of a passkey in a thread, so that no event loop or writer waits."""
         if not answer.passkey:
             return None
         credential_id = await asyncio.to_thread(credential_in, answer.passkey)
@@ -237,8 +244,8 @@ class SecondStep:
             self._refusals.add(of)
 
 
-_NEEDS_FACTOR: Final = "Confirm it with your second factor."
-_ANOTHER_PERSON: Final = "The provider says that you are somebody else. Sign out first."
+_NEEDS_FACTOR: Final = "Confirm this with your second factor."
+_ANOTHER_PERSON: Final = "You signed in at the provider as a different user. Sign out here first."
 
 
 def _ways(tx: Transaction, user: User) -> Ways:
@@ -252,5 +259,5 @@ def _ways(tx: Transaction, user: User) -> Ways:
 
 
 def _note_proof(tx: Transaction, session_id: int | None, now: Instant) -> None:
-    assert session_id is not None  # a session asks
+    assert session_id is not None  # the actor has a session
     credentials.note_proof(tx, session_id, now)

@@ -1,4 +1,4 @@
-"""Sessions: browsers in which people are signed in, for how long, and how one ends them."""
+"""Sessions: the browsers in which users are signed in; how long they last and how they end."""
 
 from typing import Final, NamedTuple
 
@@ -25,21 +25,21 @@ from healthreports.store.engine.database import Transaction
 from healthreports.store.people import accounts, members
 
 _PREFIX: Final = "hrw_"
-# So that a page that is looked at often is not a write each time.
+# So that frequent requests in a session do not each cause a write.
 _NOTE_USE_AFTER_US: Final = 5 * 60 * SECOND_US
 
 
 class Visitor(NamedTuple):
-    """Where a browser is, and what it calls itself."""
+    """The address of a browser, and the device name that it sends."""
 
     address: str
     device: str = ""
 
 
 class Opened(NamedTuple):
-    """A session that was opened: its secret, the name of the account it is in.
+    """A new session: its secret, and the name of its account.
 
-    One that `waits` signs nobody in before a second factor.
+    A session that `waits` signs the user in only after a second factor.
     """
 
     secret: str
@@ -48,7 +48,7 @@ class Opened(NamedTuple):
 
 
 class Lasting(NamedTuple):
-    """How long a session lasts without being used, and in all, in microseconds."""
+    """How long a session lasts without use, and at most in total, in microseconds."""
 
     idle_us: int = DEFAULT_SESSION_IDLE_H * HOUR_S * SECOND_US
     whole_us: int = DEFAULT_SESSION_DAYS * DAY_US
@@ -58,7 +58,7 @@ USUAL: Final = Lasting()
 _HALF: Final = Lasting(HALF_SIGN_IN_S * SECOND_US, HALF_SIGN_IN_S * SECOND_US)
 
 
-def open_session(  # noqa: PLR0917  who, when, where, how long, by what
+def open_session(  # noqa: PLR0917  the attributes of a session
     tx: Transaction,
     user: User,
     now: Instant,
@@ -69,9 +69,10 @@ def open_session(  # noqa: PLR0917  who, when, where, how long, by what
     proven_at: Instant | None = None,
     waits: bool = False,
 ) -> str:
-    """Store a new session of `user`, opened with a second factor or not. Returns its secret.
+    """Store a new session of `user`. Returns its secret.
 
-    Who sits there proved it now, or at `proven_at`.
+    `factor` is the second factor that was used, if any. The user authenticated at `proven_at`, or
+    now if it is None.
     """
     secret = new_secret(_PREFIX)
     address = None if visitor is None else visitor.address or None
@@ -93,7 +94,7 @@ def open_session(  # noqa: PLR0917  who, when, where, how long, by what
     return secret
 
 
-def let_in(  # noqa: PLR0917  who, when, where, how long, by what
+def let_in(  # noqa: PLR0917  the attributes of a session
     tx: Transaction,
     user: User,
     now: Instant,
@@ -103,9 +104,9 @@ def let_in(  # noqa: PLR0917  who, when, where, how long, by what
     *,
     proven_at: Instant | None = None,
 ) -> Opened:
-    """Sign in who proved who it is; by a password alone only who has and needs no second factor.
+    """Sign in a user who has authenticated.
 
-    The others get a session that waits for it.
+    A user who has or needs a second factor and did not use one gets a session that waits for it.
     """
     account = accounts.account_name(tx, user.account_id)
     if factor is None and (factors.of_user(tx, user.id) or factors.is_demanded(tx, user)):
@@ -120,7 +121,7 @@ def let_in(  # noqa: PLR0917  who, when, where, how long, by what
 
 
 def who_waits(tx: Transaction, secret: str, now: Instant) -> User:
-    """Whose sign-in waits for a second factor. Raises Unauthenticated."""
+    """The user whose sign-in waits for a second factor. Raises Unauthenticated."""
     user_id = credentials.who_waits(tx, hash_of(secret), now)
     user = None if user_id is None else members.user(tx, user_id)
     if user is None or not is_let_in(tx, user.id):
@@ -129,7 +130,7 @@ def who_waits(tx: Transaction, secret: str, now: Instant) -> User:
 
 
 def actor_of_session(tx: Transaction, secret: str, now: Instant, lasting: Lasting = USUAL) -> Actor:
-    """Who is signed in by a session. Raises Unauthenticated."""
+    """The user that a session authenticates. Raises Unauthenticated."""
     actor = credentials.actor_of_session(tx, hash_of(secret), now, lasting.idle_us)
     if actor is None:
         raise Unauthenticated
@@ -137,26 +138,26 @@ def actor_of_session(tx: Transaction, secret: str, now: Instant, lasting: Lastin
 
 
 def is_known_device(tx: Transaction, user_id: int, visitor: Visitor, now: Instant) -> bool:
-    """Whether a user is signed in, or was lately, in a browser that calls itself so."""
+    """Whether a user has an unexpired session in a browser with the same device name."""
     device = visitor.device[:MAX_DEVICE] or None
     return any(one.device == device for one in credentials.sessions_of(tx, user_id, now))
 
 
 def last_use_is_stale(actor: Actor, now: Instant) -> bool:
-    """Whether the last use that is noted of the session is too old to be left."""
+    """Whether the last use that is stored for the session is old enough to be updated."""
     if actor.session_id is None or actor.last_used_at is None:
         return False
     return now - actor.last_used_at >= _NOTE_USE_AFTER_US
 
 
 def note_use(tx: Transaction, actor: Actor, now: Instant) -> None:
-    """Note that the session was used."""
-    assert actor.session_id is not None  # its use is news
+    """Store when the session was last used."""
+    assert actor.session_id is not None  # `last_use_is_stale` was true
     credentials.note_session_use(tx, actor.session_id, now)
 
 
 def own(tx: Transaction, actor: Actor, now: Instant, lasting: Lasting = USUAL) -> list[Session]:
-    """The sessions in which `actor` is signed in, the one used last first."""
+    """The sessions of `actor`, the most recently used first."""
     return [
         one
         for one in credentials.sessions_of(tx, actor.user_id, now)
@@ -165,14 +166,14 @@ def own(tx: Transaction, actor: Actor, now: Instant, lasting: Lasting = USUAL) -
 
 
 def end(tx: Transaction, actor: Actor, session_id: int) -> None:
-    """End a session of one's own; nothing happens to any other."""
+    """End a session of `actor`; does nothing to a session of another user."""
     if credentials.end_session(tx, actor.user_id, session_id):
         after = {"session_id": session_id}
         note(tx, actor.account_id, AuditAction.SIGNED_OUT, actor.user_id, after=after)
 
 
 def end_others(tx: Transaction, actor: Actor, now: Instant) -> None:
-    """End every session of one's own but for the one that is used."""
+    """End every session of `actor` except the current one."""
     for one in credentials.sessions_of(tx, actor.user_id, now):
         if one.id != actor.session_id:
             end(tx, actor, one.id)

@@ -66,11 +66,11 @@ _HASHING_THREADS: Final = 2
 _WRONG: Final = (
     "Incorrect e-mail or password. If you are in several accounts, enter the account as well."
 )
-_NO_PASSWORDS: Final = "Nobody signs in with a password here."
+_NO_PASSWORDS: Final = "Signing in with a password is switched off on this server."
 _UNKNOWN_PERSON: Final = (
     "No account here knows you by this provider. Open your invitation, and sign in from there."
 )
-_TAKEN_IDENTITY: Final = "Somebody else of this account signs in with this identity already."
+_TAKEN_IDENTITY: Final = "Another user of this account already signs in with this identity."
 
 _hasher: Final = PasswordHasher()
 

@@ -1,4 +1,4 @@
-"""Bearer tokens: whom one stands for, and giving them out. Contract: 1.2."""
+"""Bearer tokens: authentication, issuing, and revoking. Contract: 1.2."""
 
 import hashlib
 import secrets
@@ -12,15 +12,16 @@ from healthreports.service.auditing import note
 from healthreports.store.auth import tokens
 from healthreports.store.engine.database import Transaction
 
-# Makes a token found in a log or a repository recognisable as ours.
+# Identifies a token of this server that is found in a log or a repository.
 PREFIX: Final = "hr_"
 ALL_SCOPES: Final = frozenset(Scope)
-# A write for each use would cost more than the use; an hour tells a living token from a dead one.
+# A write for each use would cost more than the use. To the hour is precise enough to see whether a
+# token is still used.
 NOTE_USE_AFTER_US: Final = 3_600 * 1_000_000
 
 
 def authenticate(tx: Transaction, secret: str, now: Instant) -> Actor:
-    """Whom `secret` stands for at `now`. Raises Unauthenticated."""
+    """The user that the token `secret` authenticates at `now`. Raises Unauthenticated."""
     found = tokens.actor_of(tx, hash_of(secret))
     if found is None:
         raise Unauthenticated
@@ -31,26 +32,26 @@ def authenticate(tx: Transaction, secret: str, now: Instant) -> Actor:
 
 
 def demand_write(actor: Actor) -> None:
-    """Raise Forbidden unless the token may be used to write."""
+    """Raise Forbidden unless the token has the scope to write."""
     if Scope.WRITE not in actor.scopes:
         raise Forbidden(f"this needs a token with the scope {Scope.WRITE}")
 
 
 def scopes_for(*, read_only: bool) -> frozenset[Scope]:
-    """The scopes of what may read, and write unless it is `read_only`."""
+    """The scopes to read, and to write unless `read_only`."""
     return frozenset({Scope.READ}) if read_only else ALL_SCOPES
 
 
 def last_used_is_stale(actor: Actor, now: Instant) -> bool:
-    """Whether the last use that is noted of the token is too old to be left."""
+    """Whether the last use that is stored for the token is old enough to be updated."""
     if actor.token_id is None:
         return False
     return actor.last_used_at is None or now - actor.last_used_at >= NOTE_USE_AFTER_US
 
 
 def note_use(tx: Transaction, actor: Actor, now: Instant) -> None:
-    """Note that the token was used."""
-    assert actor.token_id is not None  # its use is news
+    """Store when the token was last used."""
+    assert actor.token_id is not None  # `last_used_is_stale` was true
     tokens.note_use(tx, actor.token_id, now)
 
 
@@ -63,7 +64,7 @@ def issue(
     expires_at: Instant | None = None,
     scopes: frozenset[Scope] = ALL_SCOPES,
 ) -> str:
-    """Give `user` a new personal token. Returns the secret: only its hash is kept.
+    """Create a personal token for `user`. Returns the secret, of which only the hash is stored.
 
     Raises Invalid.
     """
@@ -87,12 +88,12 @@ def issue(
 
 
 def personal(tx: Transaction, user_id: int) -> list[Token]:
-    """The personal tokens of a user, revoked ones too."""
+    """The personal tokens of a user, including revoked ones."""
     return tokens.personal(tx, user_id)
 
 
 def revoke_own(tx: Transaction, user_id: int, token_id: int | None, now: Instant) -> None:
-    """Revoke a personal token of a user; nothing happens to any other."""
+    """Revoke a personal token of a user; does nothing to any other token."""
     for one in tokens.personal(tx, user_id):
         if one.id == token_id and one.revoked_at is None:
             revoke(tx, one.id, now)
@@ -104,7 +105,7 @@ def with_owners(tx: Transaction) -> list[tuple[str, Token]]:
 
 
 def revoke(tx: Transaction, token_id: int, now: Instant) -> bool:
-    """Revoke a token. False when there is none with that id that still works."""
+    """Revoke a token. Returns False if no token with that id is still valid."""
     account_id = tokens.account_of(tx, token_id)
     is_new = tokens.revoke(tx, token_id, now)
     if is_new and account_id is not None:
@@ -113,12 +114,12 @@ def revoke(tx: Transaction, token_id: int, now: Instant) -> bool:
 
 
 def new_secret(prefix: str) -> str:
-    """A secret of 256 random bits; the prefix tells what it is for."""
+    """A secret of 256 random bits; the prefix shows its purpose."""
     return prefix + secrets.token_urlsafe(32)
 
 
 def hash_of(secret: str) -> str:
-    """What is kept of a secret that we made."""
-    # A plain hash is enough: a secret has 256 random bits, so there is nothing to guess. It is not
-    # remembered: no secret is a key of a cache.
+    """The hash that is stored for a secret that this server generated."""
+    # A plain hash is enough: a secret has 256 random bits and cannot be guessed. The hash is not
+    # cached, so that no secret becomes a key in a cache.
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,1 +1,1 @@
-"""Workspaces, users and who participates where."""
+"""Workspaces, users and participations."""

@@ -1,4 +1,4 @@
-"""Accounts. Each has a name, by which its people say where they sign in."""
+"""Accounts. Each has a name, which its users can enter when they sign in."""
 
 import re
 import unicodedata
@@ -20,7 +20,7 @@ _NOT_IN_NAMES: Final = re.compile("[^a-z0-9]+")
 
 
 def create_account(tx: Transaction, title: str, now: Instant, name: str | None = None) -> int:
-    """Store a new account; without a `name` it gets one that is like its title.
+    """Store a new account; without a `name`, the name is derived from the title.
 
     Returns its id. Raises Invalid.
     """
@@ -36,7 +36,7 @@ def create_account(tx: Transaction, title: str, now: Instant, name: str | None =
 
 
 def rename_account(tx: Transaction, account_id: int, name: str, title: str | None = None) -> None:
-    """Give an account another name, and perhaps another title. Raises Invalid."""
+    """Change the name of an account, and its title unless that is None. Raises Invalid."""
     before = {
         "name": accounts.account_name(tx, account_id),
         "title": accounts.account_title(tx, account_id),
@@ -56,17 +56,17 @@ def all_accounts(tx: Transaction) -> list[tuple[int, str, str]]:
 
 
 def is_empty(tx: Transaction) -> bool:
-    """Whether nobody has made an account yet."""
+    """Whether there is no account yet."""
     return not accounts.has_accounts(tx)
 
 
 def account_title(tx: Transaction, actor: Actor) -> str:
-    """What the account of `actor` is called."""
+    """The title of the account of `actor`."""
     return accounts.account_title(tx, actor.account_id)
 
 
 def account_name(tx: Transaction, account_id: int) -> str:
-    """By what name people sign in to an account."""
+    """The name of an account, for sign-in."""
     return accounts.account_name(tx, account_id)
 
 

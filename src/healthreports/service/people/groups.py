@@ -1,4 +1,4 @@
-"""Groups of workspaces; one that is a company is a client. Contract: 7.6."""
+"""Groups of workspaces; a group that is a company is a client. Contract: 7.6."""
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from healthreports.store.people import groups
 
 
 def create_group(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> WorkspaceGroup:
-    """Store a new group, with the workspaces that it begins with. Returns it.
+    """Store a new group with its first workspaces. Returns it.
 
     Raises Forbidden, Invalid with every fault.
     """
@@ -48,9 +48,9 @@ def create_group(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> Wor
 def change_group(
     tx: Transaction, actor: Actor, group_id: int, sent: Sent, now: Instant
 ) -> WorkspaceGroup:
-    """Change what was sent of a group, and which workspaces are in it. Returns what it is now.
+    """Change the fields of a group that were sent, and add or remove workspaces.
 
-    Raises NotFound, Forbidden, Invalid with every fault.
+    Returns the group as it is now. Raises NotFound, Forbidden, Invalid with every fault.
     """
     group = visible(tx, actor, WorkspaceGroup, group_id)
     _demand_manager(actor)
@@ -76,9 +76,10 @@ def change_group(
 def named(
     tx: Transaction, actor: Actor, name: str, now: Instant, *, company: bool
 ) -> WorkspaceGroup:
-    """The group with that name, whatever its case, which is made where there is none.
+    """The group with that name, ignoring case; it is created if there is none.
 
-    Raises Forbidden, and Invalid where the name is no name, or that of a group of the other kind.
+    Raises Forbidden. Raises Invalid if the name is not valid, or if a group of the other kind has
+    it.
     """
     _demand_manager(actor)
     like = groups.like(tx, actor.account_id, name)
@@ -91,7 +92,7 @@ def named(
 
 
 def of_workspace(tx: Transaction, workspace: Workspace) -> list[WorkspaceGroup]:
-    """The groups that a workspace is in, which whoever sees it sees (7.6), by name."""
+    """The groups of a workspace, ordered by name. Each user who sees it sees them (7.6)."""
     return sorted(groups.of_workspace(tx, workspace), key=lambda one: (one.name, one.id))
 
 
@@ -109,7 +110,7 @@ def linked(
     group_ids: tuple[int, ...] | UnsetType,
     problems: list[Problem],
 ) -> dict[int, WorkspaceGroup] | None:
-    """The groups that a workspace is to be in, by id, if that was sent. Raises Forbidden."""
+    """The groups that were sent for a workspace, by id; None if not sent. Raises Forbidden."""
     if group_ids is UNSET:
         return None
     _demand_manager(actor)
@@ -123,7 +124,7 @@ def linked(
 
 
 def set_groups(tx: Transaction, workspace: Workspace, wanted: dict[int, WorkspaceGroup]) -> None:
-    """Have the workspace in these groups and in no others."""
+    """Put the workspace into exactly these groups."""
     having = {one.id: one for one in groups.of_workspace(tx, workspace)}
     for group_id, group in having.items():
         if group_id not in wanted:
@@ -154,7 +155,7 @@ def _demand_manager(actor: Actor) -> None:
 def _demand_workspaces(
     tx: Transaction, actor: Actor, name: str, ids: tuple[int, ...], problems: list[Problem]
 ) -> None:
-    """Note where a workspace is not one that `actor` sees."""
+    """Add a problem if `actor` may not see a workspace."""
     try:
         for workspace_id in ids:
             visible(tx, actor, Workspace, workspace_id)
@@ -169,7 +170,7 @@ def _demand_free(
     problems: list[Problem],
     but: WorkspaceGroup | None = None,
 ) -> None:
-    """Note where another group of the account than `but` has the name, whatever its case."""
+    """Add a problem if another group than `but` has the name, ignoring case."""
     if name is UNSET:
         return
     others = [one for one in groups.like(tx, actor.account_id, name) if one.id != (but and but.id)]

@@ -1,4 +1,4 @@
-"""Handing the places of a person over to another one, for who leaves or is away for long."""
+"""Handing over all participations of a user who leaves, or is away for long, to another user."""
 
 from typing import Final
 
@@ -16,15 +16,16 @@ from healthreports.service.people.members import user_of_account
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import members
 
-# Places in one transaction; whoever hands over more goes on.
+# Participations moved by one call. For more, the caller repeats it: the pages and the command line
+# in several transactions, the API in one with the second limit.
 _AT_ONCE: Final = 200
 _MOST_AT_ONCE: Final = 1_000
 
 
 def hand_over(tx: Transaction, actor: Actor, user_id: int, taker: str, now: Instant) -> bool:
-    """Give some places of a user to the one with the address `taker`; whether there may be more.
+    """Move some participations of a user to the user with the address `taker`.
 
-    Raises Forbidden, ProofNeeded, NotFound, Invalid.
+    Returns whether there may be more. Raises Forbidden, ProofNeeded, NotFound, Invalid.
     """
     demand_administrator(actor)
     demand_recent_proof(actor, now)
@@ -39,10 +40,10 @@ def hand_over(tx: Transaction, actor: Actor, user_id: int, taker: str, now: Inst
 def hand_over_membership(
     tx: Transaction, actor: Actor, membership_id: int, sent: Sent, now: Instant
 ) -> AccountMembership:
-    """Give all places of the user with a membership to the one with the `taker_id` that was sent.
+    """Move all participations of the user of a membership to the user `taker_id` that was sent.
 
-    It is one transaction, and so for up to 1,000 places; pages and the command line hand over more.
-    Returns the membership. Raises NotFound, Forbidden, Invalid.
+    It is one transaction, so the limit is 1,000 participations; the pages and the command line can
+    hand over more. Returns the membership. Raises NotFound, Forbidden, Invalid.
     """
     membership = visible(tx, actor, AccountMembership, membership_id)
     demand_administrator(actor)
@@ -50,7 +51,7 @@ def hand_over_membership(
     if taker_id is UNSET:
         raise Invalid(problems)
     giver, taker = members.user(tx, membership.user_id), members.user(tx, taker_id)
-    assert giver is not None  # it has a membership
+    assert giver is not None  # the user has a membership
     if taker is None or taker.account_id != actor.account_id:
         raise Invalid([Problem("taker_id", Fault.UNKNOWN_OBJECT)])
     if workspaces.has_more_places(tx, giver, _MOST_AT_ONCE):
@@ -61,7 +62,7 @@ def hand_over_membership(
 
 
 def hand_over_as_operator(tx: Transaction, giver: User, taker: User, now: Instant) -> bool:
-    """`hand_over`, as the command line does. Raises Invalid."""
+    """Like `hand_over`, for the command line. Raises Invalid."""
     account_id = giver.account_id
     more = workspaces.hand_over(tx, account_id, giver, taker, _AT_ONCE, now)
     if not more:

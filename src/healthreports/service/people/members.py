@@ -1,4 +1,4 @@
-"""The users of an account: over the API, in the pages and from the command line."""
+"""The users of an account, for the API, the pages and the command line."""
 
 from typing import Final
 
@@ -32,9 +32,9 @@ from healthreports.store.people import members
 
 
 def create_membership(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> AccountMembership:
-    """Store a new user of the account. Returns its membership.
+    """Store a new user of the account. Returns the membership.
 
-    Raises Forbidden, Invalid with every fault.
+    Raises Forbidden, ProofNeeded, Invalid with every fault.
     """
     demand_administrator(actor)
     draft, problems = check_membership(sent, new=True)
@@ -61,10 +61,10 @@ def create_membership(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -
 def change_membership(
     tx: Transaction, actor: Actor, membership_id: int, sent: Sent, now: Instant
 ) -> AccountMembership:
-    """Change a user's permission, or disable it. Returns what the membership is now.
+    """Change the permission of a user, or disable or enable the user.
 
-    Raises NotFound, Forbidden, Invalid with every fault, or where nobody would be left to
-    administer the account.
+    Returns the membership as it is now. Raises NotFound, Forbidden, ProofNeeded. Raises Invalid
+    with every fault, or if no administrator would be left.
     """
     membership = visible(tx, actor, AccountMembership, membership_id)
     demand_administrator(actor)
@@ -88,14 +88,14 @@ def change_membership(
 def disable_membership(
     tx: Transaction, actor: Actor, membership_id: int, now: Instant
 ) -> AccountMembership:
-    """Disable a user. Returns what the membership is now. Raises as `change_membership`."""
+    """Disable a user. Returns the changed membership. Raises what `change_membership` raises."""
     return change_membership(tx, actor, membership_id, {"disabled": True}, now)
 
 
 def enable_membership(
     tx: Transaction, actor: Actor, membership_id: int, now: Instant
 ) -> AccountMembership:
-    """Let a user back in. Returns what the membership is now. Raises as `change_membership`."""
+    """Enable a user. Returns the changed membership. Raises what `change_membership` raises."""
     return change_membership(tx, actor, membership_id, {"disabled": False}, now)
 
 
@@ -104,7 +104,7 @@ def store_membership(
 ) -> AccountMembership:
     """Store a changed membership. Returns it as it is now.
 
-    Raises Invalid where it would leave nobody to administer.
+    Raises Invalid if no administrator would be left.
     """
     administers = (
         changed.permission is AccountPermission.ADMINISTRATOR and changed.disabled_at is None
@@ -140,9 +140,10 @@ def create_user(
     headline: str | None = None,
     photo_path: str | None = None,
 ) -> User:
-    """Store a new user of an account. Addresses are kept in lower case.
+    """Store a new user of an account. Addresses are stored in lower case.
 
-    Another account may have a user with the same address: neither learns of it. Raises Invalid.
+    Another account may have a user with the same address; neither account can see that. Raises
+    Invalid.
     """
     demand_names(full_name=full_name, email_address=email_address)
     email_address = kept_address(email_address)
@@ -170,7 +171,7 @@ def create_user(
 
 
 def named_user(tx: Transaction, email_address: str, account_id: int | None = None) -> User:
-    """The user with that address in an account; without one, the only one with it.
+    """The user with that address in an account; without an account, the only user who has it.
 
     Raises Invalid.
     """
@@ -184,7 +185,7 @@ def named_user(tx: Transaction, email_address: str, account_id: int | None = Non
 
 
 def user_of_account(tx: Transaction, account_id: int, email_address: str, field: str) -> User:
-    """The user of an account with that address. Raises Invalid at `field`."""
+    """The user of an account with that address. Raises Invalid with a problem at `field`."""
     user = members.user_by_email(tx, account_id, kept_address(email_address))
     if user is None:
         raise Invalid([Problem(field, Fault.UNKNOWN_OBJECT)])
@@ -192,7 +193,7 @@ def user_of_account(tx: Transaction, account_id: int, email_address: str, field:
 
 
 def visible_by_email(tx: Transaction, actor: Actor, email_address: str) -> int:
-    """The id of the user with that address, of those that `actor` sees; 0 where there is none."""
+    """The id of the user with that address; 0 if there is none that `actor` may see."""
     user = members.user_by_email(tx, actor.account_id, kept_address(email_address))
     if user is None:
         return 0
@@ -203,12 +204,12 @@ def visible_by_email(tx: Transaction, actor: Actor, email_address: str) -> int:
 
 
 def of_account(tx: Transaction, actor: Actor, user_ids: set[int]) -> dict[int, User]:
-    """The users of the account with these ids, by id."""
+    """The users of the account with these ids, as a dict by id."""
     return records.by_ids(tx, User, actor.account_id, user_ids)
 
 
 def reader(tx: Transaction, user_id: int) -> Actor | None:
-    """The user as somebody who may read; None where the user is disabled."""
+    """The user as an actor who may only read; None if the user is disabled."""
     membership = members.membership(tx, user_id)
     if membership.disabled_at is not None:
         return None
@@ -230,16 +231,16 @@ def is_let_in(tx: Transaction, user_id: int) -> bool:
 def own_user(tx: Transaction, actor: Actor) -> User:
     """The user that `actor` is."""
     user = members.user(tx, actor.user_id)
-    assert user is not None  # it was let in
+    assert user is not None  # the user is signed in
     return user
 
 
-# Of more nobody needs to know.
+# Nobody needs more names.
 _MOST_TO_ASK: Final = 5
 
 
 def whom_to_ask(tx: Transaction, actor: Actor) -> list[str]:
-    """The names of some who administer the account, for who is refused something there."""
+    """The names of some other administrators, whom a user without permission can ask."""
     ids = sorted(members.administrators(tx, actor.account_id) - {actor.user_id})
     found = of_account(tx, actor, set(ids[:_MOST_TO_ASK]))
     return sorted(one.full_name for one in found.values())
@@ -248,7 +249,7 @@ def whom_to_ask(tx: Transaction, actor: Actor) -> list[str]:
 def change_profile(
     tx: Transaction, actor: Actor, full_name: str, headline: str, now: Instant
 ) -> None:
-    """Give oneself another name or headline; a blank headline is none. Raises Invalid."""
+    """Change the name and headline of `actor`; blank means no headline. Raises Invalid."""
     full_name, headline = full_name.strip(), headline.strip()
     demand_names(full_name=full_name, **({"headline": headline} if headline else {}))
     user = own_user(tx, actor)
@@ -262,21 +263,21 @@ def change_profile(
 def change_permission(
     tx: Transaction, user: User, permission: AccountPermission, now: Instant
 ) -> None:
-    """Give `user` another permission in its account. Raises Invalid for the last administrator."""
+    """Change the account permission of `user`. Raises Invalid for the last administrator."""
     membership = members.membership(tx, user.id)
     store_membership(tx, replace(membership, permission=permission), now)
 
 
 def disable(tx: Transaction, user: User, now: Instant, *, disabled: bool) -> None:
-    """Stop the tokens of `user` at once, or let them work again. Raises Invalid.
+    """Disable or enable a user; the tokens of a disabled user stop working at once.
 
-    The last administrator cannot be disabled: nobody could bring anybody back.
+    Raises Invalid for the last administrator: nobody could enable a user any more.
     """
     membership = members.membership(tx, user.id)
     store_membership(tx, replace(membership, disabled_at=now if disabled else None), now)
 
 
 def demand_names(**names: str) -> None:
-    """Raise Invalid unless each text can be a name, by attribute."""
+    """Raise Invalid unless each text, by attribute, can be a name."""
     if problems := check_names(**names):
         raise Invalid(problems)

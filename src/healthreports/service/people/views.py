@@ -1,4 +1,4 @@
-"""The portfolios that a user gave names to, to look at them again."""
+"""Saved views: queries of the portfolio that a user has named."""
 
 from typing import Final
 
@@ -9,17 +9,17 @@ from healthreports.core.vocabulary import MAX_LINK
 from healthreports.store.engine.database import Transaction
 from healthreports.store.people import views
 
-# More of them find no room above a table.
+# There is no room for more above the table.
 MOST_VIEWS: Final = 20
 
 
 def saved(tx: Transaction, actor: Actor) -> list[tuple[str, str]]:
-    """The views of `actor` by name: the name, and the query of the address."""
+    """The views of `actor`, ordered by name: the name, and the query string."""
     return views.all_of(tx, actor.account_id, actor.user_id)
 
 
 def save(tx: Transaction, actor: Actor, name: str, query: str) -> None:
-    """Keep a view under a name, in place of one of that name. Raises Invalid."""
+    """Store a view; it replaces a view with the same name. Raises Invalid."""
     name = name.strip()
     problems = check_names(name=name)
     if len(query) > MAX_LINK:
@@ -33,5 +33,5 @@ def save(tx: Transaction, actor: Actor, name: str, query: str) -> None:
 
 
 def forget(tx: Transaction, actor: Actor, name: str) -> None:
-    """Delete a view of `actor`, if it is there."""
+    """Delete a view of `actor`, if it exists."""
     views.drop(tx, actor.account_id, actor.user_id, name)

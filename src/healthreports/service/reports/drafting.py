@@ -1,6 +1,6 @@
-"""Reports that were begun and not published: kept on the server, for each device of their writer.
+"""Drafts of reports, stored on the server so that their writer can use them on every device.
 
-A draft is its writer's alone. Who may not write in a workspace any more does not get it back.
+Only its writer can see a draft, and only while the writer may still write in the workspace.
 """
 
 from collections.abc import Mapping
@@ -15,25 +15,25 @@ from healthreports.store.engine.database import Transaction
 from healthreports.store.reports import drafts
 from healthreports.store.reports.drafts import Draft
 
-# `Draft` is for the interfaces too, which may not import the store.
+# The interfaces also need `Draft`, and may not import the store.
 __all__ = ["KEPT_US", "MOST_DRAFTS", "Draft", "begun", "discard", "find", "keep"]
 
 MOST_DRAFTS: Final = 100
-# How long after the last change of a draft.
+# A draft expires this long after its last change.
 KEPT_US: Final = 90 * DAY_US
-# The texts of a report at their longest, with room for the names of fields.
+# The longest texts that a report can have, with room for the other fields, in characters.
 _MOST_TEXT: Final = MAX_DESCRIPTION + len(Category) * MAX_DETAIL_DESCRIPTION + 1_000
 
 
 def find(
     tx: Transaction, actor: Actor, workspace_id: int, report_id: int | None, now: Instant
 ) -> Draft | None:
-    """What `actor` began there: to change a report, or to write a new one (None)."""
+    """The draft of `actor` for a change of a report, or for a new one (`report_id` None)."""
     found = drafts.find(tx, actor.account_id, actor.user_id, workspace_id, report_id)
     return None if found is None or found.updated_at <= now - KEPT_US else found
 
 
-def keep(  # noqa: PLR0917  of what, and what it says
+def keep(  # noqa: PLR0917  the draft and its key
     tx: Transaction,
     actor: Actor,
     workspace_id: int,
@@ -41,7 +41,7 @@ def keep(  # noqa: PLR0917  of what, and what it says
     fields: Mapping[str, str],
     now: Instant,
 ) -> bool:
-    """Keep what was typed. Returns False where it is longer than any report, or one too many."""
+    """Store a draft. Returns False if it is too long, or if the user has too many drafts."""
     if sum(map(len, fields.values())) > _MOST_TEXT:
         return False
     account_id, user_id = actor.account_id, actor.user_id
@@ -53,12 +53,12 @@ def keep(  # noqa: PLR0917  of what, and what it says
 
 
 def discard(tx: Transaction, actor: Actor, workspace_id: int, report_id: int | None) -> None:
-    """Delete what `actor` began there, if there is anything."""
+    """Delete the draft of `actor`, if there is one."""
     drafts.drop(tx, actor.account_id, actor.user_id, workspace_id, report_id)
 
 
 def begun(tx: Transaction, actor: Actor, now: Instant) -> list[tuple[Draft, Workspace]]:
-    """What `actor` has begun and can still publish, the newest first, each with its workspace."""
+    """The drafts that `actor` can still publish, newest first, each with its workspace."""
     found = []
     for one in drafts.all_of(tx, actor.account_id, actor.user_id):
         if one.updated_at <= now - KEPT_US:

@@ -1,7 +1,7 @@
-"""Writing reports in the pages, without overwriting what a colleague wrote in the meantime.
+"""Writing reports in the pages, without overwriting changes made by others in the meantime.
 
-A form holds the entity tag of what its writer saw, as a program would (8.1). A program that sends
-none overwrites (5.3).
+A form contains the entity tag of the report that its writer saw, like the request of a program
+(8.1). The request of a program without an entity tag overwrites (5.3).
 """
 
 from healthreports.core.access import Action
@@ -26,7 +26,7 @@ def begin(
 def begin_change(
     tx: Transaction, actor: Actor, report_id: int
 ) -> tuple[Workspace, StatusReport, StatusReport | None]:
-    """The workspace, the report to change, the one before it. Raises NotFound, Forbidden."""
+    """The workspace, the report to change, and the report before it. Raises NotFound, Forbidden."""
     report = visible(tx, actor, StatusReport, report_id)
     workspace = demand(tx, actor, Action.CHANGE_REPORT, report.workspace_id, report)
     return workspace, report, reports.before(tx, report)
@@ -35,19 +35,20 @@ def begin_change(
 def add(
     tx: Transaction, actor: Actor, sent: Sent, now: Instant, tags: Tags, *, seen: str
 ) -> StatusReport:
-    """Store a new report of a writer who saw the one with the tag `seen` ("": none) as current.
+    """Store a new report. `seen` is the tag of the current report that its writer saw ("": none).
 
-    Returns it. Raises Overtaken where another one came, and what `create` raises.
+    Returns the new report. Raises Overtaken if a newer report exists by now, and what `create`
+    raises.
     """
     workspace_id = sent.get("workspace_id")
-    assert isinstance(workspace_id, int)  # it is in the address of the page
+    assert isinstance(workspace_id, int)  # it is in the URL of the page
     _, newest = begin(tx, actor, workspace_id)
     if newest is not None and tags.of_state(newest) != seen:
         raise Overtaken(newest)
     return create(tx, actor, sent, now)
 
 
-def edit(  # noqa: PLR0917  those of every change, and what was seen
+def edit(  # noqa: PLR0917  those of every change, and the tag
     tx: Transaction,
     actor: Actor,
     report_id: int,
@@ -57,9 +58,9 @@ def edit(  # noqa: PLR0917  those of every change, and what was seen
     *,
     seen: str,
 ) -> StatusReport:
-    """Change a report whose writer saw it as it was with the tag `seen`. Returns it.
+    """Change a report. `seen` is the tag of the report as its writer saw it. Returns the report.
 
-    Raises Overtaken where it was changed since, and what `change` raises.
+    Raises Overtaken if it was changed since then, and what `change` raises.
     """
     _, report, _ = begin_change(tx, actor, report_id)
     if tags.of_state(report) != seen:

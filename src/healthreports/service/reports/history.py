@@ -1,4 +1,4 @@
-"""What reports said before, and reports that were deleted. Contract: 8.3, 8.4."""
+"""Earlier versions of reports, and deleted reports. Contract: 8.3, 8.4."""
 
 from typing import Final
 
@@ -34,7 +34,7 @@ SHOWN: Final = 20
 
 
 class Told(msgspec.Struct, frozen=True):
-    """One version of a report, who made it, and how the report stood then and before."""
+    """One version of a report, its author, and the report in that version and the one before."""
 
     version: ReportVersion
     author: User
@@ -43,17 +43,17 @@ class Told(msgspec.Struct, frozen=True):
 
     @property
     def moves(self) -> tuple[compare.Move, ...]:
-        """Which states it changed."""
+        """The states that this version changed."""
         return () if self.before is None else compare.moves(self.before, self.now)
 
     @property
     def rewordings(self) -> tuple[compare.Rewording, ...]:
-        """Which texts it changed."""
+        """The texts that this version changed."""
         return () if self.before is None else compare.rewordings(self.before, self.now)
 
 
 class History(msgspec.Struct, frozen=True):
-    """A report and its versions, the newest first: `SHOWN` of `count`."""
+    """A report and one page of its `count` versions, newest first: up to `SHOWN`."""
 
     workspace: Workspace
     report: StatusReport
@@ -63,9 +63,9 @@ class History(msgspec.Struct, frozen=True):
 
 
 def told(tx: Transaction, actor: Actor, report_id: int, page: int = 1) -> History:
-    """What a report has said, for people. Raises NotFound."""
+    """The history of a report, for display. Raises NotFound."""
     report = _with_versions(tx, actor, report_id)
-    # One more, to compare the last one with.
+    # One more, because the last version on the page is compared with it.
     found, count = stored.page(tx, report, (page - 1) * SHOWN, SHOWN + 1)
     olders = [*found[1:], None]
     authors = records.by_ids(tx, User, actor.account_id, {one.user_id for one in found})
@@ -84,7 +84,7 @@ def told(tx: Transaction, actor: Actor, report_id: int, page: int = 1) -> Histor
 
 
 def compared(tx: Transaction, actor: Actor, report_id: int, older: int, newer: int) -> Told:
-    """The version `newer` of a report, beside the version `older`. Raises NotFound."""
+    """The version `newer` of a report, compared with the version `older`. Raises NotFound."""
     report = _with_versions(tx, actor, report_id)
     one, other = (version(tx, actor, report_id, number) for number in (newer, older))
     author = records.by_ids(tx, User, actor.account_id, {one.user_id})[one.user_id]
@@ -99,7 +99,7 @@ def _told(
 
 
 def versions(tx: Transaction, actor: Actor, report_id: int, window: Window) -> Page:
-    """What a report has said, the newest first. Raises NotFound, for the client side too."""
+    """The versions of a report, newest first. Raises NotFound, also for the client side."""
     report = _with_versions(tx, actor, report_id)
     found, count = stored.page(tx, report, window.offset, window.limit)
     return Page(Kind.STATUS_REPORT_VERSIONS, tuple(found), count, window, {})
@@ -116,9 +116,9 @@ def version(tx: Transaction, actor: Actor, report_id: int, number: int) -> Repor
 def take_version_back(
     tx: Transaction, actor: Actor, report_id: int, number: int, now: Instant
 ) -> StatusReport:
-    """Let a report say again what it said in one of its versions. Returns it.
+    """Restore the contents of an earlier version of a report. Returns the report.
 
-    What it says now stays as a version. Raises NotFound, Forbidden.
+    Its current contents stay available as a version. Raises NotFound, Forbidden.
     """
     report = visible(tx, actor, StatusReport, report_id)
     demand(tx, actor, Action.CHANGE_REPORT, report.workspace_id, report)
@@ -133,7 +133,10 @@ def take_version_back(
 
 
 def as_of(tx: Transaction, actor: Actor, report: StatusReport, at: Instant) -> StatusReport:
-    """`report` as it was at a time after it was made; as it is for who may not see versions."""
+    """`report` as it was at `at`, after its creation.
+
+    It is the report as it is now if `actor` may not see versions.
+    """
     if not is_allowed(tx, actor, Action.SEE_VERSIONS, report):
         return report
     then = stored.at(tx, report, at)
@@ -141,12 +144,15 @@ def as_of(tx: Transaction, actor: Actor, report: StatusReport, at: Instant) -> S
 
 
 def as_report(report: StatusReport, then: ReportVersion) -> StatusReport:
-    """`report` as it was in a version of it."""
+    """`report` with the contents of one of its versions."""
     return replace(report, color=then.color, description=then.description, details=then.details)
 
 
 def deleted(tx: Transaction, actor: Actor, window: Window, workspace_id: int | None = None) -> Page:
-    """The deleted reports `actor` could delete, the last one first: of one workspace or all."""
+    """The deleted reports that `actor` could have deleted, last deleted first.
+
+    They are of one workspace, or of all if `workspace_id` is None.
+    """
     found, count = trash.page(
         tx,
         actor.account_id,
@@ -159,9 +165,9 @@ def deleted(tx: Transaction, actor: Actor, window: Window, workspace_id: int | N
 
 
 def restore(tx: Transaction, actor: Actor, report_id: int, now: Instant) -> StatusReport:
-    """Bring a deleted report back as it was, with its references. Returns it.
+    """Restore a deleted report as it was, with its external references. Returns it.
 
-    Raises NotFound, and Forbidden where its workspace is archived.
+    Raises NotFound, and Forbidden if its workspace is archived.
     """
     found = deleted_report(tx, actor, report_id)
     demand(tx, actor, Action.CHANGE_REPORT, found.workspace_id, found)
@@ -176,7 +182,7 @@ def restore(tx: Transaction, actor: Actor, report_id: int, now: Instant) -> Stat
 
 
 def purge(tx: Transaction, actor: Actor, report_id: int, now: Instant) -> None:
-    """Delete a deleted report for good. Raises NotFound, Forbidden."""
+    """Permanently delete a deleted report. Raises NotFound, Forbidden."""
     found = deleted_report(tx, actor, report_id)
     demand_administrator(actor)
     purge_for_good(tx, found, now)
@@ -184,7 +190,7 @@ def purge(tx: Transaction, actor: Actor, report_id: int, now: Instant) -> None:
 
 
 def purge_wherever(tx: Transaction, account_id: int, report_id: int, now: Instant) -> bool:
-    """Delete a report for good, deleted before or not. Returns whether there was one."""
+    """Permanently delete a report, deleted before or not. Returns whether there was one."""
     found = trash.find(tx, account_id, report_id)
     if found is None:
         alive = records.by_ids(tx, StatusReport, account_id, {report_id}).get(report_id)
@@ -200,11 +206,11 @@ def purge_wherever(tx: Transaction, account_id: int, report_id: int, now: Instan
 
 
 def purge_for_good(tx: Transaction, report: DeletedReport, now: Instant) -> None:
-    """Delete all that is left of a report: versions, changes begun, and what answers said of it."""
+    """Permanently delete a report: its versions, drafts, and stored answers that contain it."""
     trash.purge(tx, report, now)
     drafts.drop_of_report(tx, report.account_id, report.id)
     note(tx, report.account_id, AuditAction.REPORT_PURGED, report.id)
-    # All that an answer can hold of it stands below these two.
+    # An answer with contents of the report has both the kind and the id as keys.
     parts = (f'"{Kind.STATUS_REPORTS}"'.encode(), f'"{report.id}"'.encode())
     answers.empty_those_with(tx, report.account_id, parts)
 
@@ -212,7 +218,10 @@ def purge_for_good(tx: Transaction, report: DeletedReport, now: Instant) -> None
 def trash_of(
     tx: Transaction, actor: Actor, workspace_id: int, page: int = 1
 ) -> tuple[Workspace, tuple[tuple[DeletedReport, User, User], ...], int]:
-    """The deleted reports of a workspace with author and deleter, and how many. Raises NotFound."""
+    """A page of a workspace's deleted reports with author and deleter, and their number.
+
+    Raises NotFound.
+    """
     workspace = visible(tx, actor, Workspace, workspace_id)
     window = Window(SHOWN, (page - 1) * SHOWN, SHOWN, page)
     found = deleted(tx, actor, window, workspace_id)

@@ -1,8 +1,8 @@
 """Importing status reports from a file, in batches: each batch is stored whole or not at all.
 
-How far a file was read is stored in the same transaction, so an import that was interrupted resumes
-there. Whoever can run the command has the database, so no permission is checked; but workspaces and
-people must belong to the account.
+The position in the file is stored in the same transaction, so an interrupted import resumes there.
+A person who can run the command can read the whole database, so permissions are not checked; but
+workspaces and users must belong to the account.
 """
 
 from collections.abc import Sequence
@@ -25,27 +25,27 @@ from healthreports.store.reports.imports import Progress
 
 
 class ImportOvertaken(Exception):
-    """Somebody else imports the same file at the same time, and got further."""
+    """Another import of the same file runs at the same time, and is further ahead."""
 
 
 class BadLine(NamedTuple):
-    """A line that cannot be imported, and all that is wrong with it."""
+    """A line that cannot be imported, and everything that is wrong with it."""
 
     number: int
     problems: list[Problem]
 
 
 def progress(tx: Transaction, by: User, name: str) -> Progress | None:
-    """How far the file of that name was imported into the account of `by`, if it ever was."""
+    """How far the file with that name was imported into the account of `by`; None if never."""
     return imports.progress(tx, by.account_id, name)
 
 
 def check(tx: Transaction, by: User, lines: Sequence[ReportLine]) -> list[BadLine]:
-    """Those of `lines` that `store` would refuse."""
+    """The lines that `store` would refuse."""
     return _read(tx, by, lines, Instant(0))[1]
 
 
-def store(  # noqa: PLR0917  a batch, and the import before and after it
+def store(  # noqa: PLR0917  a batch, and the progress before and after it
     tx: Transaction,
     by: User,
     lines: Sequence[ReportLine],
@@ -53,10 +53,11 @@ def store(  # noqa: PLR0917  a batch, and the import before and after it
     done: Progress,
     now: Instant,
 ) -> list[BadLine]:
-    """Store the report of each line, and that the import is `done` so far, where it was `before`.
+    """Store the report of each line, and the progress of the import: `before` and `done`.
 
-    Where a line is bad nothing is stored, and the bad lines are returned. Who made a report is
-    `by`, and when is `now`, where the line does not say. Raises ImportOvertaken.
+    If a line is bad, nothing is stored, and the bad lines are returned. If a line does not name its
+    author and time, they are `by` and `now`. Raises ImportOvertaken if the stored progress is not
+    `before`.
     """
     known = progress(tx, by, before.name)
     if (known.bytes_done if known else 0) != before.bytes_done:
@@ -79,7 +80,10 @@ def store(  # noqa: PLR0917  a batch, and the import before and after it
 def _make_older(
     tx: Transaction, by: User, stored: Sequence[StatusReport], lines: Sequence[ReportLine]
 ) -> bool:
-    """Let workspaces exist since the earliest time that lines say. Returns whether one changed."""
+    """Move the creation of workspaces back to the earliest time that the lines give.
+
+    Returns whether a workspace changed.
+    """
     said: dict[int, Instant] = {}
     for report, line in zip(stored, lines, strict=True):
         if (since := line.workspace_created_at) is not None:
@@ -115,7 +119,7 @@ def _read(
 
 
 def _checked(line: ReportLine) -> tuple[ReportDraft, list[Problem]]:
-    if any(one.fault is Fault.NOT_A_LINE for one in line.problems):  # it says nothing
+    if any(one.fault is Fault.NOT_A_LINE for one in line.problems):  # it has no fields
         return ReportDraft(), []
     return check_new_report(line.sent)
 
@@ -123,7 +127,7 @@ def _checked(line: ReportLine) -> tuple[ReportDraft, list[Problem]]:
 def _strangers(
     line: ReportLine, draft: ReportDraft, known_workspaces: set[int], known_users: set[int]
 ) -> list[Problem]:
-    """What the line names that the account does not have."""
+    """The workspaces and users that the line names and the account does not have."""
     named = {
         "workspace_id": (draft.workspace_id, known_workspaces),
         "creator_id": (line.creator_id, known_users),
@@ -140,7 +144,7 @@ def _report(line: ReportLine, draft: ReportDraft, by: User, now: Instant) -> Sta
     assert draft.workspace_id is not UNSET
     assert draft.color is not UNSET
     assert draft.description is not UNSET
-    # What is known is only that it was there when it was changed.
+    # Without a creation time, it is only known that the report existed when it was changed.
     moments = (line.created_at, line.updated_at, now)
     created_at = next(moment for moment in moments if moment is not None)
     return StatusReport(

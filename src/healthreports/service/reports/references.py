@@ -28,7 +28,7 @@ _SUBJECTS: Final[Mapping[SubjectType, type[StatusReport] | type[Workspace]]] = {
 
 
 def create_or_update(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> ExternalReference:
-    """Store the reference of a subject to a service. Returns it.
+    """Create or update the reference of a subject to a service. Returns it.
 
     Raises Invalid with every fault, or Forbidden. Contract: 7.
     """
@@ -57,7 +57,7 @@ def delete(tx: Transaction, actor: Actor, reference_id: int) -> None:
 
 
 def _demand_change(tx: Transaction, actor: Actor, subject: Referable) -> None:
-    """Raise Forbidden unless `actor` may change what the reference belongs to."""
+    """Raise Forbidden unless `actor` may change the subject of the reference."""
     if isinstance(subject, StatusReport):
         demand(tx, actor, Action.CHANGE_REPORT, subject.workspace_id, subject)
     else:

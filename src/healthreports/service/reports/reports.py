@@ -23,7 +23,7 @@ from healthreports.store.reports import reports, trash, versions
 
 
 def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> StatusReport:
-    """Store a new report, as `actor`, with its external reference. Returns it.
+    """Store a new report by `actor`, with its external reference. Returns it.
 
     Raises Invalid with every fault, or Forbidden. Contract: 5.2, 5.4.
     """
@@ -43,9 +43,9 @@ def create(tx: Transaction, actor: Actor, sent: Sent, now: Instant) -> StatusRep
 
 
 def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Instant) -> StatusReport:
-    """Change what was sent of a report; details are replaced as a whole. Returns what it is now.
+    """Change the fields of a report that were sent; details are replaced as a whole.
 
-    A change that changes nothing leaves the report's times and updater alone.
+    Returns the report as it is now. If no field changes, its times and updater do not change.
     Raises NotFound, Forbidden, Invalid with every fault. Contract: 3.5, 5.3, 5.4.
     """
     report = visible(tx, actor, StatusReport, report_id)
@@ -69,7 +69,7 @@ def change(tx: Transaction, actor: Actor, report_id: int, sent: Sent, now: Insta
 
 
 def delete(tx: Transaction, actor: Actor, report_id: int, now: Instant) -> None:
-    """Delete a report and its external references; `history.restore` brings them back.
+    """Delete a report and its external references; `history.restore` restores them.
 
     Raises NotFound, Forbidden. Contract: 5.5, 8.4.
     """

@@ -1,4 +1,4 @@
-"""What the search box of the pages finds: workspaces, reports and people that one may see."""
+"""The search box of the pages: finds workspaces, reports and people that the user may see."""
 
 from typing import Final
 
@@ -11,13 +11,13 @@ from healthreports.service.lookup import find
 from healthreports.store.engine.database import Transaction
 from healthreports.store.lists import pages as records
 
-# Of each kind; who looks for more narrows the portfolio.
+# Results of each kind. For more, users can filter the portfolio.
 FOUND: Final = 10
 _FIRST: Final = Window(FOUND, 0, FOUND, 1)
 
 
 class FoundByWords(msgspec.Struct, frozen=True):
-    """The first of each kind and how many there are; a report with its workspace."""
+    """The first results of each kind, and their number; each report with its workspace."""
 
     workspaces: tuple[Workspace, ...] = ()
     workspace_count: int = 0
@@ -28,7 +28,7 @@ class FoundByWords(msgspec.Struct, frozen=True):
 
 
 def search(tx: Transaction, actor: Actor, text: str) -> FoundByWords:
-    """What has words that begin with those of `text`; nothing where it has none."""
+    """Find records with words that begin with the words of `text`; nothing if it has none."""
     if not words_of(text):
         return FoundByWords()
     workspaces, workspace_count = _some(tx, actor, Workspace, "matching", text, Sort("title"))
@@ -47,7 +47,7 @@ def search(tx: Transaction, actor: Actor, text: str) -> FoundByWords:
     )
 
 
-def _some(  # noqa: PLR0917  a question for a kind
+def _some(  # noqa: PLR0917  the query for a kind
     tx: Transaction, actor: Actor, model: type[R], name: str, text: str, sort: Sort
 ) -> tuple[tuple[R, ...], int]:
     page = find(tx, actor, Query(KIND_OF[model], (Filter(name, text),), sort, _FIRST))

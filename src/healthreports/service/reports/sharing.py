@@ -1,4 +1,4 @@
-"""Share links: a report for readers without an account, for as long as its maker may see it."""
+"""Share links: show a report without sign-in, for as long as the link's creator may see it."""
 
 from typing import Final
 
@@ -24,13 +24,13 @@ from healthreports.store.people import members, workspaces
 from healthreports.store.reports import reports, shares
 
 _PREFIX: Final = "hrl_"
-# So that a reader who turns pages, or a program that looks again, is not a write each time.
+# So that a reader or a program that opens the link often does not cause a write each time.
 _NOTE_AFTER_US: Final = 60 * SECOND_US
-_NOT_YOURS: Final = "ending a link needs who made it or the admin permission in the workspace"
+_NOT_YOURS: Final = "only the person who created the link or an admin of the workspace may end it"
 
 
 class SharedReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a link shows: the report has no hidden category in it."""
+    """What a link shows; the hidden categories are removed from the report."""
 
     link: ShareLink
     workspace: Workspace
@@ -48,7 +48,7 @@ def make(
     hidden: frozenset[Category],
     follows: bool,
 ) -> str:
-    """Make a link to a report or, where it `follows`, to what is current in its workspace.
+    """Create a link to a report or, if `follows`, to the current report of its workspace.
 
     Returns its secret. Raises NotFound, Forbidden, Invalid.
     """
@@ -80,9 +80,9 @@ def make(
 def links(
     tx: Transaction, actor: Actor, report: StatusReport, now: Instant
 ) -> list[tuple[ShareLink, User]]:
-    """The links that work and lead to `report` or to what is current, and who made them.
+    """The valid links to `report` or to the current report, each with its creator.
 
-    One's own; whoever may change the workspace sees those of others too.
+    A user who may change the workspace sees all links, others only their own.
     """
     manages = _manages(tx, actor, report.workspace_id)
     found = []
@@ -95,7 +95,7 @@ def links(
 
 
 def revoke(tx: Transaction, actor: Actor, link_id: int, now: Instant) -> ShareLink:
-    """End a link. Raises NotFound, Forbidden."""
+    """Revoke a link. Raises NotFound, Forbidden."""
     link = shares.by_id(tx, actor.account_id, link_id)
     if link is None:
         raise NotFound(Kind.STATUS_REPORTS)
@@ -132,8 +132,8 @@ def opened(tx: Transaction, secret: str, now: Instant) -> SharedReport:
         raise LinkEnded from error
     workspace = workspaces.workspace(tx, link.account_id, link.workspace_id)
     author = members.user(tx, report.creator_id)
-    assert workspace is not None  # no report is without one
-    assert author is not None  # as above
+    assert workspace is not None  # every report has a workspace
+    assert author is not None  # users are never deleted
     shown = tuple(one for one in report.details if one.category not in link.hidden)
     return SharedReport(
         link=link,
@@ -144,12 +144,12 @@ def opened(tx: Transaction, secret: str, now: Instant) -> SharedReport:
 
 
 def last_opening_is_stale(link: ShareLink, now: Instant) -> bool:
-    """Whether that it is opened now is to be noted."""
+    """Whether the opening of a link at `now` must be stored."""
     return link.last_opened_at is None or now - link.last_opened_at > _NOTE_AFTER_US
 
 
 def note_opening(tx: Transaction, link: ShareLink, now: Instant) -> None:
-    """Note that somebody opened a link; in the audit log once a day."""
+    """Store that a link was opened; the audit log gets at most one entry a day."""
     shares.note_opening(tx, link, now)
     if link.last_opened_at is None or link.last_opened_at // DAY_US < now // DAY_US:
         note(tx, link.account_id, AuditAction.SHARE_LINK_OPENED, link.id)
@@ -160,6 +160,6 @@ def _manages(tx: Transaction, actor: Actor, workspace_id: int) -> bool:
     participation = workspaces.participation(tx, actor.account_id, workspace_id, actor.user_id)
     if workspace is None:
         return False
-    # A link of an archive still works, so it can be ended.
+    # A link into an archived workspace still works, so it must be possible to revoke it.
     open_again = msgspec.structs.replace(workspace, archived=False)
     return may(actor, Action.CHANGE_WORKSPACE, open_again, participation)

@@ -1,1 +1,1 @@
-"""Tokens, passwords, sessions and OAuth grants, kept as hashes."""
+"""Tokens, passwords, sessions and OAuth grants, stored as hashes."""

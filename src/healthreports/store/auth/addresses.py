@@ -1,4 +1,4 @@
-"""E-mail addresses that people want to have, until a link that was sent there is opened."""
+"""Changes of e-mail addresses that users asked for, until the link sent there is opened."""
 
 from typing import Final, NamedTuple
 
@@ -44,7 +44,7 @@ _DELETE: Final = Statement(
 
 
 class AddressChange(NamedTuple):
-    """An address that a user wants to have; it `waits` until the link is sent there."""
+    """A new address that a user asks for. It `waits` until the link is sent to the address."""
 
     account_id: int
     user_id: int
@@ -55,7 +55,7 @@ class AddressChange(NamedTuple):
 
 
 def put(tx: Transaction, wanted: AddressChange, secret_hash: str | None) -> None:
-    """Store what a user wants, in place of what it wanted before."""
+    """Store the change that a user asks for; replaces an earlier one."""
     remove(tx, wanted.user_id)
     values = wanted._asdict()
     del values["waits"]
@@ -63,28 +63,28 @@ def put(tx: Transaction, wanted: AddressChange, secret_hash: str | None) -> None
 
 
 def send(tx: Transaction, user_id: int, secret_hash: str, expires_at: Instant) -> None:
-    """Note that the link with that secret is sent to the address that a user wants."""
+    """Store the hash of the secret in the link that is sent to the new address of a user."""
     tx.rows(_SEND, {"of_user": user_id, "new_hash": secret_hash, "until": expires_at})
 
 
 def remove(tx: Transaction, user_id: int) -> None:
-    """Forget which address a user wants."""
+    """Delete the change that a user asked for."""
     tx.rows(_DELETE, {"of_user": user_id})
 
 
 def of_user(tx: Transaction, user_id: int) -> AddressChange | None:
-    """Which address a user wants."""
+    """The change that a user asked for."""
     row = tx.row(_OF_USER, {"of_user": user_id})
     return None if row is None else AddressChange(*row)
 
 
 def by_secret(tx: Transaction, secret_hash: str) -> AddressChange | None:
-    """The change that a link was sent for."""
+    """The change whose link has the secret with this hash."""
     row = tx.row(_BY_SECRET, {"secret_hash": secret_hash})
     return None if row is None else AddressChange(*row)
 
 
 def of_account(tx: Transaction, account_id: int, now: Instant, most: int) -> list[AddressChange]:
-    """Up to `most` changes that people of an account want, the oldest first."""
+    """At most `most` changes that users of an account asked for, the oldest first."""
     found = tx.rows(_OF_ACCOUNT, {"of_account": account_id, "now": now, "most": most})
     return [AddressChange(*row) for row in found]

@@ -1,4 +1,4 @@
-"""The first answers to requests that may be sent again (8.2)."""
+"""The first responses to requests with an Idempotency-Key, which may be retried (8.2)."""
 
 from typing import Final, NamedTuple
 
@@ -64,7 +64,7 @@ _EMPTY: Final = Statement(
 
 
 class Asked(NamedTuple):
-    """A request that may be sent again: where to, its key, and a digest of all that it says."""
+    """A request that may be retried: its path, its key, and a hash of its contents."""
 
     path: str
     key: str
@@ -72,7 +72,7 @@ class Asked(NamedTuple):
 
 
 class KeptAnswer(NamedTuple):
-    """What was answered. `body` is None where it was purged; `kind` and `ids` are what it names."""
+    """A stored response. `kind` and `ids` are those of its records; `body` is None if purged."""
 
     fingerprint: str
     status: int
@@ -83,7 +83,7 @@ class KeptAnswer(NamedTuple):
 
 
 def find(tx: Transaction, account_id: int, user_id: int, asked: Asked) -> KeptAnswer | None:
-    """What a user was answered to a request with that key."""
+    """The stored response to a request of the user with this path and key."""
     row = tx.row(_FIND, _key(account_id, user_id, asked))
     if row is None:
         return None
@@ -94,14 +94,14 @@ def find(tx: Transaction, account_id: int, user_id: int, asked: Asked) -> KeptAn
 
 
 def forget(tx: Transaction, account_id: int, user_id: int, asked: Asked) -> None:
-    """Delete what a user was answered to a request with that key."""
+    """Delete the stored response to a request of the user with this path and key."""
     tx.rows(_DELETE, _key(account_id, user_id, asked))
 
 
-def keep(  # noqa: PLR0917  who asked what, and what was answered
+def keep(  # noqa: PLR0917  the user, the request and the response
     tx: Transaction, account_id: int, user_id: int, asked: Asked, answer: KeptAnswer, most: int
 ) -> None:
-    """Store an answer; of a user's, the last `most` stay."""
+    """Store a response, and delete all except the last `most` responses of the user."""
     of_user = {"of_account": account_id, "of_user": user_id}
     [[last]] = tx.rows(_LAST, of_user)
     number = (last or 0) + 1
@@ -124,22 +124,22 @@ def keep(  # noqa: PLR0917  who asked what, and what was answered
 
 
 def forget_user(tx: Transaction, account_id: int, user_id: int) -> None:
-    """Delete all that a user was answered."""
+    """Delete all stored responses of a user."""
     tx.rows(_DELETE_OLDEST, {"of_account": account_id, "of_user": user_id, "last": MAX_ID})
 
 
 def has_expired(tx: Transaction, account_id: int, until: Instant) -> bool:
-    """Whether an account has answers that were kept at `until` or before."""
+    """Whether an account has responses that were stored at `until` or before."""
     return tx.row(_HAS_EXPIRED, {"of_account": account_id, "until": until}) is not None
 
 
 def forget_expired(tx: Transaction, account_id: int, until: Instant) -> None:
-    """Delete the answers of an account that were kept at `until` or before."""
+    """Delete the responses of an account that were stored at `until` or before."""
     tx.rows(_DELETE_EXPIRED, {"of_account": account_id, "until": until})
 
 
 def empty_those_with(tx: Transaction, account_id: int, parts: tuple[bytes, ...]) -> None:
-    """Forget what the answers of an account said that hold all of `parts`."""
+    """Delete the body of each response of an account whose body contains all of `parts`."""
     for (user_id,) in tx.rows(_USERS, {"of_account": account_id}):
         of_user, after = {"of_account": account_id, "of_user": user_id}, 0
         while found := tx.rows(_OF_ACCOUNT, {**of_user, "after": after}):

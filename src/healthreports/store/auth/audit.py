@@ -1,4 +1,7 @@
-"""The entries of the audit log, in their order; they are added, and emptied, and never changed."""
+"""The entries of the audit log. Entries are appended, and their contents may be removed later.
+
+They are never changed in any other way.
+"""
 
 from functools import lru_cache
 from typing import Any, Final
@@ -30,7 +33,7 @@ _AFTER: Final = Statement(
     .order_by(_table.number)
     .limit(literal_column("1000"))
 )
-# What a list can be narrowed by: the name of the filter, and its condition.
+# The filters of a list: the name of each, and its condition.
 FILTERS: Final = {
     "action": _table.action == bindparam("action"),
     "user_id": _table.user_id == bindparam("user_id"),
@@ -88,7 +91,7 @@ def head(tx: Transaction, account_id: int) -> Head:
 
 
 def append(tx: Transaction, entry: Sealed) -> None:
-    """Add an entry behind the last one."""
+    """Add an entry after the last one."""
     event = entry.event
     tx.rows(
         _INSERT,
@@ -115,7 +118,7 @@ def append(tx: Transaction, entry: Sealed) -> None:
     )
 
 
-def page(  # noqa: PLR0917  whose, of what, and which of them
+def page(  # noqa: PLR0917  the account, the filters and the page
     tx: Transaction,
     account_id: int,
     filters: dict[str, Any],
@@ -123,9 +126,9 @@ def page(  # noqa: PLR0917  whose, of what, and which of them
     limit: int,
     skipped: int = 0,
 ) -> list[AuditEvent]:
-    """The newest entries that match all `filters` (`FILTERS`), before the one with that id.
+    """The entries that match all `filters` (`FILTERS`) with ids below `before_id`, newest first.
 
-    `subject_type` is a tuple of all actions on that kind of object.
+    The value of the filter `subject_type` is a tuple of all actions on that kind of object.
     """
     values = {"of_account": account_id, "before": before_id or MAX_ID, **filters}
     values |= {"rows": limit, "skipped": skipped}
@@ -133,33 +136,33 @@ def page(  # noqa: PLR0917  whose, of what, and which of them
 
 
 def count(tx: Transaction, account_id: int, filters: dict[str, Any]) -> int:
-    """How many entries match."""
-    if not filters:  # numbers have no gaps
+    """How many entries match all `filters`."""
+    if not filters:  # the numbers have no gaps
         return head(tx, account_id).number
     [[number]] = tx.rows(_count_statement(tuple(filters)), {"of_account": account_id, **filters})
     return int(number)
 
 
 def all_after(tx: Transaction, account_id: int, number: int) -> list[Sealed]:
-    """The next entries of an account after the one with that number, up to 1,000."""
+    """The next entries of an account after the one with this number, at most 1,000."""
     rows = tx.rows(_AFTER, {"of_account": account_id, "after": number})
     return list(map(_read, rows))
 
 
 def forget_person(tx: Transaction, account_id: int, user_id: int) -> None:
-    """Remove that a user did something, and what is said of the user itself."""
+    """Remove a user from the entries of their actions, and the changes from entries about them."""
     values = {"of_account": account_id, "of_user": user_id}
     tx.rows(_FORGET_WHO, values)
     tx.rows(_FORGET_CHANGES, values)
 
 
 def has_older(tx: Transaction, account_id: int, until: Instant) -> bool:
-    """Whether an account has entries with contents that were written at `until` or before."""
+    """Whether an account has entries from `until` or before that still have their contents."""
     return tx.row(_HAS_OLD, {"of_account": account_id, "until": until}) is not None
 
 
 def empty_older(tx: Transaction, account_id: int, until: Instant) -> None:
-    """Remove the contents of up to 1,000 entries that were written at `until` or before."""
+    """Remove the contents of at most 1,000 entries from `until` or before."""
     numbers = tx.rows(_SOME_OLD, {"of_account": account_id, "until": until})
     tx.run_each(_EMPTY, [{"of_account": account_id, "of_number": one} for (one,) in numbers])
 

@@ -1,7 +1,7 @@
-"""What of an account is deleted as rows, table by table: derived from the tables themselves.
+"""Deletion of the rows of a closed account, table by table; derived from the tables themselves.
 
-The words of workspaces, reports, people and groups are in an index that needs the texts to forget
-them; whoever closes an account lets those go first.
+Workspaces, reports, users and groups have words in a search index, which needs their texts to
+delete the words. So the caller must delete those records first.
 """
 
 from typing import Any, Final
@@ -32,10 +32,10 @@ from healthreports.store.schema.tables import (
 )
 
 _AT_ONCE: Final = 1_000
-# What stays: that there was an account, and that it was purged, or a backup would bring it back.
-# People go last, one by one, since the index of words has their names.
+# Not deleted here. The account and the fact that it was purged stay, or a backup would bring it
+# back. The caller deletes users last, one by one, since the search index has their names.
 _STAY: Final = frozenset({accounts, account_versions, purges, users, account_memberships})
-# By what somebody gets in, in the order in which they refer to each other.
+# Everything that gives access to an account, in the order of the references between the tables.
 _WAYS_IN: Final = (
     sessions,
     tokens,
@@ -73,7 +73,7 @@ _SOME: Final = {
 
 
 def shut(tx: Transaction, account_id: int) -> None:
-    """Delete every way into an account: nobody comes in any more."""
+    """Delete everything that gives access to an account."""
     for statement in _ALL.values():
         tx.rows(statement, {"of_account": account_id})
 

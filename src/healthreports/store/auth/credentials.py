@@ -1,4 +1,4 @@
-"""How people prove who they are: passwords, a provider's identities, sessions; signing keys."""
+"""Credentials: passwords, identities at a provider, and sessions. Also signing keys."""
 
 from typing import Final
 
@@ -30,7 +30,7 @@ _REPLACE_PASSWORD: Final = Statement(
     .where(passwords.c.user_id == bindparam("of_user"))
     .values(hash=bindparam("new_hash"), changed_at=bindparam("now"))
 )
-# Those of a person, who may be a user of several accounts.
+# A person with one identity may be a user of several accounts.
 _IDENTITIES: Final = Statement(
     select(identities.c.user_id, identities.c.account_id)
     .where(identities.c.issuer == bindparam("issuer"), identities.c.subject == bindparam("subject"))
@@ -123,7 +123,7 @@ _EVERY_SCOPE: Final = frozenset(Scope)
 
 
 def password_hash(tx: Transaction, user_id: int) -> str | None:
-    """The hash of a user's password; None where it has none."""
+    """The hash of a user's password; None if the user has no password."""
     row = tx.row(_PASSWORD, {"of_user": user_id})
     return None if row is None else str(row[0])
 
@@ -131,7 +131,7 @@ def password_hash(tx: Transaction, user_id: int) -> str | None:
 def store_password(
     tx: Transaction, account_id: int, user_id: int, hashed: str, now: Instant
 ) -> None:
-    """Store the hash of a user's password, in place of the one it had."""
+    """Store the hash of a user's password; replaces the old one."""
     if password_hash(tx, user_id) is not None:
         tx.rows(_REPLACE_PASSWORD, {"of_user": user_id, "new_hash": hashed, "now": now})
         return
@@ -140,34 +140,35 @@ def store_password(
 
 
 def users_of_identity(tx: Transaction, issuer: str, subject: str) -> dict[int, int]:
-    """The ids of the users that an issuer calls `subject`, by their accounts."""
+    """The ids of the users with this identity, by the id of their account."""
     rows = tx.rows(_IDENTITIES, {"issuer": issuer, "subject": subject})
     return {account_id: user_id for user_id, account_id in rows}
 
 
 def has_identity(tx: Transaction, user_id: int) -> bool:
-    """Whether some issuer has a name for a user."""
+    """Whether a user has an identity at any issuer."""
     return tx.row(_IS_KNOWN, {"of_user": user_id}) is not None
 
 
 def insert_identity(  # noqa: PLR0917  one row
     tx: Transaction, account_id: int, user_id: int, issuer: str, subject: str, now: Instant
 ) -> None:
-    """Note what an issuer calls a user."""
+    """Store an identity of a user."""
     values = {"account_id": account_id, "user_id": user_id, "issuer": issuer, "subject": subject}
     tx.rows(_INSERT_IDENTITY, values | {"created_at": now})
 
 
 def actor_of_session(tx: Transaction, secret_hash: str, now: Instant, idle_us: int) -> Actor | None:
-    """Who is signed in by the session with that hash; None when nobody is any more.
+    """The user of the session whose secret has this hash; None if there is no valid session.
 
-    It ends at its time, or when it was not used for `idle_us` microseconds.
+    A session ends at its expiry time, or when it was not used for `idle_us` microseconds.
     """
     row = tx.recall(_ACTOR, {"secret_hash": secret_hash})
     if row is None or row[3] <= now or row[4] + idle_us <= now:
         return None
-    # It is looked up with the session: a demand that is new, or a person who becomes an
-    # administrator, leaves no session behind that was opened by a password alone.
+    # Checked each time a session is used. So a session that was opened without a second factor is
+    # no longer valid once the account demands one of this user, or the user becomes an
+    # administrator in an account that demands one of administrators.
     if row[7] is None and demands_factor(FactorDemand(row[8]), PERMISSIONS[row[2]]):
         return None
     return Actor(
@@ -183,18 +184,18 @@ def actor_of_session(tx: Transaction, secret_hash: str, now: Instant, idle_us: i
 
 
 def sessions_of(tx: Transaction, user_id: int, now: Instant) -> list[Session]:
-    """The sessions of a user whose time is not over, the one used last first."""
+    """The sessions of a user that are not expired, the most recently used first."""
     rows = tx.rows(_SESSIONS, {"of_user": user_id, "now": now})
     return [Session(**named(row, _SHOWN)) for row in rows]
 
 
 def note_session_use(tx: Transaction, session_id: int, now: Instant) -> None:
-    """Note that a session was used."""
+    """Store the time at which a session was used."""
     tx.rows(_NOTE_USE, {"row_id": session_id, "now": now})
 
 
 def end_session(tx: Transaction, user_id: int, session_id: int) -> bool:
-    """End a session of a user. False where it has none with that id."""
+    """End a session of a user. Returns False if the user has no session with this id."""
     return tx.row(_END_SESSION, {"of_user": user_id, "row_id": session_id}) is not None
 
 
@@ -212,9 +213,9 @@ def insert_session(  # noqa: PLR0917  one row
     proven_at: Instant,
     waits: bool,
 ) -> int:
-    """Store a new session, and forget those of the user that expired. Returns its id.
+    """Store a new session, and delete the expired sessions of the user. Returns its id.
 
-    One that `waits` for a second factor signs nobody in.
+    A session that `waits` for a second factor does not sign the user in.
     """
     tx.rows(_FORGET_SESSIONS, {"of_user": user_id, "now": now})
     values = {"account_id": account_id, "user_id": user_id, "secret_hash": secret_hash}
@@ -225,22 +226,22 @@ def insert_session(  # noqa: PLR0917  one row
 
 
 def note_proof(tx: Transaction, session_id: int, now: Instant) -> None:
-    """Note that who sits at the browser of a session proved again who it is."""
+    """Store the time at which the user of a session authenticated again."""
     tx.rows(_NOTE_PROOF, {"row_id": session_id, "now": now})
 
 
 def note_factor(tx: Transaction, session_id: int, kind: FactorKind) -> None:
-    """Note by which kind of second factor who sits at the browser of a session proved itself."""
+    """Store the kind of second factor that the user of a session authenticated with."""
     tx.rows(_NOTE_FACTOR, {"row_id": session_id, "kind": kind})
 
 
 def forget_factor(tx: Transaction, user_id: int) -> None:
-    """Have no session of a user count as opened by a second factor of ours."""
+    """Clear the second factor of a user's sessions, except a factor that the provider asked for."""
     tx.rows(_FORGET_FACTOR, {"of_user": user_id})
 
 
 def who_waits(tx: Transaction, secret_hash: str, now: Instant) -> int | None:
-    """The id of the user whose sign-in waits for a second factor; None where there is none."""
+    """The id of the user whose session waits for a second factor; None if there is none."""
     row = tx.row(_WAITS, {"secret_hash": secret_hash, "now": now})
     return None if row is None else int(row[0])
 
@@ -251,27 +252,27 @@ def delete_session(tx: Transaction, secret_hash: str) -> None:
 
 
 def delete_sessions(tx: Transaction, user_id: int, kept: str = "") -> None:
-    """End the sessions of a user, but for the one whose hash is `kept`."""
+    """End the sessions of a user, except the one whose hash is `kept`."""
     tx.rows(_DELETE_SESSIONS, {"of_user": user_id, "kept": kept})
 
 
 def delete_proofs(tx: Transaction, user_id: int) -> None:
-    """Forget all by which a user can prove who it is, and end its sessions."""
+    """Delete all credentials and second factors of a user, and end the user's sessions."""
     for statement in _DELETE_PROOFS:
         tx.rows(statement, {"of_user": user_id})
 
 
 def signing_key(tx: Transaction, purpose: str) -> str | None:
-    """What the server signs with for `purpose`, if it has signed before."""
+    """The key with which the server signs for `purpose`; None if there is none yet."""
     row = tx.row(_SIGNING_KEY, {"purpose": purpose})
     return None if row is None else str(row[0])
 
 
 def delete_signing_keys(tx: Transaction, purpose: str) -> None:
-    """Delete the keys whose purpose begins so."""
+    """Delete the keys whose purpose begins with `purpose`."""
     tx.rows(_DELETE_KEYS, {"purposes": f"{purpose}%"})
 
 
 def insert_signing_key(tx: Transaction, purpose: str, secret: str, now: Instant) -> None:
-    """Store what the server signs with for `purpose`."""
+    """Store the key with which the server signs for `purpose`."""
     tx.rows(_INSERT_SIGNING_KEY, {"purpose": purpose, "secret": secret, "created_at": now})

@@ -28,7 +28,7 @@ _DELETE: Final = Statement(delete(factors).where(factors.c.id == bindparam("row_
 
 
 class Kept(NamedTuple):
-    """A second factor with what it is verified by, as the table `factors` says."""
+    """A second factor with the data to verify it, which the table `factors` describes."""
 
     factor: Factor
     secret: str
@@ -37,12 +37,12 @@ class Kept(NamedTuple):
 
 
 def of_user(tx: Transaction, user_id: int) -> list[Kept]:
-    """All second factors of a user, the oldest first; recovery codes too."""
+    """All second factors of a user, including recovery codes, the oldest first."""
     return [_kept(row) for row in tx.rows(_OF_USER, {"of_user": user_id})]
 
 
 def by_credential(tx: Transaction, credential_id: str) -> Kept | None:
-    """The passkey with that credential id, whoever has it."""
+    """The passkey with this credential id, of any user."""
     row = tx.row(_BY_CREDENTIAL, {"credential": credential_id})
     return None if row is None else _kept(row)
 
@@ -66,12 +66,12 @@ def insert(  # noqa: PLR0917  one row
 
 
 def note_use(tx: Transaction, factor_id: int, counter: int, now: Instant) -> None:
-    """Note that a second factor was used, and up to where."""
+    """Store that a second factor was used, and its new `counter`."""
     tx.rows(_USE, {"row_id": factor_id, "now_at": counter, "now": now})
 
 
 def remove(tx: Transaction, factor_id: int) -> None:
-    """Forget a second factor."""
+    """Delete a second factor."""
     tx.rows(_DELETE, {"row_id": factor_id})
 
 

@@ -1,4 +1,4 @@
-"""Invitations: what lets a person give itself a proof of who it is."""
+"""Invitations, with which a user sets a first or new credential."""
 
 from typing import Final, NamedTuple
 
@@ -54,13 +54,13 @@ class Invitation(NamedTuple):
     user_id: int
     inviter_id: int | None  # None: the command line
     confirmer_id: int | None  # None: nobody confirmed it
-    waits: bool  # to be confirmed
+    waits: bool  # for confirmation
     created_at: Instant
     expires_at: Instant
 
 
 def by_secret(tx: Transaction, secret_hash: str) -> Invitation | None:
-    """The invitation whose secret has that hash."""
+    """The invitation whose secret has this hash."""
     return _read(tx.row(_BY_SECRET, {"secret_hash": secret_hash}))
 
 
@@ -70,12 +70,12 @@ def of_user(tx: Transaction, user_id: int) -> Invitation | None:
 
 
 def waiting(tx: Transaction, account_id: int, now: Instant, most: int) -> list[Invitation]:
-    """The invitations of an account that wait to be confirmed, the oldest ones first."""
+    """At most `most` invitations of an account that wait for confirmation, the oldest first."""
     rows = tx.rows(_WAITING, {"of_account": account_id, "now": now, "most": most})
     return [Invitation(*row) for row in rows]
 
 
-def insert(  # noqa: PLR0917  a row
+def insert(  # noqa: PLR0917  one row
     tx: Transaction,
     account_id: int,
     user_id: int,
@@ -84,7 +84,7 @@ def insert(  # noqa: PLR0917  a row
     now: Instant,
     expires_at: Instant,
 ) -> None:
-    """Store an invitation in place of the user's last one; without a hash it waits."""
+    """Store an invitation; replaces the user's last one. Without a hash, it waits."""
     remove(tx, user_id)
     values = {
         "account_id": account_id,
@@ -99,13 +99,13 @@ def insert(  # noqa: PLR0917  a row
 def confirm(
     tx: Transaction, user_id: int, confirmer_id: int, secret_hash: str, expires_at: Instant
 ) -> None:
-    """Store who confirmed a user's invitation, and the hash of its secret."""
+    """Confirm a user's invitation: store the confirmer, the hash of its secret, and its expiry."""
     values = {"by": confirmer_id, "new_hash": secret_hash, "until": expires_at}
     tx.rows(_CONFIRM, {"of_user": user_id, **values})
 
 
 def remove(tx: Transaction, user_id: int) -> None:
-    """End a user's invitation, if it has one."""
+    """Delete a user's invitation, if there is one."""
     tx.rows(_DELETE, {"of_user": user_id})
 
 

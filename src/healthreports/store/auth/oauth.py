@@ -1,6 +1,6 @@
-"""OAuth 2: applications, what they were granted, refresh tokens. Secrets are kept as hashes only.
+"""OAuth 2: applications, grants, refresh tokens. Secrets are stored only as hashes.
 
-Access tokens are in `store/auth/tokens`, with the grant that they come from.
+Access tokens are in `store/auth/tokens`, with the id of their grant.
 """
 
 from collections.abc import Sequence
@@ -86,7 +86,7 @@ _REVOKE_GRANT: Final = Statement(
     .where(oauth_grants.c.id == bindparam("row_id"), oauth_grants.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
-# What an application may do by itself was not given by the user, and stays.
+# A grant for an application to act by itself was not given by the user, so it is not revoked.
 _REVOKE_GRANTS: Final = Statement(
     update(oauth_grants)
     .where(
@@ -119,7 +119,7 @@ _FORGET_TOKENS: Final = Statement(
 
 
 def insert_application(tx: Transaction, new: Application, secret_hash: str | None) -> int:
-    """Store a new application, whose `id` is not used. Returns the id it was given."""
+    """Store a new application; its `id` is ignored. Returns the new id."""
     values = msgspec.structs.asdict(new) | {
         "secret_hash": secret_hash,
         "redirect_uris": " ".join(new.redirect_uris),
@@ -130,29 +130,29 @@ def insert_application(tx: Transaction, new: Application, secret_hash: str | Non
 
 
 def applications(tx: Transaction, account_id: int) -> list[Application]:
-    """Every application of an account, revoked ones too."""
+    """All applications of an account, including revoked ones."""
     return [_application(row) for row in tx.rows(_APPLICATIONS, {"account_id": account_id})]
 
 
 def application_by_client_id(
     tx: Transaction, client_id: str
 ) -> tuple[Application, str | None] | None:
-    """An application that is not revoked, and the hash of its secret if it has one."""
+    """The application, unless revoked, and the hash of its secret or None."""
     row = tx.row(_APPLICATION_BY_CLIENT_ID, {"client_id": client_id})
     return None if row is None else (_application(row), named(row, _APPLICATION)["secret_hash"])
 
 
 def revoke_application(tx: Transaction, application_id: int, now: Instant) -> None:
-    """Revoke an application and all that it was granted."""
+    """Revoke an application and all its grants."""
     tx.rows(_REVOKE_APPLICATION, {"row_id": application_id, "revoked_at": now})
     for (grant_id,) in tx.rows(_LIVE_GRANTS, {"application_id": application_id}):
         revoke_grant(tx, grant_id, now)
 
 
 def insert_grant(tx: Transaction, new: Grant, code_hash: str | None) -> Grant:
-    """Store a new grant, whose `id` is not used. Returns it with the id it was given.
+    """Store a new grant; its `id` is ignored. Returns it with the new id.
 
-    Those of the same user and application whose code was never exchanged in time go.
+    Deletes the grants of the same user and application whose code expired without being exchanged.
     """
     of = {"of_application": new.application_id, "of_user": new.user_id}
     tx.rows(_FORGET_GRANTS, of | {"now": new.created_at})
@@ -165,63 +165,63 @@ def insert_grant(tx: Transaction, new: Grant, code_hash: str | None) -> Grant:
 
 
 def grant(tx: Transaction, grant_id: int) -> Grant | None:
-    """The grant with that id, revoked or not."""
+    """The grant with this id, revoked or not."""
     row = tx.row(_GRANT_BY_ID, {"row_id": grant_id})
     return None if row is None else _grant(row)
 
 
 def grant_by_code(tx: Transaction, code_hash: str) -> Grant | None:
-    """The grant that a code with that hash stands for, whether the code still works or not."""
+    """The grant whose code has this hash, even if the code is no longer valid."""
     row = tx.row(_GRANT_BY_CODE, {"code_hash": code_hash})
     return None if row is None else _grant(row)
 
 
 def own_grant(tx: Transaction, application: Application) -> Grant | None:
-    """The grant by which an application acts by itself, if there is one that is not revoked."""
+    """The grant with which an application acts by itself; None if missing or revoked."""
     values = {"application_id": application.id, "user_id": application.user_id}
     row = tx.row(_OWN_GRANT, values)
     return None if row is None else _grant(row)
 
 
 def grants_of_user(tx: Transaction, user_id: int) -> list[tuple[str, Grant]]:
-    """What applications may do as a user, each with the application's name."""
+    """The valid grants of a user, each with the name of its application."""
     return [(row[0], _grant(row[1:])) for row in tx.rows(_GRANTS_OF_USER, {"user_id": user_id})]
 
 
 def mark_exchanged(tx: Transaction, grant_id: int, now: Instant) -> None:
-    """Note that the code of a grant was exchanged."""
+    """Store that the code of a grant was exchanged."""
     tx.rows(_EXCHANGE, {"row_id": grant_id, "exchanged_at": now})
 
 
 def revoke_grant(tx: Transaction, grant_id: int, now: Instant) -> None:
-    """Revoke a grant and every access token that it gave; its refresh tokens end with it."""
+    """Revoke a grant and its access tokens. Its refresh tokens are no longer valid either."""
     tx.rows(_REVOKE_GRANT, {"row_id": grant_id, "now": now})
     tx.rows(_REVOKE_TOKENS, {"of_grant": grant_id, "now": now})
 
 
 def revoke_grants(tx: Transaction, user_id: int, now: Instant) -> None:
-    """Revoke all that a user let applications do, codes that wait to be exchanged too."""
+    """Revoke all grants that a user gave, including those whose code is not exchanged yet."""
     tx.rows(_REVOKE_GRANTS, {"of_user": user_id, "now": now})
 
 
 def insert_refresh_token(tx: Transaction, new: RefreshToken, secret_hash: str) -> None:
-    """Store a new refresh token, whose `id` is not used."""
+    """Store a new refresh token; its `id` is ignored."""
     tx.rows(_INSERT_REFRESH_TOKEN, msgspec.structs.asdict(new) | {"secret_hash": secret_hash})
 
 
 def refresh_token(tx: Transaction, secret_hash: str) -> RefreshToken | None:
-    """The refresh token with that hash, whether it still works or not."""
+    """The refresh token whose secret has this hash, valid or not."""
     row = tx.row(_REFRESH_TOKEN_BY_SECRET, {"secret_hash": secret_hash})
     return None if row is None else RefreshToken(**named(row, _REFRESH_TOKEN))
 
 
 def mark_used(tx: Transaction, refresh_token_id: int, now: Instant) -> None:
-    """Note that a refresh token was used."""
+    """Store that a refresh token was used."""
     tx.rows(_USE_REFRESH_TOKEN, {"row_id": refresh_token_id, "used_at": now})
 
 
 def forget_expired(tx: Transaction, grant_id: int, now: Instant) -> None:
-    """Delete the tokens of a grant that expired: a grant that is used for years keeps few."""
+    """Delete the expired tokens of a grant, so that a grant used for years has only a few."""
     for statement in (_FORGET_REFRESH_TOKENS, _FORGET_TOKENS):
         tx.rows(statement, {"of_grant": grant_id, "now": now})
 

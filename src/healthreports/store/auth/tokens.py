@@ -1,4 +1,4 @@
-"""Bearer tokens, kept as hashes only, and whom one stands for."""
+"""Bearer tokens, stored only as hashes, and the user of each token."""
 
 from functools import lru_cache
 from typing import Final
@@ -61,15 +61,15 @@ _NOTE_USE: Final = replacement(tokens, ("last_used_at",))
 
 
 def actor_of(tx: Transaction, secret_hash: str) -> tuple[Actor, Instant | None] | None:
-    """Whom the token with that hash stands for, and until when.
+    """The user of the token whose secret has this hash, and the time at which the token expires.
 
-    None when it is unknown or revoked, or its user is disabled.
+    None if the token is unknown or revoked, or its user is disabled.
     """
     row = tx.recall(_ACTOR, {"secret_hash": secret_hash})
     return None if row is None else _actor(row)
 
 
-@lru_cache(maxsize=4096)  # a row that is recalled is the same row
+@lru_cache(maxsize=4096)  # `recall` returns an equal row each time
 def _actor(row: Row) -> tuple[Actor, Instant | None]:
     actor = Actor(
         user_id=row[0],
@@ -84,7 +84,7 @@ def _actor(row: Row) -> tuple[Actor, Instant | None]:
 
 
 def insert(tx: Transaction, token: Token, secret_hash: str) -> int:
-    """Store a new token, whose `id` is not used. Returns the id it was given."""
+    """Store a new token; its `id` is ignored. Returns the new id."""
     [[row_id]] = tx.rows(
         _INSERT,
         {
@@ -103,23 +103,23 @@ def insert(tx: Transaction, token: Token, secret_hash: str) -> int:
 
 
 def with_owners(tx: Transaction) -> list[tuple[str, Token]]:
-    """Every token with the e-mail address of its user."""
+    """All tokens, each with the e-mail address of its user."""
     return [(row[0], _read(row[1:])) for row in tx.rows(_ALL, {})]
 
 
 def personal(tx: Transaction, user_id: int) -> list[Token]:
-    """The tokens of a user that no application was granted."""
+    """The personal tokens of a user, which do not belong to an application."""
     return [_read(row) for row in tx.rows(_OF_USER, {"of_user": user_id})]
 
 
 def by_secret(tx: Transaction, secret_hash: str) -> Token | None:
-    """The token with that hash, whether it still works or not."""
+    """The token whose secret has this hash, valid or not."""
     row = tx.row(_BY_SECRET, {"secret_hash": secret_hash})
     return None if row is None else _read(row)
 
 
 def revoke(tx: Transaction, token_id: int, now: Instant) -> bool:
-    """Revoke a token. False when there is none with that id that is not revoked yet."""
+    """Revoke a token. Returns False if there is no unrevoked token with this id."""
     return tx.row(_REVOKE, {"row_id": token_id, "now": now}) is not None
 
 
@@ -130,17 +130,17 @@ def account_of(tx: Transaction, token_id: int) -> int | None:
 
 
 def revoke_all(tx: Transaction, user_id: int, now: Instant) -> None:
-    """Revoke every token of a user, those of applications too."""
+    """Revoke all tokens of a user, including those of applications."""
     tx.rows(_REVOKE_ALL, {"of_user": user_id, "now": now})
 
 
 def forget_names(tx: Transaction, user_id: int) -> None:
-    """Forget what a user called its tokens."""
+    """Delete the names that a user gave to tokens."""
     tx.rows(_FORGET_NAMES, {"of_user": user_id})
 
 
 def note_use(tx: Transaction, token_id: int, now: Instant) -> None:
-    """Note that a token was used."""
+    """Store the time at which a token was used."""
     tx.rows(_NOTE_USE, {"row_id": token_id, "last_used_at": now})
 
 
@@ -151,10 +151,10 @@ def _read(row: Row) -> Token:
 
 @lru_cache
 def scopes_of(text: str) -> frozenset[Scope]:
-    """The scopes that a column names."""
+    """The scopes in the text of a column."""
     return frozenset(map(Scope, text.split()))
 
 
 def scopes_text(scopes: frozenset[Scope]) -> str:
-    """What a column that names `scopes` holds, which is also how OAuth writes them."""
+    """The text of a column for `scopes`; OAuth writes them in the same way."""
     return " ".join(sorted(scopes))

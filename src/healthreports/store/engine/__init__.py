@@ -1,1 +1,1 @@
-"""How a statement runs on either database; knows no table."""
+"""Running statements on either database; nothing here depends on the tables."""

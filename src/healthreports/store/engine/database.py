@@ -1,8 +1,8 @@
-"""What a transaction is, on either database.
+"""The interface of databases and transactions.
 
-A read sees one snapshot. A write is all or nothing, and the writes of an account run one after
-another, so a rule that a write checks still holds at its commit. `sqlite` and `postgres` implement
-this, each in its way. Knows no table.
+A read sees one snapshot. A write is atomic, and the writes of an account run one after another, so
+a rule that a write checks still holds at its commit. `sqlite` and `postgres` implement this
+interface. Nothing here depends on the tables.
 """
 
 import asyncio
@@ -26,15 +26,16 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 OnReplaced = Callable[[str], None]
 
-# What is asked for with more than this is not worth the memory of its question.
+# In characters. The result for a longer key is not cached: the key would take too much memory.
 _SMALL: Final = 500
 
 
 class Version(NamedTuple):
     """How often an account has changed.
 
-    `reshaped` is how often so that its older reports may be seen or found otherwise, `rewritten`
-    how often otherwise than by a report that came now: what stood before it may be another.
+    `reshaped` counts the changes that may affect who sees the older reports, or which lists have
+    them. `rewritten` counts all changes except a new report that is created now: any other change
+    may affect the state of the account at an earlier time.
     """
 
     changed: int
@@ -43,19 +44,20 @@ class Version(NamedTuple):
 
 
 def is_small(key: object) -> bool:
-    """Whether what is found by `key` is worth the memory of it."""
+    """Whether `key` is short enough to cache what is found by it."""
     return len(str(key)) <= _SMALL
 
 
 def short(key: tuple[object, ...]) -> object:
-    """`key`, or what stands for a long one in little memory."""
+    """`key` itself if it is short, else a hash of it."""
     return key if is_small(key) else hashlib.blake2b(repr(key).encode(), digest_size=16).digest()
 
 
 class Later(NamedTuple):
-    """What can be put off to the end of a transaction.
+    """Work that can be deferred to the end of a transaction.
 
-    `run(tx, items)` does it for all that was put off at once; `tables` are those that it changes.
+    `run(tx, items)` does the work for all deferred items at once; `tables` are the names of the
+    tables that it changes.
     """
 
     run: Callable[["Transaction", list[Any]], None]
@@ -63,21 +65,21 @@ class Later(NamedTuple):
 
 
 class Transaction(ABC):
-    """What the functions of the store run their statements in."""
+    """A transaction, in which the functions of the store run their statements."""
 
-    # Whether the rows of a table have numbers of the database's own, which it finds them by.
+    # Whether the database gives each row a rowid, by which it finds the row.
     has_rowids = False
 
     def __init__(self, counts: dict[object, Any], records: Memory | None = None) -> None:
-        # What was counted, by what was asked and the version of the account.
+        # Cached counts, by the query and the version of the account.
         self.counts = counts
-        # Who writes, for what is noted of that; set by whoever begins to.
+        # Who writes, for the audit log; set by the caller when a write begins.
         self.by: object = None
-        # The records that were read before, by id; none where what is read may be undone.
+        # Cached records, by id; None if what is read may be rolled back.
         self.records = records
 
     def remembered(self, key: tuple[object, ...], find: Callable[[], T]) -> T:
-        """What `find` finds, or found before for the same `key`, which has the version in it."""
+        """The result of `find`, or its cached result for `key`, which includes the version."""
         found: T | None = self.counts.get(key)
         if found is None:
             found = find()
@@ -87,11 +89,11 @@ class Transaction(ABC):
 
     @abstractmethod
     def rows(self, statement: Statement, values: Values) -> list[Row]:
-        """The rows that `statement` finds or returns; none where it returns none."""
+        """The rows that `statement` selects or returns; an empty list if it returns none."""
 
     @abstractmethod
     def text_of(self, statement: Statement) -> str:
-        """The SQL of `statement`, as this database takes it."""
+        """The SQL of `statement` for this database."""
 
     @abstractmethod
     def run_each(self, statement: Statement, many: Sequence[Values]) -> None:
@@ -102,30 +104,30 @@ class Transaction(ABC):
         """Ids that no row of `table` has or ever had, ascending (5.5)."""
 
     def recall(self, statement: Statement, values: Values) -> Row | None:
-        """`row`, without a question of its own where the answer is known not to have changed."""
+        """`row`, but without a query if the result is known not to have changed."""
         return self.row(statement, values)
 
     def put_off(self, later: Later, item: object) -> None:
-        """Have `later` run for `item` before a statement can tell that it was not."""
+        """Defer `later` for `item`, at most until a statement uses a table that it changes."""
         later.run(self, [item])
 
-    def finish(self) -> None:  # noqa: B027  most have nothing to do
-        """Write down, before a commit, what was only kept in mind."""
+    def finish(self) -> None:  # noqa: B027  most subclasses have nothing to do
+        """Write, before the commit, what was only held in memory."""
 
-    def confirm(self) -> None:  # noqa: B027  most have nothing to do
-        """Raise StorageReplaced where what was just committed is not in the database."""
+    def confirm(self) -> None:  # noqa: B027  most subclasses have nothing to do
+        """Raise StorageReplaced if what was just committed is not in the database."""
 
     def row(self, statement: Statement, values: Values) -> Row | None:
-        """The first row that `statement` finds, or None."""
+        """The first row that `statement` selects or returns, or None."""
         return next(iter(self.rows(statement, values)), None)
 
 
 class Abandoned(Exception):
-    """Nobody waits for this transaction any more: nothing of it may be kept."""
+    """The caller gave up this transaction: it must be rolled back."""
 
 
 class Waiting:
-    """Whether somebody waits for a transaction; told on the event loop, asked in its thread."""
+    """Whether the caller still waits; set on the event loop, read in the transaction's thread."""
 
     __slots__ = ("_given_up",)
 
@@ -133,26 +135,26 @@ class Waiting:
         self._given_up = False
 
     def give_up(self) -> None:
-        """From here on nobody waits."""
+        """Note that the caller no longer waits."""
         self._given_up = True
 
     def has_ended(self) -> bool:
-        """Whether nobody waits any more, as a progress handler asks."""
+        """Whether the caller no longer waits; can be used as a progress handler."""
         return self._given_up
 
     def demand(self) -> None:
-        """Raise Abandoned where nobody waits any more."""
+        """Raise Abandoned if the caller no longer waits."""
         if self._given_up:
             raise Abandoned
 
 
-# How the schema of a database is asked.
+# The query for the schema of a database.
 SCHEMA_QUESTION: Final = "SELECT version_num FROM alembic_version"
 _SCHEMA: Final = Statement(text(SCHEMA_QUESTION))
 
 
 def _by_nobody_yet(work: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
-    """`work` that does not take itself for what shares a commit with it, and wrote before."""
+    """`work`, with `by` reset: an earlier write that shares the commit may have set it."""
 
     def run(tx: Transaction) -> T:
         tx.by = None
@@ -162,19 +164,20 @@ def _by_nobody_yet(work: Callable[[Transaction], T]) -> Callable[[Transaction], 
 
 
 def schema_of(tx: Transaction) -> str:
-    """The revision of the schema that the database has; "" where it has none."""
+    """The revision of the schema of the database; "" if it has none."""
     row = tx.row(_SCHEMA, {})
     return "" if row is None else str(row[0])
 
 
 class Database(ABC):
-    """One database. Raises StorageUnavailable where it cannot be reached, read or written.
+    """One database. Raises StorageUnavailable if it cannot be reached, read or written.
 
-    With a `schema` it writes only while the database has that one. Once it was replaced (another
-    file, another schema) it writes nothing any more; `on_replaced` is told of another schema.
+    If `schema` is given, it writes only while the database has that schema. Once it finds that the
+    database was replaced (by another file, or by another schema), it stops writing; for another
+    schema it also calls `on_replaced`.
     """
 
-    # What the driver raises.
+    # The base class of the driver's errors.
     _errors: type[Exception]
 
     def __init__(
@@ -186,19 +189,19 @@ class Database(ABC):
         self._readers = ThreadPoolExecutor(reader_threads, thread_name_prefix="reader")
         self._counts = Memory()
         self._records = Memory()
-        # Told how many writes shared a commit.
+        # Called after each commit with the number of writes in it.
         self.on_commit: Callable[[int], None] | None = None
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
-        """What `work` returns, from one snapshot. It may be called more than once."""
+        """What `work` returns, run in one snapshot. `work` may be called more than once."""
         return await self.read_long(work)
 
     async def read_long(self, work: Callable[[Transaction], T]) -> T:
-        """`read` for what takes its time, so that it is not tried on the event loop."""
+        """`read` for long reads: it is not tried on the event loop first."""
         return await self._in_thread(self._read, work)
 
     async def read_latest(self, work: Callable[[Transaction], T]) -> T:
-        """`read` where what was read may not be older than the last write, whoever wrote."""
+        """`read` that sees at least the last committed write of any process."""
         return await self.read(work)
 
     async def _in_thread(
@@ -216,10 +219,9 @@ class Database(ABC):
             raise
 
     async def write(self, work: Callable[[Transaction], T], lock: Lock = None) -> T:
-        """What `work` returns, once it is on disk; where it raises, nothing of it is kept.
+        """What `work` returns, once it is on disk; if `work` raises, its changes are rolled back.
 
-        Under `lock`, the id of an account, nobody else writes in the account; under None nobody
-        writes at all.
+        `lock` is the id of the account to lock against other writers. None locks all accounts.
         """
         waiting = Waiting()
         run = self._writing(_by_nobody_yet(work), waiting)
@@ -233,11 +235,11 @@ class Database(ABC):
             raise self._translated(error) from error
 
     def read_here(self, work: Callable[[Transaction], T]) -> T:
-        """`read` for callers without an event loop: in the calling thread."""
+        """`read` for callers without an event loop; runs in the calling thread."""
         return self._read(work, Waiting())
 
     def write_here(self, work: Callable[[Transaction], T], lock: Lock = None) -> T:
-        """`write` for callers without an event loop: returns when it is on disk."""
+        """`write` for callers without an event loop; returns when the write is on disk."""
         writer, lock = self._turn(lock)
         run = self._writing(_by_nobody_yet(work), Waiting())
         future: Future[T] = writer.submit(run, lock)
@@ -247,21 +249,21 @@ class Database(ABC):
             raise self._translated(error) from error
 
     def _demand_usable(self) -> None:
-        """Raise StorageReplaced once it was found that the database was replaced."""
+        """Raise StorageReplaced if the database was found to be replaced."""
         if self._replaced is not None:
             raise self._replaced
 
     def _give_up(self, says: str, *, ends_server: bool) -> StorageReplaced:
-        """The error of a replaced database; from here on nothing is written."""
+        """Stop all writes from now on. Returns the error to raise for a replaced database."""
         if self._replaced is None:
             self._replaced = StorageReplaced(says)
-            log.critical("%s; nothing is stored any more until the server is restarted", says)
+            log.critical("%s; every write is refused until the server is restarted", says)
             if self._on_replaced is not None and ends_server:
                 self._on_replaced(says)
         return self._replaced
 
     def _demand_schema(self, found: str) -> None:
-        """Raise StorageReplaced where the schema is not the one that the server was started on."""
+        """Raise StorageReplaced if the schema is not the one that the server was started with."""
         if self._schema is not None and found != self._schema:
             raise self._give_up(
                 f"the database has the schema {found}, and this version of healthreports needs "
@@ -274,7 +276,7 @@ class Database(ABC):
         return sum(one.waiting for one in self._all_writers())
 
     def bytes_remembered(self) -> dict[str, int]:
-        """How much is remembered of earlier answers, about, by what it is."""
+        """The approximate size of each cache in bytes, by its name."""
         return {"counts": self._counts.bytes_kept, "records": self._records.bytes_kept}
 
     def _committed(self, writes: int) -> None:
@@ -282,16 +284,16 @@ class Database(ABC):
             self.on_commit(writes)
 
     def free_bytes(self) -> int | None:
-        """How much room is left where the database is kept; None where that is not known here."""
+        """The free space on the disk of the database in bytes; None if it is not known here."""
         return None
 
     @abstractmethod
     def place(self) -> str:
-        """Where the database is kept: a copy of it has another place."""
+        """An identifier of where the database is stored; a copy has a different one."""
 
     @abstractmethod
     def close(self) -> None:
-        """Wait for what is under way, then let go of the database."""
+        """Wait for the transactions under way, then close all connections."""
 
     @abstractmethod
     def _read(self, work: Callable[[Transaction], T], waiting: Waiting) -> T:
@@ -299,16 +301,16 @@ class Database(ABC):
 
     @abstractmethod
     def _all_writers(self) -> Sequence[Writer]:
-        """Whoever writes."""
+        """All writer threads."""
 
     @abstractmethod
     def _turn(self, lock: Lock) -> tuple[Writer, Lock]:
-        """Who writes what needs `lock`, and what it then waits for."""
+        """The writer for writes that need `lock`, and the lock that it uses for them."""
 
     @abstractmethod
     def _writing(self, work: Callable[[Transaction], T], waiting: Waiting) -> Callable[[Any], T]:
-        """`work` as the writer runs it; where its caller gave it up, it raises."""
+        """`work` as the writer runs it; raises Abandoned if the caller gave up."""
 
     @abstractmethod
     def _translated(self, error: Exception) -> Exception:
-        """The driver's error as ours, where it is the machine's doing."""
+        """The driver's error as a storage error, if the environment caused it; else unchanged."""

@@ -1,8 +1,8 @@
 """The transaction that the writes of one commit share (group commit).
 
-What one write has read, the next does not read again, until something is written to a table that it
-was read from. What each has to note (counters, the account's version) is written once for all of
-them, before the commit or before a statement that would see that it is missing.
+Rows that one write has read are cached for the next, until one of their tables is written to.
+Updates that each write has to make (counters, the account's version) are deferred and written once
+for all of them: before the commit, or before a statement that uses the tables that they change.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,34 +14,34 @@ from healthreports.store.engine.writer import Connection
 
 T = TypeVar("T")
 V = TypeVar("V")
-# Rows that one statement found, of what the writes of one commit read.
+# The most cached rows of one statement.
 _MOST_FOUND: Final = 256
 PutOff = tuple[tuple[Later, object], ...]
 
 
 class SharedTransaction(Transaction):
-    """`tx`, which was begun on `connection`, for one write after the other."""
+    """The transaction `tx` on `connection`, for several writes one after another."""
 
     def __init__(self, tx: Transaction, connection: Connection) -> None:
-        super().__init__({})  # what is counted here may be undone
+        super().__init__({})  # no lasting cache: what is counted here may be rolled back
         self._tx = tx
         self.has_rowids = tx.has_rowids
         self._connection = connection
         self._found: dict[Statement, dict[frozenset[tuple[str, Any]], list[Row]]] = {}
         self._put_off: PutOff = ()
         self._not_noted: frozenset[str] = frozenset()
-        # Of the part that is under way.
+        # The state of the current part.
         self.is_as_begun = True
         self._is_in_savepoint = False
         self._put_off_before: PutOff = ()
 
     @property
     def in_transaction(self) -> bool:
-        """Whether it can still be committed or rolled back."""
+        """Whether the transaction is still open, to be committed or rolled back."""
         return self._connection.in_transaction
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
-        """The rows that `statement` finds or returns, or found before."""
+        """The rows that `statement` selects or returns; they may be cached."""
         self._get_ready(statement)
         if statement.changes or statement.for_sqlite.lists:
             return self._run(statement, self._tx.rows, values)
@@ -68,13 +68,13 @@ class SharedTransaction(Transaction):
         return self._tx.new_ids(table, number)
 
     def put_off(self, later: Later, item: object) -> None:
-        """Have `later` run for `item` and whatever else is put off till then."""
+        """Defer `later` for `item`; it runs once for all its deferred items."""
         self.is_as_begun = False
         self._put_off += ((later, item),)
         self._not_noted |= later.tables
 
     def begin_part(self, *, in_savepoint: bool) -> None:
-        """Begin with one of the writes; in a savepoint, where it may have to be undone."""
+        """Begin the part of one write; in a savepoint if it may have to be rolled back."""
         self.is_as_begun = True
         self._is_in_savepoint = in_savepoint
         if in_savepoint:
@@ -82,37 +82,37 @@ class SharedTransaction(Transaction):
             self._put_off_before = self._put_off
 
     def undo_part(self) -> None:
-        """Leave the transaction as it was when the part, in its savepoint, began."""
+        """Roll back to the savepoint of the current part."""
         self._connection.execute("ROLLBACK TO part")
-        self._leave_put_off(self._put_off_before)  # what was noted since is undone as well
+        self._leave_put_off(self._put_off_before)  # deferred work done since is rolled back too
         self._found.clear()
         self.counts.clear()
 
     def end_part(self) -> None:
-        """End with one of the writes."""
+        """End the part of one write."""
         if self._is_in_savepoint:
             self._connection.execute("RELEASE part")
 
     def commit(self) -> None:
-        """Have all of it on disk."""
+        """Commit the transaction; it is on disk afterwards."""
         self._note()
         self._tx.finish()
         self._connection.execute("COMMIT")
         self._tx.confirm()
 
     def roll_back(self) -> None:
-        """Keep nothing of it."""
+        """Roll back the transaction."""
         self._connection.execute("ROLLBACK")
 
     def _run(self, statement: Statement, run: Callable[[Statement, V], T], values: V) -> T:
-        # Where it fails, PostgreSQL has given up all that is not behind a savepoint.
+        # If it fails, PostgreSQL has aborted the transaction, unless there is a savepoint.
         as_begun, self.is_as_begun = self.is_as_begun, False
         result = run(statement, values)
         self.is_as_begun = as_begun and not statement.changes
         return result
 
     def _get_ready(self, statement: Statement) -> None:
-        """Note what `statement` would miss, and forget what will not be so behind it."""
+        """Do the deferred work that `statement` must see; drop cached rows that it may change."""
         if self._not_noted and not self._not_noted.isdisjoint(statement.words):
             self._note()
         if statement.changes:
@@ -123,7 +123,7 @@ class SharedTransaction(Transaction):
         while self._put_off:
             first = self._put_off[0][0]
             items = [item for later, item in self._put_off if later is first]
-            # It may have more to be noted of what is still put off.
+            # `run` may defer more work.
             self._leave_put_off(tuple([one for one in self._put_off if one[0] is not first]))
             first.run(self, items)
 

@@ -1,20 +1,20 @@
-"""What was found before, by what was asked: bounded in bytes, whoever asks."""
+"""A cache with a limit in bytes."""
 
 import sys
 from typing import Any, Final
 
 import msgspec
 
-# Of each memory of a database, about: counts of lists, and whom tokens stand for.
+# The approximate limit of each cache of a database: for example counts of lists, users of tokens.
 MEMORY_BYTES: Final = 8 * 1024 * 1024
-# What the entries of the two dicts take beside key and value.
+# The size of the entries in the two dicts, in addition to key and value.
 _ENTRY_BYTES: Final = 200
 
 
 class Memory(dict[Any, Any]):
-    """A dict that forgets everything when it would hold more than `most_bytes`.
+    """A cache that is cleared when it would hold more than `most_bytes`.
 
-    Weighing a key and a value takes some microseconds, and is done once for each that is kept.
+    Measuring a key and a value takes some microseconds; it is done once for each entry.
     """
 
     def __init__(self, most_bytes: int = MEMORY_BYTES) -> None:
@@ -27,7 +27,7 @@ class Memory(dict[Any, Any]):
         self.keep(key, value, weight_of(key) + weight_of(value))
 
     def keep(self, key: object, value: object, weight: int) -> None:
-        """Keep a value that takes `weight` bytes with its key, unless that is all there may be."""
+        """Store a value that takes `weight` bytes with its key, unless it exceeds the limit."""
         weight += _ENTRY_BYTES
         self.forget(key)
         if self._bytes + weight > self._most_bytes:
@@ -39,23 +39,23 @@ class Memory(dict[Any, Any]):
 
     @property
     def bytes_kept(self) -> int:
-        """How many bytes are kept, about."""
+        """The approximate size of all entries in bytes."""
         return self._bytes
 
     def forget(self, key: object) -> None:
-        """Leave nothing of a key, if there is anything. Another thread may do the same."""
+        """Remove the entry of a key, if there is one. Another thread may do so at the same time."""
         self._bytes -= self._weights.pop(key, 0)
         self.pop(key, None)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         super().clear()
         self._weights.clear()
         self._bytes = 0
 
 
 def weight_of(value: object) -> int:
-    """How many bytes a value takes, with all that it is made of; about, and rather too many."""
+    """The approximate size of a value and its parts in bytes; rather too high than too low."""
     size = sys.getsizeof(value)
     if isinstance(value, tuple | list | frozenset | set):
         return size + sum(map(weight_of, value))

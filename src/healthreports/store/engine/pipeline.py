@@ -1,8 +1,8 @@
 """Several prepared statements on a PostgreSQL connection in one round trip.
 
-psycopg's own pipeline does the same for any statement; what is asked a thousand times a second is
-prepared by its text, and its parameters are ints, texts, flags and lists of those. This takes a
-third of the processor's time.
+psycopg's own pipeline does the same for any statement. But queries that run a thousand times a
+second are prepared by their text, and their parameters are only ints, texts, booleans and lists of
+these. For them, this takes a third of the CPU time.
 """
 
 from collections.abc import Generator, Sequence
@@ -20,13 +20,13 @@ from healthreports.store.engine.statement import Statement, Values
 
 _BINARY: Final = 1
 _FAILED: Final = (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED)
-# Statements that the server keeps for a connection before it forgets all of them.
+# The most prepared statements of a connection; when there are more, all are deallocated.
 _MOST_PREPARED: Final = 256
 Question = tuple[Statement | str, Values]
 
 
 class Pipeline:
-    """What is prepared on one connection."""
+    """The prepared statements of one connection."""
 
     def __init__(self, link: psycopg.Connection[Any]) -> None:
         self._link = link
@@ -35,16 +35,17 @@ class Pipeline:
         self._loading = Transformer(link)
 
     def ask(self, questions: Sequence[Question]) -> list[list[Row]]:
-        """The rows of each question, all from one transaction that was not begun before.
+        """The rows of each query, all in one round trip.
 
-        Raises psycopg.Error for the first that fails.
+        Without a BEGIN, the queries are one implicit transaction. Raises psycopg.Error for the
+        first that fails.
         """
         if len(self._names) > _MOST_PREPARED:
             self._link.pgconn.exec_(b"DEALLOCATE ALL")
             self._names.clear()
         pgconn = self._link.pgconn
         pgconn.enter_pipeline_mode()
-        answers: list[int] = []  # how many results come before that of each question
+        answers: list[int] = []  # for each query, the index of its result
         new: list[str] = []
         results = 0
         for question, values in questions:
@@ -64,7 +65,7 @@ class Pipeline:
         pgconn.exit_pipeline_mode()
         for result in found:
             if result.status in _FAILED:
-                for text in new:  # not all of them were prepared
+                for text in new:  # some of them may not have been prepared
                     del self._names[text]
                 raise error_from_result(result)
         return [self._rows(found[place]) for place in answers]
@@ -84,7 +85,7 @@ class Pipeline:
 
 
 def is_storable(value: object) -> bool:
-    """PostgreSQL knows no text with U+0000: nothing is equal to it, as nothing is to NULL."""
+    """Whether PostgreSQL can store `value`: not text with U+0000, which is then sent as NULL."""
     return not isinstance(value, str) or "\0" not in value
 
 
@@ -96,7 +97,7 @@ def _bound(question: Statement | str, values: Values) -> tuple[str, list[bytes |
 
 
 def _sent(value: object) -> bytes | None:
-    """A parameter as PostgreSQL reads it."""
+    """A parameter in PostgreSQL's text format."""
     if value is None or not is_storable(value):
         return None
     if isinstance(value, bool):

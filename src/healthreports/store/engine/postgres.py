@@ -1,13 +1,13 @@
-"""PostgreSQL: connections, transactions, and all that is particular to it.
+"""PostgreSQL: connections, transactions, and everything that is specific to PostgreSQL.
 
-Every read and write runs in a thread, on a connection of that thread, and nothing of a process is
-needed by another: any number of them share a database. What a read remembers (whom a token stands
-for, the version of an account) it has confirmed in the same round trip as its first question, and
-in the same snapshot; where it has changed, the read is done again.
+Every read and write runs in a thread, on a connection of that thread. Processes share no state
+except the database, so any number of processes can use it. A read uses cached rows (the user of a
+token, the version of an account) and confirms them in the same round trip and the same snapshot as
+its first query. If a row has changed, the read is repeated.
 
-Reads may go to a replica. Then what is remembered is asked of the primary each time, and where the
-replica does not say the same, the primary is read: a client sees what it has written, through
-whichever process it comes, and a revoked token ends at once.
+Reads may use a replica. Then these rows are read from the primary each time. If the replica has
+other values, the whole read is repeated on the primary. So a client sees its own writes through any
+process, and a token is revoked at once.
 """
 
 import math
@@ -44,20 +44,20 @@ from healthreports.store.engine.writer import Lock, Writer
 
 T = TypeVar("T")
 
-# A read waits for the server and not for the processor, so there may be more than cores.
+# A read waits for the server and not for the CPU, so there may be more threads than cores.
 READER_THREADS: Final = 4
-# Accounts are written one beside the other; all writes of one account come to one of these.
+# Accounts are written in parallel; all writes of one account use the same writer.
 WRITERS: Final = 4
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-# The number of the lock stands in `store/schema/upgrade` too.
+# `store/schema/upgrade` has the number of this lock too.
 _ALONE: Final = 7_310_002
-# Who writes in one account shares this lock, who writes anywhere has it alone.
+# A write in one account shares this lock; a write that locks all accounts has it exclusively.
 _LOCK_ALL: Final = f"SELECT pg_advisory_xact_lock({_ALONE})"
 _LOCK_ONE: Final = (
     f"SELECT pg_advisory_xact_lock_shared({_ALONE})",
     "SELECT version FROM account_versions WHERE account_id = %s FOR NO KEY UPDATE",
 )
-# What the machine, or who runs it, does to us.
+# Errors that the environment or the administrator causes.
 _UNAVAILABLE: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -65,9 +65,9 @@ _UNAVAILABLE: Final = (
     errors.ReadOnlySqlTransaction,
 )
 _BUSY: Final = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
-# Statements are written for one plan, each join where it stands; the server is to take that and
-# not to weigh it against reading and sorting more, on what it believes of parameters it has not
-# seen.
+# Each statement is written for one query plan, with its joins in the order of the text. With these
+# settings the planner uses that plan. Otherwise it might choose one that reads and sorts more rows,
+# based on estimates for parameters whose values it does not know.
 _PLANS: Final[dict[str, str]] = {
     **dict.fromkeys(("join_collapse_limit", "from_collapse_limit"), "1"),
     **dict.fromkeys(
@@ -84,57 +84,58 @@ _PLANS: Final[dict[str, str]] = {
     "jit": "off",
 }
 PLANS: Final = " ".join(f"-c {name}={value}" for name, value in _PLANS.items())
-# Also without BEGIN, all that goes out at once sees one snapshot.
-# (Not read-only as well: libpq would take a primary for a standby.)
+# With this, statements that are sent together see one snapshot even without BEGIN.
+# (It does not set read-only as well: libpq would take a primary for a standby.)
 _SNAPSHOT: Final = "-c default_transaction_isolation=repeatable\\ read"
-# For how long a replica that does not answer is left alone.
+# A replica that is unavailable is not used for this time.
 _ASK_AGAIN_S: Final = 5
-# A server that went away without a word is noticed within some seconds.
+# With these settings, a server that disappears without closing the connection is noticed within
+# some seconds.
 _PATIENCE: Final = {
     "connect_timeout": 2,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
-    "application_name": "healthreports",  # by which an upgrade tells that a server is connected
+    "application_name": "healthreports",  # tells an upgrade that a server is connected
 }
 
 
 class Link(psycopg.Connection[Row]):
-    """A connection in autocommit, as the writer wants it."""
+    """A connection in autocommit mode, as the writer needs it."""
 
     _is_ending = False
 
     @cached_property
     def prepared_pipeline(self) -> Pipeline:
-        """What asks several statements at once."""
+        """Runs several statements in one round trip."""
         return Pipeline(self)
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is under way, be it one that can only be rolled back."""
+        """Whether a transaction is open, even one that has failed and can only be rolled back."""
         status = self.info.transaction_status
         return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     def end_soon(self) -> None:
-        """End a transaction that only read, without waiting for the answer."""
+        """Commit a transaction that only read, without waiting for the response."""
         self.pgconn.send_query(b"COMMIT")
         self.pgconn.flush()
         self._is_ending = True
 
     def get_ready(self) -> None:
-        """Take the answer that `end_soon` did not wait for."""
+        """Read the response that `end_soon` did not wait for."""
         if self._is_ending:
             self._is_ending = False
             self.wait(generators.fetch_many(self.pgconn))
 
 
 class _Changed(Exception):
-    """What was remembered is not so in this snapshot."""
+    """A cached row is different in this snapshot."""
 
 
 class _Behind(Exception):
-    """The replica does not know yet, or any more, what the primary says."""
+    """A row of the replica differs from the primary's."""
 
 
 def _bound(statement: Statement, values: Values) -> tuple[str, dict[str, Any]]:
@@ -158,7 +159,7 @@ class PostgresTransaction(Transaction):
         self._link = link
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
-        """The rows that `statement` finds or returns."""
+        """The rows that `statement` selects or returns."""
         return _rows(self._execute(statement, values))
 
     def text_of(self, statement: Statement) -> str:
@@ -173,7 +174,7 @@ class PostgresTransaction(Transaction):
                 cursor.executemany(text, [_bound(statement, one)[1] for one in many])
 
     def new_ids(self, table: str, number: int) -> Sequence[int]:
-        """Ids that the sequence of `table` had not given out before."""
+        """New ids from the sequence of `table`, ascending."""
         found = self._link.execute(
             "SELECT nextval(%s::regclass) FROM generate_series(1, %s)", (f"{table}_ids", number)
         )
@@ -188,23 +189,24 @@ def _rows(cursor: psycopg.Cursor[Row]) -> list[Row]:
 
 
 class _Expected(NamedTuple):
-    """What was remembered, and how it is asked."""
+    """A cached row, and the query that confirms it."""
 
     key: tuple[Any, ...]
     question: Question
     row: Row | None
 
 
-# How often a read is tried in a transaction for each question.
+# How often a read is tried with only an implicit transaction for its first query.
 _LIGHT_TRIES: Final = 2
 
 
 class _ReadTransaction(PostgresTransaction):
-    """A read in one snapshot, or in what cannot be told from one.
+    """A read in one snapshot, or the equivalent of one.
 
-    `remembered` is what earlier reads found, to be confirmed; with `primary` it is asked there.
-    A question and what it relies on are one transaction. A second question begins one that lasts,
-    and has all of it confirmed again: with the version of the account it is as it was.
+    `remembered` caches the rows that earlier reads found; they have to be confirmed. If `primary`
+    is given, they are read there instead. The first query and the rows that it relies on are one
+    transaction. A second query begins a transaction that stays open, and confirms all these rows
+    again. If the version of the account is the same, the first result is still valid.
     """
 
     def __init__(
@@ -217,15 +219,15 @@ class _ReadTransaction(PostgresTransaction):
         self._lasts = False
         self._asked = False
         self._expected: list[_Expected] = []
-        self._up_to = 0  # how many of those are confirmed
+        self._up_to = 0  # how many of `_expected` are confirmed
         self._confirmed: dict[tuple[Any, ...], Row | None] = {}
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
-        """The rows that `statement` finds."""
+        """The rows that `statement` selects."""
         return self._ask((statement, values))
 
     def recall(self, statement: Statement, values: Values) -> Row | None:
-        """The first row that `statement` finds, confirmed by the next question or the end."""
+        """The first row that `statement` selects; the next query or the end confirms it."""
         key = (statement, *values.values())
         if key in self._confirmed:
             return self._confirmed[key]
@@ -239,13 +241,13 @@ class _ReadTransaction(PostgresTransaction):
                 self._note(key, found)
                 self._up_to += 1
         self._expected.append(_Expected(key, (statement, values), found))
-        self._confirmed[key] = found  # or what follows raises
+        self._confirmed[key] = found  # if it turns out to be wrong, the next query raises
         return found
 
     def confirming(self, work: Callable[[Transaction], T]) -> T:
-        """What `work` returns or raises, if all that it was told holds.
+        """What `work` returns or raises, if all rows that it relied on are confirmed.
 
-        Raises _Changed or _Behind where it does not.
+        Raises _Changed or _Behind if not.
         """
         self._tries += 1
         try:
@@ -259,7 +261,7 @@ class _ReadTransaction(PostgresTransaction):
         return result
 
     def end(self) -> None:
-        """Let go of the snapshot."""
+        """Release the snapshot."""
         if self._lasts and self._link.in_transaction:
             self._link.end_soon()
 
@@ -268,7 +270,7 @@ class _ReadTransaction(PostgresTransaction):
             self._ask(None)
 
     def _ask(self, question: Question | None) -> list[Row]:
-        """The rows of a question, in one round trip with whether all is as expected.
+        """The rows of a query; confirms the expected rows in the same round trip.
 
         Raises _Changed or _Behind.
         """
@@ -287,7 +289,7 @@ class _ReadTransaction(PostgresTransaction):
         return found[-1] if question is not None else []
 
     def _demand(self, expected: list[_Expected], found: list[list[Row]]) -> None:
-        """Raise _Changed or _Behind where not all is as expected, and note what is."""
+        """Raise _Behind, or cache the new rows and raise _Changed, if a row is not as expected."""
         rows = {one.key: next(iter(some), None) for one, some in zip(expected, found, strict=False)}
         if all(rows[one.key] == one.row for one in expected):
             return
@@ -295,20 +297,20 @@ class _ReadTransaction(PostgresTransaction):
             raise _Behind
         for key, row in rows.items():
             self._note(key, row)
-        # In a snapshot that lasts what was found is so; else all is asked again.
+        # In a snapshot that stays open, the new rows are valid; otherwise all are read again.
         self._confirmed = rows if self._lasts else {}
         self._expected, self._up_to, self._asked = [], 0, self._lasts
         raise _Changed
 
     def _note(self, key: tuple[Any, ...], found: Row | None) -> None:
-        if found is None:  # anybody can ask for what is not there
+        if found is None:  # not cached, as anybody can ask for any number of missing rows
             self._remembered.forget(key)
         else:
             self._remembered[key] = found
 
 
 class _Purpose(Enum):
-    """What a connection is for."""
+    """The purpose of a connection."""
 
     WRITE = auto()
     READ = auto()
@@ -325,15 +327,15 @@ _CLUSTER: Final = Statement(text("SELECT system_identifier FROM pg_control_syste
 
 
 class PostgresDatabase(Database):
-    """One PostgreSQL database, and where `replica` is given, a copy of it to read from.
+    """One PostgreSQL database, and if `replica` is given, a replica to read from.
 
-    `address` and `replica` are what libpq takes: several hosts may stand in one. A statement may
-    take `time_limit_s`, waiting for another writer `busy_timeout_s`.
+    `address` and `replica` are connection strings for libpq, which may contain several hosts. The
+    timeout of a statement is `time_limit_s`, that of waiting for a lock `busy_timeout_s`.
     """
 
     _errors = psycopg.Error
 
-    def __init__(  # noqa: PLR0917  an address, and how it is used
+    def __init__(  # noqa: PLR0917  the addresses, and options
         self,
         address: str,
         replica: str,
@@ -361,7 +363,7 @@ class PostgresDatabase(Database):
         self._writers = [Writer(self._begin, self._committed) for _ in range(WRITERS)]
 
     def place(self) -> str:
-        """The server's cluster, where we may ask for it, and the number of the database in it."""
+        """The identifier of the cluster, if the user may read it, and the oid of the database."""
 
         def ask(tx: Transaction) -> str:
             [[number, may_ask]] = tx.rows(_NUMBER, {})
@@ -371,7 +373,7 @@ class PostgresDatabase(Database):
         return self._read_latest(ask, Waiting())
 
     def close(self) -> None:
-        """Wait for what is under way, then let go of the server."""
+        """Wait for the transactions under way, then close all connections."""
         for writer in self._writers:
             writer.close()
         self._readers.shutdown()
@@ -404,18 +406,18 @@ class PostgresDatabase(Database):
         return result
 
     def _read_on(self, link: Link, role: _Purpose, work: Callable[[Transaction], T]) -> T:
-        """What `work` returns from one snapshot. Raises _Behind where that is a replica's."""
+        """What `work` returns, run in one snapshot. On a replica, raises _Behind if it differs."""
         primary = self._link(_Purpose.READ) if role is _Purpose.READ_COPY else None
         reading = _ReadTransaction(link, self._counts, self._records, self._remembered, primary)
         try:
             while True:
-                with suppress(_Changed):  # then again in the same snapshot, with what is so there
+                with suppress(_Changed):  # then `work` runs again, with the rows found now
                     return reading.confirming(work)
         finally:
             reading.end()
 
     def _begin(self, lock: Lock) -> SharedTransaction:
-        """Begin to write under `lock`, on this thread's connection."""
+        """Begin a write transaction with `lock`, on this thread's connection."""
         self._demand_usable()
 
         def begin(link: Link) -> Link:
@@ -428,13 +430,13 @@ class PostgresDatabase(Database):
                         everybody, account = _LOCK_ONE
                         link.execute(everybody)
                         link.execute(account, (lock,))
-                    # Behind the lock, which an upgrade takes too: so it stays what it is.
+                    # After the lock, which an upgrade takes too, so that the schema cannot change.
                     schema = link.execute(SCHEMA_QUESTION) if self._schema is not None else None
                 if schema is not None:
                     found = schema.fetchone()
                     self._demand_schema(found[0] if found else "")
             except (psycopg.Error, StorageReplaced):
-                if link.in_transaction:  # the lock was not had in time, or it is another schema
+                if link.in_transaction:  # a timeout of the lock, or another schema
                     link.execute("ROLLBACK")
                 raise
             return link
@@ -443,9 +445,9 @@ class PostgresDatabase(Database):
         return SharedTransaction(PostgresTransaction(link, {}), link)
 
     def _with_link(self, role: _Purpose, work: Callable[[Link], T]) -> T:
-        """What `work` does on this thread's connection, once more on a new one where it was lost.
+        """What `work` returns on this thread's connection; retried on a new one if it was lost.
 
-        It has lain there since it was last used; `work` has done nothing that is kept.
+        The connection may have been idle for long. Retrying is safe, as `work` commits nothing.
         """
         link = self._link(role)
         try:
@@ -479,7 +481,7 @@ class PostgresDatabase(Database):
         return StorageUnavailable() if isinstance(error, _UNAVAILABLE) else error
 
     def _link(self, role: _Purpose) -> Link:
-        """This thread's connection for what `role` does, made anew where it broke."""
+        """This thread's connection for the purpose `role`; reconnects if it was lost."""
         links: dict[_Purpose, Link] = self._here.__dict__.setdefault("links", {})
         link = links.get(role)
         if link is not None:
@@ -493,16 +495,16 @@ class PostgresDatabase(Database):
 
 
 def connect(address: str, options: str = "") -> Link:
-    """A connection in autocommit. Raises psycopg.OperationalError."""
+    """A connection in autocommit mode. Raises psycopg.OperationalError."""
     given = conninfo_to_dict(address)
     asked = {**_PATIENCE, "options": options, **given}
     if given.get("options"):
         asked["options"] = f"{options} {given['options']}"
     link = Link.connect(autocommit=True, **asked)  # type: ignore[arg-type]  # as libpq takes them
-    # Whole numbers are the numbers of our columns, whatever they are worth: one plan for all.
+    # Send every int as bigint, whatever its size, since the columns are bigint: one plan for all.
     link.adapters.register_dumper(int, Int8Dumper)
     link.adapters.register_dumper(StrEnum, StrDumper)
-    # A commit that returns is on disk, and on a standby's where the server waits for one.
+    # A commit that returns is on disk, and also on the standby's disk if the server waits for one.
     link.execute(
         "SELECT set_config('synchronous_commit', 'on', false) "
         "WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"

@@ -1,12 +1,12 @@
-"""The embedded database: connections, transactions, and all that is particular to SQLite.
+"""SQLite: connections, transactions, and everything that is specific to SQLite.
 
-Reads run in the calling thread on a connection of that thread; writes run one after another in one
-thread, since SQLite has one writer. On the event loop a read must be short: there a statement has a
-budget, and where it needs more the whole read is done again in a thread.
+A read runs in the calling thread, on the connection of that thread. Writes run one after another in
+one thread, since SQLite allows one writer. On the event loop a read must be short: each statement
+has a time budget there. If a statement exceeds it, the whole read is repeated in another thread.
 
-The short reads of one turn of the event loop share one snapshot. A request is received before the
-turn in which it is answered, so the snapshot is never older than the request: who was told of a
-write, here or through another process, and then asks, sees it.
+The short reads of one iteration of the event loop share one snapshot. A request is received before
+the iteration in which it is answered, so the snapshot is never older than the request: a client
+that was told of a write, by this or another process, sees it in its next request.
 """
 
 import asyncio
@@ -36,21 +36,22 @@ from healthreports.store.engine.writer import Lock, Writer
 
 T = TypeVar("T")
 
-# Long reads at once; more would only take the processor from each other and from short ones.
+# Long reads that run at once; more would only slow down each other and the short reads.
 READER_THREADS: Final = 4
-# Steps of SQLite's machine between two calls of a progress handler: about a millisecond.
+# Instructions of SQLite's virtual machine between two calls of a progress handler: about 1 ms.
 _STEPS_BETWEEN_LOOKS: Final = 10_000
-# A statement may meet one look that is due from those before it; at the second it has had its time.
+# The first call may come early, because SQLite counts the steps of earlier statements too. At the
+# second call, the statement has used its full time.
 _LOOKS_ON_THE_LOOP: Final = 1
-# Whatever a write locks, it has the whole file, and so it may share a commit with any other.
+# Every write locks the whole file, so it may share a commit with any other write.
 _THE_FILE: Final = 0
-# SQLite's own mark of the last id that any row of a table had.
+# SQLite's table of the highest id that any row of a table ever had.
 _SET_LAST_ID: Final = "UPDATE sqlite_sequence SET seq = ? WHERE name = ?"
 _LAST_ID: Final = "SELECT seq FROM sqlite_sequence WHERE name = ?"
 _BEGIN_IDS: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES (?, 0)"
 
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-# What the machine does to us. SQLITE_ERROR is left out: that is a defect of ours.
+# Errors that the environment causes. SQLITE_ERROR is not one: it is a bug in this program.
 _UNAVAILABLE: Final = (
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_READONLY,
@@ -61,12 +62,13 @@ _UNAVAILABLE: Final = (
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_PROTOCOL,
 )
-# How often the file's header is marked while it is written to, and the largest mark it can have.
+# The shortest time between two changes of the number in the file's header, and its largest value.
 _MARK_EVERY_S: Final = 1.0
 _MOST_MARK: Final = 2**31 - 1
-# Statements that a connection keeps prepared.
+# Size of the cache of prepared statements of a connection.
 _PREPARED: Final = 128
-# In characters: what is a long statement, and how much of them a connection keeps.
+# In characters: the length from which a statement is long, and the total length of the long
+# statements after which a connection is closed and opened again.
 _LONG_TEXT: Final = 32_000
 _MOST_LONG_TEXT: Final = 1_500_000
 _PRAGMAS: Final = (
@@ -74,21 +76,22 @@ _PRAGMAS: Final = (
     "PRAGMA synchronous = FULL",  # a commit that returns is on disk
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
-    # What a long reader made the log grow to is given back at the next checkpoint.
+    # Truncate the log to 16 MiB at a checkpoint, after a long reader made it grow.
     "PRAGMA journal_size_limit = 16777216",
-    # The upper levels of the indexes of ten million reports; SQLite's own 2 MB do not hold them.
+    # Enough for the upper levels of the indexes of ten million reports; the default of 2 MB is not.
     "PRAGMA cache_size = -8000",
 )
 
 
 class SqliteConnection(sqlite3.Connection):
-    """A connection that knows how much it keeps of long statements.
+    """A connection that tracks how many long statements it has prepared.
 
-    A statement that was run is kept prepared, and takes ten times its text: 1.3 MB for the merge of
-    256 workspaces. A connection that has run many of them is made anew.
+    Python's sqlite3 caches each prepared statement, which takes ten times the memory of its text:
+    1.3 MB for the merge of 256 workspaces. A connection that has run many long statements is closed
+    and opened again.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  sqlite3's own
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  as sqlite3 has it
         super().__init__(*arguments, **options)
         self._long: dict[int, int] = {}
 
@@ -98,7 +101,7 @@ class SqliteConnection(sqlite3.Connection):
 
     @property
     def is_full(self) -> bool:
-        """Whether it keeps so much that it should be made anew, between two transactions."""
+        """Whether the connection should be reopened at the end of the current transaction."""
         return sum(self._long.values()) > _MOST_LONG_TEXT
 
 
@@ -115,9 +118,9 @@ class SqliteTransaction(Transaction):
         writing: "_Writing | None" = None,
         records: Memory | None = None,
     ) -> None:
-        """`unchanged` keeps what was read since the database last changed, where that is known.
+        """`unchanged` is a cache that is valid until the database changes; None if there is none.
 
-        `writing` is what a transaction that writes is watched by.
+        `writing` has the checks of a transaction that writes.
         """
         super().__init__(counts, records)
         self._connection = connection
@@ -127,7 +130,7 @@ class SqliteTransaction(Transaction):
         self._last_ids: dict[str, int] = {}
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
-        """The rows that `statement` finds or returns."""
+        """The rows that `statement` selects or returns."""
         self._looks = 0
         form = statement.for_sqlite
         if form.looks_up_words and self._unchanged is not None:
@@ -149,7 +152,7 @@ class SqliteTransaction(Transaction):
         self._connection.executemany(form.text, [{**form.constants, **one} for one in many])
 
     def new_ids(self, table: str, number: int) -> Sequence[int]:
-        """Ids above every one that a row of `table` had."""
+        """New ids, higher than every id that a row of `table` ever had."""
         last = self._last_ids.get(table)
         if last is None:
             found = self._connection.execute(_LAST_ID, (table,)).fetchall()
@@ -160,49 +163,49 @@ class SqliteTransaction(Transaction):
         return range(last + 1, last + number + 1)
 
     def finish(self) -> None:
-        """Mark the last ids that were given."""
+        """Store the highest ids that were given out, and change the number in the header."""
         for table, last in self._last_ids.items():
             self._connection.execute(_SET_LAST_ID, (last, table))
         if self._writing is not None:
             self._writing.mark(self._connection)
 
     def confirm(self) -> None:
-        """Raise StorageReplaced where the file that was written to is not the one at its path."""
+        """Raise StorageReplaced if the file that was written is not the one at the path."""
         if self._writing is not None:
             self._writing.demand_same_file()
 
     def recall(self, statement: Statement, values: Values) -> Row | None:
-        """The first row of what has not changed since it was read."""
+        """The first row that `statement` selects, cached until the database changes."""
         if self._unchanged is None:
             return self.row(statement, values)
         key = (statement, *values.values())
         try:
-            return self._unchanged[key]  # type: ignore[no-any-return]  # put there below
+            return self._unchanged[key]  # type: ignore[no-any-return]  # stored below
         except KeyError:
             row = self._unchanged[key] = self.row(statement, values)
             return row
 
     def has_spent_its_time(self) -> bool:
-        """The progress handler on the event loop: whether the statement under way must stop."""
+        """Whether the current statement must stop; the progress handler on the event loop."""
         self._looks += 1
         return self._looks > _LOOKS_ON_THE_LOOP
 
 
 class _ForAThread(Exception):
-    """A statement that may take its time, and could not be stopped, is not for the event loop."""
+    """The statement may take long and cannot be interrupted: it must not run on the event loop."""
 
 
 class _Writing(NamedTuple):
-    """What a write looks at, so that an answer of 200 is true."""
+    """The checks of a write, so that a success response is sent only if the data is stored."""
 
     mark: Callable[[SqliteConnection], None]
     demand_same_file: Callable[[], None]
 
 
 class _Snapshots:
-    """The snapshot that the short reads of one turn of the event loop share.
+    """The snapshot that the short reads of one iteration of the event loop share.
 
-    Its connection does not wait for a lock, since everybody would wait with it.
+    Its connection does not wait for a lock, since that would block the event loop.
     """
 
     def __init__(self, path: Path, counts: Memory, records: Memory) -> None:
@@ -215,11 +218,11 @@ class _Snapshots:
         self._current: SqliteTransaction | None = None
 
     def current(self) -> SqliteTransaction:
-        """The snapshot of this turn, begun if there is none. Raises sqlite3.DatabaseError."""
+        """The snapshot of this iteration, begun if needed. Raises sqlite3.DatabaseError."""
         return self._current or self._begin()
 
     def drop(self) -> None:
-        """Let go of the connection: whatever state an error left it in, the next is a new one."""
+        """Close the connection, since an error may have left it in any state; the next is new."""
         connection, self._connection, self._current = self._connection, None, None
         if connection is not None:
             connection.close()
@@ -231,7 +234,7 @@ class _Snapshots:
             self._connection = connect(self._path, busy_timeout_s=0)
             self._unchanged.clear()
         self._connection.execute("BEGIN")
-        # Differs from what it was where another connection has committed since.
+        # The value changes when another connection has committed.
         [[data_version]] = self._connection.execute("PRAGMA data_version").fetchall()
         if data_version != self._data_version:
             self._unchanged.clear()
@@ -279,7 +282,10 @@ class SqliteDatabase(Database):
         self._marked_at = 0.0
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
-        """What `work` returns, from one snapshot: on the event loop if it is short, else off it."""
+        """What `work` returns, run in one snapshot: on the event loop if short, else in a thread.
+
+        `work` may be called more than once.
+        """
         try:
             return work(self._snapshots.current())
         except _ForAThread:
@@ -288,21 +294,21 @@ class SqliteDatabase(Database):
             code = _primary_code(error)
             if code != sqlite3.SQLITE_INTERRUPT:
                 self._snapshots.drop()
-            # Waiting for a lock, or taking one's time, is for a thread.
+            # A read that has to wait for a lock, or takes long, is repeated in a thread.
             if code not in (*_BUSY, sqlite3.SQLITE_INTERRUPT):
                 raise self._translated(error) from error
         return await self.read_long(work)
 
     def free_bytes(self) -> int | None:
-        """How much room is left on the disk of its file."""
+        """The free space on the disk of the file, in bytes."""
         return shutil.disk_usage(self._path.parent).free
 
     def place(self) -> str:
-        """The number of its file."""
+        """The inode number of the file."""
         return str(self._path.stat().st_ino)
 
     def close(self) -> None:
-        """Wait for what is under way, then let go of the file."""
+        """Wait for the transactions under way, then close the file."""
         self._snapshots.drop()
         self._one_writer.close()
         self._readers.shutdown()
@@ -314,7 +320,7 @@ class SqliteDatabase(Database):
     def _read(self, work: Callable[[Transaction], T], waiting: Waiting) -> T:
         try:
             connection = self._connection()
-            # A statement that nobody waits for any more is stopped.
+            # Stop the statement when the caller gives up.
             connection.set_progress_handler(waiting.has_ended, _STEPS_BETWEEN_LOOKS)
             connection.execute("BEGIN")
             try:
@@ -323,7 +329,7 @@ class SqliteDatabase(Database):
             finally:
                 connection.set_progress_handler(None, 0)  # so that nothing stops the ROLLBACK
                 if connection.in_transaction:  # an error may have ended it already
-                    connection.execute("ROLLBACK")  # there is nothing to keep
+                    connection.execute("ROLLBACK")  # a read has nothing to commit
         except sqlite3.DatabaseError as error:
             raise self._translated(error) from error
         return result
@@ -343,7 +349,7 @@ class SqliteDatabase(Database):
             try:
                 result = work(tx)
             finally:
-                connection.set_progress_handler(None, 0)  # so that nothing stops what follows
+                connection.set_progress_handler(None, 0)  # so that nothing stops the next statement
             waiting.demand()
             return result
 
@@ -376,7 +382,7 @@ class SqliteDatabase(Database):
         return SharedTransaction(SqliteTransaction(connection, {}, writing=writing), connection)
 
     def _mark(self, connection: SqliteConnection) -> None:
-        """Raise the number in the file's header, so that an older copy can be told from it."""
+        """Increment the number in the file's header, so that an older copy can be recognised."""
         now = time.monotonic()
         if now - self._marked_at >= _MARK_EVERY_S:
             self._marked_at = now
@@ -384,7 +390,7 @@ class SqliteDatabase(Database):
             connection.execute(f"PRAGMA user_version = {version % _MOST_MARK + 1}")
 
     def _demand_same_file(self) -> None:
-        assert self._watch is not None  # made when the first write began
+        assert self._watch is not None  # created when the first write began
         if says := self._watch.problem():
             raise self._give_up(says, ends_server=False)
 
@@ -406,7 +412,7 @@ def connect(path: Path, busy_timeout_s: float) -> SqliteConnection:
         f"{path.absolute().as_uri()}?mode=rw",
         timeout=busy_timeout_s,
         isolation_level=None,
-        check_same_thread=False,  # made in the thread that uses it, closed by `close`
+        check_same_thread=False,  # created in the thread that uses it, closed in another by `close`
         cached_statements=_PREPARED,
         factory=SqliteConnection,
         uri=True,
@@ -418,4 +424,4 @@ def connect(path: Path, busy_timeout_s: float) -> SqliteConnection:
 
 def _primary_code(error: sqlite3.DatabaseError) -> int:
     code: int = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF  # what is above the low byte tells variants apart
+    return code & 0xFF  # the higher bits are the extended result code

@@ -1,7 +1,7 @@
-"""Statements, written once with SQLAlchemy and compiled for both databases' drivers.
+"""Statements, written once with SQLAlchemy and compiled for the drivers of both databases.
 
-What the two databases write differently is here; what they do differently is in `sqlite` and
-`postgres`. Knows no table.
+Differences in SQL syntax are here; differences in behaviour are in `sqlite` and `postgres`. Nothing
+here depends on the tables.
 """
 
 import re
@@ -49,28 +49,28 @@ class InAccount(Protocol):
 
     @property
     def account_id(self) -> int:
-        """Whose it is."""
+        """The id of its account."""
 
 
 class DriverText(NamedTuple):
-    """A statement as one driver takes it.
+    """A statement as SQL text for one driver.
 
-    `constants` are the values that were written into it, `lists` the parameters that take a tuple.
-    Of the work of one that `looks_up_words` SQLite counts no steps.
+    `constants` are the values of the literals in it, `lists` the parameters that take a tuple. If
+    it `looks_up_words`, SQLite does not call the progress handler during its full-text search.
     """
 
     text: str
     constants: Values
     lists: tuple[str, ...]
-    names: Sequence[str] = ()  # of its parameters in their order, where they have numbers
+    names: Sequence[str] = ()  # the names of its parameters in order, if they are numbered
     looks_up_words: bool = False
 
 
 class Statement:
-    """A statement of either database, put into its form when that is first needed.
+    """A statement for both databases, compiled for each when first needed.
 
-    `columns` are those that an insert or update sets, each from the parameter of its name.
-    `postgres` stands in for `clause` where PostgreSQL is better asked in another way.
+    `columns` are the columns that an insert or update sets, each from the parameter with its name.
+    `postgres` replaces `clause` on PostgreSQL, if another query is better there.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Statement:
 
     @cached_property
     def changes(self) -> str:
-        """The name of the table whose rows it changes; empty where it only reads."""
+        """The name of the table whose rows it changes; empty if it only reads."""
         if not isinstance(self.clause, UpdateBase):
             return ""
         assert isinstance(self.clause.table, TableClause)
@@ -93,18 +93,18 @@ class Statement:
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """All that it names, the tables that it touches among them."""
+        """All words in its SQL, which include the names of its tables."""
         return frozenset(_WORD.findall(self.for_sqlite.text))
 
     @cached_property
     def for_sqlite(self) -> DriverText:
-        """The statement as `sqlite3` takes it."""
+        """The statement for `sqlite3`."""
         return self._form(self.clause, _SQLITE)
 
     @cached_property
     def for_postgres(self) -> DriverText:
-        """The statement as `psycopg` takes it."""
-        from sqlalchemy.dialects.postgresql import (  # noqa: PLC0415  not read where there is none
+        """The statement for `psycopg`."""
+        from sqlalchemy.dialects.postgresql import (  # noqa: PLC0415  imported only if it is used
             psycopg,
         )
 
@@ -112,7 +112,7 @@ class Statement:
 
     @cached_property
     def for_pipeline(self) -> DriverText:
-        """The statement as PostgreSQL prepares it: its parameters are numbered."""
+        """The statement for PostgreSQL to prepare, with numbered parameters."""
         from sqlalchemy.dialects.postgresql import (  # noqa: PLC0415  as above
             psycopg,
         )
@@ -133,7 +133,7 @@ class Statement:
 def insertion(table: Table) -> Statement:
     """The statement that inserts a row with a value for every column.
 
-    Where the database makes the `id`, it is left out and returned.
+    If the database generates the `id`, the statement leaves it out and returns it.
     """
     if makes_ids(table):
         columns = [column.name for column in table.columns if column.name != "id"]
@@ -142,14 +142,14 @@ def insertion(table: Table) -> Statement:
 
 
 def makes_ids(table: Table) -> bool:
-    """Whether the database itself gives the rows of `table` their ids."""
+    """Whether the database generates the ids of the rows of `table`."""
     return [column.name for column in table.primary_key] == ["id"]
 
 
 def replacement(table: Table, columns: Sequence[str]) -> Statement:
     """The statement that sets `columns` of one row.
 
-    Parameters: its `row_id`, and `of_account` where the account is a part of the table's key.
+    Parameters: the `row_id`, and `of_account` if the account is a part of the table's key.
     """
     return Statement(update(table).where(*_one_row(table)), columns)
 
@@ -172,11 +172,11 @@ def one_row(record: InAccount) -> dict[str, int]:
 
 
 class Either(ColumnElement[bool]):
-    """A condition that the two databases write differently."""
+    """A condition with different SQL for each database."""
 
     inherit_cache = False
     type = Boolean()
-    _is_implicitly_boolean = True  # else SQLite would get "= 1" behind it, and use no index
+    _is_implicitly_boolean = True  # else "= 1" is added for SQLite, which then uses no index
 
     def __init__(self, for_sqlite: ColumnElement[bool], for_postgres: ColumnElement[bool]) -> None:
         self.for_sqlite = for_sqlite
@@ -184,11 +184,11 @@ class Either(ColumnElement[bool]):
 
     @property
     def _from_objects(self) -> list[Any]:
-        return self.for_postgres._from_objects  # noqa: SLF001  what a WHERE adds to FROM
+        return self.for_postgres._from_objects  # noqa: SLF001  the tables it adds to FROM
 
 
 class EitherNumber(ColumnElement[int]):
-    """A whole number that the two databases reckon differently."""
+    """An integer with a different SQL expression for each database."""
 
     inherit_cache = False
     type = BigInteger()
@@ -215,7 +215,7 @@ def _on_postgres(element: Either | EitherNumber, compiler: SQLCompiler, **option
 
 
 class InTurn(Join):
-    """A join that SQLite goes through from left to right, and PostgreSQL as it finds best."""
+    """A join that SQLite must run from left to right; PostgreSQL gets a plain join."""
 
     inherit_cache = False
 
@@ -229,7 +229,7 @@ def _in_turn(join: InTurn, compiler: SQLCompiler, **options: Any) -> str:  # noq
 
 
 def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    """`column` is in the tuple bound to `name`: one text for any number of values."""
+    """The condition that `column` is in the tuple `name`; the SQL is the same for any length."""
     listed = func.json_each(bindparam(name, type_=JSON)).table_valued("value")
     kind = Text() if isinstance(column.type, Text) else BigInteger()
     return Either(
@@ -239,7 +239,7 @@ def among(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
 
 
 def named(row: Sequence[Any], columns: Sequence[ColumnElement[Any]]) -> dict[str, Any]:
-    """The values of a row of `columns`, by the columns' names."""
+    """The values of a row of `columns`, by column name."""
     return dict(zip((column.key or "" for column in columns), row, strict=True))
 
 
@@ -251,6 +251,6 @@ def unindexed_text(column: ColumnElement[str]) -> ColumnElement[str]:
 def unindexed(column: ColumnElement[int]) -> ColumnElement[int]:
     """`column`, written so that neither database uses an index on it.
 
-    For a condition or an order that another index than its own serves better.
+    For a condition or an order for which another index is better.
     """
     return column + literal_column("0")

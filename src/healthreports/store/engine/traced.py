@@ -1,4 +1,4 @@
-"""A transaction that tells of each statement, for whoever traces what a request does."""
+"""A transaction that reports each statement, for tracing a request."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager
 from healthreports.store.engine.database import Later, Row, Transaction
 from healthreports.store.engine.statement import Statement, Values
 
-# What surrounds a statement, whose SQL it is given; never its values.
+# Returns a context manager for a statement. It gets the SQL, but never the values.
 Around = Callable[[str], AbstractContextManager[object]]
 
 
 class TracedTransaction(Transaction):
-    """`tx`, with each statement in what `around` gives."""
+    """The transaction `tx`; each statement runs within a context manager from `around`."""
 
     def __init__(self, tx: Transaction, around: Around) -> None:
         super().__init__(tx.counts, tx.records)
@@ -31,12 +31,12 @@ class TracedTransaction(Transaction):
             self._tx.by = who
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
-        """The rows that `statement` finds or returns."""
+        """The rows that `statement` selects or returns."""
         with self._around(self._tx.text_of(statement)):
             return self._tx.rows(statement, values)
 
     def recall(self, statement: Statement, values: Values) -> Row | None:
-        """The first row, which may be known from before."""
+        """The first row that `statement` selects, which may be cached."""
         with self._around(self._tx.text_of(statement)):
             return self._tx.recall(statement, values)
 
@@ -54,5 +54,5 @@ class TracedTransaction(Transaction):
         return self._tx.new_ids(table, number)
 
     def put_off(self, later: Later, item: object) -> None:
-        """Have `later` run before a statement can tell that it was not."""
+        """Defer `later` for `item`, at most until a statement uses a table that it changes."""
         self._tx.put_off(later, item)

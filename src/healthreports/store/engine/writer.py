@@ -1,11 +1,11 @@
-"""A thread that writes, with group commit: writes that wait for it share the next commit.
+"""A writer thread with group commit: writes that wait for it share the next commit.
 
-A commit waits for the disk. Writes that wait under the same lock join one transaction. Where one
-raises, it alone is undone; nobody is told of anything before the commit.
+A commit waits for the disk. Writes that wait with the same lock join one transaction. If one of
+them raises, only that one is rolled back. No caller gets a result before the commit.
 
-A savepoint costs as much as a short write, and few writes raise once they have changed something.
-So they run without savepoints; where one raises, the transaction is rolled back and all of its
-writes run once more, each in a savepoint of its own.
+A savepoint costs as much as a short write, and few writes raise after they have changed something.
+So writes run without savepoints first. If one raises after it has changed something, the
+transaction is rolled back, and all of its writes run again, each in its own savepoint.
 """
 
 import asyncio
@@ -17,54 +17,54 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-# So that the first of a group does not wait for long: writes of a part of a millisecond each.
+# The most writes in a commit, so that the first does not wait long; each takes less than 1 ms.
 MOST_TOGETHER: Final = 64
 
 T = TypeVar("T")
-# What a write locks: the account with that id, or, with None, everything.
+# The lock of a write: the account with that id, or all accounts if None.
 Lock = int | None
 
 
 class Connection(Protocol):
-    """A connection to either database, in autocommit."""
+    """A connection to either database, in autocommit mode."""
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is under way, be it one that can only be rolled back."""
+        """Whether a transaction is open, even one that has failed and can only be rolled back."""
 
     def execute(self, text: str, /) -> object:
         """Run one statement."""
 
 
 class Group(Protocol):
-    """A transaction that was begun, and that one write after the other is a part of."""
+    """A transaction that several writes share; each write is one part of it."""
 
     @property
     def in_transaction(self) -> bool:
-        """Whether it can still be committed or rolled back."""
+        """Whether the transaction is still open, to be committed or rolled back."""
 
     @property
     def is_as_begun(self) -> bool:
-        """Whether it is as it was when the part began: nothing was changed, nothing failed."""
+        """Whether nothing has changed, and no statement has failed, since the part began."""
 
     def begin_part(self, *, in_savepoint: bool) -> None:
-        """Begin with one of the writes; in a savepoint, where it may have to be undone."""
+        """Begin the part of one write; in a savepoint if it may have to be rolled back."""
 
     def undo_part(self) -> None:
-        """Leave the transaction as it was when the part, in its savepoint, began."""
+        """Roll back to the savepoint of the current part."""
 
     def end_part(self) -> None:
-        """End with one of the writes."""
+        """End the part of one write."""
 
     def commit(self) -> None:
-        """Have all of it on disk."""
+        """Commit the transaction; it is on disk afterwards."""
 
     def roll_back(self) -> None:
-        """Keep nothing of it."""
+        """Roll back the transaction."""
 
 
 class _Task(NamedTuple):
-    """A write and the future of who waits for it: on the event loop `loop`, or in a thread."""
+    """A write and the future of its caller, who waits on the event loop `loop` or in a thread."""
 
     run: Callable[[Any], Any]
     lock: Lock
@@ -79,18 +79,18 @@ class _Outcome(NamedTuple):
 
 
 class _NotAlone(Exception):
-    """A write raised that cannot be undone alone."""
+    """A write raised and cannot be rolled back without the others."""
 
 
 def _nothing(_writes: int) -> None:
-    """Nobody wants to know."""
+    """Do nothing: the default for `committed`."""
 
 
 class Writer:
-    """Runs writes one after another, each in a transaction that `begin` has begun in its thread.
+    """Runs writes one after another in its thread, in transactions that `begin` opens.
 
-    `begin` is given what to lock. Whatever shares a commit shares the lock, and what locks
-    everything shares with nobody. `committed` is told how many writes shared one.
+    `begin` gets the lock. Writes that share a commit have the same lock; a write that locks all
+    accounts has a commit of its own. `committed` is called with the number of writes in a commit.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Writer:
         self._begin = begin
         self._committed = committed
         self._waiting: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        # What was fetched while something under another lock was written.
+        # Tasks that were taken from the queue while writes with another lock were running.
         self._fetched: deque[_Task] = deque()
         self._ends = False
         self._thread: threading.Thread | None = None
@@ -112,11 +112,12 @@ class Writer:
         return self._waiting.qsize() + len(self._fetched)
 
     def submit(self, run: Callable[[Any], T], lock: Lock) -> Future[T]:
-        """Have `run` called in a transaction. The future is done when that is on disk, or undone.
+        """Have `run` called in a transaction. Returns a future with the result of `run`.
 
-        It may be called once more, in another transaction: what it did first was then undone.
-        The future has what `run` returned, or what it or the database raised. Cancelled before its
-        turn, it is left out.
+        The future is done when the transaction is on disk or was rolled back. It has the result of
+        `run`, or the error of `run` or of the database. `run` may be called again in another
+        transaction, after the first was rolled back. A write whose future is cancelled before its
+        turn is skipped.
         """
         future: Future[T] = Future()
         self._put(_Task(run, lock, future, None))
@@ -125,7 +126,7 @@ class Writer:
     def submit_from(
         self, loop: asyncio.AbstractEventLoop, run: Callable[[Any], T], lock: Lock
     ) -> asyncio.Future[T]:
-        """`submit` for who waits on an event loop, which is woken once for all of a commit."""
+        """`submit` for a caller on an event loop, which is woken once for each commit."""
         future: asyncio.Future[T] = loop.create_future()
         self._put(_Task(run, lock, future, loop))
         return future
@@ -144,7 +145,7 @@ class Writer:
                 self._thread.start()
 
     def close(self) -> None:
-        """Wait for what was submitted."""
+        """Wait for all submitted writes."""
         self._is_closed = True
         self._waiting.put(None)
         if self._thread is not None:
@@ -160,13 +161,13 @@ class Writer:
                 self._write([task])
 
     def _write(self, group: list[_Task]) -> None:
-        """Write `group` and what comes meanwhile under the same lock."""
+        """Write `group`, and the writes that arrive meanwhile with the same lock."""
         try:
             try:
                 outcomes = self._written(group, in_savepoints=False)
             except _NotAlone:
                 outcomes = self._written(group, in_savepoints=True)
-        except BaseException as failure:  # noqa: BLE001  whoever waits is told
+        except BaseException as failure:  # noqa: BLE001  it is passed on to the callers
             outcomes = [_Outcome(task, None, failure) for task in group]
         _tell(outcomes)
 
@@ -174,7 +175,7 @@ class Writer:
         outcomes: list[_Outcome] = []
         shared = self._begin(group[0].lock)
         try:
-            for task in group:  # grows while it is gone through
+            for task in group:  # `_join` appends to it during the loop
                 outcomes.append(_run_alone(shared, task, in_savepoint=in_savepoints))
                 if len(group) < MOST_TOGETHER and task.lock is not None:
                     self._join(group)
@@ -187,7 +188,7 @@ class Writer:
         return outcomes
 
     def _join(self, group: list[_Task]) -> None:
-        """Add the next write under the lock of `group`, if one waits."""
+        """Add the next waiting write with the same lock to `group`, if there is one."""
         with suppress(queue.Empty):
             while not self._ends:
                 self._fetch(self._waiting.get_nowait())
@@ -206,24 +207,24 @@ class Writer:
 
 
 def _is_wanted(task: _Task) -> bool:
-    """Whether who submitted the task still waits for it."""
+    """Whether the caller still waits for the task."""
     if isinstance(task.future, Future):
         return task.future.set_running_or_notify_cancel()
     return not task.future.cancelled()
 
 
 def _tell(outcomes: list[_Outcome]) -> None:
-    """Tell all who wait, those on an event loop on it."""
+    """Set the futures of the callers; those of an event loop are set on that loop."""
     _settle([one for one in outcomes if one.task.loop is None])
     for loop in {one.task.loop for one in outcomes} - {None}:
         assert loop is not None  # see above
-        with suppress(RuntimeError):  # closed meanwhile: nobody waits
+        with suppress(RuntimeError):  # the loop was closed meanwhile, so nobody waits
             loop.call_soon_threadsafe(_settle, [one for one in outcomes if one.task.loop is loop])
 
 
 def _settle(outcomes: list[_Outcome]) -> None:
     for task, result, error in outcomes:
-        if task.future.cancelled():  # while it was written
+        if task.future.cancelled():  # during the write
             continue
         if error is None:
             task.future.set_result(result)
@@ -232,10 +233,10 @@ def _settle(outcomes: list[_Outcome]) -> None:
 
 
 def _run_alone(shared: Group, task: _Task, *, in_savepoint: bool) -> _Outcome:
-    """What a task does within the transaction; all of it or nothing.
+    """Run a task as one part of the transaction. Returns its result or error.
 
-    Raises _NotAlone where that needs a savepoint; and where the database has given up the whole
-    transaction, as it does when the disk is full.
+    Raises _NotAlone if the part must be rolled back and has no savepoint. Raises the error itself
+    if the database has ended the whole transaction, as it does when the disk is full.
     """
     shared.begin_part(in_savepoint=in_savepoint)
     try:

@@ -1,1 +1,1 @@
-"""Which rows a list has and how many there are."""
+"""Finds the rows of a list and counts them."""

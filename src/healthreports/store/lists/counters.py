@@ -1,14 +1,14 @@
-"""What is counted of status reports so that no read has to, in the transaction of each change.
+"""Stored counts of status reports, updated in the transaction of each change.
 
-- `report_counts`: reports by workspace, by stretch of time, by term of their external references;
-- `report_blocks`: reports by stretch of ids, with the times between which they lie;
+- `report_counts`: reports by workspace, by period, by term of their external references;
+- `report_blocks`: reports by block of ids, with the earliest and latest times of each block;
 - `report_terms`: the reports with each term, in the order of their ids.
 
-The current report of each workspace, which `store/lists/current` keeps, is noted with them.
+The current report of each workspace (`store/lists/current`) is updated together with them.
 
-A stretch is all that has the same number once the low bits are shifted out. Two widths of each, so
-that a sum over millions is a sum over some hundred. What a report's change costs: one statement for
-the counts and one for the blocks, a handful of rows each.
+A period is all times, and a block all ids, that have the same number once the low bits are shifted
+out. Both have two widths, so that a count of millions of reports adds up some hundred rows. A
+change of a report costs one statement for the counts and one for the blocks, with a few rows each.
 """
 
 import hashlib
@@ -39,13 +39,13 @@ from healthreports.store.schema.tables import (
     report_terms,
 )
 
-# A block of 1,024 ids and one of 2^20; of time, 2.4 hours and 102 days in microseconds.
+# Blocks have 1,024 or 2^20 ids; periods take 2.4 hours or 102 days, in microseconds.
 BLOCK_SHIFTS: Final = (10, 20)
 TIME_SHIFTS: Final = (33, 43)
 
 
 class Dimension(IntEnum):
-    """By what `report_counts` counts; its buckets are ids, terms or numbers of stretches."""
+    """What `report_counts` counts by. A bucket is an id, a term, a color or a period's number."""
 
     WORKSPACE = 1
     TERM = 2
@@ -59,7 +59,7 @@ class Dimension(IntEnum):
     CURRENT = 10
 
 
-# The buckets of the dimensions of colors, and the only one of what is current.
+# The buckets of the color dimensions, and `ALL`, the only bucket of CURRENT.
 COLOR_BUCKETS: Final = {color: place for place, color in enumerate(Color)}
 CATEGORY_BUCKETS: Final = {
     (category, color): len(Color) * place + bucket
@@ -82,10 +82,10 @@ _WIDER: Final = {
 }
 COUNT_COLUMNS: Final = tuple(column.name for column in report_counts.columns)
 _BLOCK_COLUMNS: Final = tuple(column.name for column in report_blocks.columns)
-# Rows that one statement puts: a text for each number of them is kept.
+# The most rows that one statement writes: for each number of rows, a statement is cached.
 _AT_A_TIME: Final = 32
 _Named = dict[str, int]
-# The reports of a block, and from when to when they were created and changed.
+# The number of reports of a block, then the bounds of their creation times and change times.
 _Block = tuple[int, int, int, int, int]
 
 
@@ -95,7 +95,7 @@ def term(attribute: str, value: str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 1
 
 
-# What every report with an external reference has.
+# The term of every report that has an external reference.
 REFERENCED: Final = term("", "")
 
 
@@ -109,7 +109,7 @@ def terms_of(references: Iterable[ExternalReference]) -> frozenset[int]:
 
 
 def _rows_of(table: Table, number: int) -> list[dict[str, ColumnElement[Any]]]:
-    """So many rows of parameters: the column's name and the row's number."""
+    """The parameters of `number` rows, each named by its column and the number of its row."""
     return [
         {column.name: bindparam(f"{column.name}_{row}") for column in table.columns}
         for row in range(number)
@@ -118,7 +118,7 @@ def _rows_of(table: Table, number: int) -> list[dict[str, ColumnElement[Any]]]:
 
 @lru_cache
 def counts_statement(number: int) -> Statement:
-    """Add to so many counts at once. Parameters: those of `_rows_of`."""
+    """Add to `number` counts at once. Parameters: those of `_rows_of`."""
     statement = insert(report_counts).values(_rows_of(report_counts, number))
     return Statement(
         statement.on_conflict_do_update(
@@ -130,7 +130,7 @@ def counts_statement(number: int) -> Statement:
 
 @lru_cache
 def blocks_statement(number: int) -> Statement:
-    """Add to so many blocks at once, and widen them. Parameters: those of `_rows_of`."""
+    """Add to `number` blocks at once, and widen their bounds. Parameters: those of `_rows_of`."""
     statement = insert(report_blocks).values(_rows_of(report_blocks, number))
 
     def wider(name: str) -> ColumnElement[Any]:
@@ -152,7 +152,7 @@ def blocks_statement(number: int) -> Statement:
 def put_rows(
     tx: Transaction, statement: Callable[[int], Statement], rows: Sequence[_Named]
 ) -> None:
-    """Run the statement of many rows for all of `rows`, `_AT_A_TIME` of them at once."""
+    """Write all `rows` with the statements that `statement` makes, up to `_AT_A_TIME` at once."""
     for start in range(0, len(rows), _AT_A_TIME):
         some = rows[start : start + _AT_A_TIME]
         values = {f"{name}_{i}": value for i, row in enumerate(some) for name, value in row.items()}
@@ -170,7 +170,10 @@ _DROP_TERM: Final = Statement(
 
 
 class _ReportChange(NamedTuple):
-    """Reports of an account that are there now, and others that are not; and so for terms."""
+    """A change in an account: reports are removed and added, or a report loses and gets terms.
+
+    `gone` and `come` are the reports; a changed report is in both. `lost` and `new` are the terms.
+    """
 
     account_id: int
     gone: Sequence[StatusReport] = ()
@@ -186,7 +189,11 @@ def note(
     gone: Sequence[StatusReport] = (),
     come: Sequence[StatusReport] = (),
 ) -> None:
-    """Note that reports of an account are there now, and others not; a changed one is both."""
+    """Subtract the reports `gone` from the counts and add the reports `come`.
+
+    A changed report is in both: as it was before in `gone`, and as it is now in `come`.
+    This may be deferred to the end of the transaction.
+    """
     tx.put_off(_NOTING, _ReportChange(account_id, gone=gone, come=come))
 
 
@@ -257,9 +264,9 @@ def _note_current(
     come: Sequence[StatusReport],
     gone: Sequence[StatusReport],
 ) -> int:
-    """Have what is current in these workspaces kept, and its words.
+    """Update the current reports of these workspaces, and the words of these reports.
 
-    Returns how many more workspaces have a report now, or fewer.
+    Returns by how much the number of workspaces with a report has changed.
     """
     before = current.report_ids(tx, account_id, workspace_ids)
     current.note(tx, account_id, workspace_ids)
@@ -281,7 +288,7 @@ _NOTING: Final = Later(
 
 
 def _add(blocks: dict[int, _Block], number: int, more: _Block) -> None:
-    """Count `more` in or out of a block; the times it lies between only ever grow apart."""
+    """Add `more` to a block. Its bounds only widen, even if the number of reports decreases."""
     if number not in blocks:
         blocks[number] = more
         return
@@ -298,7 +305,7 @@ def _add(blocks: dict[int, _Block], number: int, more: _Block) -> None:
 def note_terms(
     tx: Transaction, account_id: int, report_id: int, gone: frozenset[int], come: frozenset[int]
 ) -> None:
-    """Note that a report has the terms `come` now, where it had `gone`."""
+    """Replace the terms `gone` of a report by the terms `come`."""
     lost, new = gone - come, come - gone
     tx.run_each(
         _DROP_TERM,

@@ -66,7 +66,7 @@ from healthreports.store.schema.tables import (
 _SCARCE: Final = 8
 # The ids of up to this many reports are remembered, and not only their number: 2 kB.
 _FEW_IDS: Final = 256
-LOOKING: Final = "looking at each report that the filters leave"
+LOOKING: Final = "reading each report that matches the filters"
 
 T = TypeVar("T")
 _c: Final = report_counts.c
@@ -253,7 +253,7 @@ SUMS: Final = (
         _of_reader,
     ),
     Sum(
-        "the sum of the counters of stretches of time",
+        "the sum of the counters of periods",
         lambda asked: (
             _sees_account(asked)
             and len({TIME_FILTERS.get(name, name) for name in asked.names}) == 1
@@ -269,7 +269,7 @@ SUMS: Final = (
         _of_term,
     ),
     Sum(
-        "the counters of a color, a creator or what is current",
+        "the counters of a color, a creator or the current reports",
         lambda asked: (
             _sees_account(asked) and len(asked.names) == 1 and asked.names[0] in _IN_BUCKETS
         ),
@@ -281,7 +281,7 @@ SUMS: Final = (
         _of_words,
     ),
     Sum(
-        "the counters of what is not current",
+        "the counters of reports that are not current",
         lambda asked: _sees_account(asked) and asked.names == (NOT_CURRENT,),
         lambda tx, asked, version: (
             account_total(tx, asked, version)

@@ -1,7 +1,7 @@
-"""How each workspace stands: its current report, the newest, and the color of the one before it.
+"""The current state of each workspace: its newest report, and the color of the report before it.
 
-Kept in `current_reports` in the transaction of each change, so that a portfolio need not look for
-it in every workspace; looked for where the question is how things stood at some time.
+It is stored in `current_reports` in the transaction of each change, so that a portfolio need not
+look it up in every workspace. For a time in the past, it is computed from the reports.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -44,17 +44,18 @@ CATEGORY_COLORS: Final = tuple(color_column(category) for category in Category)
 
 
 Columns = Mapping[str, ColumnElement[Any]]
-# The name that the time of a question about the past is bound to.
+# The name of the parameter with the time, in a query about the past.
 _MOMENT: Final = "as_of"
 
 
 def standing(*, as_of: bool, lateral: bool, narrowed: bool = False) -> tuple[FromClause, Columns]:
-    """How each workspace of the account stands, and the columns, which are `current_reports`'.
+    """The FROM clause and columns of each workspace's state; same columns as `current_reports`.
 
-    With `as_of` they are of what was current at that time, sought from the end of an index,
-    workspace by workspace. PostgreSQL does that `lateral`, which SQLite does not know. Where it is
-    `narrowed` to a user, a report of a workspace where that is on the client side says what it
-    says today: what it said before is not for the client (core/access, `SEE_VERSIONS`).
+    With `as_of`, the columns are of the report that was current at that time. It is looked up from
+    the end of an index, workspace by workspace. On PostgreSQL this is a `lateral` join, which
+    SQLite does not have. If `narrowed` to a user, the reports of workspaces in which that user is
+    on the client side have their present colors, since a client may not see earlier versions
+    (core/access, `SEE_VERSIONS`).
     """
     if not as_of:
         return current_reports, {column.name: column for column in current_reports.columns}
@@ -63,13 +64,13 @@ def standing(*, as_of: bool, lateral: bool, narrowed: bool = False) -> tuple[Fro
 
 
 def existed(kept: Columns) -> ColumnElement[bool]:
-    """At the time `as_of` there was the workspace: it was made, or had a report."""
+    """The workspace existed at the time `as_of`: it was created by then, or had a report."""
     was_made = workspaces.c.created_at <= bindparam(_MOMENT, type_=BigInteger)
     return or_(was_made, kept["report_id"].is_not(None))
 
 
 def _found(*, as_of: bool, lateral: bool) -> tuple[FromClause, ColumnElement[bool]]:
-    """The newest report of a workspace, and what joins it to the workspace."""
+    """The newest report of a workspace, and the condition that joins it to the workspace."""
     moment = _MOMENT if as_of else None
     if lateral:
         wanted = (status_reports.c[name] for name in ("id", "created_at", "updated_at", "color"))
@@ -82,7 +83,7 @@ def _found(*, as_of: bool, lateral: bool) -> tuple[FromClause, ColumnElement[boo
 
 
 def color_at(moment: str, *, narrowed: bool) -> ColumnElement[Any]:
-    """The color that the workspace of the row had at the moment bound to that name, or null."""
+    """The color of the row's workspace at the time in the parameter `moment`, or null."""
     report = status_reports.alias("newest_then")
     said = select(_said(report, "color", moment, narrowed=narrowed))
     return _newest_of(report, said, 0, moment).scalar_subquery()
@@ -91,7 +92,7 @@ def color_at(moment: str, *, narrowed: bool) -> ColumnElement[Any]:
 def _columns(
     report: FromClause, *, as_of: bool, narrowed: bool = False
 ) -> dict[str, ColumnElement[Any]]:
-    """The columns of `current_reports`, of the report itself: what it said then."""
+    """The columns of `current_reports`, computed from `report`; with `as_of`, as of that time."""
     moment = _MOMENT if as_of else None
     before = status_reports.alias("newest_1")
     said_before = select(_said(before, "color", moment, narrowed=narrowed))
@@ -114,7 +115,7 @@ def _columns(
 def _said(
     report: FromClause, name: str, moment: str | None, *, narrowed: bool
 ) -> ColumnElement[Any]:
-    """A color of a report as it was then: that of a version, where it was changed since (8.3)."""
+    """The color `name` of a report at `moment`: from a version if it was changed since (8.3)."""
     if moment is None:
         return report.c[name]
     at = bindparam(moment, type_=BigInteger)
@@ -131,7 +132,7 @@ def _said(
         .correlate(report)
         .scalar_subquery()
     )
-    # One that was changed before versions were kept has none of then.
+    # A report that was changed before versions were stored has no version from that time.
     has_then = select(literal_column("1")).where(*of_then).correlate(report).exists()
     changed_since = [report.c.updated_at > at, has_then]
     if narrowed:
@@ -148,7 +149,7 @@ def _said(
 def _newest_of(
     reports: FromClause, wanted: Select[Any], skipped: int, moment: str | None
 ) -> Select[Any]:
-    """What is `wanted` of the newest report of the workspace but `skipped`."""
+    """`wanted` of the newest report of the workspace, after skipping the first `skipped`."""
     found = wanted.where(in_account(reports), reports.c.workspace_id == workspaces.c.id)
     if moment is not None:
         found = found.where(reports.c.created_at <= bindparam(moment, type_=BigInteger))
@@ -211,7 +212,7 @@ _KEPT: Final = Statement(select(current_reports).where(in_account(current_report
 
 
 def note(tx: Transaction, account_id: int, workspace_ids: Collection[int]) -> None:
-    """Note that these workspaces, or reports of them, have changed."""
+    """Update the stored state of these workspaces, which changed or whose reports changed."""
     tx.run_each(
         _REFRESH,
         [
@@ -222,12 +223,12 @@ def note(tx: Transaction, account_id: int, workspace_ids: Collection[int]) -> No
 
 
 def drop(tx: Transaction, account_id: int, workspace_id: int) -> None:
-    """Forget how a workspace stands, which is deleted."""
+    """Delete the stored state of a workspace that is deleted."""
     tx.rows(_DROP, {"reach_account": account_id, "of_workspace": workspace_id})
 
 
 def report_ids(tx: Transaction, account_id: int, workspace_ids: Collection[int]) -> list[int]:
-    """The ids of the reports that are current in these workspaces, as it is kept."""
+    """The ids of the current reports of these workspaces, as stored."""
     values = {"reach_account": account_id, "workspace_ids": tuple(sorted(workspace_ids))}
     return [row[0] for row in tx.rows(_REPORT_IDS, values)]
 
@@ -241,14 +242,14 @@ def reports(tx: Transaction, account_id: int, ids: Collection[int]) -> dict[int,
 
 
 def rebuild(tx: Transaction) -> None:
-    """Look for all of them anew. While it does, nobody may write."""
+    """Compute all of `current_reports` again. Nobody may write at the same time."""
     for (account_id,) in tx.rows(_ACCOUNTS, {}):
         tx.rows(_FORGET_ALL, {"reach_account": account_id})
         tx.rows(_FILL, {"reach_account": account_id})
 
 
 def differences(tx: Transaction) -> Iterator[str]:
-    """Where what is kept is not what is there: a line for each."""
+    """A line for each workspace whose stored state differs from its reports."""
     for (account_id,) in tx.rows(_ACCOUNTS, {}):
         true, kept = (
             {row[:2]: row[2:] for row in tx.rows(statement, {"reach_account": account_id})}
@@ -256,4 +257,4 @@ def differences(tx: Transaction) -> Iterator[str]:
         )
         for key in sorted(true.keys() | kept.keys()):
             if true.get(key) != kept.get(key):
-                yield f"current_reports {key}: {kept.get(key)} kept, {true.get(key)} there"
+                yield f"current_reports {key}: {kept.get(key)} stored, {true.get(key)} expected"

@@ -1,9 +1,10 @@
-"""Reports that were read before: while one has not changed, it is the same value.
+"""A cache of status reports that were read before.
 
-A plan finds the ids of a page and when each report was changed; only what is not known is read.
-No two changes of a report have one time (`core/model.later`). With the JSON that
-`contract/envelope` keeps of such a value, a list of 20 takes less than half the time
-(`bench/RESULTS.md`, list-20).
+A report that has not changed is the same Python object each time. A plan finds the id and the time
+of the last change of each report on the page. Only reports that are not cached with that time are
+read from the database. Two changes of a report never have the same time (`core/model.later`).
+Together with the JSON that `contract/envelope` caches for such an object, a list of 20 takes less
+than half the time (`bench/RESULTS.md`, list-20).
 """
 
 from collections.abc import Callable, Sequence
@@ -19,20 +20,20 @@ from healthreports.store.engine.memory import Memory
 from healthreports.store.lists.plans.known import rows_with_ids
 from healthreports.store.lists.selections import REPORTS, SELECTIONS
 
-# Where a row of a report has these.
+# The positions of these columns in a row of a report.
 _ID, _ACCOUNT_ID, _UPDATED_AT = (
     [one.name for one in REPORTS.columns].index(name) for name in ("id", "account_id", "updated_at")
 )
-# What the value of a report takes beside its texts.
+# The size of a report in memory without its texts.
 _REPORT_BYTES: Final = 900
 
 
 def marked(
     tx: Transaction, account_id: int, marks: Sequence[Row], *, keeps: bool = True
 ) -> tuple[StatusReport, ...]:
-    """The reports that a plan found by their `marks`, in that order.
+    """The reports that a plan found, in the order of their `marks`.
 
-    Nothing is remembered, or asked of what is, unless it `keeps` them.
+    Without `keeps`, the cache is neither read nor written.
     """
     kept = tx.records if keeps else None
     found: dict[int, StatusReport] = {}
@@ -56,7 +57,10 @@ def marked(
 
 
 def reader(tx: Transaction, kind: Kind) -> Callable[[Row], Record]:
-    """What makes a record of a whole row: of a report that has not changed, the value of before."""
+    """A function that makes a record from a whole row.
+
+    For a report that is cached and has not changed, it returns the cached object.
+    """
     if kind is not Kind.STATUS_REPORTS or tx.records is None:
         return SELECTIONS[kind].read
     return partial(_read, tx.records)

@@ -1,4 +1,4 @@
-"""From when on the next report of a workspace is overdue: `core/cadence` as an expression."""
+"""The time from which the next report of a workspace is overdue: `core/cadence` as SQL."""
 
 from datetime import date
 from typing import Any, Final
@@ -21,13 +21,16 @@ from healthreports.store.engine.statement import EitherNumber
 from healthreports.store.schema.tables import workspaces
 
 _EPOCH: Final = literal_column("DATE '1970-01-01'", Date)
-# It was a Thursday.
+# 1970-01-01 was a Thursday, three days after a Monday.
 _EPOCH_FROM_MONDAY: Final = 3
 _w: Final = workspaces.c
 
 
 def overdue_at(reported_at: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The moment, for the workspace of the row; its current report, if any, is of `reported_at`."""
+    """The time from which the next report is overdue, for the workspace of the row; or null.
+
+    `reported_at` is when its current report was created, null if there is none.
+    """
     after = case(
         *((_w.report_every == _text(one), _number(days_after(one))) for one in _REGULAR),
         else_=_number(0),
@@ -57,12 +60,12 @@ def _number(number: int) -> ColumnElement[int]:
 
 
 def _day(moment: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The number of a moment's day, 1970-01-01 being 0."""
+    """The number of the day of a moment; 1970-01-01 is day 0."""
     return moment.op("/", return_type=BigInteger())(_number(DAY_US))
 
 
 def _weekday_from(day: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The first day from `day` on that is the one of the workspace."""
+    """The first day, `day` or later, that is the weekday on which the workspace reports."""
     wanted = case(
         *((_w.report_day == _text(one), _number(number)) for one, number in WEEKDAYS.items())
     )
@@ -75,7 +78,7 @@ def _day_of_date(day: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _month(day: ColumnElement[Any], further: int) -> ColumnElement[Any]:
-    """The first day of the month of `day`, or of one so many months `further`."""
+    """The first day of the month that is `further` months after the month of `day`."""
     months = f"{further} months"
     begun = func.date_trunc(_text("month"), _EPOCH.op("+")(cast(day, Integer)))
     on_server = begun.op("+")(literal_column(f"INTERVAL '{months}'"))

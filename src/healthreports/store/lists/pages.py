@@ -1,4 +1,4 @@
-"""Reads: a query in, a page out; for every kind of record. Writes are in the modules beside it."""
+"""Reads the page of records that a query asks for, for every kind of record."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -30,17 +30,17 @@ from healthreports.store.lists.statements import (
     page_statement,
 )
 
-# What is known of what was not read: of no version.
+# Stands for a missing cache entry: no version has this number.
 _UNKNOWN: Final = (-1, None)
-# For who names the ids that it wants: nothing is remembered of that.
+# The version for queries by ids, for which nothing is cached.
 ANY: Final = Version(0, 0)
 
 
 def page(tx: Transaction, query: Query, reach: Reach, version: Version = ANY) -> Page:
-    """The page of records that `query` asks for, of those within `reach`, with what it includes.
+    """The page of records that `query` asks for, of those within `reach`, with its includes.
 
-    `version` is that of the account in this snapshot: what is counted is remembered until it
-    changes. Not asked for where `query` names the ids that it wants. Raises TooManyIncluded.
+    `version` is that of the account in this snapshot: counts are cached until it changes. It is not
+    needed if `query` has the ids of the records. Raises TooManyIncluded.
     """
     lasting = query.kind is Kind.STATUS_REPORTS and tx.records is not None
     if query.kind is Kind.STATUS_REPORTS and query.only is None:
@@ -56,11 +56,11 @@ def page(tx: Transaction, query: Query, reach: Reach, version: Version = ANY) ->
 
 
 def page_of(tx: Transaction, query: Query, reach: Reach, records: tuple[Record, ...]) -> Page:
-    """The page of records that are at hand, with what `query` includes. Raises TooManyIncluded."""
+    """The page of the given `records`, with what `query` includes. Raises TooManyIncluded."""
     return _page(tx, query, reach, ANY, records, len(records))
 
 
-def _page(  # noqa: PLR0917  a question, and the rows of its answer
+def _page(  # noqa: PLR0917  a query, and the records of its result
     tx: Transaction,
     query: Query,
     reach: Reach,
@@ -81,13 +81,13 @@ def _page(  # noqa: PLR0917  a question, and the rows of its answer
 def after(
     tx: Transaction, query: Query, reach: Reach, version: Version, *, after_id: int, number: int
 ) -> tuple[Record, ...]:
-    """The first `number` status reports that match, by id, of those with a larger id."""
+    """The first `number` matching status reports, in the order of ids, after `after_id`."""
     plan = choose_after(tx, query, reach, version, after_id=after_id, number=number)
     return kept.marked(tx, reach.account_id, plan.rows(tx), keeps=False)
 
 
 def by_ids(tx: Transaction, model: type[R], account_id: int, ids: set[int]) -> dict[int, R]:
-    """The records of the account, of the class `model`, that have one of `ids`; by id."""
+    """The records of the class `model` in the account that have one of `ids`; by id."""
     found = _by_ids(tx, KIND_OF[model], account_id, ids)
     return {record.id: record for record in found.values() if isinstance(record, model)}
 
@@ -142,9 +142,9 @@ def _is_scarce(
     *,
     narrowed: bool,
 ) -> bool:
-    """Whether to find all that match and sort them is less than to walk until the page is full.
+    """Whether finding and sorting all that match costs less than walking until the page is full.
 
-    As for status reports (`plans/choice`), where it says why.
+    For status reports, `plans/choice` has the same rule and gives the reason.
     """
     selection = SELECTIONS[query.kind]
     by_index = (narrowed and selection.reached is not None) or any(
@@ -165,7 +165,7 @@ def _named_rows(tx: Transaction, query: Query, reach: Reach) -> list[Row]:
 
 
 def _asked(query: Query, reach: Reach) -> tuple[tuple[str, ...], dict[str, Any], bool]:
-    """The filters' names, the parameters, and whether the user does not see all."""
+    """The names of the filters, the parameters, and whether the user may not see everything."""
     narrowed = reach.user_id is not None
     values: dict[str, Any] = {"reach_account": reach.account_id, "reach_user": reach.user_id}
     if not query.filters:
@@ -175,7 +175,7 @@ def _asked(query: Query, reach: Reach) -> tuple[tuple[str, ...], dict[str, Any],
     return selection.shapes(query.filters), values, narrowed
 
 
-def _related(  # noqa: PLR0917  a question, and how much room its answer has
+def _related(  # noqa: PLR0917  a query, and the room left for its result
     tx: Transaction,
     query: Query,
     name: str,
@@ -184,7 +184,10 @@ def _related(  # noqa: PLR0917  a question, and how much room its answer has
     version: Version,
     room: int,
 ) -> Related:
-    """What stands beside the records. Raises TooManyIncluded before it reads more than `room`."""
+    """The records that are associated with `records`.
+
+    Raises TooManyIncluded, before it reads them, if there are more than `room`.
+    """
     kind = query.kind
     association = SELECTIONS[kind].associations[name]
     match association:
@@ -216,10 +219,10 @@ def _related(  # noqa: PLR0917  a question, and how much room its answer has
 def _unchanged(
     tx: Transaction, kind: Kind, account_id: int, ids: set[int], version: Version
 ) -> dict[int, Record]:
-    """The records of the account with `ids`, by id: those that have not changed from memory.
+    """The records of the account with `ids`, by id; from the cache if they have not changed.
 
-    Every change of a record but a report's text is one after which older reports may be seen
-    otherwise, and the version says how many of those there were.
+    `version.reshaped` counts every change of a record except a new report and a changed text of a
+    report. So a record of another kind that was cached with the same count has not changed.
     """
     if kind is Kind.STATUS_REPORTS or version is ANY:
         return _by_ids(tx, kind, account_id, ids)
@@ -230,7 +233,8 @@ def _unchanged(
         for record in _by_ids(tx, kind, account_id, ids - found.keys()).values():
             found[record.id] = record
             tx.counts[kind, record.id] = (reshaped, record)
-        # In one order, whatever was known: one state of the account gives one answer (8.1).
+        # Sorted, so that the order does not depend on what was cached: the same state of the
+        # account gives the same response (8.1).
         return {one: found[one] for one in sorted(found)}
     return found
 
@@ -244,7 +248,10 @@ def _references(  # noqa: PLR0917  as for `_related`
     version: Version,
     room: int,
 ) -> Related:
-    """The external references of the records, which who sees those sees: `_unchanged` as well."""
+    """The external references of `records`, cached as in `_unchanged`.
+
+    A user who sees a record sees its references. Raises TooManyIncluded if more than `room`.
+    """
     target = Kind.EXTERNAL_REFERENCES
     found: dict[int, tuple[Record, ...]] = {}
     kind, reshaped, known = query.kind, version.reshaped, tx.counts.get

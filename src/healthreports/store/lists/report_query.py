@@ -1,7 +1,7 @@
-"""What a list of status reports is about: the reader's workspaces, times, external references.
+"""A query for a list of status reports: its workspaces, times and external references.
 
-From that follows how the list is counted (`counts`) and which plan finds its page (`plans/choice`).
-Here are also the conditions that its filters stand for. Contract: 4.6.
+They determine how the list is counted (`counts`) and which plan finds its page (`plans/choice`).
+This module also has the SQL conditions of the filters. Contract: 4.6.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from healthreports.store.lists.selections import (
 )
 from healthreports.store.schema.tables import color_column, participations, status_reports
 
-# A stream goes on behind the report with this id: a filter that no client can name.
+# A stream resumes after the report with this id. Clients cannot use this filter.
 AFTER_ID: Final = "after_id"
 TIME_FILTERS: Final = {
     f"{name}_{side}": f"{name}_at"
@@ -41,7 +41,7 @@ CURRENT: Final = "current=true"
 NOT_CURRENT: Final = "current=false"
 WORDS: Final = "text"
 PREFIX: Final = "external_reference_"
-# Merging the lists of more workspaces than this takes longer than looking at each report.
+# Merging the lists of more workspaces than this takes longer than reading each report.
 FEW_WORKSPACES: Final = 256
 
 _CONDITIONS: Final[dict[str, Condition]] = {
@@ -61,12 +61,13 @@ def _unindexed_color(name: str) -> Condition:
     return unindexed_text(column) == literal_column(f"'{color}'")
 
 
-# The filters that an index serves: reports with one color, or of one creator, by id.
+# Filters with an index that has the matching reports in the order of their ids: one color, or one
+# creator.
 IN_ORDER_OF_IDS: Final = frozenset(
     {"color=one", "creator_id=one"}
     | {name for name in _CONDITIONS if name.startswith("category_color=")}
 )
-# And those that an index finds the reports of, in some order.
+# All filters whose reports an index can find, in whatever order.
 FINDING: Final = IN_ORDER_OF_IDS | {"color", "creator_id", WORDS}
 _creator: Final = unindexed(status_reports.c.creator_id)
 _color: Final = unindexed_text(status_reports.c.color)
@@ -80,7 +81,7 @@ _UNINDEXED: Final[dict[str, Condition]] = {
     "color=one": _color == bindparam("color_one"),
 }
 
-# A participation of the reader that shows it the reports of its workspace.
+# A participation that lets the reader see the reports of the workspace.
 in_reach: Final = and_(
     in_account(participations),
     participations.c.user_id == bindparam("reach_user"),
@@ -100,12 +101,12 @@ _NAMED_WORKSPACES_OF_READER: Final = Statement(
 
 
 class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A list of status reports, as the store looks for it.
+    """A query for a list of status reports, in the form that the plans use.
 
-    `workspaces` are the few that it is limited to, None where there is no such limit. `narrowed`
-    says that only what the user of `reach` sees counts, which is in more than a few workspaces.
-    `names` are the filters that remain, `values` the parameters of all of them. `terms` are those
-    that a report must have, one for each filter; `any_of` those of which it must have one.
+    `workspaces` are the few workspaces that the list is limited to; None if there is no such limit.
+    `narrowed` says that only reports that the user of `reach` sees match, and that this user has
+    more than a few workspaces. `names` are the other filters, and `values` the parameters of all
+    filters. A report must have all of `terms`, one for each filter, and at least one of `any_of`.
     """
 
     reach: Reach
@@ -118,24 +119,25 @@ class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def times(self) -> tuple[str, ...]:
-        """The filters by a time."""
+        """The filters on a time."""
         return tuple(name for name in self.names if name in TIME_FILTERS)
 
     @property
     def is_found(self) -> bool:
-        """Whether an index finds the reports of one of the filters."""
+        """Whether an index can find the reports that match one of the filters."""
         return bool(self.times) or not FINDING.isdisjoint(self.names)
 
     @property
     def is_of_named_workspaces(self) -> bool:
-        """Whether the list names workspaces itself."""
+        """Whether the query has a filter on workspaces."""
         return "workspace_id" in self.values
 
     @property
     def is_merged(self) -> bool:
-        """Whether it is limited to workspaces whose lists can be gone through one by one.
+        """Whether the list is limited to a few workspaces and can be merged from their lists.
 
-        Words are looked up once for all of them, and not in each.
+        With a filter on words it is not merged, unless there is one workspace: words are looked up
+        once for all workspaces, and not in each.
         """
         return self.workspaces is not None and (
             WORDS not in self.names or len(self.workspaces) == 1
@@ -150,9 +152,10 @@ class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
 def report_query(
     tx: Transaction, query: Query, reach: Reach, version: Version, few: int = FEW_WORKSPACES
 ) -> ReportQuery:
-    """What `query` is about, for a reader who sees what is within `reach`.
+    """The `ReportQuery` for `query`, for a reader who sees what is within `reach`.
 
-    `version` is that of the account in this snapshot. Up to `few` workspaces are named one by one.
+    `version` is that of the account in this snapshot. Up to `few` workspaces of the reader are
+    listed in `workspaces`.
     """
     values: dict[str, Any] = {
         "reach_account": reach.account_id,
@@ -180,9 +183,10 @@ def report_query(
 def _workspaces(
     tx: Transaction, values: Mapping[str, Any], reach: Reach, version: Version, few: int
 ) -> tuple[int, ...] | None:
-    """The workspaces that the list is limited to: all named ones, or `few` of the reader's and one.
+    """The workspaces that the list is limited to; None if it is not limited.
 
-    None where it is not limited.
+    If the query names workspaces, those of them that the reader sees. Otherwise up to `few` + 1 of
+    the reader's workspaces: one more than `few` shows that there are too many.
     """
     named: tuple[int, ...] | None = values.get("workspace_id")
     if reach.user_id is None:
@@ -206,9 +210,9 @@ def _terms(names: tuple[str, ...], values: Mapping[str, Any]) -> list[int]:
 
 
 def conditions(names: tuple[str, ...], *, indexed: bool = True) -> list[Condition]:
-    """What the filters `names` demand.
+    """The conditions of the filters `names`.
 
-    Where not `indexed`, they are written so that no index of reports is used for them.
+    If not `indexed`, they are written so that no index of reports is used for them.
     """
     known = _CONDITIONS if indexed else _UNINDEXED
     found = [known[name] for name in names if name in known]
@@ -217,9 +221,9 @@ def conditions(names: tuple[str, ...], *, indexed: bool = True) -> list[Conditio
 
 
 def within(*, narrowed: bool, limited: bool = False) -> list[Condition]:
-    """The report is in the account and, where `narrowed`, the reader sees it.
+    """The report is in the account; if `narrowed`, the reader sees it.
 
-    Where `limited`, it is in one of `workspaces`.
+    If `limited`, it is in one of `workspaces`.
     """
     found = [in_account(status_reports)]
     if narrowed:
@@ -230,9 +234,9 @@ def within(*, narrowed: bool, limited: bool = False) -> list[Condition]:
 
 
 def beside_a_term(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The filters that are still open once a report has the term of one of `names`.
+    """The filters that must still be tested for a report that has the term of one of `names`.
 
-    A lone filter on external references is answered by its term.
+    If there is only one filter on external references, its term already answers it.
     """
     of_reference = [name for name in names if name in (*REPORTS.on_reference, HAS)]
     return names if len(of_reference) > 1 else tuple(n for n in names if n not in of_reference)

@@ -1,7 +1,7 @@
-"""Statements of lists, for every kind: the rows of a page, how many match, what stands beside.
+"""Statements of lists, for every kind: the rows of a page, the count, and associated records.
 
 A statement depends on the shape of a query (which filters, which order) and never on its values, so
-each is written once and kept.
+each is built once and cached.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ from healthreports.store.lists.words import begin_with
 
 
 class Rows(StrEnum):
-    """Which of the matching rows a page takes."""
+    """Which of the matching rows are on a page: a window, one id, or several ids."""
 
     WINDOW = auto()
     ONE = auto()
@@ -51,7 +51,7 @@ class Rows(StrEnum):
 
 
 def asked_by_id(ids: tuple[int, ...]) -> tuple[Rows, dict[str, Any]]:
-    """Which rows those with `ids` are, and the parameter for them: one is looked up by itself."""
+    """The kind of rows for `ids`, and the parameter with them. One id has its own statement."""
     return (Rows.ONE, {"only": ids[0]}) if len(ids) == 1 else (Rows.SOME, {"only": ids})
 
 
@@ -65,10 +65,10 @@ def page_statement(
     narrowed: bool,
     finding: bool = False,
 ) -> Statement:
-    """The rows of a page. `names` are the filters, `narrowed` to the workspaces of one user.
+    """The rows of a page. `names` are the filters, `narrowed` means limited to what one user sees.
 
-    Records are gone through in the order that is asked for until the page is full, unless
-    `finding`: then those of a filter, or of the user's workspaces, are found and sorted.
+    Records are read in the requested order until the page is full. With `finding`, the records that
+    match a filter, or that are in the user's workspaces, are found first and then sorted.
     Parameters: those of the filters, `reach_account`, `reach_user` when narrowed, `limit` and
     `offset` for a WINDOW, the id `only` for ONE, the tuple of ids `only` for SOME.
     """
@@ -114,19 +114,19 @@ def _order(
         hidden = unindexed_text if isinstance(column.type, Text) else unindexed
         column = hidden(column)
     order: ColumnElement[Any] = column.desc() if sort.descending else column.asc()
-    if is_nullable:  # what has no value is the least, on both databases
+    if is_nullable:  # on both databases null sorts before every value
         order = order.nulls_last() if sort.descending else order.nulls_first()
     return [order] if sort.name == "id" else [order, record_id.asc()]
 
 
 @lru_cache(maxsize=256)
 def rowid_statement(sort: Sort, rows: Rows, *, narrowed: bool) -> Statement:
-    """The status reports with the ids `only`, of those whose rowid is their id.
+    """The status reports with the ids `only` whose rowid is their id.
 
-    SQLite finds a row by its key in two steps, first its rowid in an index: in a large account
-    that is twice as many pages. `store/reports/reports` gives a new row its id as rowid, but it is
-    no more than a place to look first: a file of before, or a VACUUM, may have others.
-    Parameters: as for `page_statement`.
+    SQLite finds a row by its key in two steps, the first of which finds the rowid in an index. In a
+    large account that reads twice as many pages. `store/reports/reports` gives a new row its id as
+    rowid. This is only tried first, since rows of an older file, or rows after a VACUUM, may have
+    other rowids. Parameters: as for `page_statement`.
     """
     selection = SELECTIONS[Kind.STATUS_REPORTS]
     table = selection.table
@@ -161,7 +161,7 @@ def count_statement(kind: Kind, names: tuple[str, ...], *, narrowed: bool) -> St
 
 @lru_cache
 def by_ids_statement(kind: Kind) -> Statement:
-    """The records of the account with the `ids`."""
+    """The records of the account with these `ids`."""
     selection = SELECTIONS[kind]
     return Statement(
         select(*selection.columns).where(
@@ -172,12 +172,13 @@ def by_ids_statement(kind: Kind) -> Statement:
 
 @lru_cache
 def beside_statement(kind: Kind, name: str, *, narrowed: bool) -> Statement:
-    """The owner's id and the record, for each record that stands beside one of the `owners`.
+    """The owner's id and the record, for each record associated with one of the `owners`.
 
-    In no order: asked for one, a planner reads the whole account in that order to find them.
+    There is no ORDER BY: with one, a query planner may read the whole account in that order to find
+    the records.
 
-    `narrowed` to what the user `reach_user` sees, but for people: who takes part in something that
-    is seen is seen there.
+    If `narrowed`, only records that the user `reach_user` sees, except for people: a user who sees
+    a record also sees the people who take part in it.
     """
     beside = SELECTIONS[kind].associations[name]
     assert isinstance(beside, Beside)
@@ -194,10 +195,10 @@ def beside_statement(kind: Kind, name: str, *, narrowed: bool) -> Statement:
 
 @lru_cache
 def beside_count_statement(kind: Kind, name: str, *, narrowed: bool) -> Statement:
-    """How many records `beside_statement` finds, up to `most`."""
+    """The number of records that `beside_statement` finds, up to `most`."""
     found = beside_statement(kind, name, narrowed=narrowed).clause
     assert isinstance(found, Select)
-    # A person stands there once, however often it is referred to (2.6).
+    # A person is included once, however many records refer to that person (2.6).
     target = SELECTIONS[kind].associations[name].kind  # type: ignore[union-attr]  # as above
     one: Select[Any] = (
         found.with_only_columns(SELECTIONS[target].table.c.id.label("one")).distinct()
@@ -215,10 +216,11 @@ def written(
     *,
     finding: bool,
 ) -> tuple[Select[Any], Select[Any] | None]:
-    """What `write` writes, of the table; or of the records with the words that are asked for.
+    """The statement that `write` builds, and another one for PostgreSQL or None.
 
-    Those come first where the records of the filters `names` are found, and one asks for words;
-    then PostgreSQL has another text.
+    With `finding`, if one of the filters `names` is for words, the statement starts with the
+    records that have these words. Then PostgreSQL has its own statement. Otherwise the statement
+    starts with the table, and both databases have the same one.
     """
     worded = _first_worded(selection, names) if finding else None
     if worded is None:
@@ -245,10 +247,10 @@ def _matching(
     finding: bool,
     along: ColumnElement[Any] | None = None,
 ) -> Select[Any]:
-    """`statement` narrowed to what is in the account and matches the filters `names`.
+    """`statement` limited to the account and to records that match the filters `names`.
 
-    `origin` is as `written` gives it. Where it goes `along` a column in order, each filter is asked
-    row by row.
+    `origin` is what `written` passes to `write`. `along` is the column in whose order the rows are
+    read, if any: a filter on that column uses its index, all other filters are tested row by row.
     """
     statement = statement.where(in_account(selection.table))
     by_reach = _is_by_reach(selection, narrowed=narrowed, finding=finding)
@@ -260,7 +262,7 @@ def _matching(
     if origin is not None:
         statement = statement.select_from(origin)
         name, first = _first_worded(selection, names) or ("", None)
-        assert first is not None  # or there would be no origin
+        assert first is not None  # otherwise `origin` would be None
         statement = statement.where(*first.others)
         del asked[name]
     together = [selection.on_reference[name] for name in names if name in selection.on_reference]
@@ -276,7 +278,7 @@ def _matching(
 
 
 def _is_by_reach(selection: Selection[Record], *, narrowed: bool, finding: bool) -> bool:
-    """Whether what is in the user's workspaces is found first."""
+    """Whether the records in the user's workspaces are found first."""
     return narrowed and finding and selection.reached is not None
 
 

@@ -1,7 +1,7 @@
-"""How many records match a list of any kind but status reports, by what `tallies` keeps.
+"""Counts the records of a list of any kind except status reports, from the counts of `tallies`.
 
-It serves who sees the whole account and asks for at most one filter beyond those that say which
-class is shown. What it cannot tell is counted by looking. Contract: 2.2.
+This serves callers who see the whole account and use at most one filter in addition to those that
+choose a class. All other lists are counted by reading the records. Contract: 2.2.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ from healthreports.store.schema.tables import (
 )
 
 _BOTH: Final = frozenset(CLASSES)
-# Which classes a filter leaves.
+# The classes of the records that match a filter; `tallies` defines the classes.
 _CLASSES: Final[Mapping[tuple[Kind, str], frozenset[int]]] = {
     (Kind.WORKSPACES, "include_archived=false"): frozenset({0}),
     (Kind.WORKSPACES, "archived=exclude"): frozenset({0}),
@@ -47,7 +47,7 @@ _CLASSES: Final[Mapping[tuple[Kind, str], frozenset[int]]] = {
     (Kind.ACCOUNT_MEMBERSHIPS, "only_active=true"): frozenset({0}),
     (Kind.ACCOUNT_MEMBERSHIPS, "only_inactive=true"): frozenset({1}),
 }
-# What a record of each class fulfils.
+# The conditions that the records of class 0 and of class 1 meet.
 _OF_CLASS: Final[Mapping[Kind, tuple[Condition, Condition]]] = {
     Kind.WORKSPACES: (
         workspaces.c.archived == literal_column("0"),
@@ -66,9 +66,10 @@ _OF_CLASS: Final[Mapping[Kind, tuple[Condition, Condition]]] = {
 
 
 class _Counted(NamedTuple):
-    """A filter that leaves the records with a term of `name`, or those without it.
+    """A filter that the records with a term of `name` match, or those `without` that term.
 
-    With `several`, each record has one value at most, so that several may be added up.
+    `has_value` says that the value of the filter is part of the term. `several` says that a record
+    has at most one value of `name`, so the counts of several values may be added up.
     """
 
     name: str
@@ -105,7 +106,7 @@ _COUNTED: Final[Mapping[tuple[Kind, str], _Counted]] = {
     (Kind.WORKSPACE_GROUPS, "companies_only=true"): _Counted("companies_only", has_value=False),
     **{(Kind.EXTERNAL_REFERENCES, name): _Counted(name) for name in COUNTED_ATTRIBUTES},
 }
-# Of a filter that leaves out some ids: how many of those there are.
+# Filters that exclude some ids: the number of excluded records is subtracted from all.
 _LEAVING_OUT: Final = {"except": "except", "without_users": "without_users"}
 _c: Final = report_counts.c
 _SUM: Final = Statement(
@@ -127,7 +128,7 @@ _FIRST, _LAST = -(2**62), 2**62
 
 
 def matching(tx: Transaction, kind: Kind, names: tuple[str, ...], values: Values) -> int | None:
-    """How many records of an account match the filters `names`; None where that is not kept."""
+    """How many records of an account match the filters `names`; None if that is not stored."""
     classes, rest = _classes(kind, names, values)
     if not classes:
         return 0
@@ -142,7 +143,7 @@ def matching(tx: Transaction, kind: Kind, names: tuple[str, ...], values: Values
 
 
 def total(tx: Transaction, kind: Kind, names: tuple[str, ...], values: Values) -> int:
-    """How many records there are of the classes that the filters `names` leave."""
+    """The number of records of the classes that the filters `names` choose."""
     classes, _ = _classes(kind, names, values)
     return _with_terms(tx, classes, values, [term_of(kind, ALL)]) if classes else 0
 
@@ -150,7 +151,7 @@ def total(tx: Transaction, kind: Kind, names: tuple[str, ...], values: Values) -
 def _classes(
     kind: Kind, names: tuple[str, ...], values: Values
 ) -> tuple[frozenset[int], list[str]]:
-    """The classes that are asked for, and the filters that remain."""
+    """The classes that the filters choose, and the filters that do not choose a class."""
     classes, rest = _BOTH, []
     for name in names:
         if (kind, name) in _CLASSES:
@@ -193,7 +194,7 @@ def _wanted(counted: _Counted, name: str, values: Values) -> tuple[object, ...]:
 
 
 def _with_terms(tx: Transaction, classes: frozenset[int], values: Values, terms: list[int]) -> int:
-    """How many records of these classes have one of the terms."""
+    """How many records of these classes have the terms, added up over the terms."""
     dimensions = tuple(TERMS[one] for one in sorted(classes))
     asked = {**values, "dimensions": dimensions, "buckets": tuple(terms)}
     [[found]] = tx.rows(_SUM, asked)
@@ -201,7 +202,7 @@ def _with_terms(tx: Transaction, classes: frozenset[int], values: Values, terms:
 
 
 def _there(tx: Transaction, kind: Kind, classes: frozenset[int], values: Values, name: str) -> int:
-    """How many of the ids that a filter leaves out there are."""
+    """How many of the ids that a filter excludes exist in the account."""
     [[found]] = tx.rows(_among_statement(kind, classes, name), values)
     return int(found)
 
@@ -223,7 +224,7 @@ def _in_classes(kind: Kind, classes: frozenset[int]) -> list[Condition]:
 
 
 def _column(kind: Kind, name: str) -> str | None:
-    """The column whose time a filter asks for, if it is one that is counted by."""
+    """The column of a filter on a time; None if it is another filter or is not counted."""
     what, _, side = name.rpartition("_")
     if side not in ("after", "before"):
         return None
@@ -234,7 +235,7 @@ def _column(kind: Kind, name: str) -> str | None:
 def _in_time(
     tx: Transaction, kind: Kind, classes: frozenset[int], values: Values, column: str
 ) -> int:
-    """How many records have a time strictly after one and before another."""
+    """How many records have a time strictly after and before the times of the filters."""
     is_date = column.endswith("_date")
     name = column if is_date else column.removesuffix("_at")
     after, before = (values.get(f"{name}_{side}") for side in ("after", "before"))
@@ -246,7 +247,7 @@ def _in_time(
 
 
 class _Earlier:
-    """Counts records with a time before another."""
+    """Counts the records with a time before a given moment."""
 
     def __init__(
         self,
@@ -266,7 +267,7 @@ class _Earlier:
         self._is_date = is_date
 
     def than(self, moment: int | None) -> int:
-        """How many there are before `moment`, or at all."""
+        """The number of records with a time before `moment`; if None, with any time."""
         narrow, wide = TIME_SHIFTS
         if moment is None:
             return self._stretches(1, _FIRST, _LAST)
@@ -285,7 +286,10 @@ class _Earlier:
         return int(found)
 
     def _within(self, moment: int) -> int:
-        """Those in the last stretch: looked at. Of two days none share a stretch."""
+        """The number of records before `moment` in the last period, of which only a part counts.
+
+        They are counted by reading them. Dates need no reading: no two days begin in one period.
+        """
         if self._is_date:
             return int(self._on_day(moment))
         edge = (moment >> TIME_SHIFTS[0]) << TIME_SHIFTS[0]
@@ -294,7 +298,7 @@ class _Earlier:
         return int(found)
 
     def _on_day(self, moment: int) -> int:
-        """Those of the day that begins in the stretch, where that is before `moment`."""
+        """The number of records of the day that begins in the period, if it is before `moment`."""
         narrow = TIME_SHIFTS[0]
         edge = (moment >> narrow) << narrow
         day = -(-edge // DAY_US) * DAY_US

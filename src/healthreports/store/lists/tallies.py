@@ -1,10 +1,10 @@
-"""How many records of each kind an account has, by what its lists are filtered by.
+"""Stored counts of the records of an account, of every kind except status reports.
 
-`counters` does this for status reports, with more; here are the kinds around them. Each record is
-in one of two classes: a list shows one by default, and the other too where it is asked for
-(archived workspaces, disabled people), or only one of them (references of reports, of workspaces).
-In its class a record is counted by terms, which are numbers that stand for an attribute with a
-value, and by stretches of its times. All is kept in the transaction of each change.
+`counters` has those of status reports. Each record is in one of two classes. A list shows one class
+by default and the other on request (archived workspaces, disabled people), or it shows only one of
+them (references of reports, of workspaces). Within its class, a record is counted by terms, which
+are numbers that stand for an attribute with a value, and by the periods of its times. The counts
+are updated in the transaction of each change.
 """
 
 from collections import Counter
@@ -37,18 +37,18 @@ from healthreports.store.lists.counters import (
 )
 from healthreports.store.schema.tables import report_counts
 
-# The dimensions of terms, by class; those of times follow from the kind, the column and the class.
+# The dimension of terms for each class. `time_dimension` computes the dimensions of times.
 TERMS: Final = (20, 21)
 _FIRST_OF_TIMES: Final = 100
 _MOST_TIMES: Final = 4
 CLASSES: Final = (0, 1)
-# What every record has.
+# The name of the term that every record has.
 ALL: Final = ""
 _EPOCH: Final = date(1970, 1, 1)
 
 
 class Marks(NamedTuple):
-    """What a record is counted by: its class, its terms, its times by the name of their column."""
+    """What a record is counted by: its class, its terms, and its times by column name."""
 
     of_class: int
     terms: Collection[int]
@@ -56,7 +56,10 @@ class Marks(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """How a kind is counted: the columns of its times, in their order, and what a record is."""
+    """How a kind is counted: the columns of its times, and a function for the `Marks` of a record.
+
+    `number` and the order of `times` determine the dimensions of the times.
+    """
 
     kind: Kind
     number: int
@@ -65,12 +68,12 @@ class Tally(NamedTuple):
 
 
 def term_of(kind: Kind, name: str, value: object = "") -> int:
-    """The number that stands for records of a kind with this value of `name`."""
+    """The number that stands for this value of the attribute `name` of a kind."""
     return term(f"{kind}.{name}", str(value))
 
 
 def moment_of(day: str | None) -> int | None:
-    """A calendar date as the instant it begins at."""
+    """The instant at which a calendar date begins, in UTC."""
     return None if day is None else (date.fromisoformat(day) - _EPOCH).days * DAY_US
 
 
@@ -85,7 +88,7 @@ def _workspace(one: Workspace) -> Marks:
 
 
 class CountedUser(NamedTuple):
-    """What a user is counted by, which is not all in the model."""
+    """The attributes that a user is counted by; the model does not have all of them."""
 
     disabled: int
     created_at: int
@@ -117,7 +120,7 @@ def _group(one: WorkspaceGroup) -> Marks:
     return Marks(0, terms, {"created_at": one.created_at, "updated_at": one.updated_at})
 
 
-# Few records have the same ref: those are looked at.
+# `service_model_ref` is not counted: few records have the same one, so these are read instead.
 COUNTED_ATTRIBUTES: Final = tuple(
     name for name in REFERENCE_ATTRIBUTES if name != "service_model_ref"
 )
@@ -154,7 +157,7 @@ TALLIES: Final = {
 
 
 def time_dimension(tally: Tally, column: str, of_class: int, width: int) -> int:
-    """The dimension of the stretches, of one of the two widths, of a time in a class."""
+    """The dimension of the periods of a time in a class; `width` is 0 (narrow) or 1 (wide)."""
     place = tally.number * _MOST_TIMES + tally.times.index(column)
     return _FIRST_OF_TIMES + (place * len(CLASSES) + of_class) * len(TIME_SHIFTS) + width
 
@@ -163,7 +166,7 @@ Counts = Counter[tuple[int, int, int]]
 
 
 def count_in(counts: Counts, account_id: int, kind: Kind, one: object, sign: int) -> None:
-    """Count a record in, or out: by account, dimension and bucket."""
+    """Add `sign` (1 or -1) to all counts of a record; the keys are account, dimension, bucket."""
     tally = TALLIES[kind]
     marks = tally.marks(one)
     for each in (term_of(kind, ALL), *marks.terms):
@@ -176,7 +179,7 @@ def count_in(counts: Counts, account_id: int, kind: Kind, one: object, sign: int
 
 
 def workspace_terms(references: Iterable[ExternalReference]) -> frozenset[int]:
-    """The terms of a workspace that has these references."""
+    """The terms that a workspace has because of these references."""
     kind = Kind.WORKSPACES
     found = {
         term_of(kind, f"external_reference_{name}", value)
@@ -188,7 +191,7 @@ def workspace_terms(references: Iterable[ExternalReference]) -> frozenset[int]:
 
 
 def place_terms(place: Participation) -> list[int]:
-    """The terms that a workspace has by one of its participations."""
+    """The terms that a workspace has because of one of its participations."""
     found = [term_of(Kind.WORKSPACES, "participant", place.user_id)]
     if place.side is Side.PROVIDER and place.team_lead:
         found.append(term_of(Kind.WORKSPACES, "provider_lead", place.user_id))
@@ -196,12 +199,12 @@ def place_terms(place: Participation) -> list[int]:
 
 
 def group_term(group_id: int) -> int:
-    """The term of a workspace that is in a group."""
+    """The term that a workspace has because it is in a group."""
     return term_of(Kind.WORKSPACES, "workspace_groups", group_id)
 
 
 def member_term(workspace_id: int) -> int:
-    """The term of a user who participates in a workspace."""
+    """The term that a user has because of participating in a workspace."""
     return term_of(Kind.USERS, "participant_in", workspace_id)
 
 
@@ -227,7 +230,11 @@ def note(
     gone: Sequence[Record | CountedUser] = (),
     come: Sequence[Record | CountedUser] = (),
 ) -> None:
-    """Note that records of an account are there now, and others not; a changed one is both."""
+    """Subtract the records `gone` from the counts and add the records `come`.
+
+    A changed record is in both: as it was before in `gone`, and as it is now in `come`.
+    This may be deferred to the end of the transaction.
+    """
     tx.put_off(_NOTING, _RecordsChange(account_id, kind, gone, come))
 
 
@@ -239,7 +246,11 @@ def note_terms(
     gone: Collection[int] = (),
     come: Collection[int] = (),
 ) -> None:
-    """Note terms that a record of a class has by what is beside it, or has no longer."""
+    """Subtract the terms `gone` from the counts of a class and add the terms `come`.
+
+    A record has these terms because of associated records. This may be deferred to the end of the
+    transaction.
+    """
     for terms, sign in ((gone, -1), (come, 1)):
         if terms:
             tx.put_off(_NOTING, _TermsChange(account_id, of_class, terms, sign))
@@ -259,7 +270,7 @@ def _note(tx: Transaction, changes: Iterable[_RecordsChange | _TermsChange]) -> 
 
 
 def put(tx: Transaction, counts: Counts) -> None:
-    """Add to what is counted."""
+    """Add `counts` to the stored counts."""
     put_rows(tx, counts_statement, list(_rows(counts)))
 
 

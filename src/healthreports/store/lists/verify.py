@@ -310,7 +310,7 @@ _KEPT_TALLIES: Final = Statement(
 def _unlike(true: Mapping[Any, int], kept: Mapping[Any, int]) -> Iterator[str]:
     for key in sorted(true.keys() | kept.keys()):
         if true.get(key) != kept.get(key):
-            yield f"report_counts {key}: {kept.get(key, 0)} counted, {true.get(key, 0)} there"
+            yield f"report_counts {key}: {kept.get(key, 0)} counted, {true.get(key, 0)} expected"
 
 
 def _wrong_blocks(tx: Transaction) -> Iterator[str]:
@@ -326,9 +326,9 @@ def _wrong_blocks(tx: Transaction) -> Iterator[str]:
                 )
             )
             if reports != row[3] or not lie_within:
-                yield f"report_blocks {row[:3]}: {reports}, {bounds} kept, {row[3:]} there"
+                yield f"report_blocks {row[:3]}: {reports}, {bounds} stored, {row[3:]} expected"
     for key, values in kept.items():
-        yield f"report_blocks {key}: {values} kept, nothing there"
+        yield f"report_blocks {key}: {values} stored, nothing expected"
 
 
 def _wrong_terms(tx: Transaction) -> Iterator[str]:
@@ -336,7 +336,7 @@ def _wrong_terms(tx: Transaction) -> Iterator[str]:
     # need not be in memory.
     true, kept = _gist(_true_terms(tx)), _gist(_kept_terms(tx))
     if true != kept:
-        yield f"report_terms: {kept[0]} kept, {true[0]} there, or as many others"
+        yield f"report_terms: {kept[0]} stored, {true[0]} expected, or different ones"
 
 
 def _wrong_versions(tx: Transaction) -> Iterator[str]:
@@ -499,7 +499,7 @@ def _entries(record: Record, current_ids: set[int]) -> list[words.Entry]:
 def _wrong_words(tx: Transaction) -> Iterator[str]:
     kept, true = words.gist(tx), words.gist_of(true_words(tx))
     if kept != true:
-        yield f"search_words: {kept[0]} kept, {true[0]} there, or as many others"
+        yield f"search_words: {kept[0]} stored, {true[0]} expected, or different ones"
 
 
 def _gist(parts: Iterable[Collection[Row]]) -> tuple[int, int]:

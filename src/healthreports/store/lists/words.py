@@ -1,10 +1,10 @@
-"""The words that records are found by: kept in the transaction of each change, and asked.
+"""The index of the words of records: updated in the transaction of each change, and searched.
 
-A word is kept with its account and its scope in front, so that a question reads only what its own
-account has, however much others have of the same word. `core/words` says what a word is.
+Each word is stored with its account and scope as a prefix, so that a search reads only entries of
+its own account, even if other accounts have the same word often. `core/words` defines words.
 
-On SQLite the words are in an index of FTS5 without the texts: what leaves it must be given as it
-went in. On PostgreSQL they are in a table with a GIN index.
+On SQLite the words are in an FTS5 index that does not store the texts, so a deletion must pass the
+same words that were inserted. On PostgreSQL they are in a table with a GIN index.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,13 +43,13 @@ from healthreports.store.schema.tables import search_words
 
 
 class WordsIn(Enum):
-    """Where words are looked for: a letter before each, and a number in the rowid of FTS5."""
+    """A scope in which words are searched: a letter in the prefix, a number in the FTS5 rowid."""
 
     REPORT = "r", 0  # the texts of a report
     WORKSPACE = "w", 1  # title, description and id
     TITLE = "t", 2
     CURRENT = "c", 3  # the texts of a report that is current
-    USER = "u", 4  # name and address, any part of a word
+    USER = "u", 4  # name and e-mail address, found by any part of a word
     GROUP = "g", 5  # the name
 
     def __init__(self, mark: str, number: int) -> None:
@@ -57,10 +57,10 @@ class WordsIn(Enum):
         self.number = number
 
 
-# Between what stands before a word and the word: no word has it, and FTS5 does not split there.
+# Separates the prefix from the word. No word contains it, and FTS5 does not split a token at it.
 _BETWEEN: Final = "\u00b7"
 _SCOPE_BITS: Final = 3
-# A column of FTS5 that has the name of its table: what is put there is an order to it.
+# FTS5 takes commands through a column with the name of the table.
 _ORDER: Final[ColumnClause[str]] = column(search_words.name, Text)
 _fts: Final = table(search_words.name, column("rowid", BigInteger), column("words"), _ORDER)
 _AS_VECTOR: Final = func.array_to_tsvector(
@@ -96,7 +96,7 @@ EMPTY: Final = Statement(
 
 
 class Entry(NamedTuple):
-    """The text of one record, by whose words it is found in one scope."""
+    """The text of one record in one scope; the record is found by the words of the text."""
 
     account_id: int
     scope: WordsIn
@@ -105,19 +105,19 @@ class Entry(NamedTuple):
 
     @property
     def words(self) -> list[str]:
-        """The words: of people, any part of one is found."""
+        """The words of the text; for people all suffixes, so that any part of a word is found."""
         return parts_of(self.text) if self.scope is WordsIn.USER else words_of(self.text)
 
 
 def of_report(report: StatusReport, scope: WordsIn = WordsIn.REPORT) -> Entry:
-    """The words of a report; `scope` says whether as a current one."""
+    """The entry of a report; for a current report `scope` is CURRENT."""
     said = [one.description for one in report.details if one.description is not None]
     text = "\n".join((report.description, *said))
     return Entry(report.account_id, scope, report.id, text)
 
 
 def of_workspace(workspace: Workspace) -> list[Entry]:
-    """The words of a workspace, in each scope that it is looked for in."""
+    """The entries of a workspace, one for each scope in which it is searched."""
     whole = f"{workspace.title}\n{workspace.description or ''}\n{workspace.id}"
     account_id = workspace.account_id
     return [
@@ -127,13 +127,13 @@ def of_workspace(workspace: Workspace) -> list[Entry]:
 
 
 def of_user(user: User) -> list[Entry]:
-    """The name and the address of a user."""
+    """The entry of a user, with name and e-mail address."""
     text = f"{user.full_name}\n{user.email_address}"
     return [Entry(user.account_id, WordsIn.USER, user.id, text)]
 
 
 def of_group(group: WorkspaceGroup) -> list[Entry]:
-    """The name of a group."""
+    """The entry of a group, with its name."""
     return [Entry(group.account_id, WordsIn.GROUP, group.id, group.name)]
 
 
@@ -143,23 +143,23 @@ class _WordsChange(NamedTuple):
 
 
 def note(tx: Transaction, *, gone: Sequence[Entry] = (), come: Sequence[Entry] = ()) -> None:
-    """Note that records have the texts `come` now, where they had `gone`."""
+    """Replace the entries `gone` by `come`; may be deferred to the end of the transaction."""
     if gone != come:
         tx.put_off(_NOTING, _WordsChange(gone, come))
 
 
 def put(tx: Transaction, entries: Sequence[Entry]) -> None:
-    """Store entries of records that have none in these scopes."""
+    """Store entries of records that do not have any in these scopes yet."""
     tx.run_each(_PUT, _values(entries))
 
 
 def drop(tx: Transaction, entries: Sequence[Entry]) -> None:
-    """Forget entries, which are as they were stored."""
+    """Delete entries, which must have the same texts as when they were stored."""
     tx.run_each(_DROP, _values(entries))
 
 
 def _note(tx: Transaction, changes: Sequence[_WordsChange]) -> None:
-    # What came and went between two commits was never there.
+    # An entry that was added and removed since the last commit is not written at all.
     first: dict[tuple[WordsIn, int], Entry | None] = {}
     last: dict[tuple[WordsIn, int], Entry | None] = {}
     for change in changes:
@@ -178,9 +178,9 @@ _NOTING: Final = Later(_note, frozenset({search_words.name}))
 
 
 def _values(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """The parameters of those that have words."""
+    """The parameters for the entries that have words."""
     many = []
-    # A new report is found by the same words in two scopes.
+    # A new report has the same text in two scopes; its words are computed once.
     known: dict[tuple[str, bool], list[str]] = {}
     for entry in entries:
         account_id, scope, record_id, text = entry
@@ -203,7 +203,7 @@ def _values(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 
 def _mark(account_id: int, scope: WordsIn) -> str:
-    """What stands before each word."""
+    """The prefix of each word."""
     return f"{account_id}{scope.mark}{_BETWEEN}"
 
 
@@ -213,18 +213,20 @@ def _marked(account_id: int, scope: WordsIn, words: Sequence[str]) -> Iterator[s
 
 
 def with_words(record_id: ColumnElement[Any], scope: WordsIn, name: str) -> ColumnElement[bool]:
-    """A record has words that begin with each of those that the parameters `name` ask for.
+    """The record has, for each word in the parameters `name`, a word that begins with it.
 
-    `asked` makes the parameters. All records with the words are found, whatever the rest asks.
+    `asked` makes the parameters. All records with the words are found first, regardless of the
+    other conditions of the statement.
     """
     found, there = _found(scope, name)
     return Either(record_id.in_(found), record_id.in_(there))
 
 
 def begin_with(record_id: Column[int], scope: WordsIn, name: str) -> tuple[FromClause, FromClause]:
-    """The records of a table that have the words, found first: for SQLite, and for PostgreSQL.
+    """The FROM clause that starts with the records that have the words: for SQLite, PostgreSQL.
 
-    A planner that does not know how many records an account has would go through all of them.
+    Without it, a query planner that does not know how many records an account has may read all of
+    them.
     """
 
     def begin(found: Select[Any]) -> FromClause:
@@ -237,9 +239,10 @@ def begin_with(record_id: Column[int], scope: WordsIn, name: str) -> tuple[FromC
 
 
 def has_words(record_id: ColumnElement[int], scope: WordsIn, name: str) -> ColumnElement[bool]:
-    """The same, where records are gone through in an order: PostgreSQL looks at the words of each.
+    """`with_words` for a statement that reads records in some order and tests each.
 
-    SQLite finds all that have them, since its index cannot be asked for one record.
+    PostgreSQL looks up the words of each record. SQLite finds all records that have the words,
+    since its index cannot be searched for one record.
     """
     words = search_words.c
     of_record: Select[Any] = select(literal_column("1")).where(
@@ -248,14 +251,14 @@ def has_words(record_id: ColumnElement[int], scope: WordsIn, name: str) -> Colum
         words.record_id == record_id,
         words.words.op("@@")(cast(bindparam(f"{name}_for_gin", type_=Text), TSQUERY)),
     )
-    # With an OFFSET it stays a look at each, as in `selections.there_is`.
+    # The OFFSET makes PostgreSQL run the subquery for each row, as in `selections.there_is`.
     looked_up = exists(of_record.offset(literal_column("0")))
     found, _ = _found(scope, name)
     return Either(unindexed(record_id).in_(found), looked_up)
 
 
 def count_of(scope: WordsIn, name: str) -> tuple[Select[Any], Select[Any]]:
-    """How many records of the account have the words: for SQLite, and for PostgreSQL."""
+    """The statements that count the account's records with the words: for SQLite, PostgreSQL."""
     here, there = (
         select(func.count()).select_from(one.subquery("found")) for one in _found(scope, name)
     )
@@ -263,11 +266,11 @@ def count_of(scope: WordsIn, name: str) -> tuple[Select[Any], Select[Any]]:
 
 
 def _found(scope: WordsIn, name: str) -> tuple[Select[Any], Select[Any]]:
-    """The ids of the records that have the words: for SQLite, and for PostgreSQL."""
+    """The statements for the ids of the records with the words: for SQLite, for PostgreSQL."""
     matching = literal_column(search_words.name).op("MATCH")(bindparam(f"{name}_for_fts"))
     record_id = _fts.c.rowid.bitwise_rshift(literal_column(str(_SCOPE_BITS))).label("id")
     found = select(record_id).where(matching)
-    # Of migration 0010.
+    # Migration 0010 creates this function.
     function = func.records_with_words(
         bindparam("reach_account", type_=BigInteger),
         literal_column(str(scope.number)),
@@ -278,11 +281,11 @@ def _found(scope: WordsIn, name: str) -> tuple[Select[Any], Select[Any]]:
 
 
 def asked(account_id: int, scope: WordsIn, name: str, said: str) -> Mapping[str, Any]:
-    """The parameters of `with_words` for the words of `said`.
+    """The parameters of `with_words` for the words of the text `said`.
 
-    Where it has none, nothing is found: a question of signs alone is not one for everything.
+    If it has no words, nothing is found: a search for punctuation alone does not match everything.
     """
-    # The text of a question for either is made of words alone, which have no quotes.
+    # Nothing must be escaped: the query texts are made only of words, which contain no quotes.
     words = list(_marked(account_id, scope, words_of(said) or [_BETWEEN]))
     return {
         f"{name}_for_fts": " AND ".join(f'"{word}"*' for word in words),
@@ -291,7 +294,7 @@ def asked(account_id: int, scope: WordsIn, name: str, said: str) -> Mapping[str,
 
 
 def gist(tx: Transaction) -> tuple[int, int]:
-    """How many words there are in all records, and the sum of their hashes."""
+    """The number of all stored words, counted once per record, and the sum of their hashes."""
     number = total = 0
     tx.rows(_OPEN_TERMS, {})
     last = ""
@@ -303,7 +306,7 @@ def gist(tx: Transaction) -> tuple[int, int]:
 
 
 def gist_of(parts: Iterable[Sequence[Entry]]) -> tuple[int, int]:
-    """The same of records that are at hand, some at a time."""
+    """The same as `gist`, computed from entries that are given in parts."""
     number = total = 0
     for entries in parts:
         words = [w for one in entries for w in _marked(one.account_id, one.scope, one.words)]
@@ -326,11 +329,11 @@ _OPEN_TERMS: Final = Statement(
         f"USING fts5vocab(main, {search_words.name}, row)"
     ),
     postgres=text(
-        "DECLARE search_terms NO SCROLL CURSOR FOR "  # noqa: S608  a name of ours
+        "DECLARE search_terms NO SCROLL CURSOR FOR "  # noqa: S608  the name of our own table
         f"SELECT word, ndoc FROM ts_stat('SELECT words FROM {search_words.name}')"
     ),
 )
-# There may be as many words as records: never all at once.
+# There may be as many words as records, so they are read 10,000 at a time.
 _SOME_TERMS: Final = Statement(
     text("SELECT term, doc FROM temp.search_terms WHERE term > :last ORDER BY term LIMIT 10000"),
     postgres=text("FETCH 10000 FROM search_terms"),

@@ -1,1 +1,1 @@
-"""Accounts, their users, workspaces and who participates in them."""
+"""Accounts and their users, workspaces and their participants."""

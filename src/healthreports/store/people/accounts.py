@@ -1,4 +1,4 @@
-"""Accounts, and how often each has changed: what is remembered of one is good for one version."""
+"""Accounts and their versions. A cached result for an account is valid for one version."""
 
 from typing import Final
 
@@ -62,10 +62,10 @@ _ACCOUNT_TITLE: Final = Statement(
 def touch(
     tx: Transaction, account_id: int, *, only_reports: bool = False, only_new: bool = False
 ) -> None:
-    """Note that something in the account changed, so that what was remembered no longer holds.
+    """Increment the version of an account after a change, so that cached results become invalid.
 
-    `only_reports` says that nothing did but that a report is new, or says something else,
-    `only_new` that a report came now: what stood before then still stands.
+    `only_reports` says that the change only created reports or changed their texts. `only_new` says
+    that it only created a report at the current time, which does not affect any earlier state.
     """
     tx.put_off(_TOUCHING, (account_id, not (only_reports or only_new), not only_new))
 
@@ -85,7 +85,7 @@ _TOUCHING: Final = Later(_touch, frozenset({account_versions.name}))
 
 
 def version(tx: Transaction, account_id: int) -> Version:
-    """How often the account has changed by now."""
+    """The current version of the account."""
     row = tx.recall(_VERSION, {"of_account": account_id})
     assert row is not None  # an account is never stored without one
     return Version(*row)
@@ -102,50 +102,50 @@ def insert_account(tx: Transaction, title: str, name: str, now: Instant) -> int:
 
 
 def account_title(tx: Transaction, account_id: int) -> str:
-    """What an account is called."""
+    """The title of an account."""
     [[title]] = tx.rows(_ACCOUNT_TITLE, {"row_id": account_id})
     return str(title)
 
 
 def account_name(tx: Transaction, account_id: int) -> str:
-    """By what name people sign in to an account."""
+    """The name with which users sign in to an account."""
     [[name]] = tx.rows(_ACCOUNT_NAME, {"row_id": account_id})
     return str(name)
 
 
 def rename_account(tx: Transaction, account_id: int, name: str, title: str) -> None:
-    """Store another name and title of an account."""
+    """Change the name and the title of an account."""
     tx.rows(_RENAME, {"row_id": account_id, "name": name, "title": title})
     touch(tx, account_id)
 
 
 def account_by_name(tx: Transaction, name: str) -> int | None:
-    """The id of the account with that name."""
+    """The id of the account with this name, or None."""
     row = tx.row(_BY_NAME, {"name": name})
     return None if row is None else int(row[0])
 
 
 def second_factor(tx: Transaction, account_id: int) -> FactorDemand:
-    """Of whom an account demands a second factor."""
+    """Which users of an account must have a second factor."""
     [[demand]] = tx.rows(_SECOND_FACTOR, {"row_id": account_id})
     return FactorDemand(demand)
 
 
 def demand_second_factor(tx: Transaction, account_id: int, demand: FactorDemand) -> None:
-    """Store of whom an account demands a second factor."""
+    """Store which users of an account must have a second factor."""
     tx.rows(_DEMAND_FACTOR, {"row_id": account_id, "second_factor": demand})
     touch(tx, account_id)
 
 
 def close(tx: Transaction, account_id: int, now: Instant) -> None:
-    """Close an account: its name is free, and what is in it may go."""
+    """Close an account: its name can be used again, and its contents may be deleted."""
     values = {"name": f"deleted-account-{account_id}", "title": "", "closed_at": now}
     tx.rows(_CLOSE, {"row_id": account_id, **values})
     touch(tx, account_id)
 
 
 def closed(tx: Transaction) -> list[int]:
-    """The ids of the accounts that were closed."""
+    """The ids of the closed accounts."""
     return [row[0] for row in tx.rows(_CLOSED, {})]
 
 
@@ -160,6 +160,6 @@ def has_accounts(tx: Transaction) -> bool:
 
 
 def inserted_id(rows: list[Row]) -> int:
-    """The id that the database gave to the one row that was inserted."""
+    """The id that the database generated for the one inserted row."""
     [[row_id]] = rows
     return int(row_id)

@@ -1,4 +1,4 @@
-"""Groups of workspaces, and which workspaces are in them."""
+"""Groups of workspaces, and the workspaces in each group."""
 
 from typing import Any, Final
 
@@ -57,7 +57,7 @@ _LIKE: Final = Statement(
 
 
 def insert_group(tx: Transaction, new: WorkspaceGroup) -> WorkspaceGroup:
-    """Store a new group, whose `id` is not used. Returns it with the id it was given."""
+    """Store a new group; its `id` is ignored. Returns it with the new id."""
     stored = msgspec.structs.replace(new, id=tx.new_ids("workspace_groups", 1)[0])
     tx.rows(_INSERT, _columns(stored))
     words.note(tx, come=words.of_group(stored))
@@ -67,7 +67,7 @@ def insert_group(tx: Transaction, new: WorkspaceGroup) -> WorkspaceGroup:
 
 
 def replace_group(tx: Transaction, group: WorkspaceGroup, changed: WorkspaceGroup) -> None:
-    """Store `changed` in place of `group`, which has its id."""
+    """Replace `group` with `changed`, which has the same id."""
     tx.rows(_REPLACE, _columns(changed) | one_row(changed))
     words.note(tx, gone=words.of_group(group), come=words.of_group(changed))
     tallies.note(tx, changed.account_id, Kind.WORKSPACE_GROUPS, gone=[group], come=[changed])
@@ -84,7 +84,7 @@ def delete_group(tx: Transaction, gone: WorkspaceGroup) -> None:
 
 
 def put_workspaces(tx: Transaction, group: WorkspaceGroup, workspace_ids: tuple[int, ...]) -> None:
-    """Have these workspaces of the account in the group, if they are not there yet."""
+    """Add these workspaces of the account to the group, unless they are in it already."""
     values = {"account_id": group.account_id, "group_id": group.id}
     having = set(_having(tx, group)) if workspace_ids else set()
     new = [one for one in workspace_ids if one not in having]
@@ -96,7 +96,7 @@ def put_workspaces(tx: Transaction, group: WorkspaceGroup, workspace_ids: tuple[
 
 
 def drop_workspaces(tx: Transaction, group: WorkspaceGroup, workspace_ids: tuple[int, ...]) -> None:
-    """Have these workspaces no longer in the group."""
+    """Remove these workspaces from the group."""
     values = {"of_account": group.account_id, "of_group": group.id}
     having = set(_having(tx, group)) if workspace_ids else set()
     gone = [one for one in workspace_ids if one in having]
@@ -108,7 +108,7 @@ def drop_workspaces(tx: Transaction, group: WorkspaceGroup, workspace_ids: tuple
 
 
 def _having(tx: Transaction, group: WorkspaceGroup) -> tuple[int, ...]:
-    """The workspaces that are in a group."""
+    """The ids of the workspaces in a group."""
     values = {"of_account": group.account_id, "of_group": group.id}
     return tuple(row[0] for row in tx.rows(_HAVING, values))
 
@@ -120,7 +120,7 @@ def of_workspace(tx: Transaction, workspace: Workspace) -> list[WorkspaceGroup]:
 
 
 def like(tx: Transaction, account_id: int, name: str) -> list[WorkspaceGroup]:
-    """The groups of an account whose name is `name`, case and accents aside."""
+    """The groups of an account with this name, without regard to case and accents."""
     values = {"of_account": account_id, "key": fold(name)}
     return [GROUPS.read(row) for row in tx.rows(_LIKE, values)]
 

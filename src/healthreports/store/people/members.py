@@ -1,4 +1,4 @@
-"""The users of an account and their memberships; whom a token or a session stands for."""
+"""The users of an account and their memberships; finding the user of a token or session."""
 
 from typing import Any, Final
 
@@ -81,7 +81,7 @@ _USER_BY_EMAIL: Final = Statement(
         users.c.account_id == bindparam("account_id"),
     )
 )
-# Of two nobody asks which.
+# Callers only need to know whether there are none, one or several.
 _USERS_BY_EMAIL: Final = Statement(
     select(*USERS.columns)
     .where(users.c.email_address == bindparam("email_address"))
@@ -101,9 +101,9 @@ _USER: Final = Statement(select(*USERS.columns).where(users.c.id == bindparam("r
 
 
 def actor_by(proof: Table, *columns: ColumnElement[Any]) -> Select[Any]:
-    """The SELECT of whom a row of `proof` with a `secret_hash` stands for, unless disabled.
+    """The SELECT of the user of a row in `proof` with a `secret_hash`, unless disabled.
 
-    The user's id, account and permission, then `columns` of `proof`.
+    It selects the user's id, account and permission, then `columns`.
     """
     return (
         select(
@@ -122,7 +122,7 @@ def actor_by(proof: Table, *columns: ColumnElement[Any]) -> Select[Any]:
 
 
 def insert_user(tx: Transaction, user: User, permission: AccountPermission, now: Instant) -> int:
-    """Store a new user, whose `id` is not used, and its membership. Returns the user's id."""
+    """Store a new user and a membership; the `id` of `user` is ignored. Returns the new id."""
     values = _columns(user) | {"disabled": 0, "created_at": now, "updated_at": now}
     user_id = inserted_id(tx.rows(_INSERT_USER, values))
     words.note(tx, come=words.of_user(msgspec.structs.replace(user, id=user_id)))
@@ -149,12 +149,12 @@ def _columns(user: User) -> dict[str, Any]:
 
 def _counted(tx: Transaction, user_id: int) -> tallies.CountedUser:
     row = tx.row(_COUNTED, {"row_id": user_id})
-    assert row is not None  # it is changed
+    assert row is not None  # the caller changes the user, who therefore exists
     return tallies.CountedUser(*row)
 
 
 def replace_user(tx: Transaction, user: User, changed: User, now: Instant) -> None:
-    """Store `changed` in place of `user`, which has its id: its name and headline."""
+    """Replace `user` with `changed`, which has the same id."""
     values = _columns(changed) | one_row(changed)
     was = _counted(tx, user.id)
     tallies.note(tx, user.account_id, Kind.USERS, gone=[was], come=[was._replace(updated_at=now)])
@@ -166,7 +166,7 @@ def replace_user(tx: Transaction, user: User, changed: User, now: Instant) -> No
 
 
 def replace_membership(tx: Transaction, changed: AccountMembership) -> None:
-    """Store a membership in place of what had its id."""
+    """Replace the membership that has the id of `changed`."""
     kind, account_id = Kind.ACCOUNT_MEMBERSHIPS, changed.account_id
     gone = membership(tx, changed.user_id)
     tallies.note(tx, account_id, kind, gone=[gone], come=[changed])
@@ -185,31 +185,31 @@ def replace_membership(tx: Transaction, changed: AccountMembership) -> None:
 
 
 def user_by_email(tx: Transaction, account_id: int, email_address: str) -> User | None:
-    """The user of an account with that address, in lower case."""
+    """The user of an account with this address, which must be in lower case."""
     row = tx.row(_USER_BY_EMAIL, {"account_id": account_id, "email_address": email_address})
     return None if row is None else USERS.read(row)
 
 
 def users_by_email(tx: Transaction, email_address: str) -> list[User]:
-    """The users with that address, in lower case, whatever their account: two where more are."""
+    """At most two users with this address, in any account. The address must be in lower case."""
     return [USERS.read(row) for row in tx.rows(_USERS_BY_EMAIL, {"email_address": email_address})]
 
 
 def user(tx: Transaction, user_id: int) -> User | None:
-    """The user with that id."""
+    """The user with this id, or None."""
     row = tx.row(_USER, {"row_id": user_id})
     return None if row is None else USERS.read(row)
 
 
 def membership(tx: Transaction, user_id: int) -> AccountMembership:
-    """The user's place in its account."""
+    """The user's membership of the account."""
     row = tx.row(_MEMBERSHIP, {"user_id": user_id})
     assert row is not None  # a user is never stored without one
     return MEMBERSHIPS.read(row)
 
 
 def delete_some(tx: Transaction, account_id: int) -> bool:
-    """Delete some users of an account, to whom nothing refers. Returns whether there were any."""
+    """Delete at most 200 users, to whom nothing refers. Returns whether there were any."""
     found = [USERS.read(row) for row in tx.rows(_SOME_USERS, {"of_account": account_id})]
     for gone in found:
         words.note(tx, gone=words.of_user(gone))
@@ -219,5 +219,5 @@ def delete_some(tx: Transaction, account_id: int) -> bool:
 
 
 def administrators(tx: Transaction, account_id: int) -> set[int]:
-    """The ids of the users who administer the account and are not disabled."""
+    """The ids of the administrators of the account who are not disabled."""
     return {user_id for (user_id,) in tx.rows(_ADMINISTRATORS, {"account_id": account_id})}

@@ -1,4 +1,4 @@
-"""The portfolios that users look at again."""
+"""The saved portfolio views of users."""
 
 from typing import Final
 
@@ -27,21 +27,21 @@ _DELETE_ALL: Final = Statement(delete(saved_views).where(*_OF_USER))
 
 
 def all_of(tx: Transaction, account_id: int, user_id: int) -> list[tuple[str, str]]:
-    """The views of a user by name: the name, and the query of the address."""
+    """The name and URL query of each view of a user, sorted by name."""
     values = {"of_account": account_id, "of_user": user_id}
     return [(name, query) for name, query in tx.rows(_ALL, values)]
 
 
 def put(tx: Transaction, account_id: int, user_id: int, name: str, query: str) -> None:
-    """Store a view, in place of one of that name."""
+    """Store a view; replaces a view with the same name."""
     tx.rows(_PUT, {"account_id": account_id, "user_id": user_id, "name": name, "query": query})
 
 
 def drop(tx: Transaction, account_id: int, user_id: int, name: str) -> None:
-    """Delete a view, if it is there."""
+    """Delete a view, if it exists."""
     tx.rows(_DELETE, {"of_account": account_id, "of_user": user_id, "of_name": name})
 
 
 def drop_all(tx: Transaction, account_id: int, user_id: int) -> None:
-    """Delete all that a user looks at again."""
+    """Delete all views of a user."""
     tx.rows(_DELETE_ALL, {"of_account": account_id, "of_user": user_id})

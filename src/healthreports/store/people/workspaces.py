@@ -1,4 +1,4 @@
-"""Workspaces and who participates in them."""
+"""Workspaces and their participants."""
 
 from typing import Any, Final
 
@@ -131,7 +131,7 @@ _PLACES: Final = Statement(
 
 
 def insert_workspace(tx: Transaction, new: Workspace) -> int:
-    """Store a new workspace, whose `id` is not used. Returns the id it was given."""
+    """Store a new workspace; its `id` is ignored. Returns the new id."""
     [workspace_id] = tx.new_ids("workspaces", 1)
     stored = msgspec.structs.replace(new, id=workspace_id)
     tx.rows(_INSERT_WORKSPACE, _columns(stored))
@@ -147,7 +147,7 @@ def _columns(workspace: Workspace) -> dict[str, Any]:
 
 
 def replace_workspace(tx: Transaction, workspace: Workspace, changed: Workspace) -> None:
-    """Store `changed` in place of `workspace`, which has its id."""
+    """Replace `workspace` with `changed`, which has the same id."""
     tx.rows(_REPLACE_WORKSPACE, _columns(changed) | one_row(changed))
     words.note(tx, gone=words.of_workspace(workspace), come=words.of_workspace(changed))
     tallies.note(tx, changed.account_id, Kind.WORKSPACES, gone=[workspace], come=[changed])
@@ -160,7 +160,7 @@ def replace_workspace(tx: Transaction, workspace: Workspace, changed: Workspace)
 
 
 def _terms_beside(tx: Transaction, workspace: Workspace) -> list[int]:
-    """The terms that a workspace has by what is beside it."""
+    """The terms that a workspace has because of its participants, groups and references."""
     values = {"of_account": workspace.account_id, "of_workspace": workspace.id}
     places = [PARTICIPATIONS.read(row) for row in tx.rows(_ALL_PLACES, values)]
     referring = [REFERENCES.read(row) for row in tx.rows(_ALL_REFERENCES, values)]
@@ -172,14 +172,14 @@ def _terms_beside(tx: Transaction, workspace: Workspace) -> list[int]:
 
 
 def class_of_workspace(tx: Transaction, account_id: int, workspace_id: int) -> int:
-    """The class that a workspace is counted in: whether it is archived."""
+    """The class in which a workspace is counted: 1 if it is archived, else 0."""
     row = tx.row(_ARCHIVED, {"of_account": account_id, "of_workspace": workspace_id})
-    assert row is not None  # whoever refers to it has found it
+    assert row is not None  # the caller has found the workspace
     return int(row[0])
 
 
 def _note_place(tx: Transaction, place: Participation, *, comes: bool) -> None:
-    """Note that a participation is there now, or no longer."""
+    """Update the counts after a participation was added, or removed."""
     account_id = place.account_id
     beside = (
         (class_of_workspace(tx, account_id, place.workspace_id), tallies.place_terms(place)),
@@ -198,14 +198,14 @@ def _note_place(tx: Transaction, place: Participation, *, comes: bool) -> None:
 
 def _class_of_user(tx: Transaction, user_id: int) -> int:
     row = tx.row(_DISABLED, {"of_user": user_id})
-    assert row is not None  # whoever lets a user participate has found it
+    assert row is not None  # the caller has found the user
     return int(row[0])
 
 
 def insert_participation(tx: Transaction, new: Participation, user_name_key: str) -> Participation:
-    """Store a new participation, whose `id` is not used. Returns it with the id it was given.
+    """Store a new participation; its `id` is ignored. Returns it with the new id.
 
-    `user_name_key` is the folded name of its user.
+    `user_name_key` is the name of its user without case and accents (`core/words.fold`).
     """
     [participation_id] = tx.new_ids("participations", 1)
     stored = msgspec.structs.replace(new, id=participation_id)
@@ -218,9 +218,9 @@ def insert_participation(tx: Transaction, new: Participation, user_name_key: str
 
 
 def replace_participation(tx: Transaction, changed: Participation) -> None:
-    """Store a participation in place of what had its id."""
+    """Replace the participation that has the id of `changed`."""
     place = participation(tx, changed.account_id, changed.workspace_id, changed.user_id)
-    assert place is not None  # it is changed
+    assert place is not None  # the caller changes it, so it exists
     _note_place(tx, place, comes=False)
     tx.rows(_REPLACE_PARTICIPATION, msgspec.structs.asdict(changed) | one_row(changed))
     _note_place(tx, changed, comes=True)
@@ -235,13 +235,13 @@ def delete_participation(tx: Transaction, gone: Participation) -> None:
 
 
 def all_places(tx: Transaction, account_id: int, workspace_id: int) -> list[Participation]:
-    """Everybody's place in a workspace."""
+    """All participations in a workspace."""
     values = {"of_account": account_id, "of_workspace": workspace_id}
     return [PARTICIPATIONS.read(row) for row in tx.rows(_ALL_PLACES, values)]
 
 
 def delete_workspace(tx: Transaction, gone: Workspace) -> None:
-    """Delete a workspace beside which there is nothing any more."""
+    """Delete a workspace to which no other record refers."""
     current.drop(tx, gone.account_id, gone.id)
     tx.rows(_DELETE_WORKSPACE, one_row(gone))
     words.note(tx, gone=words.of_workspace(gone))
@@ -250,19 +250,19 @@ def delete_workspace(tx: Transaction, gone: Workspace) -> None:
 
 
 def some(tx: Transaction, account_id: int) -> Workspace | None:
-    """A workspace of an account, archived or not; None where it has none."""
+    """Any workspace of an account, archived or not; None if the account has none."""
     row = tx.row(_SOME, {"of_account": account_id})
     return None if row is None else WORKSPACES.read(row)
 
 
 def of_user(tx: Transaction, account_id: int, user_id: int, most: int) -> list[Participation]:
-    """Up to `most` places that a user has."""
+    """At most `most` participations of a user."""
     values = {"of_account": account_id, "of_user": user_id, "most": most}
     return [PARTICIPATIONS.read(row) for row in tx.rows(_OF_USER, values)]
 
 
 def leads(tx: Transaction, account_id: int, workspace_id: int, side: Side) -> list[Participation]:
-    """Who leads a side of a workspace."""
+    """The participations of the team leads of one side of a workspace."""
     values = {"of_account": account_id, "workspace_id": workspace_id, "of_side": side}
     return [PARTICIPATIONS.read(row) for row in tx.rows(_LEADS, values)]
 
@@ -270,20 +270,20 @@ def leads(tx: Transaction, account_id: int, workspace_id: int, side: Side) -> li
 def places(
     tx: Transaction, account_id: int, user_id: int, workspace_ids: tuple[int, ...]
 ) -> dict[int, Participation]:
-    """The user's places in these workspaces of its account, by the workspace's id."""
+    """The user's participations in these workspaces of an account, by workspace id."""
     values = {"of_account": account_id, "user_id": user_id, "workspace_ids": workspace_ids}
     found = map(PARTICIPATIONS.read, tx.rows(_PLACES, values))
     return {one.workspace_id: one for one in found}
 
 
 def workspace(tx: Transaction, account_id: int, workspace_id: int) -> Workspace | None:
-    """The workspace of an account with that id, archived or not."""
+    """The workspace of an account with this id, archived or not."""
     row = tx.row(_WORKSPACE, {"of_account": account_id, "row_id": workspace_id})
     return None if row is None else WORKSPACES.read(row)
 
 
 def account_of_workspace(tx: Transaction, workspace_id: int) -> int | None:
-    """The account that a workspace is in, for the command line, which may not know it."""
+    """The account of a workspace; for the command line, which may not know it."""
     row = tx.row(_ACCOUNT_OF_WORKSPACE, {"row_id": workspace_id})
     return None if row is None else int(row[0])
 
@@ -291,7 +291,7 @@ def account_of_workspace(tx: Transaction, workspace_id: int) -> int | None:
 def participation(
     tx: Transaction, account_id: int, workspace_id: int, user_id: int
 ) -> Participation | None:
-    """The user's place in the workspace of its account, or None."""
+    """The user's participation in a workspace, or None."""
     values = {"of_account": account_id, "workspace_id": workspace_id, "user_id": user_id}
     row = tx.row(_PARTICIPATION, values)
     if row is None:

@@ -1,4 +1,4 @@
-"""What a report says, as columns: of the report itself, of its versions, of a deleted one."""
+"""The columns with the contents of a report, a version of a report, or a deleted report."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""Reports that were begun in the pages, and not published yet."""
+"""Drafts: reports that were begun in the web pages and are not published yet."""
 
 from typing import Any, Final, NamedTuple
 
@@ -49,7 +49,7 @@ _DELETE_OF_REPORT: Final = Statement(
 _EXPIRED: Final = (_OF_ACCOUNT, _table.updated_at <= bindparam("until"))
 _HAS_EXPIRED: Final = Statement(select(literal_column("1")).where(*_EXPIRED).limit(1))
 _DELETE_EXPIRED: Final = Statement(delete(drafts).where(*_EXPIRED))
-# What stands for a report that is not there yet; no report has this id.
+# The report id of a draft for a new report; no report has this id.
 _NEW: Final = 0
 
 
@@ -65,24 +65,24 @@ class Draft(NamedTuple):
 def find(
     tx: Transaction, account_id: int, user_id: int, workspace_id: int, report_id: int | None
 ) -> Draft | None:
-    """What a user has begun there."""
+    """The user's draft for a report of a workspace, or None."""
     row = tx.row(_FIND, _key(account_id, user_id, workspace_id, report_id))
     return None if row is None else _read(row)
 
 
 def all_of(tx: Transaction, account_id: int, user_id: int) -> list[Draft]:
-    """All that a user has begun, the newest first."""
+    """All drafts of a user, the newest first."""
     return list(map(_read, tx.rows(_ALL, {"of_account": account_id, "of_user": user_id})))
 
 
 def count(tx: Transaction, account_id: int, user_id: int) -> int:
-    """How many reports a user has begun."""
+    """The number of drafts of a user."""
     [[found]] = tx.rows(_COUNT, {"of_account": account_id, "of_user": user_id})
     return int(found)
 
 
 def put(tx: Transaction, account_id: int, user_id: int, draft: Draft) -> None:
-    """Store a draft, in place of the one that is there."""
+    """Store a draft; replaces an earlier draft for the same report."""
     values = {
         "account_id": account_id,
         "user_id": user_id,
@@ -97,32 +97,32 @@ def put(tx: Transaction, account_id: int, user_id: int, draft: Draft) -> None:
 def drop(
     tx: Transaction, account_id: int, user_id: int, workspace_id: int, report_id: int | None
 ) -> None:
-    """Delete what a user has begun there, if it is there."""
+    """Delete the user's draft for a report of a workspace, if it exists."""
     tx.rows(_DELETE, _key(account_id, user_id, workspace_id, report_id))
 
 
 def drop_of_user(tx: Transaction, account_id: int, user_id: int) -> None:
-    """Delete all that a user has begun."""
+    """Delete all drafts of a user."""
     tx.rows(_DELETE_OF_USER, {"of_account": account_id, "of_user": user_id})
 
 
 def drop_of_report(tx: Transaction, account_id: int, report_id: int) -> None:
-    """Delete the changes that anybody has begun to make to a report."""
+    """Delete all users' drafts for a report."""
     tx.rows(_DELETE_OF_REPORT, {"of_account": account_id, "of_report": report_id})
 
 
 def drop_of_workspace(tx: Transaction, account_id: int, workspace_id: int) -> None:
-    """Delete all that anybody has begun in a workspace."""
+    """Delete all users' drafts in a workspace."""
     tx.rows(_DELETE_OF_WORKSPACE, {"of_account": account_id, "of_workspace": workspace_id})
 
 
 def has_expired(tx: Transaction, account_id: int, until: Instant) -> bool:
-    """Whether an account has drafts that nobody went on with after `until`."""
+    """Whether an account has drafts that were last changed at `until` or before."""
     return tx.row(_HAS_EXPIRED, {"of_account": account_id, "until": until}) is not None
 
 
 def drop_expired(tx: Transaction, account_id: int, until: Instant) -> None:
-    """Delete the drafts of an account that nobody went on with after `until`."""
+    """Delete the drafts of an account that were last changed at `until` or before."""
     tx.rows(_DELETE_EXPIRED, {"of_account": account_id, "until": until})
 
 

@@ -1,4 +1,4 @@
-"""How far files were imported."""
+"""The progress of imports of files."""
 
 from typing import Final
 
@@ -13,9 +13,9 @@ from healthreports.store.schema.tables import imports
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a file is imported: bytes and lines of it, and the reports of both.
+    """The progress of importing a file: the bytes, lines and reports that were imported.
 
-    `digest` is the SHA-256 of those bytes, in hexadecimal.
+    `digest` is the SHA-256 of the imported bytes, in hexadecimal.
     """
 
     name: str
@@ -43,11 +43,11 @@ _NOTE: Final = Statement(
 
 
 def progress(tx: Transaction, account_id: int, name: str) -> Progress | None:
-    """How far the file of that name was imported into the account."""
+    """The progress of importing the file with this name into an account, or None."""
     row = tx.row(_PROGRESS, {"of_account": account_id, "of_name": name})
     return None if row is None else Progress(**dict(zip(_FIELDS, row, strict=True)))
 
 
 def note(tx: Transaction, account_id: int, done: Progress) -> None:
-    """Store how far a file is imported."""
+    """Store the progress of importing a file."""
     tx.rows(_NOTE, msgspec.structs.asdict(done) | {"account_id": account_id})

@@ -1,4 +1,4 @@
-"""Writes of external references, and finding those of a subject."""
+"""Writes of external references, and reading the references of a subject."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -53,7 +53,7 @@ _OF_SUBJECT: Final = Statement(
 def of_subject(
     tx: Transaction, account_id: int, subject_type: SubjectType, subject_id: int
 ) -> list[ExternalReference]:
-    """The references of a subject, one at most for each service (5.4)."""
+    """The references of a subject, at most one for each service (5.4)."""
     values = {"of_account": account_id, "subject_type": subject_type, "subject_id": subject_id}
     return [REFERENCES.read(row) for row in tx.rows(_OF_SUBJECT, values)]
 
@@ -61,9 +61,9 @@ def of_subject(
 def put(
     tx: Transaction, having: Sequence[ExternalReference], new: ExternalReference
 ) -> ExternalReference:
-    """Store a reference of a subject that has those of `having`: in place of the one with its id.
+    """Store a reference of a subject whose references are `having`, and return it.
 
-    Returns it; an `id` of 0 is not used, but another given.
+    It replaces the reference with its id. If its `id` is 0, it is added and gets a new id.
     """
     old = [one for one in having if one.id == new.id]
     if new.id:
@@ -77,7 +77,7 @@ def put(
 
 
 def put_back(tx: Transaction, having: Sequence[ExternalReference]) -> None:
-    """Store the references of a subject that was deleted, with the ids that they had."""
+    """Restore the references of a deleted subject, with their old ids."""
     if having:
         one = having[0]
         tx.run_each(_INSERT, [msgspec.structs.asdict(each) for each in having])
@@ -99,12 +99,12 @@ def _note(
     before: Sequence[ExternalReference],
     after: Sequence[ExternalReference],
 ) -> None:
-    """Note what the references of the subject of `one` mean for lists of such subjects."""
+    """Update the terms of the subject of `one`, by which lists filter, after a change."""
     if one.subject_type is SubjectType.STATUS_REPORT:
         gone, come = tally.terms_of(before), tally.terms_of(after)
         tally.note_terms(tx, one.account_id, one.subject_id, gone, come)
     else:
         gone, come = tallies.workspace_terms(before), tallies.workspace_terms(after)
         row = tx.row(_ARCHIVED, {"of_account": one.account_id, "of_workspace": one.subject_id})
-        assert row is not None  # whoever refers to it has found it
+        assert row is not None  # the caller has found the workspace
         tallies.note_terms(tx, one.account_id, row[0], gone=gone - come, come=come - gone)

@@ -1,4 +1,4 @@
-"""Writes of status reports: one row each, details included, and what is counted of them."""
+"""Writes of status reports: one row each, including the details, and the stored counts."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -71,17 +71,17 @@ _AFTER: Final = Statement(
 
 
 def newest(tx: Transaction, account_id: int, workspace_id: int) -> StatusReport | None:
-    """The current report of a workspace, if it has one."""
+    """The current report of a workspace, or None."""
     return _one(tx, _NEWEST, {"of_account": account_id, "of_workspace": workspace_id})
 
 
 def before(tx: Transaction, report: StatusReport) -> StatusReport | None:
-    """The report that was current in the workspace when `report` came."""
+    """The previous report of the workspace, which was current until `report`; or None."""
     return _one(tx, _BEFORE, _beside(report))
 
 
 def after(tx: Transaction, report: StatusReport) -> StatusReport | None:
-    """The report that took the place of `report`."""
+    """The next report of the workspace, which replaced `report` as the current one; or None."""
     return _one(tx, _AFTER, _beside(report))
 
 
@@ -100,7 +100,7 @@ def _one(tx: Transaction, statement: Statement, values: Values) -> StatusReport 
 
 
 def insert(tx: Transaction, account_id: int, new: Sequence[StatusReport]) -> list[StatusReport]:
-    """Store new reports of an account, whose `id` is not used. Returns them with the ids given."""
+    """Store new reports of an account; their `id` is ignored. Returns them with the new ids."""
     ids = tx.new_ids("status_reports", len(new))
     stored = [
         msgspec.structs.replace(report, id=report_id)
@@ -111,7 +111,7 @@ def insert(tx: Transaction, account_id: int, new: Sequence[StatusReport]) -> lis
 
 
 def put_back(tx: Transaction, report: StatusReport, having: Sequence[ExternalReference]) -> None:
-    """Store a report that was deleted, and its references, with the ids that they had."""
+    """Restore a deleted report and its references, with their old ids."""
     _insert(tx, report.account_id, [report])
     references.put_back(tx, having)
 
@@ -128,7 +128,7 @@ def replace(
     changed: StatusReport,
     event: VersionEvent = VersionEvent.UPDATED,
 ) -> None:
-    """Store `changed` in place of `report`, which has its id; what it said is kept as a version."""
+    """Replace `report` with `changed`, which has the same id; stores a version of the change."""
     writer = changed.creator_id if changed.updater_id is None else changed.updater_id
     versions.note(tx, report, changed, event, writer, changed.updated_at)
     tx.rows(_REPLACE, _columns(changed) | one_row(changed))
@@ -137,7 +137,7 @@ def replace(
 
 
 def delete_with_references(tx: Transaction, report: StatusReport) -> list[ExternalReference]:
-    """Delete a report and its external references (5.5). Returns these."""
+    """Delete a report and its external references (5.5). Returns the references."""
     having = references.of_subject(tx, report.account_id, SubjectType.STATUS_REPORT, report.id)
     tx.rows(_DELETE_REFERENCES, one_row(report))
     tx.rows(_DELETE, one_row(report))

@@ -1,4 +1,4 @@
-"""Share links: who made them, what they show, whether they were opened."""
+"""Share links: their creators, what they show, and when they were opened."""
 
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from healthreports.store.schema.tables import share_links
 
 _COLUMNS: Final = tuple(column for column in share_links.columns if column.name != "secret_hash")
 _NAMES: Final = tuple(column.name for column in _COLUMNS)
-# A page shows no more; who needs another one can revoke some.
+# The most links on the page. A user with more links can revoke some to see the others.
 _MOST: Final = 200
 
 _INSERT: Final = insertion(share_links)
@@ -63,7 +63,7 @@ def drop_of_workspace(tx: Transaction, account_id: int, workspace_id: int) -> No
 
 
 def insert(tx: Transaction, new: ShareLink, secret_hash: str) -> int:
-    """Store a new link, whose `id` is not used. Returns the id it was given."""
+    """Store a new link; its `id` is ignored. Returns the new id."""
     values = msgspec.structs.asdict(new)
     values["hidden"] = " ".join(one for one in Category if one in new.hidden)
     [[link_id]] = tx.rows(_INSERT, values | {"secret_hash": secret_hash})
@@ -71,30 +71,30 @@ def insert(tx: Transaction, new: ShareLink, secret_hash: str) -> int:
 
 
 def by_secret(tx: Transaction, secret_hash: str) -> ShareLink | None:
-    """The link with that secret, whether it still works or not."""
+    """The link whose secret has this hash, valid or not."""
     return _read(tx.row(_BY_SECRET, {"secret_hash": secret_hash}))
 
 
 def by_id(tx: Transaction, account_id: int, link_id: int) -> ShareLink | None:
-    """The link of an account with that id."""
+    """The link of an account with this id, or None."""
     return _read(tx.row(_BY_ID, {"of_account": account_id, "row_id": link_id}))
 
 
 def of_workspace(
     tx: Transaction, account_id: int, workspace_id: int, now: Instant
 ) -> list[ShareLink]:
-    """The links that work and show a report of the workspace, the newest first."""
+    """The valid links to reports of a workspace, the newest first; at most 200."""
     values = {"of_account": account_id, "of_workspace": workspace_id, "now": now}
     return [_link(row) for row in tx.rows(_OF_WORKSPACE, values)]
 
 
 def revoke(tx: Transaction, link: ShareLink, now: Instant) -> None:
-    """End a link."""
+    """Revoke a link."""
     tx.rows(_REVOKE, {"row_id": link.id, "now": now})
 
 
 def note_opening(tx: Transaction, link: ShareLink, now: Instant) -> None:
-    """Note that somebody opened it."""
+    """Store that a link was opened."""
     tx.rows(_NOTE_OPENING, {"row_id": link.id, "now": now})
 
 

@@ -1,4 +1,4 @@
-"""Reports that were deleted, with their references, until they are purged (8.4)."""
+"""The trash: deleted reports with their references, until they are purged (8.4)."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -44,7 +44,8 @@ _OWN: Final = and_(
     _own.c.workspace_id == _table.workspace_id,
     _own.c.user_id == bindparam("reach_user"),
 )
-# Who could delete it: an admin of the workspace, or its author who still sees it (`core/access`).
+# The users who could delete a report: the admins of the workspace, and the author of the report, if
+# the author still sees it (`core/access`).
 _COULD_DELETE: Final = exists().where(
     _OWN,
     or_(
@@ -87,7 +88,7 @@ _PURGES: Final = Statement(
 
 
 def _lists(*columns: Any) -> dict[tuple[bool, bool], Any]:  # noqa: ANN401  as SQLAlchemy has it
-    """What is selected of an account: by whether a user asks, and whether of one workspace."""
+    """The SELECTs of an account's trash, by whether they are for a user, and of one workspace."""
     return {
         (is_narrowed, is_of_workspace): select(*columns).where(
             _OF_ACCOUNT,
@@ -115,7 +116,7 @@ def put(
     deleter_id: int,
     now: Instant,
 ) -> None:
-    """Keep a report, which is deleted now, with its references."""
+    """Store a report that is deleted now, with its references."""
     values = msgspec.structs.asdict(report) | contents_of(report)
     del values["details"]
     values |= {
@@ -127,12 +128,12 @@ def put(
 
 
 def find(tx: Transaction, account_id: int, report_id: int) -> DeletedReport | None:
-    """The deleted report with that id."""
+    """The deleted report with this id, or None."""
     row = tx.row(_FIND, {"of_account": account_id, "row_id": report_id})
     return None if row is None else _read(row)
 
 
-def page(  # noqa: PLR0917  whose, of what, and which of them
+def page(  # noqa: PLR0917  the account, the filters and the page
     tx: Transaction,
     account_id: int,
     user_id: int | None,
@@ -140,9 +141,10 @@ def page(  # noqa: PLR0917  whose, of what, and which of them
     offset: int,
     limit: int,
 ) -> tuple[list[DeletedReport], int]:
-    """Deleted reports of an account, the last one first, and how many there are.
+    """A page of the deleted reports of an account, the last deleted first, and their total number.
 
-    Those that the user could delete, or with None all; those of one workspace, or of all.
+    With a `user_id`, only the reports that this user could delete; with a `workspace_id`, only the
+    reports of this workspace.
     """
     which = user_id is not None, workspace_id is not None
     values = {"of_account": account_id}
@@ -163,14 +165,14 @@ def take_out(tx: Transaction, report: DeletedReport) -> list[ExternalReference]:
 
 
 def purge(tx: Transaction, report: DeletedReport, now: Instant) -> None:
-    """Delete all that is left of a report for good, and note that it was."""
+    """Delete a report and its versions permanently, and store that it was purged."""
     tx.rows(_DELETE, one_row(report))
     versions.forget(tx, report)
     note_purge(tx, report.account_id, Purged.STATUS_REPORT, report.id, now)
 
 
 def drop(tx: Transaction, report: DeletedReport) -> None:
-    """Delete all that is left of a report, whose workspace goes as a whole."""
+    """Delete a report and its versions, when the whole workspace is deleted."""
     tx.rows(_DELETE, one_row(report))
     versions.forget(tx, report)
 
@@ -178,7 +180,7 @@ def drop(tx: Transaction, report: DeletedReport) -> None:
 def note_purge(
     tx: Transaction, account_id: int, kind: Purged, record_id: int, now: Instant
 ) -> None:
-    """Keep that something was purged, so that no backup brings it back."""
+    """Store that a record was purged, so that a restored backup does not bring it back."""
     key = {"of_account": account_id, "of_kind": kind, "row_id": record_id}
     if tx.row(_WAS_PURGED, key) is None:
         values = {"account_id": account_id, "kind": kind, "record_id": record_id}
@@ -186,7 +188,7 @@ def note_purge(
 
 
 def purged(tx: Transaction, account_id: int) -> list[tuple[Purged, int, Instant]]:
-    """All that was ever purged of an account: what it was, its id, and when."""
+    """Everything that was ever purged from an account: the kind, the id and the time of each."""
     rows = tx.rows(_PURGES, {"of_account": account_id})
     return [(Purged(kind), record_id, Instant(at)) for kind, record_id, at in rows]
 
@@ -197,7 +199,7 @@ def has_older(tx: Transaction, account_id: int, until: Instant) -> bool:
 
 
 def oldest(tx: Transaction, account_id: int, until: Instant) -> list[DeletedReport]:
-    """Up to 100 reports of an account that were deleted at `until` or before."""
+    """At most 100 reports of an account that were deleted at `until` or before, oldest first."""
     return list(map(_read, tx.rows(_OLDEST, {"of_account": account_id, "until": until})))
 
 

@@ -1,7 +1,7 @@
-"""What reports have said before (8.3).
+"""The versions of reports (8.3).
 
-A report that was never changed has no row here: its one version is the report itself. The first
-change writes two, the state before it and the state after it, each other change one.
+A report that was never changed has no rows here: its only version is the report itself. The first
+change writes two rows, the state before and the state after it. Each later change writes one.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ _INSERT: Final = insertion(report_versions)
 _DELETE: Final = Statement(delete(report_versions).where(*_OF_REPORT))
 
 
-def note(  # noqa: PLR0917  what it was, what it is, and how that came
+def note(  # noqa: PLR0917  the old and the new state, and the change
     tx: Transaction,
     before: StatusReport,
     after: StatusReport,
@@ -59,7 +59,7 @@ def note(  # noqa: PLR0917  what it was, what it is, and how that came
     user_id: int,
     at: Instant,
 ) -> None:
-    """Keep that a report became `after` at `at`, by `event` of that user."""
+    """Store the version `after`, made from `before` at the time `at` by `event` of this user."""
     last = _last(tx, before)
     if last == 0:
         last = 1
@@ -78,9 +78,10 @@ def note(  # noqa: PLR0917  what it was, what it is, and how that came
 
 
 def only_version(report: StatusReport) -> ReportVersion:
-    """The version of a report that has no rows here.
+    """The only version of a report that has no rows here.
 
-    One that was changed before versions were kept says so; what it said first is not known.
+    If the report was changed before versions were stored, its event is UPDATED: the first state is
+    not known.
     """
     is_new = report.updater_id is None
     return ReportVersion(
@@ -98,7 +99,7 @@ def only_version(report: StatusReport) -> ReportVersion:
 def page(
     tx: Transaction, report: StatusReport, offset: int, limit: int
 ) -> tuple[list[ReportVersion], int]:
-    """Versions of a report, the newest first, and how many there are."""
+    """A page of the versions of a report, the newest first, and their total number."""
     last = _last(tx, report)
     if last == 0:
         return [only_version(report)][offset : offset + limit], 1
@@ -107,7 +108,7 @@ def page(
 
 
 def find(tx: Transaction, report: StatusReport, number: int) -> ReportVersion | None:
-    """The version of a report with that number."""
+    """The version of a report with this number, or None."""
     found, last = page(tx, report, 0, 1)
     if 0 < number < last:
         found, _ = page(tx, report, last - number, 1)
@@ -115,13 +116,13 @@ def find(tx: Transaction, report: StatusReport, number: int) -> ReportVersion | 
 
 
 def at(tx: Transaction, report: StatusReport, moment: Instant) -> ReportVersion | None:
-    """The version that a report had at a time; None where no version is as old."""
+    """The stored version of a report at the time `moment`; None if all versions are newer."""
     row = tx.row(_AT, {**_key(report), "moment": moment})
     return None if row is None else _read(report.account_id, row)
 
 
 def forget(tx: Transaction, report: StatusReport) -> None:
-    """Delete all that a report ever said."""
+    """Delete all versions of a report."""
     tx.rows(_DELETE, _key(report))
 
 

@@ -1,1 +1,1 @@
-"""The tables, the migrations that make them, and bringing a database up to date."""
+"""The tables, their migrations, upgrades and backups."""

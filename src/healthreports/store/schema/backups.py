@@ -1,6 +1,6 @@
-"""Backups as files: of a SQLite file a packed copy of it, of PostgreSQL what `pg_dump` writes.
+"""Backups as files: a compressed copy of a SQLite file, or the output of `pg_dump` for PostgreSQL.
 
-Nothing here knows what is in a database; `cli/safekeeping` checks that.
+Nothing here depends on the contents of a database; `cli/safekeeping` checks them.
 """
 
 import gzip
@@ -22,20 +22,20 @@ PACKED: Final = ".sqlite3.gz"
 DUMPED: Final = ".dump"
 _NAME: Final = re.compile(r"healthreports-\d{8}T\d{6}Z(\.sqlite3\.gz|\.dump)")
 _PRIVATE: Final = 0o600
-# Files that SQLite keeps beside a database; one of another database would be taken for its own.
+# Files that SQLite stores next to a database. It would also use those of another database.
 _BESIDE: Final = ("-wal", "-shm", "-journal")
 
 
 def name_of(address: str, at: datetime) -> str:
-    """The name of a backup that is made at `at`: such names sort by time."""
+    """The name of a backup made at `at`; sorted by name, backups are in order of time."""
     kind = DUMPED if is_server(address) else PACKED
     return f"healthreports-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}{kind}"
 
 
 def copy(path: Path, to: Path) -> None:
-    """Copy a SQLite database as it is at one moment, whoever writes meanwhile.
+    """Copy a snapshot of a SQLite database; others may write meanwhile.
 
-    Raises WrongSchema where the copy is not sound, or the disk is full.
+    Raises WrongSchema if the copy fails the integrity check, or the disk is full.
     """
     _make_private(to)
     try:
@@ -43,16 +43,16 @@ def copy(path: Path, to: Path) -> None:
             closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
             closing(sqlite3.connect(to)) as target,
         ):
-            source.backup(target)  # in one step: readers see one moment, and keep nobody waiting
+            source.backup(target)  # in one step: it reads one snapshot, and readers block nobody
             [[said]] = target.execute("PRAGMA integrity_check(1)").fetchall()
     except sqlite3.Error as error:
         raise WrongSchema(f"{path}: {error}") from error
     if said != "ok":
-        raise WrongSchema(f"{path} is damaged ({said}); this is no backup")
+        raise WrongSchema(f"{path} is damaged ({said}); no backup was made")
 
 
 def pack(path: Path, to: Path) -> None:
-    """Put a SQLite database, which nobody has open, into one packed file, whole or not at all."""
+    """Compress a SQLite database that nobody has open into the file `to`, atomically."""
     make_single(path)
     part = _part_of(to)
     try:
@@ -64,13 +64,16 @@ def pack(path: Path, to: Path) -> None:
 
 
 def make_single(path: Path) -> None:
-    """Bring all of a SQLite database, which nobody has open, into its one file."""
+    """Move all data of a SQLite database that nobody has open into the main file."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def unpack(path: Path, to: Path) -> None:
-    """Make a SQLite database of a backup, packed or not. Raises WrongSchema if it is not sound."""
+    """Restore a backup, compressed or not, to the SQLite file `to`.
+
+    Raises WrongSchema if it is damaged or not a backup.
+    """
     _make_private(to)
     open_it = gzip.open if path.suffix == ".gz" else open
     try:
@@ -80,7 +83,7 @@ def unpack(path: Path, to: Path) -> None:
             [[said]] = connection.execute("PRAGMA integrity_check(1)").fetchall()
             [[tables]] = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
     except (gzip.BadGzipFile, zlib.error, EOFError, sqlite3.Error) as error:
-        raise WrongSchema(f"{path} is not a backup, or not a whole one: {error}") from error
+        raise WrongSchema(f"{path} is not a backup, or is incomplete: {error}") from error
     if said != "ok":
         raise WrongSchema(f"{path} is damaged ({said})")
     if not tables:
@@ -88,10 +91,10 @@ def unpack(path: Path, to: Path) -> None:
 
 
 def replace(path: Path, with_: Path, aside: Path) -> None:
-    """Put a SQLite database, which nobody has open, in the place of another.
+    """Replace the SQLite database at `path` with `with_`; nobody may have either open.
 
-    That one is kept `aside` with what SQLite keeps beside it, which must never stay beside the new
-    one.
+    The old database is moved to `aside`, together with the files that SQLite stores next to it,
+    which must not stay next to the new database.
     """
     for suffix in ("", *_BESIDE):
         old = path.with_name(path.name + suffix)
@@ -101,7 +104,7 @@ def replace(path: Path, with_: Path, aside: Path) -> None:
 
 
 def dump(address: str, to: Path) -> None:
-    """Let `pg_dump` write a PostgreSQL database to a file. Raises WrongSchema."""
+    """Write a PostgreSQL database to a file with `pg_dump`. Raises WrongSchema."""
     part = _part_of(to)
     try:
         _run(address, "pg_dump", "--format=custom", "--no-owner", f"--file={part}")
@@ -112,19 +115,19 @@ def dump(address: str, to: Path) -> None:
 
 
 def load(address: str, path: Path) -> None:
-    """Let `pg_restore` put a backup in the place of what a database has. Raises WrongSchema."""
+    """Replace the contents of a database with a backup, with `pg_restore`. Raises WrongSchema."""
     flags = ("--clean", "--if-exists", "--no-owner", "--exit-on-error", "--single-transaction")
     _run(address, "pg_restore", *flags, more=(str(path),))
 
 
 def remove(path: Path) -> None:
-    """Delete a SQLite database, which nobody has open, with what lies beside it, if it is there."""
+    """Delete a SQLite database that nobody has open, and the files next to it, if they exist."""
     for suffix in ("", *_BESIDE):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def rotate(folder: Path, keep: int) -> list[Path]:
-    """Delete all backups in a folder but the newest `keep`. Returns those that are gone."""
+    """Delete all backups in a folder except the newest `keep`. Returns the deleted ones."""
     found = sorted(one for one in folder.iterdir() if _NAME.fullmatch(one.name))
     gone = found[: max(len(found) - keep, 0)]
     for one in gone:
@@ -133,7 +136,7 @@ def rotate(folder: Path, keep: int) -> list[Path]:
 
 
 def write_lines(path: Path, lines: Sequence[str]) -> None:
-    """Write a text file that is whole or as it was before."""
+    """Write a text file atomically."""
     part = _part_of(path)
     part.write_text("".join(f"{line}\n" for line in lines))
     _put(part, path)
@@ -151,7 +154,7 @@ def _make_private(path: Path) -> None:
 
 
 def _put(part: Path, path: Path) -> None:
-    """Give a file its name once it is on disk."""
+    """Rename the file `part` to `path` after it is on disk."""
     _sync(part)
     part.rename(path)
     _sync(path.absolute().parent)
@@ -166,8 +169,8 @@ def _sync(path: Path) -> None:
 
 
 def _run(address: str, program: str, *flags: str, more: Sequence[str] = ()) -> None:
-    """Run a program of PostgreSQL on a database; its password is in no command line."""
-    from psycopg.conninfo import (  # noqa: PLC0415  psycopg is read where there is a server
+    """Run a program of PostgreSQL on a database; the password is not in the command line."""
+    from psycopg.conninfo import (  # noqa: PLC0415  imported only for PostgreSQL
         conninfo_to_dict,
         make_conninfo,
     )
@@ -192,4 +195,4 @@ def _call(secret: dict[str, str], *command: str) -> None:
         ) from error
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        raise WrongSchema(f"{command[0]} failed: {lines[0] if lines else 'it does not say why'}")
+        raise WrongSchema(f"{command[0]} failed: {lines[0] if lines else 'without a message'}")

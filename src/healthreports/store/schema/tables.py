@@ -1,12 +1,14 @@
 """The tables. A comment says when a nullable column is null and what each index is for.
 
-Instants are microseconds since the epoch in one integer column, so that both databases compare and
-keep them alike. The four details of a report are columns and not rows: the categories are a closed
-set, so the table itself cannot hold a category twice, an unknown one, or one without a color.
+An instant is one integer column with microseconds since the epoch, so that both databases store and
+compare it in the same way. The four details of a report are columns and not rows: the categories
+are a closed set, so the table itself cannot hold a category twice, an unknown category, or one
+without a color.
 
-Every table that grows with use has the account as the first part of its key, of what refers to it
-and of its indexes, so that a distributed PostgreSQL can keep each account in one place. What is
-found by a secret or an e-mail address is what tells the account: it cannot have that in its key.
+In every table that grows with use, the account is the first column of the primary key, of the
+foreign keys that refer to it and of its indexes, so that a distributed PostgreSQL can store each
+account in one place. Tables whose rows are found by a secret or an e-mail address cannot have the
+account in their key, because the account is known only after the row is found.
 """
 
 from typing import Any, Final
@@ -46,7 +48,7 @@ from healthreports.core.vocabulary import (
     Weekday,
 )
 
-# The revision of the newest migration; a test holds it against the migrations themselves.
+# The revision of the newest migration; a test compares it with the migrations.
 SCHEMA_REVISION: Final = "0017"
 
 metadata: Final = MetaData(
@@ -59,11 +61,11 @@ metadata: Final = MetaData(
 )
 
 
-# A deleted id is never given out again: a client may still hold it (5.5).
+# The id of a deleted row is never used again: a client may still have it (5.5).
 _NO_REUSE: Final = True
-# A table that SQLite keeps in the order of its key, with nothing beside it.
+# SQLite: a table WITHOUT ROWID is stored in the order of its key, with no separate index for it.
 _BY_KEY: Final = False
-# Text is sorted alike by both databases, whatever the language of the machine.
+# Both databases sort text in the same way, regardless of the locale of the machine.
 _SORTED_TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
 
 
@@ -72,18 +74,18 @@ def _key() -> Column[int]:
 
 
 def _account_key() -> Column[int]:
-    """The account, as the first part of a key."""
+    """The account, as the first column of a primary key."""
     return Column("account_id", BigInteger, ForeignKey("accounts.id"), primary_key=True)
 
 
 def _key_in_account(table: str) -> tuple[Column[int], Column[int]]:
-    """The two columns of a key; `Transaction.new_ids` gives the second, from a sequence."""
+    """The two columns of a primary key; `Transaction.new_ids` takes the id from a sequence."""
     Sequence(f"{table}_ids", metadata=metadata)
     return _account_and_id()
 
 
 def _account_and_id() -> tuple[Column[int], Column[int]]:
-    """The two columns of a key whose second was given out by another table."""
+    """The two columns of a primary key whose id comes from another table."""
     return _account_key(), Column("id", BigInteger, primary_key=True, autoincrement=False)
 
 
@@ -94,9 +96,10 @@ def _in_workspace() -> ForeignKeyConstraint:
 
 
 def _orders(of: str, *columns: str, shown: str | None = None) -> list[Index]:
-    """An index for each column that the list of the table `of` is sorted by.
+    """An index for each of the `columns` by which the list of the table `of` is sorted.
 
-    And another of what the list shows by default: of the rows for which `shown` holds.
+    With `shown`, there is a second index for each column, only for the rows that the list shows by
+    default: those for which the condition `shown` is true.
     """
     wheres = {"": None} if shown is None else {"": None, "_shown": text(shown)}
     return [
@@ -114,9 +117,10 @@ def _orders(of: str, *columns: str, shown: str | None = None) -> list[Index]:
 
 
 def _date_orders(of: Table, *columns: str, shown: str) -> None:
-    """The indexes for dates, which may be missing and which many rows have in common.
+    """The indexes for dates, which may be null and which many rows may have in common.
 
-    What has none comes first, as on SQLite, and last in the other direction; ties go by id in both.
+    Rows without a date come first in ascending order, as on SQLite, and last in descending order.
+    Rows with the same date are ordered by ascending id in both directions.
     """
     for name in columns:
         for direction in ("asc", "desc"):
@@ -139,7 +143,7 @@ def _instant(name: str, *, nullable: bool = False) -> Column[int]:
 
 
 def _sort_key(name: str) -> Column[str]:
-    """A name without case and accents (`core/words.fold`), by which it is sorted."""
+    """A name without case and accents (`core/words.fold`), for sorting."""
     return Column(name, _SORTED_TEXT, nullable=False, server_default="")
 
 
@@ -148,7 +152,7 @@ def _reference(name: str, target: str, *, nullable: bool = False) -> Column[int]
 
 
 def _one_of(column: str, options: tuple[str, ...]) -> CheckConstraint:
-    # SQLite would make a table of a list, for each row anew.
+    # For an IN list, SQLite would build a temporary table again for each row.
     is_one = " OR ".join(f"{column} = '{option}'" for option in options)
     return CheckConstraint(is_one, name=column)
 
@@ -159,7 +163,7 @@ def color_column(category: Category) -> str:
 
 
 def description_column(category: Category) -> str:
-    """The column with what the report says of `category`; null when it says nothing."""
+    """The column with the description of `category`; null when there is no description."""
     return f"{category.lower()}_description"
 
 
@@ -168,19 +172,21 @@ accounts: Final = Table(
     metadata,
     _key(),
     Column("title", Text, nullable=False),
-    Column("name", Text, nullable=False),  # what its people call it to sign in
+    Column("name", Text, nullable=False),  # what users type to sign in to this account
     _instant("created_at"),
-    # Of whom a second factor is demanded.
+    # Which users must have a second factor.
     Column("second_factor", Text, nullable=False, server_default=FactorDemand.NOBODY),
-    # Null while it is there; then what is in it goes, piece by piece, and this row stays.
+    # Null while the account is open. When it is closed, its contents are deleted gradually; this
+    # row stays.
     _instant("closed_at", nullable=True),
     UniqueConstraint("name"),
     sqlite_autoincrement=_NO_REUSE,
 )
 
-# Counts the writes of an account: what is remembered at one version holds while it lasts. It is the
-# row that whoever writes in the account locks. `reshaped` counts those after which older reports
-# may be seen or found otherwise: all but a new report, or another text in one.
+# Counts the writes of an account: a cached result is valid while the version is the same. Every
+# writer in the account locks this row. `reshaped` counts the writes that may change who sees older
+# reports, or which lists have them: all except a new report and a changed text of a report.
+# `rewritten` counts all writes except a new report that is created now.
 account_versions: Final = Table(
     "account_versions",
     metadata,
@@ -200,11 +206,11 @@ users: Final = Table(
     Column("email_address", Text, nullable=False),
     Column("headline", Text),  # null when none was given
     Column("photo_path", Text),  # null when none was given
-    Column("disabled", Integer, nullable=False, server_default="0"),  # 0 or 1, as its membership is
+    Column("disabled", Integer, nullable=False, server_default="0"),  # 0 or 1, as in the membership
     _instant("created_at"),
     Column("updated_at", BigInteger, nullable=False, server_default="0"),
-    UniqueConstraint("email_address", "account_id"),  # several accounts may know a person
-    Index("ix_users_account", "account_id", "id"),  # the list of an account's users
+    UniqueConstraint("email_address", "account_id"),  # a person may be in several accounts
+    Index("ix_users_account", "account_id", "id"),  # the list of the users of an account
     *_orders("users", "name_key", shown="disabled = 0"),
     *_orders("users", "created_at", "updated_at"),  # the filters by a time
     sqlite_autoincrement=_NO_REUSE,
@@ -219,10 +225,10 @@ account_memberships: Final = Table(
     Column("permission", Text, nullable=False),
     _instant("created_at"),
     _instant("updated_at"),
-    _instant("disabled_at", nullable=True),  # null: the user may come in
+    _instant("disabled_at", nullable=True),  # null: the user is not disabled
     _one_of("permission", tuple(AccountPermission)),
     UniqueConstraint("user_id"),  # a user belongs to one account
-    Index("ix_account_memberships_account", "account_id", "id"),  # the list of an account's
+    Index("ix_account_memberships_account", "account_id", "id"),  # the list of an account
     *_orders("account_memberships", "created_at", shown="disabled_at IS NULL"),
     *_orders("account_memberships", "updated_at"),
     sqlite_autoincrement=_NO_REUSE,
@@ -232,7 +238,7 @@ workspaces: Final = Table(
     "workspaces",
     metadata,
     *_key_in_account("workspaces"),
-    _reference("creator_id", "users", nullable=True),  # null when it is not known who made it
+    _reference("creator_id", "users", nullable=True),  # null when the creator is not known
     Column("title", _SORTED_TEXT, nullable=False),
     _sort_key("title_key"),
     Column("description", Text),  # null when there is none
@@ -241,7 +247,7 @@ workspaces: Final = Table(
     Column("clients_see_status_reports", Integer, nullable=False),  # 0 or 1
     Column("start_date", Text),  # null when not planned; ISO 8601 calendar date
     Column("due_date", Text),  # null when not planned; ISO 8601 calendar date
-    # When reports are due. The defaults are those of what was there before it could be said.
+    # When reports are due. The defaults are for workspaces that are older than these columns.
     *(
         Column(
             name, Text, _one_of(name, tuple(type(default))), nullable=False, server_default=default
@@ -257,7 +263,7 @@ workspaces: Final = Table(
     CheckConstraint("archived IN (0, 1)", name="archived"),
     CheckConstraint("clients_see_status_reports IN (0, 1)", name="clients_see_status_reports"),
     *_orders("workspaces", "title_key", "created_at", "updated_at", shown="archived = 0"),
-    # The filter by who made it.
+    # The filter by creator.
     Index("ix_workspaces_creator", "account_id", "creator_id", "id"),
 )
 _date_orders(workspaces, "start_date", "due_date", shown="archived = 0")
@@ -279,7 +285,7 @@ participations: Final = Table(
     CheckConstraint("team_lead IN (0, 1)", name="team_lead"),
     _in_workspace(),
     UniqueConstraint("account_id", "workspace_id", "user_id"),
-    # Where a user participates, and whether that shows it the reports.
+    # The workspaces where a user participates, and whether the user sees the reports there.
     Index("ix_participations_user", "account_id", "user_id", "workspace_id", "side"),
     *_orders("participations", "created_at", "updated_at", "user_name_key"),
 )
@@ -288,8 +294,8 @@ participations: Final = Table(
 def _detail_columns() -> list[Column[str]]:
     columns = []
     for category in Category:
-        columns.append(Column(color_column(category), Text))  # null when the detail is not there
-        columns.append(Column(description_column(category), Text))  # null when nothing was said
+        columns.append(Column(color_column(category), Text))  # null when there is no such detail
+        columns.append(Column(description_column(category), Text))  # null: no description
     return columns
 
 
@@ -308,7 +314,7 @@ def _detail_checks() -> list[CheckConstraint]:
 
 
 def _report_columns() -> list[Column[Any]]:
-    """What a report has, deleted or not."""
+    """The columns of a report, deleted or not."""
     return [
         Column("workspace_id", BigInteger, nullable=False),
         _reference("creator_id", "users"),
@@ -329,8 +335,8 @@ status_reports: Final = Table(
     _one_of("color", tuple(Color)),
     *_detail_checks(),
     _in_workspace(),
-    # The list of a workspace in the default order, with what to leave out by its times; that of an
-    # account has the key.
+    # The list of a workspace in the default order, with the times so that the index alone can apply
+    # the filters by time. The list of an account uses the primary key.
     Index(
         "ix_status_reports_workspace",
         "account_id",
@@ -342,17 +348,18 @@ status_reports: Final = Table(
     # The date filters and orders of the list.
     Index("ix_status_reports_created", "account_id", "created_at", "id"),
     Index("ix_status_reports_updated", "account_id", "updated_at", "id"),
-    # The current report of a workspace, and those of a time.
+    # The current report of a workspace, and the reports in a period.
     Index("ix_status_reports_current", "account_id", "workspace_id", "created_at", "id"),
-    # The filters by color, of all or of one category, and by who made it.
+    # The filters by color, of the report or of one category, and by creator.
     *(
         Index(f"ix_status_reports_{name}", "account_id", name, "id")
         for name in ("color", *(color_column(category) for category in Category), "creator_id")
     ),
 )
 
-# What a report has said: nothing until it is first changed, then all its states and the one that it
-# has now among them. A report that is not here has the one version that `status_reports` holds.
+# The versions of a report. A report that was never changed has no rows here: its only version is
+# the row in `status_reports`. After the first change, all its versions are here, including the
+# current one.
 report_versions: Final = Table(
     "report_versions",
     metadata,
@@ -370,7 +377,7 @@ report_versions: Final = Table(
     *_detail_checks(),
 )
 
-# Reports that were deleted, until they are purged: all of the report, its references as JSON.
+# Deleted reports, until they are purged: all columns of the report, and its references as JSON.
 deleted_reports: Final = Table(
     "deleted_reports",
     metadata,
@@ -382,13 +389,14 @@ deleted_reports: Final = Table(
     _one_of("color", tuple(Color)),
     *_detail_checks(),
     _in_workspace(),
-    # The list of an account's, and what is to be purged.
+    # The list of an account, and the search for reports to purge.
     Index("ix_deleted_reports_deleted", "account_id", "deleted_at", "id"),
-    # The list of those in the workspaces of a user, and of one workspace.
+    # The list of deleted reports in the workspaces of a user, and in one workspace.
     Index("ix_deleted_reports_workspace", "account_id", "workspace_id", "deleted_at", "id"),
 )
 
-# What was purged, and when: replayed after a restore, so that a backup brings nothing back.
+# What was purged, and when. It is replayed after a restore, so that a backup does not bring purged
+# records back.
 purges: Final = Table(
     "purges",
     metadata,
@@ -400,7 +408,8 @@ purges: Final = Table(
     sqlite_with_rowid=_BY_KEY,
 )
 
-# The first answer to a request with an Idempotency-Key (8.2). `number` counts those of a user.
+# The first response to a request with an Idempotency-Key (8.2). `number` counts the responses of a
+# user.
 idempotency_keys: Final = Table(
     "idempotency_keys",
     metadata,
@@ -411,21 +420,21 @@ idempotency_keys: Final = Table(
     Column("key", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),  # of query, content type and body
     Column("status", Integer, nullable=False),
-    # Null where what it said was purged.
+    # Null if the contents were purged.
     Column("body", LargeBinary),
-    # What it names: a kind, or nothing, and ids separated by a space.
+    # The records in the response: their kind, or an empty text, and their ids separated by a space.
     Column("kind", Text, nullable=False),
     Column("record_ids", Text, nullable=False),
     _instant("created_at"),
     UniqueConstraint("account_id", "user_id", "path", "key"),
-    Index("ix_idempotency_keys_created", "account_id", "created_at"),  # what is swept away
+    Index("ix_idempotency_keys_created", "account_id", "created_at"),  # the deletion of old ones
 )
 
 external_references: Final = Table(
     "external_references",
     metadata,
     *_key_in_account("external_references"),
-    # The workspace that the subject belongs to, or is; what is seen is narrowed by it.
+    # The workspace that the subject belongs to, or is. It decides who sees the reference.
     Column("workspace_id", BigInteger, nullable=False),
     Column("subject_type", Text, nullable=False),
     Column("subject_id", BigInteger, nullable=False),
@@ -433,18 +442,18 @@ external_references: Final = Table(
     Column("service_model", Text, nullable=False),
     Column("service_model_ref", Text, nullable=False),
     Column("status", Text, nullable=False),
-    # Null when the integration did not say.
+    # Null when the integration did not give it.
     Column("external_status", Text),
     Column("external_message", Text),
     Column("external_link", Text),
     Column("locked", Integer),  # 0 or 1
     _instant("created_at"),
     _instant("updated_at"),
-    _instant("last_synced_at", nullable=True),  # null is for references that never synced
+    _instant("last_synced_at", nullable=True),  # null: never synchronised
     _one_of("subject_type", tuple(SubjectType)),
     _one_of("status", tuple(SyncStatus)),
     _in_workspace(),
-    # One reference for each service (5.4); also finds the references of a subject.
+    # One reference for each service (5.4); the index also finds the references of a subject.
     UniqueConstraint("account_id", "subject_type", "subject_id", "service_name"),
     # The filters of the list of references.
     Index(
@@ -455,9 +464,9 @@ external_references: Final = Table(
         "service_model_ref",
     ),
     Index("ix_external_references_ref", "account_id", "subject_type", "service_model_ref"),
-    # The list of one type of subject, by id.
+    # The list of one type of subject, ordered by id.
     Index("ix_external_references_type", "account_id", "subject_type", "id"),
-    # What is in the workspaces of a reader.
+    # The references in the workspaces of a reader.
     Index("ix_external_references_workspace", "account_id", "subject_type", "workspace_id", "id"),
     # The orders of the list of references, and its filters by a time.
     *(
@@ -465,7 +474,7 @@ external_references: Final = Table(
         for name in ("created", "updated")
     ),
 )
-# A time that may be missing: what has none is the least.
+# The time may be null; rows without a time come first in ascending order.
 for _dialect, _place in (("sqlite", "asc"), ("postgresql", "nulls_first")):
     Index(
         "ix_external_references_synced",
@@ -475,7 +484,7 @@ for _dialect, _place in (("sqlite", "asc"), ("postgresql", "nulls_first")):
         external_references.c.id,
     ).ddl_if(dialect=_dialect)
 
-# Groups of workspaces; one that is a company is a client.
+# Groups of workspaces; a group that is a company is a client.
 workspace_groups: Final = Table(
     "workspace_groups",
     metadata,
@@ -509,14 +518,14 @@ group_workspaces: Final = Table(
     sqlite_with_rowid=_BY_KEY,
 )
 
-# The words of each record, by which it is found; `store/lists/words` writes and asks. On SQLite it
-# is an index of FTS5 without the text itself, on PostgreSQL a table with an index of its own.
+# The words by which each record is found; `store/lists/words` writes and queries them. On SQLite it
+# is an FTS5 index without the text itself, on PostgreSQL a table with its own index.
 search_words: Final = table(
     "search_words", column("account_id"), column("scope"), column("record_id"), column("words")
 )
 
-# How many reports of an account there are of each kind that is ever counted: in a workspace, of a
-# time, with a term. Kept by `store/lists/counters` in the transaction that changes a report.
+# The number of reports of an account for each thing that is ever counted: in a workspace, in a
+# period, with a term. `store/lists/counters` updates it in the transaction that changes a report.
 report_counts: Final = Table(
     "report_counts",
     metadata,
@@ -527,8 +536,8 @@ report_counts: Final = Table(
     sqlite_with_rowid=_BY_KEY,
 )
 
-# How many reports there are among so many ids in a row, and from when to when at most they are:
-# where in the default order a far page, or a time, begins. Kept by `store/lists/counters` as well.
+# The number of reports in each block of consecutive ids, and bounds of their times. It tells where
+# in the default order a far page, or a period, begins. `store/lists/counters` updates it too.
 report_blocks: Final = Table(
     "report_blocks",
     metadata,
@@ -543,8 +552,8 @@ report_blocks: Final = Table(
     sqlite_with_rowid=_BY_KEY,
 )
 
-# The reports that have an external reference with some attribute, in the default order: `term` is
-# a hash of the attribute and its value, since a value may be too long for an index.
+# The reports that have an external reference with a given attribute, in the default order. `term`
+# is a hash of the attribute and its value, since a value may be too long for an index.
 report_terms: Final = Table(
     "report_terms",
     metadata,
@@ -554,8 +563,9 @@ report_terms: Final = Table(
     sqlite_with_rowid=_BY_KEY,
 )
 
-# How each workspace stands: its current report and the color of the one before, all that a
-# portfolio counts, filters and mostly sorts by. Kept by `store/lists/current` as those change.
+# The state of each workspace: its current report and the color of the report before it. These are
+# all columns that a portfolio counts and filters by, and most that it sorts by.
+# `store/lists/current` updates it when a report or workspace changes.
 current_reports: Final = Table(
     "current_reports",
     metadata,
@@ -567,12 +577,12 @@ current_reports: Final = Table(
     _instant("created_at", nullable=True),
     Column("color", Text),
     _instant("updated_at", nullable=True),
-    Column("previous_color", Text),  # null when it is the only one
+    Column("previous_color", Text),  # null when the current report is the only one
     *(Column(color_column(category), Text) for category in Category),  # null: not reported
-    # From when on the next report is overdue; null where none is due.
+    # The time from which the next report is overdue; null if none is due.
     _instant("overdue_at", nullable=True),
     Column("due_date", Text),  # of the workspace; null when not planned
-    # The lists of current reports, in each of their orders.
+    # The lists of current reports, in each order.
     *(
         Index(f"ix_current_reports_{'_'.join(columns)}", "account_id", *columns)
         for columns in (("report_id",), ("created_at", "report_id"), ("updated_at", "report_id"))
@@ -580,7 +590,7 @@ current_reports: Final = Table(
     sqlite_with_rowid=_BY_KEY,
 )
 
-# The portfolios that a user looks at again: names, and the query of each address.
+# The saved portfolio views of a user: the name and the URL query of each.
 saved_views: Final = Table(
     "saved_views",
     metadata,
@@ -591,30 +601,30 @@ saved_views: Final = Table(
     sqlite_with_rowid=_BY_KEY,
 )
 
-# Reports that were begun in the pages, and not published yet.
+# Drafts: reports that were begun in the web pages and are not published yet.
 drafts: Final = Table(
     "drafts",
     metadata,
     _account_key(),
     Column("user_id", BigInteger, ForeignKey("users.id"), primary_key=True),
     Column("workspace_id", BigInteger, primary_key=True),
-    Column("report_id", BigInteger, primary_key=True),  # 0: a new one
+    Column("report_id", BigInteger, primary_key=True),  # 0: a new report
     _in_workspace(),
     Column("fields", Text, nullable=False),  # JSON: the text of each field of the form
     _instant("updated_at"),
-    Index("ix_drafts_report", "account_id", "report_id"),  # what a purge takes along
-    Index("ix_drafts_updated_at", "account_id", "updated_at"),  # what nobody went on with
+    Index("ix_drafts_report", "account_id", "report_id"),  # the deletion with a report
+    Index("ix_drafts_updated_at", "account_id", "updated_at"),  # the deletion of expired drafts
     sqlite_with_rowid=_BY_KEY,
 )
 
-# Who did what (`core/audit`): the entries of an account, each with the hash of its place.
+# The audit log (`core/audit`): the entries of an account, each with its hash in the chain.
 audit_events: Final = Table(
     "audit_events",
     metadata,
     _account_key(),
     Column("number", BigInteger, primary_key=True),
     _instant("created_at"),
-    # Null: removed, as are the others below.
+    # Null: removed. The same is true for the nullable columns below.
     Column("action", Text),
     Column("subject_id", BigInteger),
     Column("what_salt", LargeBinary),
@@ -630,7 +640,7 @@ audit_events: Final = Table(
     Column("changes_salt", LargeBinary),
     Column("changes_hash", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
-    # The lists by each filter.
+    # The lists with each filter.
     *(
         Index(f"ix_audit_events_{name}", "account_id", name, "number")
         for name in ("action", "user_id", "subject_id")
@@ -645,7 +655,7 @@ audit_events: Final = Table(
     sqlite_with_rowid=_BY_KEY,
 )
 
-# How far a file was imported: in the transaction of what was imported of it.
+# How far each file was imported; written in the same transaction as the imported reports.
 imports: Final = Table(
     "imports",
     metadata,
@@ -654,7 +664,7 @@ imports: Final = Table(
     Column("bytes_done", BigInteger, nullable=False),
     Column("lines_done", BigInteger, nullable=False),
     Column("reports", BigInteger, nullable=False),
-    # SHA-256 of the bytes that are done, in hexadecimal: whether it is still the same file.
+    # SHA-256 of the imported bytes, in hexadecimal, to check that it is still the same file.
     Column("digest", Text, nullable=False),
     _instant("updated_at"),
     sqlite_with_rowid=_BY_KEY,
@@ -667,16 +677,16 @@ oauth_applications: Final = Table(
     _reference("account_id", "accounts"),
     Column("name", Text, nullable=False),
     Column("client_id", Text, nullable=False),
-    Column("secret_hash", Text),  # null: a public client, which could not keep a secret
-    Column("redirect_uris", Text, nullable=False),  # separated by a space, which none has
+    Column("secret_hash", Text),  # null: a public client, which cannot keep a secret
+    Column("redirect_uris", Text, nullable=False),  # separated by a space; no URI contains one
     Column("scopes", Text, nullable=False),
-    # Null when it may not act by itself (client credentials).
+    # Null when the application may not act by itself (client credentials).
     _reference("user_id", "users", nullable=True),
-    Column("token_lifetime_s", Integer),  # null: its tokens work until they are revoked
+    Column("token_lifetime_s", Integer),  # null: its tokens do not expire
     _instant("created_at"),
     _instant("revoked_at", nullable=True),  # null: not revoked
     UniqueConstraint("client_id"),
-    Index("ix_oauth_applications_account", "account_id", "id"),  # the list of an account's
+    Index("ix_oauth_applications_account", "account_id", "id"),  # the list of an account
     sqlite_autoincrement=_NO_REUSE,
 )
 
@@ -689,7 +699,7 @@ oauth_grants: Final = Table(
     _reference("user_id", "users"),
     Column("scopes", Text, nullable=False),
     Column("redirect_uri", Text),  # null when the request named none, or there was no request
-    # Null when the application acts by itself: then there is no code.
+    # Null when the application acts by itself; then there is no code.
     Column("code_hash", Text),
     Column("code_challenge", Text),  # also null when the request had none (S256 of RFC 7636)
     _instant("code_expires_at", nullable=True),
@@ -697,7 +707,7 @@ oauth_grants: Final = Table(
     _instant("created_at"),
     _instant("revoked_at", nullable=True),  # null: not revoked
     UniqueConstraint("code_hash"),
-    Index("ix_oauth_grants_user", "user_id", "id"),  # what a user gave
+    Index("ix_oauth_grants_user", "user_id", "id"),  # the grants that a user gave
     Index("ix_oauth_grants_application", "application_id", "user_id"),
     sqlite_autoincrement=_NO_REUSE,
 )
@@ -711,9 +721,9 @@ oauth_refresh_tokens: Final = Table(
     Column("secret_hash", Text, nullable=False),
     _instant("created_at"),
     _instant("expires_at"),
-    _instant("used_at", nullable=True),  # null until it was used; used again, it revokes the grant
+    _instant("used_at", nullable=True),  # null until it was used; a second use revokes the grant
     UniqueConstraint("secret_hash"),
-    Index("ix_oauth_refresh_tokens_grant", "grant_id"),  # what ends with a grant
+    Index("ix_oauth_refresh_tokens_grant", "grant_id"),  # the refresh tokens of a grant
     sqlite_autoincrement=_NO_REUSE,
 )
 
@@ -724,7 +734,7 @@ tokens: Final = Table(
     _reference("user_id", "users"),
     _reference("grant_id", "oauth_grants", nullable=True),  # null: a personal token
     Column("name", Text, nullable=False),
-    # SHA-256 of the secret, in hexadecimal: the secret itself is shown once and not kept.
+    # SHA-256 of the secret, in hexadecimal. The secret itself is shown once and not stored.
     Column("secret_hash", Text, nullable=False),
     Column("scopes", Text, nullable=False),  # words separated by a space, as OAuth writes them
     _instant("created_at"),
@@ -732,8 +742,8 @@ tokens: Final = Table(
     _instant("revoked_at", nullable=True),  # null: not revoked
     _instant("last_used_at", nullable=True),  # null: not used yet
     UniqueConstraint("secret_hash"),
-    Index("ix_tokens_user", "user_id", "id"),  # the list of a user's
-    Index("ix_tokens_grant", "grant_id"),  # what ends with a grant
+    Index("ix_tokens_user", "user_id", "id"),  # the list of a user
+    Index("ix_tokens_grant", "grant_id"),  # the revocation with a grant
     sqlite_autoincrement=_NO_REUSE,
 )
 
@@ -748,7 +758,8 @@ passwords: Final = Table(
     UniqueConstraint("user_id"),
 )
 
-# Whom an OpenID Connect provider knows by what name. A person may be a user of several accounts.
+# Which user has which identity at an OpenID Connect provider. A person may be a user of several
+# accounts.
 identities: Final = Table(
     "identities",
     metadata,
@@ -759,10 +770,10 @@ identities: Final = Table(
     Column("subject", Text, nullable=False),
     _instant("created_at"),
     UniqueConstraint("issuer", "subject", "account_id"),
-    UniqueConstraint("user_id", "issuer"),  # an issuer has one name for a user
+    UniqueConstraint("user_id", "issuer"),  # a user has one identity for each issuer
 )
 
-# Who is signed in, in which browser.
+# Which user is signed in, in which browser.
 sessions: Final = Table(
     "sessions",
     metadata,
@@ -773,17 +784,17 @@ sessions: Final = Table(
     _instant("created_at"),
     _instant("expires_at"),
     Column("last_used_at", BigInteger, nullable=False, server_default="0"),
-    Column("address", Text),  # where it was opened from; null where that is not known
-    Column("device", Text),  # what the browser calls itself; null as above
+    Column("address", Text),  # the network address of the sign-in; null if not known
+    Column("device", Text),  # the name that the browser gives itself; null if not known
     Column("proven_at", BigInteger, nullable=False, server_default="0"),
-    Column("factor", Text),  # the kind of second factor that opened it; null where there was none
-    # 1 between the password and the second factor: nobody is signed in by it yet.
+    Column("factor", Text),  # the kind of second factor used to sign in; null: none
+    # 1 between the password and the second factor: the user is not signed in yet.
     Column("waits", Integer, nullable=False, server_default="0"),
     UniqueConstraint("secret_hash"),
-    Index("ix_sessions_user", "user_id"),  # what ends with a password
+    Index("ix_sessions_user", "user_id"),  # the end of a user's sessions
 )
 
-# By what people prove who they are beside a password. Each recovery code is one, until it is used.
+# Second factors, used in addition to a password. Each recovery code is one row, until it is used.
 factors: Final = Table(
     "factors",
     metadata,
@@ -795,17 +806,17 @@ factors: Final = Table(
     # A passkey's public key, the shared secret of TOTP, or the hash of a recovery code.
     Column("secret", Text, nullable=False),
     Column("credential_id", Text),  # of a passkey; null for the others
-    # What a passkey has signed, or the last time step of TOTP: an older one is a replay.
+    # The signature counter of a passkey, or the last time step of TOTP; detects a replay.
     Column("counter", BigInteger, nullable=False),
     _instant("created_at"),
     _instant("last_used_at", nullable=True),  # null: not used yet
     _one_of("kind", (FactorKind.PASSKEY, FactorKind.TOTP, FactorKind.RECOVERY_CODE)),
     UniqueConstraint("credential_id"),
-    Index("ix_factors_user", "user_id", "id"),  # those of a person
+    Index("ix_factors_user", "user_id", "id"),  # the list of a user
     sqlite_autoincrement=_NO_REUSE,
 )
 
-# The first proof of who was invited, or another one of who lost it.
+# Invitations, with which new users set their first credential, and users who lost theirs a new one.
 invitations: Final = Table(
     "invitations",
     metadata,
@@ -814,15 +825,15 @@ invitations: Final = Table(
     _reference("user_id", "users"),
     _reference("inviter_id", "users", nullable=True),  # null: the command line
     _reference("confirmer_id", "users", nullable=True),  # null: nobody confirmed it
-    Column("secret_hash", Text),  # null until it is confirmed, where it has to be
+    Column("secret_hash", Text),  # null until it is confirmed, if it has to be
     _instant("created_at"),
     _instant("expires_at"),
     UniqueConstraint("secret_hash"),
-    UniqueConstraint("user_id"),  # the last one counts
-    Index("ix_invitations_account", "account_id", "id"),  # those that wait to be confirmed
+    UniqueConstraint("user_id"),  # only the last one is valid
+    Index("ix_invitations_account", "account_id", "id"),  # the list of those to confirm
 )
 
-# An e-mail address that a person wants to have: a link that is sent there proves that it may.
+# The new e-mail address that a user asks for. A link sent there proves that the user owns it.
 address_changes: Final = Table(
     "address_changes",
     metadata,
@@ -834,12 +845,13 @@ address_changes: Final = Table(
     _instant("created_at"),
     _instant("expires_at"),
     UniqueConstraint("secret_hash"),
-    UniqueConstraint("user_id"),  # the last one counts
-    Index("ix_address_changes_account", "account_id", "id"),  # those that wait to be sent
+    UniqueConstraint("user_id"),  # only the last one is valid
+    Index("ix_address_changes_account", "account_id", "id"),  # the list of those to send
 )
 
-# Links by which who has no account reads one report, or the current one of a workspace. Like all
-# that is found by a secret they cannot refer to what is kept by account.
+# Links with which people without an account read one report, or the current report of a workspace.
+# As with all tables whose rows are found by a secret, they have no foreign key to a table whose
+# key begins with the account.
 share_links: Final = Table(
     "share_links",
     metadata,
@@ -847,21 +859,21 @@ share_links: Final = Table(
     _reference("account_id", "accounts"),
     _reference("creator_id", "users"),
     Column("workspace_id", BigInteger, nullable=False),
-    Column("report_id", BigInteger),  # null: the one that is current when it is opened
+    Column("report_id", BigInteger),  # null: the current report at the time of opening
     Column("secret_hash", Text, nullable=False),
     Column("hidden", Text, nullable=False),  # the categories left out, separated by a space
     _instant("created_at"),
     _instant("expires_at"),
     _instant("revoked_at", nullable=True),  # null: not revoked
-    # Null until it is opened.
+    # Null until the link is opened.
     _instant("first_opened_at", nullable=True),
     _instant("last_opened_at", nullable=True),
     UniqueConstraint("secret_hash"),
-    Index("ix_share_links_workspace", "account_id", "workspace_id", "id"),  # the list of them
+    Index("ix_share_links_workspace", "account_id", "workspace_id", "id"),  # the list of links
     sqlite_autoincrement=_NO_REUSE,
 )
 
-# What the server signs with; every process of one database uses the same.
+# The keys with which the server signs; all processes of one database use the same keys.
 signing_keys: Final = Table(
     "signing_keys",
     metadata,

@@ -1,6 +1,6 @@
-"""Bringing a database to the schema of this version, and telling which schema one has.
+"""Upgrading a database to the schema of this version, and finding out which schema it has.
 
-Alembic is imported only where it migrates: a server that starts does not need it.
+Alembic is imported only for a migration: a server does not need it to start.
 """
 
 import fcntl
@@ -23,24 +23,24 @@ from healthreports.store.schema.tables import SCHEMA_REVISION
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _SERVER: Final = re.compile(r"postgres(ql)?://")
-# No database server has an older schema: from here on both have the same migrations.
+# PostgreSQL is supported from this revision on; after it, both databases have the same migrations.
 _BEFORE_SERVERS: Final = "0004"
-# So that of two machines that start one waits for the other.
+# Advisory lock: if two machines migrate at the same time, one waits for the other.
 _MIGRATING: Final = 7_310_001
-# What every write holds a share of (`store/engine/postgres`): none is under way meanwhile.
+# Advisory lock that every write shares (`store/engine/postgres`): no write runs during a migration.
 _WRITING: Final = 7_310_002
-# Servers show themselves by the name of their connections (`store/engine/postgres`).
+# Servers are recognised by the application name of their connections (`store/engine/postgres`).
 _SERVING: Final = (
     "SELECT count(*) FROM pg_stat_activity "
     "WHERE datname = current_database() AND application_name = 'healthreports'"
 )
-# How long `serve` may look for damage before it starts.
+# How long `serve` may check for damage before it starts.
 _CHECK_S: Final = 0.2
 _STEPS_BETWEEN_LOOKS: Final = 1_000
 
 
 class WrongSchema(HealthReportsError):
-    """The database cannot be used as it is. `says` is one line for a person."""
+    """The database cannot be used as it is. `says` is a message of one line for a person."""
 
     def __init__(self, says: str) -> None:
         super().__init__(says)
@@ -48,19 +48,19 @@ class WrongSchema(HealthReportsError):
 
 
 class Unreachable(WrongSchema):
-    """The database does not answer: it may later, as it is."""
+    """The database does not respond; it may do so later."""
 
 
 def is_server(address: str) -> bool:
-    """Whether `address` is that of a PostgreSQL database, and not the name of a SQLite file."""
+    """Whether `address` is the URL of a PostgreSQL database, and not the path of a SQLite file."""
     return _SERVER.match(address) is not None
 
 
 def shown(address: str) -> str:
-    """`address` as it can be printed: of a server only where it is, since a password is in it."""
+    """`address` for printing; of PostgreSQL only host and database, as it may have a password."""
     if not is_server(address):
         return address
-    from psycopg import Error  # noqa: PLC0415  psycopg is read where there is a server
+    from psycopg import Error  # noqa: PLC0415  imported only for PostgreSQL
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
 
     try:
@@ -71,15 +71,15 @@ def shown(address: str) -> str:
 
 
 def upgrade(address: str, revision: str = SCHEMA_REVISION) -> None:
-    """Create the schema if it is not there, or bring it to `revision`.
+    """Create the schema if there is none, or upgrade it to `revision`.
 
-    Raises WrongSchema for one of a newer version, or where the database cannot be written.
+    Raises WrongSchema for a schema of a newer version, or if the database cannot be written.
     """
-    from alembic import command  # noqa: PLC0415  see the module's head
+    from alembic import command  # noqa: PLC0415  see the docstring of the module
     from alembic.config import Config  # noqa: PLC0415
 
     if not is_server(address) and not Path(address).absolute().parent.is_dir():
-        raise WrongSchema(f"there is no folder {Path(address).absolute().parent}")
+        raise WrongSchema(f"the folder {Path(address).absolute().parent} does not exist")
     was = _demand_known(address) if is_server(address) or Path(address).exists() else ""
     if not is_server(address):
         _make_private(Path(address))
@@ -93,15 +93,15 @@ def upgrade(address: str, revision: str = SCHEMA_REVISION) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file where it is not there, for its owner's eyes only; its log is made like it."""
+    """Create the file if missing. Only its owner has access; SQLite gives its log the same mode."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE))
         path.chmod(_PRIVATE)
         with closing(sqlite3.connect(path)) as connection:
-            # Of two workers that open the file at once, only one could set this.
+            # Set it here: if two workers opened the file at once, only one could set it.
             connection.execute("PRAGMA journal_mode = WAL")
             if connection.execute("PRAGMA application_id").fetchone() == (0,):
-                # What tells this database from any other that is copied over it.
+                # Distinguishes this database from another one that is copied over it.
                 connection.execute(f"PRAGMA application_id = {secrets.randbelow(2**31 - 1) + 1}")
     except (OSError, sqlite3.Error) as error:
         raise WrongSchema(f"{path}: {error}") from error
@@ -111,7 +111,7 @@ _PRIVATE: Final = 0o600
 
 
 def pending(address: str) -> str:
-    """The revision of a database that has data and is of an older version; "" for any other.
+    """The revision of a database with a schema of an older version; "" for any other.
 
     Raises WrongSchema.
     """
@@ -122,10 +122,10 @@ def pending(address: str) -> str:
 
 
 def hold(address: str) -> object:
-    """Show that a server runs on a SQLite file, until what is returned is closed or collected."""
+    """Mark a SQLite file as used by a server, until the returned object is closed or collected."""
     if is_server(address):
-        return None  # its connections show it
-    file = open(_mark_of(address), "a", opener=_private)  # noqa: SIM115  held while the server runs
+        return None  # the connections of the server are visible instead
+    file = open(_mark_of(address), "a", opener=_private)  # noqa: SIM115  open while the server runs
     fcntl.flock(file, fcntl.LOCK_SH)
     return file
 
@@ -145,8 +145,8 @@ def demand_unserved(address: str) -> None:
                 is_served = True
     if is_served:
         raise WrongSchema(
-            f"a server of another version runs on {shown(address)}: stop it first, "
-            "or upgrade under it with --while-serving"
+            f"a server of another version uses {shown(address)}: stop it first, "
+            "or upgrade while it runs with --while-serving"
         )
 
 
@@ -160,8 +160,8 @@ def _private(path: str, flags: int) -> int:
 
 
 def demand_current(address: str) -> None:
-    """Raise WrongSchema unless the database is there and has this version's schema."""
-    make = "make it with: healthreports db upgrade"
+    """Raise WrongSchema unless the database exists and has the schema of this version."""
+    make = "create it with: healthreports db upgrade"
     if not is_server(address) and not Path(address).exists():
         raise WrongSchema(f"{unopened(address) or f'there is no database {address}'}; {make}")
     if not is_server(address) and Path(address).is_file() and not Path(address).stat().st_size:
@@ -171,12 +171,13 @@ def demand_current(address: str) -> None:
         raise WrongSchema(f"the database {shown(address)} is empty; {make}")
     if revision != SCHEMA_REVISION:
         raise WrongSchema(
-            f"the database {shown(address)} is of an older version; run: healthreports db upgrade"
+            f"the database {shown(address)} has the schema of an older version; "
+            "run: healthreports db upgrade"
         )
 
 
 def demand_sound(address: str) -> None:
-    """Raise WrongSchema where a SQLite file is damaged, as far as a look of 0.2 s can tell."""
+    """Raise WrongSchema if a SQLite file is damaged, as far as a check of 0.2 s can find out."""
     if is_server(address):
         return
     end = time.monotonic() + _CHECK_S
@@ -186,7 +187,7 @@ def demand_sound(address: str) -> None:
             connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
             said = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:  # its time was over
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:  # the time of the check is over
             return
         raise WrongSchema(f"{address}: {error}") from error
     except sqlite3.DatabaseError as error:
@@ -197,14 +198,14 @@ def demand_sound(address: str) -> None:
 
 @contextmanager
 def _changing(address: str) -> Iterator[Connection]:
-    """A transaction to migrate in. Raises WrongSchema."""
+    """A transaction for a migration. Raises WrongSchema."""
     if is_server(address):
         engine = create_engine("postgresql+psycopg://", creator=lambda: _reach(address))
         take = f"SELECT pg_advisory_xact_lock({_MIGRATING}), pg_advisory_xact_lock({_WRITING})"
     else:
         engine = create_engine(URL.create("sqlite", database=address))
         take = "BEGIN IMMEDIATE"
-        # The driver would begin transactions on its own and leave DDL out of them.
+        # Otherwise the driver begins transactions itself and does not include DDL in them.
         event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
     event.listen(engine, "begin", lambda begun: begun.exec_driver_sql(take))
     try:
@@ -217,7 +218,7 @@ def _changing(address: str) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _reach(address: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  psycopg is read where there is a server
+def _reach(address: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  psycopg is imported only for PostgreSQL
     import psycopg  # noqa: PLC0415
 
     try:
@@ -225,8 +226,8 @@ def _reach(address: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  psyco
     except psycopg.OperationalError as error:
         first = str(error).strip().splitlines()[0]
         raise Unreachable(f"{shown(address)}: {first}") from error
-    except psycopg.Error as error:  # its words may be those of the address
-        raise WrongSchema(f"{shown(address)}: the address cannot be read") from error
+    except psycopg.Error as error:  # its message may quote the address, with the password
+        raise WrongSchema(f"{shown(address)}: the address is not valid") from error
 
 
 def _demand_known(address: str) -> str:
@@ -236,7 +237,7 @@ def _demand_known(address: str) -> str:
     if revision and revision not in known:
         raise WrongSchema(
             f"the database {shown(address)} was made by a newer version of healthreports "
-            f"(schema {revision}, this version knows {SCHEMA_REVISION})"
+            f"(schema {revision}, this version supports {SCHEMA_REVISION})"
         )
     return revision
 
@@ -275,17 +276,17 @@ def _revision_in_file(path: str) -> str:
 
 
 def unopened(path: str) -> str:
-    """Why a SQLite file cannot be opened: which file or folder it is, and which right is missing.
+    """Why a SQLite file cannot be opened: the file or folder, and the permission that is missing.
 
-    Nothing where it can.
+    Returns "" if it can be opened.
     """
     file = Path(path).absolute()
     folder = file.parent
     if not folder.is_dir():
-        return f"there is no folder {folder}"
+        return f"the folder {folder} does not exist"
     if file.is_dir():
-        return f"{file} is a folder; name a file in it"
-    # SQLite makes files beside the database, and removes them.
+        return f"{file} is a folder; give the path of a file"
+    # SQLite creates and removes files next to the database.
     for place, right, says in (
         (folder, os.W_OK | os.X_OK, "write in the folder"),
         (file, os.R_OK, "read the file"),
@@ -300,5 +301,5 @@ def _the_one(rows: list[tuple[str]], tables: set[str], address: str) -> str:
     if rows:
         return str(rows[0][0])
     if tables - {"alembic_version"}:
-        raise WrongSchema(f"{shown(address)} is not a database of healthreports")
+        raise WrongSchema(f"{shown(address)} is not a healthreports database")
     return ""

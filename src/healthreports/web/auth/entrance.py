@@ -166,8 +166,8 @@ class Entrance:
         if said == "https" and not self._warned and not self._origin.startswith("https:"):
             self._warned = True
             log.warning(
-                "browsers come over https, and HEALTHREPORTS_PUBLIC_URL does not say so: "
-                "the cookie of a session is not Secure"
+                "browsers use https, but HEALTHREPORTS_PUBLIC_URL does not begin with https: "
+                "the session cookie is not Secure"
             )
 
     async def _to_provider(self, request: Request, kept: dict[str, str]) -> Response:

@@ -76,7 +76,7 @@ class Provider:
         """Load and check the provider's metadata before sending anything to its endpoints."""
         metadata = await self._client.load_server_metadata()
         if metadata["issuer"] != self.issuer:  # OpenID Connect Discovery, 4.3
-            raise ValueError("the provider calls itself otherwise")
+            raise ValueError("the issuer in the configuration of the provider is a different one")
         # The provider may list "none", and the library would then accept unsigned tokens.
         listed = metadata.get(_LISTED) or ()
         metadata[_LISTED] = [one for one in listed if one in _SIGNED_BY] or ["RS256"]
@@ -89,7 +89,7 @@ class Provider:
         said = token["userinfo"]
         asked_at = int(said.get("auth_time") or 0)
         if now_s is not None and asked_at < now_s - _ASKED_AGAIN_S:
-            raise ValueError("the provider did not ask again")
+            raise ValueError("the provider did not authenticate the user again")
         # RFC 8176, 2: "mfa" means that multiple factors were used.
         has_second = "mfa" in (said.get("amr") or ())
         factor = FactorKind.PROVIDER if has_second else None

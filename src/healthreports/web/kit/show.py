@@ -304,7 +304,7 @@ _SERVER_ERROR: Final = 500
 _HEADINGS: Final = {
     403: "You may not do that here",
     404: "Page not found",
-    405: "This page cannot do that",
+    405: "This page does not support that request",
     413: "Too large",
     429: "Too many requests",
     500: "Something went wrong",

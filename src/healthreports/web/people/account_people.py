@@ -1,4 +1,4 @@
-"""The people of an account, for its administrators; the page that an invitation leads to."""
+"""The people of an account, for its administrators, and the page that an invitation opens."""
 
 from collections.abc import Callable
 from typing import Final
@@ -40,7 +40,7 @@ _OF_PERSON: Final = ("full_name", "email_address", "permission")
 class PeoplePages:
     """The pages of an account's people, on the server at `origin`.
 
-    `provider` is what people call the one that they may sign in by.
+    `provider` is the name of the identity provider that people can sign in with, if there is one.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class PeoplePages:
         self._origin = origin
 
     async def show(self, request: Request) -> Response:
-        """All people of the account, for its administrators."""
+        """Show all people of the account, for its administrators."""
         return await self._people(request)
 
     async def add(self, request: Request) -> Response:
-        """Add a person, and show its invitation this once."""
+        """Add a person, and show the link of the invitation. It is shown only once."""
         form = await sent_form(self._gateway, request)
 
         def work(tx: Transaction, actor: Actor, now: Instant) -> str | None:
@@ -73,7 +73,10 @@ class PeoplePages:
         return await self._invited(request, form, work, form.fields)
 
     async def invite(self, request: Request) -> Response:
-        """Invite a person anew, alone or, if it has signed in before, with somebody's consent."""
+        """Invite a person again.
+
+        If that person has signed in before, another administrator must confirm the invitation.
+        """
         form = await sent_form(self._gateway, request)
         user_id = id_in_path(request, Kind.USERS)
         return await self._invited(
@@ -81,7 +84,7 @@ class PeoplePages:
         )
 
     async def confirm(self, request: Request) -> Response:
-        """Confirm an invitation that another administrator sends, and show it this once."""
+        """Confirm another administrator's invitation, and show its link. It is shown only once."""
         form = await sent_form(self._gateway, request)
         user_id = id_in_path(request, Kind.USERS)
         return await self._invited(
@@ -89,7 +92,7 @@ class PeoplePages:
         )
 
     async def withdraw(self, request: Request) -> Response:
-        """End an invitation, as an administrator."""
+        """Withdraw an invitation, as an administrator."""
         writer, _, _ = await sent_form(self._gateway, request)
         user_id = id_in_path(request, Kind.USERS)
         await self._gateway.write(
@@ -98,7 +101,7 @@ class PeoplePages:
         return lead_to(PEOPLE)
 
     async def change(self, request: Request) -> Response:
-        """Change what a person may do in the account, or whether it may come in."""
+        """Change a user's permission in the account, or disable or enable the user."""
         writer, fields, _ = await sent_form(self._gateway, request)
         membership_id = id_in_path(request, Kind.ACCOUNT_MEMBERSHIPS)
         sent: dict[str, object] = {
@@ -117,7 +120,7 @@ class PeoplePages:
         return lead_to(PEOPLE)
 
     async def send_address(self, request: Request) -> Response:
-        """Show the link that is to be sent to the address that a person wants, this once."""
+        """Show the link to send to a person's new e-mail address. It is shown only once."""
         form = await sent_form(self._gateway, request)
         user_id = id_in_path(request, Kind.USERS)
 
@@ -128,7 +131,7 @@ class PeoplePages:
         return await self._people(request, sent=f"{self._origin}{ADDRESS}?link={secret}")
 
     async def hand_over(self, request: Request) -> Response:
-        """Give all places of a person to another one."""
+        """Give all participations of one person to another."""
         form = await sent_form(self._gateway, request)
         user_id = id_in_path(request, Kind.USERS)
         taker = form.fields.get("taker", "")
@@ -144,11 +147,11 @@ class PeoplePages:
         return lead_to(f"{PEOPLE}?handed=yes")
 
     async def welcome(self, request: Request) -> Response:
-        """Ask who was invited how it wants to sign in."""
+        """Ask the invited person to choose how to sign in."""
         return await self._welcome(request)
 
     async def accept(self, request: Request) -> Response:
-        """Keep the password of who was invited, and sign it in."""
+        """Set the password of the invited person, and sign that person in."""
         fields = await session.read_stranger_form(request)
         secret = request.query_params.get(INVITATION, "")
         try:

@@ -23,11 +23,11 @@ class SettingsPage:
         self._gateway = gateway
 
     async def show(self, request: Request) -> Response:
-        """What can be set of an account."""
+        """Show the settings of the account."""
         return await self._page(request)
 
     async def rename(self, request: Request) -> Response:
-        """Change what the account is called."""
+        """Change the title of the account and the name to sign in by."""
         form = await sent_form(self._gateway, request)
         title, name = form.fields.get("title", "").strip(), form.fields.get("name", "").strip()
 
@@ -42,7 +42,7 @@ class SettingsPage:
         return lead_to(f"{SETTINGS}?saved=yes")
 
     async def demand_factor(self, request: Request) -> Response:
-        """Say of whom a second factor is demanded."""
+        """Set which users must sign in with a second factor."""
         form = await sent_form(self._gateway, request)
         of = chosen(FactorDemand, form.fields.get("second_factor")) or FactorDemand.NOBODY
         try:

@@ -1,4 +1,4 @@
-"""Who did what in the account, for its administrators: a page, and files."""
+"""The audit log of an account, for its administrators: as a page and as files."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ from healthreports.web.kit.forms import chosen
 from healthreports.web.kit.show import address_of, file_of, page, who
 
 _SHOWN: Final = 50
-# Of a file, and of one question for a part of it.
+# Most entries in a file, and how many of them are read at a time.
 _MOST_IN_FILE: Final = 50_000
 _AT_ONCE: Final = 1_000
-# What is a person's, and goes by the id of that person.
+# The subject types whose subject id is the id of a user.
 _OF_PEOPLE: Final = ("user", "session", "password", "invitation", "access")
 _FIELDS: Final = ("action", "person", "from", "to")
 
@@ -36,7 +36,7 @@ class AuditPage:
         self._gateway = gateway
 
     async def show(self, request: Request) -> Response:
-        """The newest entries that the address asks for, or those before one of them."""
+        """Show the newest entries that match the filters, or those before the entry `before_id`."""
         params = request.query_params
         before_id = read_id(params.get("before_id", ""))
 
@@ -65,11 +65,11 @@ class AuditPage:
         return page(request, "audit.html", values)
 
     async def download_csv(self, request: Request) -> Response:
-        """What the address asks for, as CSV."""
+        """Download the entries that match the filters as CSV."""
         return await self._download(request, AUDIT_CSV, "csv")
 
     async def download_json_lines(self, request: Request) -> Response:
-        """What the address asks for, as JSON lines."""
+        """Download the entries that match the filters as JSON lines."""
         return await self._download(request, AUDIT_JSON_LINES, "ndjson")
 
     async def _download(self, request: Request, form: LineFormat, ending: str) -> Response:
@@ -89,12 +89,15 @@ class AuditPage:
         found = await self._gateway.read_on(asker, work)
         after = {"file": f"audit.{ending}", "filters": [one for one in _FIELDS if params.get(one)]}
         await self._gateway.note(asker, address_of(request), AuditAction.AUDIT_EXPORTED, after)
-        content = await asyncio.to_thread(form.write, found, True)  # noqa: FBT003  as it has it
+        content = await asyncio.to_thread(form.write, found, True)  # noqa: FBT003  `write` takes it by position
         return file_of(content, form.media_type, f"audit.{ending}")
 
 
 def _filters(tx: Transaction, actor: Actor, params: Mapping[str, str]) -> dict[str, Any]:
-    """What an address asks for; what it cannot mean finds nothing, or is left out."""
+    """The filters that an address asks for.
+
+    An unknown person matches no entry; an unknown action or an invalid day is ignored.
+    """
     filters: dict[str, Any] = {}
     if (action := chosen(AuditAction, params.get("action"))) is not None:
         filters["action"] = action
@@ -110,7 +113,7 @@ def _filters(tx: Transaction, actor: Actor, params: Mapping[str, str]) -> dict[s
 
 
 def _people(tx: Transaction, actor: Actor, events: tuple[AuditEvent, ...]) -> dict[int, User]:
-    """Who acted, and who was acted on, by id."""
+    """The users who acted and those who were acted on, by id."""
     ids = {one.user_id for one in events}
     ids |= {one.subject_id for one in events if one.subject_type in _OF_PEOPLE}
     return members.of_account(tx, actor, {one for one in ids if one is not None})

@@ -1,4 +1,4 @@
-"""Deleting a workspace or the account for good: asked twice, with an export before."""
+"""Pages that permanently delete a workspace or the account, with confirmation and export."""
 
 import time
 from typing import Final
@@ -22,18 +22,18 @@ from healthreports.web.kit.forms import faults_of, id_in_path, sent_form
 from healthreports.web.kit.show import address_of, lead_to, page, who
 
 _AT_ONCE: Final = 500
-# How long one request goes on deleting; what is left then goes with the next press.
+# How long one request continues to delete. The user sends the form again to delete the rest.
 _GOES_ON_S: Final = 15.0
 
 
 class EndingPages:
-    """The pages that delete for good."""
+    """The pages that delete permanently."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
     async def ask_workspace(self, request: Request) -> Response:
-        """Ask for the title of the workspace that is to be deleted."""
+        """Ask for the title of the workspace, to confirm its deletion."""
         return await self._workspace_page(request)
 
     async def delete_workspace(self, request: Request) -> Response:
@@ -59,17 +59,17 @@ class EndingPages:
         return lead_to(f"{HOME}?deleted=yes")
 
     async def export_workspace(self, request: Request) -> Response:
-        """The reports of a workspace, as JSON lines that can be imported."""
+        """Export the reports of a workspace as JSON lines that can be imported."""
         workspace_id = id_in_path(request, Kind.WORKSPACES)
         of_it = (Filter("workspace_id", (workspace_id,)),)
         return await self._export(request, f"workspace-{workspace_id}", of_it)
 
     async def export_account(self, request: Request) -> Response:
-        """The reports of the account, as JSON lines that can be imported."""
+        """Export the reports of the account as JSON lines that can be imported."""
         return await self._export(request, "account", ())
 
     async def close_account(self, request: Request) -> Response:
-        """Close the account: nobody gets in, and what is in it goes within minutes."""
+        """Close the account: nobody can sign in, and its contents are deleted within minutes."""
         form = await sent_form(self._gateway, request)
         sent = {"account_name": form.fields.get("account_name", "")}
         try:
@@ -82,7 +82,7 @@ class EndingPages:
         return page(request, "closed.html", {})
 
     async def ask_account(self, request: Request) -> Response:
-        """Ask for the name of the account that is to be deleted."""
+        """Ask for the name of the account, to confirm its deletion."""
         return await self._account_page(request)
 
     async def _export(self, request: Request, name: str, filters: tuple[Filter, ...]) -> Response:

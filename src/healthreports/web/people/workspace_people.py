@@ -1,4 +1,4 @@
-"""A new workspace, the settings of a workspace, and the people who participate in it."""
+"""Pages that create a workspace, change its settings, and manage its participants."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -50,10 +50,10 @@ from healthreports.web.kit.forms import (
 )
 from healthreports.web.kit.show import lead_to, page, who
 
-# As few as a page shows; there are seldom more people in one workspace.
+# The page shows at most this many; a workspace seldom has more participants.
 _MOST_PARTICIPANTS: Final = 200
 _DATES: Final = ("start_date", "due_date")
-# The fields that name groups, and whether those are companies.
+# The fields that name groups, and whether these groups are companies.
 _GROUPS: Final = {"clients": True, "programmes": False}
 _FLAGS: Final = ("archived", "clients_see_status_reports")
 
@@ -65,11 +65,11 @@ class WorkspacePages:
         self._gateway = gateway
 
     async def ask_workspace(self, request: Request) -> Response:
-        """The form of a new workspace."""
+        """Show the form for a new workspace."""
         return await self._workspace_form(request, {})
 
     async def make_workspace(self, request: Request) -> Response:
-        """Make a workspace."""
+        """Create a workspace."""
         form = await sent_form(self._gateway, request)
         fields = form.fields
 
@@ -83,7 +83,7 @@ class WorkspacePages:
             return await self._workspace_form(request, fields, error)
 
     async def show_settings(self, request: Request) -> Response:
-        """A workspace's settings and who participates in it."""
+        """Show a workspace's settings and participants."""
         return await self._settings(request)
 
     async def change_workspace(self, request: Request) -> Response:
@@ -107,7 +107,7 @@ class WorkspacePages:
         return await self._change(request, form, work, {**fields, "of_settings": "yes"})
 
     async def add_participant(self, request: Request) -> Response:
-        """Let a person of the account participate."""
+        """Add a person of the account as a participant."""
         form = await sent_form(self._gateway, request)
         fields = form.fields
 
@@ -129,7 +129,7 @@ class WorkspacePages:
         return await self._change(request, form, work, typed_address)
 
     async def remove_participant(self, request: Request) -> Response:
-        """End a participation."""
+        """Remove a participant."""
         form = await sent_form(self._gateway, request)
         participation_id = read_id(form.fields.get("participation", "")) or MAX_ID
         return await self._change(
@@ -188,7 +188,7 @@ class WorkspacePages:
 
         def work(tx: Transaction, actor: Actor) -> tuple[Workspace, Page, dict[str, object]]:
             workspace = visible(tx, actor, Workspace, workspace_id)
-            # Who may bring an archive back sees its settings.
+            # A user who may unarchive the workspace may see its settings while it is archived.
             open_again = replace(workspace, archived=False)
             demand_in(tx, actor, Action.CHANGE_WORKSPACE, open_again)
             of_it = {
@@ -204,7 +204,7 @@ class WorkspacePages:
             "report_every": tuple(ReportEvery),
             "weekdays": tuple(Weekday),
             "workspace": workspace,
-            # What was typed, where it could not be saved.
+            # What the user typed, if it could not be saved.
             "of": fields if fields and "of_settings" in fields else workspace,
             "sent": fields or {},
             "participations": found.records,
@@ -217,20 +217,20 @@ class WorkspacePages:
 
 
 def _of_form(problem: Problem) -> Problem:
-    """The problem at the field of the form where it is: a person is named by an address there."""
+    """The problem under the form's field name: the form names a person by e-mail address."""
     is_of_person = problem.field == "user_id"
     return replace(problem, field="email_address") if is_of_person else problem
 
 
 def _of_owner(problem: Problem) -> Problem:
-    """The problem as the form says it: who leads the provider side is the owner."""
+    """The problem under the form's field name: the form calls the provider's lead the owner."""
     return replace(problem, field="owner") if problem.field == "primary_maven_id" else problem
 
 
 def _named_groups(
     tx: Transaction, actor: Actor, fields: Fields, now: Instant
 ) -> dict[int, WorkspaceGroup]:
-    """The groups that are named, one a line, by id; those that there are not yet are made."""
+    """The groups that the form names, one per line, by id. Missing groups are created."""
     found: dict[int, WorkspaceGroup] = {}
     for field, company in _GROUPS.items():
         for name in filter(None, map(str.strip, fields[field].splitlines())):
@@ -249,7 +249,7 @@ def _named(
     people: Mapping[int, Record],
     fields: Fields,
 ) -> dict[str, str]:
-    """The owner, clients and programmes as the form has them, or as they were typed."""
+    """The owner, clients and programmes for the form: as they were typed, or else as stored."""
     leads = [one for one in places if one.team_lead and one.side is Side.PROVIDER]
     owner = people.get(leads[0].user_id) if leads else None
     its_groups = asker["groups"]
@@ -262,7 +262,7 @@ def _named(
 
 
 def _workspace_of(fields: Fields) -> dict[str, object]:
-    """The fields as the body of a request would have them; a blank date is none."""
+    """The fields in the form of a request body; a blank date becomes None."""
     sent: dict[str, object] = {
         "title": fields.get("title", "").strip(),
         "description": typed(fields.get("description", "")) or None,

@@ -1,4 +1,4 @@
-"""When the reports of several workspaces are due, set for all of them at once."""
+"""The page that sets when reports are due, for several workspaces at once."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -31,11 +31,11 @@ class CadencePage:
         self._clock = clock
 
     async def show(self, request: Request) -> Response:
-        """The workspaces, and the form."""
+        """Show the workspaces and the form."""
         return await self._page(request, {})
 
     async def save(self, request: Request) -> Response:
-        """Set it for all that are chosen, or for none of them."""
+        """Set when reports are due for all chosen workspaces, or for none if one fails."""
         form = await sent_form(self._gateway, request)
         fields = form.fields
         sent = {name: fields.get(name, "").strip() or None for name in CADENCE_FIELDS}

@@ -1,4 +1,4 @@
-"""What reports said before, deleted reports, and archived workspaces, as pages."""
+"""Pages for the versions of a report, for deleted reports, and for archived workspaces."""
 
 import asyncio
 from typing import Final
@@ -22,7 +22,7 @@ _MOST_TEXT: Final = 255
 
 
 class HistoryPages:
-    """Versions, the trash, and the archive. Deleted reports are kept for `trash_days`."""
+    """The pages of versions, trash and archive. Deleted reports are stored for `trash_days`."""
 
     def __init__(self, gateway: Gateway, clock: Clock, trash_days: int) -> None:
         self._gateway = gateway
@@ -30,7 +30,7 @@ class HistoryPages:
         self._trash_days = trash_days
 
     async def show_versions(self, request: Request) -> Response:
-        """What a report has said; two of its versions beside each other, where they are chosen."""
+        """Show the versions of a report, and compare two of them if two are chosen."""
         report_id, number = id_in_path(request, Kind.STATUS_REPORTS), page_number(request)
         chosen = [read_id(request.query_params.get(name, "")) for name in ("older", "newer")]
 
@@ -48,11 +48,11 @@ class HistoryPages:
         found = values["history"]
         assert isinstance(found, history.History)
         values |= {"number": number, "pages": -(-found.count // history.SHOWN)}
-        # Up to a hundred pairs of texts are compared as the page is drawn.
+        # Rendering this page compares up to 100 pairs of texts, so it runs in a thread.
         return await asyncio.to_thread(page, request, "versions.html", values)
 
     async def take_version_back(self, request: Request) -> Response:
-        """Let a report say again what it said before."""
+        """Restore an earlier version of a report."""
         form = await sent_form(self._gateway, request)
         report_id = id_in_path(request, Kind.STATUS_REPORTS)
         number = read_id(form.fields.get("number", ""))
@@ -66,7 +66,7 @@ class HistoryPages:
         return lead_to(await write_once(self._gateway, form, work, str))
 
     async def show_trash(self, request: Request) -> Response:
-        """The deleted reports of a workspace."""
+        """Show the deleted reports of a workspace."""
         workspace_id, number = id_in_path(request, Kind.WORKSPACES), page_number(request)
 
         def work(tx: Transaction, actor: Actor) -> dict[str, object]:
@@ -88,7 +88,7 @@ class HistoryPages:
         return page(request, "trash.html", values)
 
     async def restore(self, request: Request) -> Response:
-        """Bring a deleted report back."""
+        """Restore a deleted report."""
         form = await sent_form(self._gateway, request)
         report_id = id_in_path(request, Kind.DELETED_STATUS_REPORTS)
 
@@ -99,7 +99,7 @@ class HistoryPages:
         return lead_to(await write_once(self._gateway, form, work, str))
 
     async def purge(self, request: Request) -> Response:
-        """Delete a deleted report for good."""
+        """Permanently delete a report that is in the trash."""
         form = await sent_form(self._gateway, request)
         report_id = id_in_path(request, Kind.DELETED_STATUS_REPORTS)
 
@@ -111,7 +111,7 @@ class HistoryPages:
         return lead_to(await write_once(self._gateway, form, work, str))
 
     async def show_archive(self, request: Request) -> Response:
-        """The archived workspaces, all or those that a text finds."""
+        """Show the archived workspaces: all, or those that match a text."""
         text = request.query_params.get("text", "").strip()[:_MOST_TEXT]
         number = page_number(request)
 

@@ -1,4 +1,4 @@
-"""The first page: how all workspaces stand, now, at a time in the past, or through the weeks."""
+"""The first page: the status of all workspaces now, on a past day, or week by week."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -38,12 +38,12 @@ from healthreports.web.kit.forms import chosen, sent_form, write_once
 from healthreports.web.kit.show import address_of, file_of, lead_to, page, who
 
 _PAGE: Final = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
-# Nobody reported before; and a page can count weeks back from there.
+# A day from 1900 to 2999: no report is older, and the weeks before 1900 can still be computed.
 _DAY: Final = re.compile(r"(?:19|2\d)\d\d-\d\d-\d\d", re.ASCII)
 _WEEKS: Final = "weeks"
 _ME: Final = "me"
 _STEPS: Final = {"week": 7, "month": 28}
-# What a link to another order, page or view keeps.
+# The parameters that a link to another order, page or view keeps.
 _KEPT: Final[tuple[str, ...]] = (
     "text",
     "client",
@@ -62,9 +62,9 @@ _KEPT: Final[tuple[str, ...]] = (
     "order",
     "reversed",
 )
-# What says how to look, and not at what.
+# The parameters that say how to show workspaces, not which of them.
 _LOOK: Final = ("as_of", "compare", "group", "view", "lane", "order", "reversed")
-# What counts are of: a filter by anything else is one of the counts.
+# The parameters that the link of a count keeps. The link adds the filter that is counted.
 _SCOPE: Final = (
     "text",
     "client",
@@ -76,7 +76,7 @@ _SCOPE: Final = (
     "view",
     "lane",
 )
-# What says which workspaces, now.
+# The parameters that select workspaces, without those for a date, an order or a view.
 _NARROWS: Final = tuple(name for name in _KEPT if name not in _LOOK)
 STATE_WORDS: Final = {
     State.RED: "Red",
@@ -97,7 +97,7 @@ _CHANGE_WORDS: Final = {
 
 
 class Chip(msgspec.Struct, frozen=True):
-    """A filter that is on: what it says, and the address of the page without it."""
+    """An active filter: its text, and the address of the page without it."""
 
     says: str
     without: str
@@ -112,15 +112,15 @@ class PortfolioPage:
         self._clock = clock
 
     async def download_csv(self, request: Request) -> Response:
-        """All that the address asks for, as CSV."""
+        """Download the matching workspaces as CSV."""
         return await self._download(request, sheet.csv_of, sheet.CSV, "csv")
 
     async def download_xlsx(self, request: Request) -> Response:
-        """All that the address asks for, as a workbook."""
+        """Download the matching workspaces as an Excel workbook."""
         return await self._download(request, sheet.xlsx_of, sheet.XLSX, "xlsx")
 
     async def save_view(self, request: Request) -> Response:
-        """Keep what is shown under a name, and show it."""
+        """Save the current view under a name, and show it."""
         form = await sent_form(self._gateway, request)
         params = dict(parse_qsl(form.fields.get("query", "")))
         kept = {name: params[name] for name in _KEPT if params.get(name)}
@@ -132,7 +132,7 @@ class PortfolioPage:
         return lead_to(await write_once(self._gateway, form, work, str))
 
     async def forget_view(self, request: Request) -> Response:
-        """Forget a view."""
+        """Delete a saved view."""
         form = await sent_form(self._gateway, request)
 
         def work(tx: Transaction, actor: Actor, _now: Instant) -> str:
@@ -165,7 +165,7 @@ class PortfolioPage:
         return file_of(content, media_type, f"portfolio-{_day_of(now)}.{ending}")
 
     async def show(self, request: Request) -> Response:
-        """The portfolio as the address asks for it; what it cannot mean is left out."""
+        """Show the portfolio that the address asks for. Invalid parameters are ignored."""
         params = {name: text for name, text in request.query_params.items() if text}
         now = self._clock()
         weeks = params.get("view") == _WEEKS
@@ -230,7 +230,7 @@ class PortfolioPage:
 
 
 def query_of(params: Mapping[str, str], actor: Actor, now: Instant) -> PortfolioQuery:
-    """What an address asks for; what it cannot mean is left out."""
+    """The query that the parameters of an address ask for. Invalid parameters are ignored."""
     number, owner = params.get("page", "1"), params.get("owner", "")
     as_of = _end_of_day(params.get("as_of", ""))
     return PortfolioQuery(
@@ -253,7 +253,10 @@ def query_of(params: Mapping[str, str], actor: Actor, now: Instant) -> Portfolio
 
 
 def _compared(text: str, at: Instant) -> Instant | None:
-    """The moment that is compared with: so long before, or a day before; else the last report."""
+    """The moment to compare with: a week or 28 days before `at`, or the end of an earlier day.
+
+    None if each workspace is compared with its own previous report.
+    """
     if text in _STEPS:
         return Instant(at - _STEPS[text] * DAY_US)
     day = _end_of_day(text)
@@ -261,7 +264,7 @@ def _compared(text: str, at: Instant) -> Instant | None:
 
 
 def _end_of_day(text: str) -> Instant | None:
-    """The last moment of a day in UTC, of a day that can be written with weeks before it."""
+    """The last moment of a day in UTC; None if `text` is not a day from 1900 to 2999."""
     if not _DAY.fullmatch(text):
         return None
     try:
@@ -277,7 +280,7 @@ def _day_of(moment: int) -> str:
 def _chips(
     kept: dict[str, str], query: PortfolioQuery, names: Mapping[Grouping, str]
 ) -> Iterator[Chip]:
-    """The filters that are on, in words, each with the address that leaves it out."""
+    """The active filters in words, each with the address that leaves it out."""
     without = _address(kept)
     if query.text:
         yield Chip(f"“{query.text}”", without(text=None, page=None))
@@ -305,7 +308,7 @@ def _chips(
 
 
 def _address(kept: dict[str, str], path: str = HOME) -> Callable[..., str]:
-    """Makes the address of what is shown but for some of what was asked; None leaves out."""
+    """Return a function that makes an address from `kept` and changes to it; None removes one."""
 
     def address(ending: str = "", **other: str | int | None) -> str:
         asked = {name: text for name, text in (kept | other).items() if text is not None}
@@ -315,7 +318,7 @@ def _address(kept: dict[str, str], path: str = HOME) -> Callable[..., str]:
 
 
 def _order_by(kept: dict[str, str], query: PortfolioQuery) -> Callable[[str], str]:
-    """Makes the address of another order; of the same one, the other way round."""
+    """Return a function that makes the address of an order, and reverses the current order."""
 
     def address(order: str) -> str:
         turned = order == query.order and not query.reversed

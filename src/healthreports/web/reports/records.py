@@ -1,4 +1,4 @@
-"""Workspaces and reports as pages: one through time, one at a time, and as files."""
+"""The pages of a workspace and of a report, and the files of a report."""
 
 import asyncio
 from datetime import date
@@ -25,7 +25,7 @@ _A_PAIR: Final = 2
 
 
 class RecordPages:
-    """The pages below `/workspaces` and `/reports` that are only read, and the end of a report."""
+    """The read-only pages below `/workspaces` and `/reports`, and the deletion of a report."""
 
     def __init__(
         self, gateway: Gateway, documents: Documents, clock: Clock, trash_days: int
@@ -36,7 +36,7 @@ class RecordPages:
         self._clock = clock
 
     async def show_workspace(self, request: Request) -> Response:
-        """A workspace: its current report, what changed, its history."""
+        """Show a workspace: its current report, what changed, its history."""
         workspace_id = id_in_path(request, Kind.WORKSPACES)
         number, now = page_number(request), self._clock()
         params = request.query_params
@@ -74,9 +74,9 @@ class RecordPages:
         return page(request, "workspace.html", asker | values)
 
     async def show_report(self, request: Request, made: tuple[str, str] | None = None) -> Response:
-        """One report, for the screen and for paper.
+        """Show one report, on the screen and in print.
 
-        `made` are the addresses of a new share link and of its badge.
+        `made` holds the addresses of a new share link and of its badge.
         """
         report_id, now = id_in_path(request, Kind.STATUS_REPORTS), self._clock()
         is_saved = "saved" in request.query_params
@@ -101,7 +101,7 @@ class RecordPages:
         return page(request, "report.html", values)
 
     async def download_markdown(self, request: Request) -> Response:
-        """One report as Markdown."""
+        """Send one report as Markdown."""
         story = await self._story(request)
         return file_of(
             markdown.of_report(story.workspace, story.report, story.author),
@@ -109,7 +109,7 @@ class RecordPages:
         )
 
     async def download_pdf(self, request: Request) -> Response:
-        """One report as PDF."""
+        """Download one report as PDF."""
         story = await self._story(request)
         content = await self._documents.of_report(
             session.secret_of(request), story.workspace, story.report, story.author
@@ -117,7 +117,7 @@ class RecordPages:
         return file_of(content, "application/pdf", f"status-report-{story.report.id}.pdf")
 
     async def show_badge(self, request: Request) -> Response:
-        """The status of one report as a small picture."""
+        """Show the status of one report as a small picture."""
         story = await self._story(request)
         return file_of(badge.of_report(story.workspace, story.report), "image/svg+xml")
 
@@ -141,7 +141,7 @@ class RecordPages:
 
 
 def _progress(workspace: Workspace, now: Instant) -> float | None:
-    """How much of the time between a workspace's dates is over, from 0 to 1."""
+    """The fraction of the time between a workspace's dates that has passed, from 0 to 1."""
     if workspace.start_date is None or workspace.due_date is None:
         return None
     start, due = (date.fromisoformat(one) for one in (workspace.start_date, workspace.due_date))

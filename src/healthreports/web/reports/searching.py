@@ -1,4 +1,4 @@
-"""`/search`: pages, workspaces, reports and people by their words."""
+"""`/search`: find pages, workspaces, reports and people by words."""
 
 from collections.abc import Collection
 from typing import Final, NamedTuple
@@ -25,7 +25,7 @@ from healthreports.web.kit.show import page, who
 
 
 class Place(NamedTuple):
-    """A page that can be found: by its title, and by other words for what is on it."""
+    """A page that a search finds by its title, or by other `words` for its content."""
 
     title: str
     address: str
@@ -33,7 +33,7 @@ class Place(NamedTuple):
     for_administrators: bool = False
 
     def has(self, wanted: Collection[str]) -> bool:
-        """Whether each of the words begins one of this page's."""
+        """Whether each wanted word is the beginning of a word of this page."""
         own = words_of(f"{self.title} {self.words}")
         return all(any(one.startswith(begin) for one in own) for begin in wanted)
 
@@ -57,14 +57,14 @@ PAGES: Final = (
 
 
 class SearchPage:
-    """What the search box on every page leads to."""
+    """The results of the search box that every page has."""
 
     def __init__(self, gateway: Gateway, clock: Clock) -> None:
         self._gateway = gateway
         self._clock = clock
 
     async def show(self, request: Request) -> Response:
-        """What is found by the text of the address."""
+        """Show what the text in the address finds."""
         text = request.query_params.get("q", "").replace("\0", "").strip()[:MAX_NAME]
 
         def work(tx: Transaction, actor: Actor) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """Share links: created and revoked on a report's page, opened by readers without an account.
 
-The secret is in the query string, which our log never contains.
+The secret is in the query string, which the log never contains.
 """
 
 from typing import Final
@@ -27,9 +27,9 @@ LINK: Final = "link"
 
 
 class SharingPages:
-    """Making and ending links, and what they lead to, on the server at `origin`."""
+    """The forms that create and revoke links, and what links open. `origin` is the server's URL."""
 
-    def __init__(  # noqa: PLR0917  all that a link can need
+    def __init__(  # noqa: PLR0917  all that these pages depend on
         self,
         gateway: Gateway,
         limits: Limits,
@@ -46,7 +46,7 @@ class SharingPages:
         self._origin = origin
 
     async def make(self, request: Request) -> Response:
-        """Make a link, and show its address this once."""
+        """Create a link, and show its address. It is shown only once."""
         form = await sent_form(self._gateway, request)
         fields = form.fields
         report_id = id_in_path(request, Kind.STATUS_REPORTS)
@@ -69,7 +69,7 @@ class SharingPages:
         return await self._records.show_report(request, made=(address, picture))
 
     async def revoke(self, request: Request) -> Response:
-        """End a link."""
+        """Revoke a link."""
         writer, fields, _ = await sent_form(self._gateway, request)
         link_id = id_in_path(request, Kind.STATUS_REPORTS)
         report_id = read_id(fields.get("report", ""))
@@ -82,7 +82,7 @@ class SharingPages:
         return lead_to(f"{REPORTS}/{report_id}")
 
     async def open(self, request: Request) -> Response:
-        """The report that a link leads to."""
+        """Show the report that a link leads to."""
         shared = await self._opened(request)
         if sharing.last_opening_is_stale(shared.link, self._clock()):
             await self._gateway.write_unnamed(
@@ -102,13 +102,13 @@ class SharingPages:
         return page(request, "shared.html", values, has_forms=False)
 
     async def show_badge(self, request: Request) -> Response:
-        """The status of what a link leads to, to be put into another page."""
+        """Show the status of that report as a picture that other sites may embed."""
         shared = await self._opened(request)
         content = badge.of_report(shared.workspace, shared.report)
         return file_of(content, "image/svg+xml", embedded=True)
 
     async def download_pdf(self, request: Request) -> Response:
-        """The report that a link leads to, as PDF."""
+        """Download the report that a link leads to as PDF."""
         shared = await self._opened(request)
         content = await self._documents.of_report(
             address_of(request),

@@ -1,7 +1,7 @@
-"""Writing a report: the form, its preview, and conflicts with what a colleague wrote meanwhile.
+"""The form for a report: its preview, its draft, and conflicts with a colleague's changes.
 
-The form works without scripts. With them, the preview follows what is typed. What is looked at in
-a preview is kept as a draft, until it is published or discarded.
+The form works without scripts. With scripts, the preview is updated while the user types. What was
+previewed is stored as a draft until the report is published or the draft is discarded.
 """
 
 from typing import Final
@@ -31,13 +31,13 @@ from healthreports.web.kit.forms import (
 from healthreports.web.kit.show import lead_to, page, who
 
 _SEEN: Final = "seen"
-# Longer than any tag of ours.
+# Characters; longer than any entity tag of this server.
 _MOST_TAG: Final = 100
 _PREVIEW: Final = "preview"
 _DISCARD: Final = "discard"
-# Carries on what the last report says.
+# The button that publishes the content of the last report again.
 _SAME: Final = "same"
-# What is typed.
+# The fields that the user fills in.
 _NAMES: Final = (
     "color",
     "description",
@@ -46,7 +46,7 @@ _NAMES: Final = (
 
 
 class _Begun(msgspec.Struct, frozen=True):
-    """What a form is about: the report to change, or None, and the one it is compared with."""
+    """What a form is about: the report to change (None: a new report), and the one before it."""
 
     workspace: Workspace
     report: StatusReport | None
@@ -57,24 +57,24 @@ class _Begun(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[int, int | None]:
-        """What its draft is kept under: the workspace, and the report to change."""
+        """The key of its draft: the id of the workspace, and of the report to change."""
         return self.workspace.id, None if self.report is None else self.report.id
 
     @property
     def shown(self) -> StatusReport | None:
-        """What the writer sees as it begins: the report to change, or the current one."""
+        """The report that the form first shows: the one to change, or else the current one."""
         return self.report or self.before
 
 
 class WritingPages:
-    """The forms of a new report and of a change."""
+    """The forms for a new report and for a change."""
 
     def __init__(self, gateway: Gateway, clock: Clock) -> None:
         self._gateway = gateway
         self._clock = clock
 
     async def begin(self, request: Request) -> Response:
-        """What the writer has begun, or else what the last report said."""
+        """Show the form with the user's draft, or else with the report that it starts from."""
         now = self._clock()
 
         def work(tx: Transaction, actor: Actor) -> _Begun:
@@ -87,7 +87,7 @@ class WritingPages:
         return await self._form(request, begun, fields)
 
     async def save(self, request: Request) -> Response:
-        """Save a new report or a change, or show what it would look like."""
+        """Save a new report or a change, show its preview, or discard its draft."""
         form = await sent_form(self._gateway, request)
         fields = form.fields
         if _PREVIEW in fields:
@@ -112,7 +112,10 @@ class WritingPages:
         return lead_to(leads_to)
 
     async def _keep(self, request: Request, form: SentForm) -> _Begun:
-        """Keep what was typed, where it says anything new; return what the form is about."""
+        """Store what was typed as a draft; if nothing was changed, delete the draft.
+
+        Returns what the form is about.
+        """
         typed_fields = {name: form.fields.get(name, "").replace("\r\n", "\n") for name in _NAMES}
 
         def work(tx: Transaction, actor: Actor, now: Instant) -> _Begun:
@@ -130,7 +133,7 @@ class WritingPages:
     def _written(
         self, tx: Transaction, actor: Actor, request: Request, fields: Fields, now: Instant
     ) -> str:
-        """Write, and return the address of what was written."""
+        """Store the report, and return the address of its page."""
         if _SAME in fields and _is_new(request):
             _workspace, newest = editing.begin(tx, actor, id_in_path(request, Kind.WORKSPACES))
             fields = {_SEEN: fields.get(_SEEN, ""), **_fields_of(newest)}
@@ -161,7 +164,7 @@ class WritingPages:
             "report": begun.report,
             "before": begun.before,
             "fields": fields,
-            # Who has not seen what came meanwhile goes on not having seen it.
+            # The tag that the user sent, so that a change made meanwhile is still a conflict.
             "seen": fields.get(_SEEN, self._tag(begun.shown)),
             "draft": draft,
             "hints": compare.hints(begun.before, draft) if draft and is_begun else (),
@@ -199,7 +202,7 @@ def _is_new(request: Request) -> bool:
 
 
 def _fields_of(report: StatusReport | None) -> dict[str, str]:
-    """The fields of a form that says what `report` says."""
+    """The form fields with the content of `report`."""
     if report is None:
         return {}
     fields = {"color": str(report.color), "description": report.description}
@@ -210,7 +213,7 @@ def _fields_of(report: StatusReport | None) -> dict[str, str]:
 
 
 def _sent(fields: Fields) -> dict[str, object]:
-    """The fields as the body of a request would have them. Contract: 5.2."""
+    """The fields in the form of a request body. Contract: 5.2."""
     details = []
     for category in _reported(fields):
         name = category.lower()
@@ -239,7 +242,7 @@ def _reported(fields: Fields) -> list[Category]:
 
 
 def _of_form(fields: Fields, problems: tuple[Problem, ...]) -> dict[str, Problem]:
-    """What is wrong by the field of the form where it is, called as the form calls it."""
+    """The problems by form field; each one names the field as the form labels it."""
     reported = _reported(fields)
     found = {}
     for problem in problems:
@@ -258,7 +261,7 @@ def _of_form(fields: Fields, problems: tuple[Problem, ...]) -> dict[str, Problem
 
 
 def _draft(begun: _Begun, fields: Fields) -> StatusReport | None:
-    """The report as it would be, where there is enough of it to look at."""
+    """The report as it would be stored, for the preview; None if it is not valid yet."""
     draft, problems = check_report_change(_sent(fields))
     if problems or not isinstance(draft.color, Color) or not draft.description:
         return None

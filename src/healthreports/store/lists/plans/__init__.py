@@ -1,1 +1,1 @@
-"""The ways to find a page of status reports, a class each, and the table that chooses one."""
+"""The plans that can find a page of status reports, one class each, and the choice of one."""

@@ -1,4 +1,4 @@
-"""BLOCKS: by id, only through those blocks of ids in which the time that is asked for occurs."""
+"""BLOCKS: reads reports by id, but only in the blocks of ids that may have a requested time."""
 
 from functools import lru_cache
 from typing import ClassVar, Final
@@ -26,7 +26,7 @@ _b: Final = report_blocks.c
 
 
 class Blocks(OverAccount, frozen=True, kw_only=True):
-    """Serves lists by a time, in the order of ids."""
+    """Serves lists with a filter on a time, in the order of ids."""
 
     cost: ClassVar[str] = (
         "The page, what is before it, and a look at each block of 1,024 ids that may hold the time."
@@ -34,18 +34,18 @@ class Blocks(OverAccount, frozen=True, kw_only=True):
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:
-        """By a time, by id."""
+        """Whether the list is filtered by a time, sorted by id, and not limited to workspaces."""
         return bool(asked.times) and sort.name == "id" and asked.workspaces is None
 
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
-        """Block by block."""
+        """The page, read block by block."""
         statement = blocks_statement(self.asked.names, self.sort, narrowed=self.asked.narrowed)
         return statement, self.values
 
 
 @lru_cache(maxsize=128)
 def blocks_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
-    """A page, block by block. Parameters: the filters', `limit`, `offset`."""
+    """A page, read block by block. Parameters: those of the filters, `limit`, `offset`."""
     small, large = BLOCK_SHIFTS
     ratio = literal_column(str(1 << (large - small)), BigInteger)
     width = literal_column(str(1 << small), BigInteger)
@@ -77,7 +77,7 @@ def blocks_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> S
 
 
 def _may_hold(blocks: FromClause, names: tuple[str, ...]) -> list[Condition]:
-    """The times between which a block lies do not rule out what the filters demand."""
+    """The bounds of a block's times do not exclude the times that the filters ask for."""
     found: list[Condition] = []
     for name in names:
         if name in TIME_FILTERS:

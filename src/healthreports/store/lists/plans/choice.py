@@ -1,11 +1,12 @@
-"""Which plan finds a page of status reports: one table, read from the top.
+"""Chooses the plan that finds a page of status reports.
 
-`choose` counts what matches and takes the first line of `CHOICES` whose condition holds.
-`healthreports db explain` prints the line that it took.
+`choose` counts the matching reports and takes the first entry of `CHOICES` whose condition holds.
+`healthreports db explain` prints the entry that it took.
 
-GATHER and WALK cost the same where as many match as there are pages between two of them; the table
-takes the cheaper one, so that a page costs no more than the square root of what the account holds,
-as long as what matches is not all at the far end: two times may run against each other.
+GATHER reads all matching reports. WALK also reads the reports between them, until the page is full.
+The cheaper of the two is taken, so the cost of a page grows only with the square root of the number
+of reports in the account, unless all matching reports are at the far end of the sort order. That
+can happen if the filter is on one time and the sort is by the other.
 """
 
 from collections.abc import Callable
@@ -26,15 +27,16 @@ from healthreports.store.lists.plans.terms import AnyTerm, Term
 from healthreports.store.lists.plans.walk import Walk
 from healthreports.store.lists.report_query import FEW_WORKSPACES, ReportQuery, report_query
 
-# How much further than if evenly spread a page of a reader may reach: workspaces begin and end.
+# A page of a reader may extend over this many times more reports than if they were evenly spread,
+# since workspaces begin and end.
 _UNEVEN: Final = 3
 
 
 class Thresholds(NamedTuple):
-    """Numbers that a plan is chosen by.
+    """The limits that the choice of a plan depends on.
 
-    The lists of up to `few` workspaces are merged. Up to `near` rows are skipped one by one; from
-    there on it pays to look for where a page begins.
+    The lists of up to `few` workspaces are merged. Up to `near` rows are skipped one by one; beyond
+    that it is faster to find the place where the page begins.
     """
 
     few: int = FEW_WORKSPACES
@@ -42,7 +44,7 @@ class Thresholds(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What a plan is chosen by; `sizes` is None where nothing was counted: for a stream."""
+    """What the choice of a plan depends on. `sizes` is None for a stream: nothing is counted."""
 
     asked: ReportQuery
     sort: Sort
@@ -52,12 +54,12 @@ class Facts(NamedTuple):
 
     @property
     def end(self) -> int:
-        """How many rows there are up to the end of the page."""
+        """The number of rows up to the end of the page."""
         return self.window.offset + self.window.limit
 
 
 class Choice(NamedTuple):
-    """A line of the table: `plan` is taken `when` its condition holds, `why` says which that is."""
+    """An entry of `CHOICES`: `plan` is taken `when` the condition holds; `why` describes it."""
 
     plan: type[Plan]
     when: Callable[[Facts], bool]
@@ -65,7 +67,7 @@ class Choice(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """A plan, how many reports match, and why it is this plan."""
+    """A plan, the number of matching reports, and why this plan was chosen."""
 
     plan: Plan
     sizes: Sizes
@@ -73,7 +75,11 @@ class Chosen(NamedTuple):
 
 
 def _is_dense(facts: Facts) -> bool:
-    """Whether to walk past what a reader does not see is less than to look into each workspace."""
+    """Whether WALK costs less than MERGE for a reader who is in a few workspaces.
+
+    WALK also reads reports that the reader does not see. MERGE looks into an index once for each
+    workspace.
+    """
     asked, found = facts.asked, facts.sizes
     if found is None or asked.workspaces is None or asked.reach.user_id is None:
         return False
@@ -83,13 +89,16 @@ def _is_dense(facts: Facts) -> bool:
 
 
 def _is_scarce(facts: Facts) -> bool:
-    """Whether to fetch all that match and sort them is less than to walk until the page is full."""
+    """Whether reading and sorting all that match costs less than WALK until the page is full.
+
+    If they are evenly spread, WALK reads `end * total / matching` reports to find the page.
+    """
     found = facts.sizes
     return found is not None and found.matching**2 < facts.end * max(found.total, 1)
 
 
 def _is_by_filter(facts: Facts) -> bool:
-    """Whether another filter leaves fewer than the rarest term."""
+    """Whether another indexed filter matches far fewer reports than the rarest term."""
     return facts.sizes is not None and facts.sizes.by_filter
 
 
@@ -103,7 +112,7 @@ def _is_far(facts: Facts) -> bool:
 
 CHOICES: Final = (
     Choice(Known, _ids_are_known, "counting met the ids of the few reports that match"),
-    Choice(Walk, _is_dense, "the reader sees most of what is on the way to the page"),
+    Choice(Walk, _is_dense, "the reader may see most of the reports before the end of the page"),
     Choice(Merge, lambda facts: Merge.serves(facts.asked, facts.sort), "the workspaces are few"),
     Choice(
         Newest,
@@ -122,7 +131,7 @@ CHOICES: Final = (
             and (facts.sort.name == "id" or _is_scarce(facts))
             and not _is_by_filter(facts)
         ),
-        "a report must have an attribute of a reference, and they are in order or few",
+        "a filter on an attribute of a reference; the matching reports are sorted by id, or few",
     ),
     Choice(
         Seek,
@@ -132,12 +141,12 @@ CHOICES: Final = (
     Choice(
         Gather,
         lambda facts: (facts.asked.narrowed or facts.asked.is_found) and _is_scarce(facts),
-        "few match among many",
+        "few of many reports match",
     ),
     Choice(
         Blocks,
         lambda facts: Blocks.serves(facts.asked, facts.sort),
-        "a time is asked for, in the order of ids",
+        "a filter on a time, sorted by id",
     ),
     Choice(Walk, lambda _facts: True, "many match, so the page is soon full"),
 )
@@ -149,11 +158,11 @@ def choose(
     query: Query,
     reach: Reach,
     version: Version,
-    thresholds: Thresholds = Thresholds(),  # noqa: B008  a value
+    thresholds: Thresholds = Thresholds(),  # noqa: B008  an immutable value
 ) -> Chosen:
-    """The plan for the page that `query` asks for, of what a reader within `reach` sees.
+    """The plan for the page that `query` asks for, limited to what is within `reach`.
 
-    `version` is that of the account in this snapshot; what was counted and chosen is remembered.
+    `version` is that of the account in this snapshot. The counts and the choice are cached.
     """
     key = ("plan", query, reach, version, thresholds)
     return tx.remembered(key, lambda: _choose(tx, query, reach, version, thresholds))
@@ -176,15 +185,15 @@ def _choose(
 def choose_after(
     tx: Transaction, query: Query, reach: Reach, version: Version, *, after_id: int, number: int
 ) -> Plan:
-    """The plan for the first `number` reports that match, by id, of those above `after_id`.
+    """The plan for the first `number` matching reports, in the order of ids, after `after_id`.
 
-    Nothing is counted: a stream reads until there is no more.
+    Nothing is counted: a stream reads until there are no more reports.
     """
     asked = report_query(tx, query, reach, version).after(after_id)
     return _first(Facts(asked, Sort(), Window(limit=number), None, Thresholds()))[0]
 
 
-# The first that serves looks at each report that it finds.
+# To count, the first of these plans that serves the query reads each report that it finds.
 _LOOKING: Final[tuple[type[Plan], ...]] = (Merge, Newest, Term, AnyTerm, Gather)
 
 
@@ -200,10 +209,10 @@ def _first(facts: Facts) -> tuple[Plan, str]:
 
 
 def planned(plan: type[Plan], facts: Facts) -> Plan:
-    """The plan as a value, for these facts."""
+    """An instance of `plan` for these facts."""
     asked, sort, window, found, _ = facts
     if plan is Known:
-        assert found is not None  # its condition demands the ids
+        assert found is not None  # the condition of Known requires the ids
         assert found.ids is not None
         return Known(asked=asked, sort=sort, window=window, ids=found.ids)
     by_filter = found is not None and found.by_filter

@@ -1,4 +1,4 @@
-"""GATHER: all that match, then sorted. Counting by looking is the same without the sorting."""
+"""GATHER: finds all matching reports and sorts them. Counting is the same without the sort."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -25,31 +25,31 @@ _s: Final = status_reports.c
 
 
 class OverAccount(Plan, frozen=True, kw_only=True):
-    """What the plans share that go through the account, or through all that the reader sees."""
+    """Base class of the plans that read the account, or all reports that the reader sees."""
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:  # noqa: ARG003  in any order
-        """Where the lists of a few workspaces are not merged."""
+        """Whether the list is not merged from the lists of a few workspaces."""
         return not asked.is_merged
 
     @property
     def limited(self) -> bool:
-        """Whether the workspaces are few and known, and words are to be looked up."""
+        """Whether the list is limited to a few known workspaces and has a filter on words."""
         return self.asked.workspaces is not None and not self.asked.is_merged
 
     @property
     def narrowed(self) -> bool:
-        """Whether each report is looked at for whether the reader sees it."""
+        """Whether each report is tested for whether the reader sees it."""
         return self.asked.narrowed or self.asked.is_merged
 
     @property
     def values(self) -> dict[str, Any]:
-        """The parameters of every page, with the workspaces that it is limited to."""
+        """The parameters of every page, including the workspaces that the list is limited to."""
         values = super().values
         return {**values, "workspaces": self.asked.workspaces} if self.limited else values
 
     def total(self, _tx: Transaction) -> tuple[Statement, Values]:
-        """All that the filters leave, looked at one by one."""
+        """The statement that reads each matching report and counts them, and its parameters."""
         asked = self.asked
         statement = gather_count_statement(
             asked.names, narrowed=self.narrowed, limited=self.limited, by_filter=self.by_filter
@@ -58,12 +58,14 @@ class OverAccount(Plan, frozen=True, kw_only=True):
 
 
 class Gather(OverAccount, frozen=True, kw_only=True):
-    """Serves lists where few match among many: those of a time, or of many workspaces."""
+    """Serves lists in which few of many reports match: by a time, or of many workspaces."""
 
-    cost: ClassVar[str] = "All that match: chosen where that is less than the walk to the page."
+    cost: ClassVar[str] = (
+        "All matching reports; chosen if that costs less than the walk to the page."
+    )
 
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
-        """All that match, sorted."""
+        """The page of all matching reports, sorted."""
         asked = self.asked
         statement = gather_statement(
             asked.names,
@@ -79,7 +81,7 @@ class Gather(OverAccount, frozen=True, kw_only=True):
 def gather_statement(
     names: tuple[str, ...], sort: Sort, *, narrowed: bool, limited: bool, by_filter: bool
 ) -> Statement:
-    """A page of all that match. Parameters: the filters', `limit`, `offset`."""
+    """A page of all matching reports. Parameters: those of the filters, `limit`, `offset`."""
     place = _s[sort.name].label("place")
 
     def page(matching: Select[Any]) -> Select[Any]:
@@ -100,7 +102,7 @@ def gather_statement(
 def gather_count_statement(
     names: tuple[str, ...], *, narrowed: bool, limited: bool, by_filter: bool
 ) -> Statement:
-    """How many match."""
+    """How many reports match."""
     here, there = _gathering(
         counted(),
         names,
@@ -121,10 +123,11 @@ def _gathering(
     limited: bool,
     by_filter: bool,
 ) -> tuple[Select[Any], Select[Any] | None]:
-    """What `finish` makes of `statement` over all that match.
+    """`statement` over all matching reports, completed by `finish`; and the one for PostgreSQL.
 
-    First those of a filter are found, or first those of the workspaces. PostgreSQL may have another
-    text, as `written` says.
+    With `by_filter`, or if nothing limits the workspaces, it starts with the reports that match a
+    filter. Otherwise it starts with the workspaces. PostgreSQL may have its own statement, as in
+    `written`.
     """
 
     def write(origin: FromClause | None) -> Select[Any]:
@@ -142,7 +145,7 @@ def _gathering(
     if limited:
         found = statement.where(among(_s.workspace_id, "workspaces"), *demanded)
         return finish(found), None
-    # With an index of reports by their color, SQLite would begin with all of the account.
+    # Without InTurn, SQLite would use the index on the color and start with the whole account.
     in_turn = InTurn(
         participations,
         status_reports,

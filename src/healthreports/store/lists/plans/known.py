@@ -1,4 +1,4 @@
-"""KNOWN: the ids that match are at hand, since counting met them."""
+"""KNOWN: the ids of the matching reports are already known, since counting found them."""
 
 import array  # noqa: TC003  Python 3.11 cannot name the type at run time
 from functools import lru_cache
@@ -18,23 +18,23 @@ from healthreports.store.schema.tables import status_reports
 
 
 class Known(Plan, frozen=True, kw_only=True):
-    """Serves a lone filter by many references, by id, where few reports have one of them."""
+    """Serves a list with only a filter by many references, by id, if few reports match."""
 
-    cost: ClassVar[str] = "One look for each row of the page."
+    cost: ClassVar[str] = "One look-up for each row of the page."
 
     ids: "array.array[int]"
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:
-        """By id alone: `ids` are in that order."""
+        """Whether there is a filter by many references and the order is by id, as that of `ids`."""
         return asked.any_of is not None and sort.name == "id"
 
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
-        """The marks of those ids that are on the page."""
+        """The marks of the ids that are on the page."""
         return known_statement(self.sort), {**self.asked.values, "only": self._on_page}
 
     def count(self, _tx: Transaction) -> int:
-        """The number of the ids."""
+        """The number of ids."""
         return len(self.ids)
 
     @property
@@ -53,7 +53,7 @@ def known_statement(sort: Sort) -> Statement:
 def rows_with_ids(
     tx: Transaction, ids: tuple[int, ...], values: Values, sort: Sort, *, narrowed: bool
 ) -> list[Row]:
-    """The rows of the reports with `ids`, in order; `narrowed` to those that the reader sees."""
+    """The rows of the reports with `ids`, sorted; if `narrowed`, only those the reader sees."""
     wanted, only = asked_by_id(ids)
     values = {**values, **only}
     if tx.has_rowids:

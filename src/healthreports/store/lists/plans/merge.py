@@ -1,4 +1,4 @@
-"""MERGE: the sorted lists of a few workspaces, merged as far as the page goes."""
+"""MERGE: merges the sorted lists of a few workspaces, up to the end of the page."""
 
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Final
@@ -36,7 +36,7 @@ _s = status_reports.c
 
 
 class Merge(Plan, frozen=True, kw_only=True):
-    """Serves every list that is limited to a few workspaces: named ones, or the reader's."""
+    """Serves every list limited to a few workspaces: those of a filter, or the reader's."""
 
     cost: ClassVar[str] = (
         "The page and what is before it, and one look into an index for each workspace; with a "
@@ -45,11 +45,11 @@ class Merge(Plan, frozen=True, kw_only=True):
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:  # noqa: ARG003  in any order
-        """Where the workspaces are known, and no words are to be looked up for each."""
+        """Whether the workspaces are few and known, and no words must be looked up in each."""
         return asked.is_merged
 
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
-        """The merged lists."""
+        """The page of the merged lists."""
         workspaces = self.asked.workspaces or ()
         padded = workspaces + (0,) * (_width(workspaces) - len(workspaces))  # no workspace has id 0
         values = {
@@ -61,23 +61,23 @@ class Merge(Plan, frozen=True, kw_only=True):
         return merge_statement(len(padded), self.asked.names, self.sort), values
 
     def total(self, _tx: Transaction) -> tuple[Statement, Values]:
-        """The reports of those workspaces that match."""
+        """The statement that counts the matching reports of the workspaces, and its parameters."""
         values = {**self.asked.values, "workspaces": self.asked.workspaces}
         return merge_count_statement(self.asked.names), values
 
 
 def _width(workspaces: tuple[int, ...]) -> int:
-    """The next power of two, so that there are few statements."""
+    """The number of workspaces, rounded up to a power of two so that there are few statements."""
     return 1 << max(len(workspaces) - 1, 0).bit_length()
 
 
-@lru_cache(maxsize=32)  # one of 256 workspaces has 290 kB of text
+@lru_cache(maxsize=32)  # the statement for 256 workspaces has 290 kB of text
 def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
     """A page of `size` workspaces.
 
-    SQLite merges sorted lists. PostgreSQL does not see that they are sorted, so there no more is
-    taken of each than may be on the page. Parameters: `workspace_0` and so on, `workspaces`, `end`,
-    the filters', `limit`, `offset`.
+    SQLite merges sorted lists. PostgreSQL does not recognize that they are sorted, so its statement
+    takes at most `end` rows from each list. Parameters: `workspace_0` and so on, `workspaces`,
+    `end`, those of the filters, `limit`, `offset`.
     """
     place = _place_in_workspace(sort).label("place")
     if size == 1:
@@ -108,14 +108,14 @@ def merge_statement(size: int, names: tuple[str, ...], sort: Sort) -> Statement:
     )
 
 
-# Where the lists of all workspaces stand in the text of a merge.
+# The placeholder for the lists of all workspaces in the text of a merge.
 _LISTS: Final = "the_lists"
 
 
 class _Merged(Statement):
-    """A merge of `size` lists: for SQLite the text of one list is repeated.
+    """A merge of `size` lists. For SQLite, the SQL text of one list is repeated.
 
-    SQLAlchemy would take 0.9 s and 4.6 MB for 256 lists; this takes 2 ms and 0.3 MB.
+    Building 256 lists with SQLAlchemy would take 0.9 s and 4.6 MB; this takes 2 ms and 0.3 MB.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ def _of_workspace(
 
 
 def _place_in_workspace(sort: Sort) -> ColumnElement[Any]:
-    # The reports of a workspace have no index by when they were changed: they are sorted, and not
-    # picked from all of the account in that order.
+    # There is no index on the reports of a workspace by their last change. So they are sorted, and
+    # not picked from an index over the whole account.
     place = _s[sort.name]
     return unindexed(place) if sort.name == "updated_at" else place

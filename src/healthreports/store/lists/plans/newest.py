@@ -1,4 +1,4 @@
-"""NEWEST: along what is kept of each workspace's current report, in the order that is asked for."""
+"""NEWEST: reads `current_reports`, the current report of each workspace, in the sort order."""
 
 from functools import lru_cache
 from typing import Any, ClassVar, Final
@@ -27,23 +27,23 @@ _SORTS: Final = {
 
 
 class Newest(Plan, frozen=True, kw_only=True):
-    """Serves lists of current reports, of which there is one a workspace at most."""
+    """Serves lists of current reports; each workspace has at most one."""
 
     cost: ClassVar[str] = (
-        "The page and what is before it, and what other filters leave out on the way."
+        "The page and the rows before it, and the rows between them that other filters exclude."
     )
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:  # noqa: ARG003  in any order
-        """Where only current reports are asked for."""
+        """Whether the list has only current reports and is not limited to a few workspaces."""
         return CURRENT in asked.names and asked.workspaces is None
 
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
-        """In order."""
+        """The page, read in the sort order."""
         return newest_statement(self._names, self.sort, narrowed=self.asked.narrowed), self.values
 
     def total(self, _tx: Transaction) -> tuple[Statement, Values]:
-        """The current reports that match."""
+        """The statement that counts the matching current reports, and its parameters."""
         statement = newest_count_statement(self._names, narrowed=self.asked.narrowed)
         return statement, self.asked.values
 
@@ -54,7 +54,7 @@ class Newest(Plan, frozen=True, kw_only=True):
 
 @lru_cache(maxsize=128)
 def newest_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
-    """A page of current reports. Parameters: the filters', `limit`, `offset`."""
+    """A page of current reports. Parameters: those of the filters, `limit`, `offset`."""
     statement = _current(select(*MARKS), names, narrowed=narrowed)
     return Statement(windowed(statement.order_by(*ordered(sort, _SORTS[sort.name], _c.report_id))))
 
@@ -66,7 +66,7 @@ def newest_count_statement(names: tuple[str, ...], *, narrowed: bool) -> Stateme
 
 
 def _current(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool) -> Select[Any]:
-    """`statement` over the current reports that match, each looked up by its key."""
+    """`statement` over the matching current reports, each looked up by its key."""
     its_report = and_(in_account(status_reports), status_reports.c.id == _c.report_id)
     return statement.join_from(current_reports, status_reports, its_report).where(
         in_account(current_reports),

@@ -1,4 +1,4 @@
-"""SEEK: far into an account, past whole stretches whose number of reports is kept."""
+"""SEEK: finds a page far into an account by the stored counts of blocks of ids or of periods."""
 
 from functools import lru_cache
 from typing import Any, ClassVar, Final
@@ -21,7 +21,7 @@ _c: Final = report_counts.c
 
 
 class Seek(OverAccount, frozen=True, kw_only=True):
-    """Serves the whole account without a filter, in any order."""
+    """Serves the list of the whole account without a filter, in any order."""
 
     cost: ClassVar[str] = (
         "The page, the reports of one stretch, and a number for each stretch before it: some "
@@ -30,15 +30,18 @@ class Seek(OverAccount, frozen=True, kw_only=True):
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:  # noqa: ARG003  in any order
-        """Where the reader sees all, and asks for all."""
+        """Whether the reader sees all reports and there is no filter."""
         return not asked.names and asked.workspaces is None and not asked.narrowed
 
     def page(self, tx: Transaction) -> tuple[Statement, Values]:
-        """From the place where the page begins."""
+        """The page, read from the place where it begins."""
         return seek_statement(self.sort), {**self.values, **self._place(tx)}
 
     def _place(self, tx: Transaction) -> dict[str, int]:
-        """Past which value of the sorted column the page begins, and how many rows behind it."""
+        """The value of the sorted column to start from, and the number of rows to skip from there.
+
+        First the wide blocks or periods are added up, then the narrow ones in one of these.
+        """
         shifts = BLOCK_SHIFTS if self.sort.name == "id" else TIME_SHIFTS
         low, high, offset = 0, 0, self.window.offset
         values = {"reach_account": self.asked.reach.account_id}
@@ -55,7 +58,7 @@ class Seek(OverAccount, frozen=True, kw_only=True):
 
 @lru_cache
 def seek_statement(sort: Sort) -> Statement:
-    """A page behind `edge`. Parameters: `edge`, `limit`, and `offset` from there."""
+    """A page after `edge`. Parameters: `edge`, `limit`, and the `offset` from there."""
     column = _s[sort.name]
     behind = column < bindparam("edge") if sort.descending else column >= bindparam("edge")
     statement = select(*MARKS).where(in_account(status_reports), behind)
@@ -64,7 +67,7 @@ def seek_statement(sort: Sort) -> Statement:
 
 @lru_cache
 def stretches_statement(sort: Sort, shift: int, *, bounded: bool) -> Statement:
-    """How many reports there are in each stretch, in order; `bounded` from `low` to `high`."""
+    """The report count of each block or period, in order; if `bounded`, from `low` to `high`."""
     statement = _stretches(sort.name, shift)
     bucket = next(iter(statement.selected_columns))
     if bounded:
@@ -73,7 +76,7 @@ def stretches_statement(sort: Sort, shift: int, *, bounded: bool) -> Statement:
 
 
 def _stretches(name: str, shift: int) -> Select[Any]:
-    """The number of each stretch of the column `name` in the account, and its reports."""
+    """The number and the report count of each block of ids, or of each period of another column."""
     if name == "id":
         return select(_b.block, _b.reports).where(
             in_account(report_blocks), _b.level == literal(shift)

@@ -1,7 +1,7 @@
-"""TERM and ANY TERM: along the reports that have an attribute of an external reference.
+"""TERM and ANY TERM: read the reports that have an attribute of an external reference.
 
-A term is a number that stands for an attribute with a value; `report_terms` has the reports of each
-term in the order of their ids.
+A term is a number that stands for an attribute with a value, such as a service name. The table
+`report_terms` has the reports of each term in the order of their ids.
 """
 
 from functools import lru_cache
@@ -45,7 +45,7 @@ _TERM_COUNTS: Final = Statement(
 
 
 class Term(Plan, frozen=True, kw_only=True):
-    """Serves lists with an attribute of an external reference; of several, by the rarest."""
+    """Serves lists filtered by attributes of an external reference; uses the rarest of them."""
 
     cost: ClassVar[str] = (
         "By id, the reports with the term up to the end of the page; in another order all of them, "
@@ -54,16 +54,16 @@ class Term(Plan, frozen=True, kw_only=True):
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:  # noqa: ARG003  in any order
-        """Where a report must have a term."""
+        """Whether reports must have a term and are not limited to a few workspaces."""
         return bool(asked.terms) and asked.workspaces is None
 
     def page(self, tx: Transaction) -> tuple[Statement, Values]:
-        """Along the term."""
+        """The page, read from the reports of the rarest term."""
         values = {**self.values, "term": self._rarest(tx)}
         return term_statement(self.asked.names, self.sort, narrowed=self.asked.narrowed), values
 
     def total(self, tx: Transaction) -> tuple[Statement, Values]:
-        """The reports that have the term, and match."""
+        """The statement that counts the matching reports of the term, and its parameters."""
         values = {**self.asked.values, "term": self._rarest(tx)}
         return term_count_statement(self.asked.names, narrowed=self.asked.narrowed), values
 
@@ -77,29 +77,29 @@ class Term(Plan, frozen=True, kw_only=True):
 
 
 class AnyTerm(Plan, frozen=True, kw_only=True):
-    """Serves lists of the reports that have one of many references."""
+    """Serves lists of reports that have at least one of many references."""
 
     cost: ClassVar[str] = "All reports that have one of the terms, which are then sorted."
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:  # noqa: ARG003  in any order
-        """Where a report must have one of several terms."""
+        """Whether reports must have one of several terms and are not limited to few workspaces."""
         return asked.any_of is not None and asked.workspaces is None
 
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
-        """Those that have one of the terms, each once."""
+        """The page of the reports that have one of the terms, each once."""
         values = {**self.values, "terms": self.asked.any_of}
         return any_term_statement(self.asked.names, self.sort, narrowed=self.asked.narrowed), values
 
     def total(self, _tx: Transaction) -> tuple[Statement, Values]:
-        """Those that have one of the terms, and match."""
+        """The statement that counts the matching reports of the terms, and its parameters."""
         values = {**self.asked.values, "terms": self.asked.any_of}
         return any_term_count_statement(self.asked.names, narrowed=self.asked.narrowed), values
 
 
 @lru_cache(maxsize=128)
 def term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
-    """A page of the reports with `term`. Parameters: the filters', `limit`, `offset`."""
+    """A page of the reports with `term`. Parameters: those of the filters, `limit`, `offset`."""
     statement = _with_term(select(*MARKS), names, narrowed=narrowed)
     column = _t.report_id if sort.name == "id" else _s[sort.name]
     return Statement(windowed(statement.order_by(*ordered(sort, column, _t.report_id))))
@@ -124,7 +124,10 @@ def _with_term(statement: Select[Any], names: tuple[str, ...], *, narrowed: bool
 
 @lru_cache(maxsize=128)
 def any_term_statement(names: tuple[str, ...], sort: Sort, *, narrowed: bool) -> Statement:
-    """A page of the reports with one of `terms`. Parameters: the filters', `limit`, `offset`."""
+    """A page of the reports with one of `terms`.
+
+    Parameters: those of the filters, `terms`, `limit`, `offset`.
+    """
     if names == (REFS,) and sort.name == "id" and not narrowed:
         ids = having_any_term()
         page = windowed(select(ids.c.id).order_by(*ordered(sort, ids.c.id, ids.c.id)))

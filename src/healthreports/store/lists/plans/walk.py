@@ -1,4 +1,4 @@
-"""WALK: in the order of an index, until the page is full."""
+"""WALK: reads reports in the order of an index until the page is full."""
 
 from functools import lru_cache
 from typing import ClassVar, Final
@@ -33,11 +33,14 @@ class Walk(OverAccount, frozen=True, kw_only=True):
 
     @classmethod
     def serves(cls, asked: ReportQuery, sort: Sort) -> bool:  # noqa: ARG003  in any order
-        """Also where a reader's workspaces are few."""
+        """Whether no workspaces are named, or the list is not merged.
+
+        So it also serves a reader with few workspaces.
+        """
         return not asked.is_of_named_workspaces or not asked.is_merged
 
     def page(self, _tx: Transaction) -> tuple[Statement, Values]:
-        """In order."""
+        """The page, read in the sort order."""
         asked = self.asked
         statement = walk_statement(
             asked.names, self.sort, narrowed=self.narrowed, limited=self.limited
@@ -49,7 +52,7 @@ class Walk(OverAccount, frozen=True, kw_only=True):
 def walk_statement(
     names: tuple[str, ...], sort: Sort, *, narrowed: bool, limited: bool
 ) -> Statement:
-    """A page, in the order of an index. Parameters: the filters', `limit`, `offset`."""
+    """A page in the order of an index. Parameters: those of the filters, `limit`, `offset`."""
     statement = select(*MARKS).where(
         *within(narrowed=narrowed, limited=limited), *along(names, sort)
     )
@@ -57,10 +60,10 @@ def walk_statement(
 
 
 def along(names: tuple[str, ...], sort: Sort) -> list[Condition]:
-    """What the filters `names` demand, where reports are gone through in the order of `sort`.
+    """The conditions of the filters `names`, if reports are read in the order of `sort`.
 
-    No index is used but for the time that they are sorted by, or, by id, for one filter whose
-    reports an index has in that order.
+    An index is used only for filters on the time that the reports are sorted by. If they are sorted
+    by id, it is used for one filter whose index has its reports in that order.
     """
     own = tuple(name for name in names if TIME_FILTERS.get(name) == sort.name)
     if sort.name == "id":

@@ -1,4 +1,4 @@
-"""Where Alembic meets our connection: `store/schema/upgrade` hands it over in the configuration."""
+"""Alembic's environment: it uses the connection that `store/schema/upgrade` puts in the config."""
 
 from alembic import context
 

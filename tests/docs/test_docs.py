@@ -1,43 +1,34 @@
 """The documents say what is there: settings, commands, targets, rules."""
 
 import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+import reference
 from commands import COMMANDS
+from healthreports.contract.openapi import document
+from healthreports.core import vocabulary
 from healthreports.core.vocabulary import AuditAction, Through
 from healthreports.settings import every_setting
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
+DOCS = ROOT / "docs"
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
-def rows(heading: str) -> list[list[str]]:
-    """The cells of the README's table whose first column is headed so."""
-    table = README.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
-    lines = table.splitlines()[2:]
-    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
+@pytest.mark.parametrize("name", reference.PAGES)
+def test_a_page_that_follows_from_the_code_is_what_the_code_says(name: str) -> None:
+    page = reference.FOLDER / name
+    assert page.read_text("utf-8") == reference.PAGES[name](), "run: make docs"
 
 
-def test_the_readme_lists_each_setting_as_it_is_declared() -> None:
-    shown = {"": "(none)"}
-    expected = [
-        [
-            one.variable,
-            one.flag or "(none)",
-            shown.get(str(one.default), str(one.default)),
-            one.says.strip("`"),
-        ]
-        for one in every_setting()
-    ]
-    assert [[*row[:3], row[3].split("; see [")[0]] for row in rows("setting")] == expected
-
-
-def test_the_readme_lists_each_command_with_its_help() -> None:
-    expected = [[f"healthreports {one.path}", one.says] for one in COMMANDS]
-    assert rows("command") == expected
+def test_each_limit_of_the_domain_is_on_the_page_of_limits() -> None:
+    units = {"SECOND_US", "DAY_US", "HOUR_S"}
+    numbers = {name for name, value in vars(vocabulary).items() if type(value) is int}
+    assert numbers - units == set(reference.LIMITS)
 
 
 def test_every_serving_flag_is_a_setting() -> None:
@@ -46,10 +37,69 @@ def test_every_serving_flag_is_a_setting() -> None:
     assert flags - {"--upgrade"} == {one.flag for one in every_setting() if one.flag}
 
 
-def test_the_readme_lists_make_targets_that_exist() -> None:
-    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    listed = {name.removeprefix("make ") for name, _ in rows("target")}
+def test_the_contributing_page_lists_make_targets_that_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):.*##", makefile, re.MULTILINE))
+    listed = set(re.findall(r"^\| `make ([a-z-]+)` \|", CONTRIBUTING, re.MULTILINE))
     assert listed == targets - {"help"}
+
+
+def test_the_readme_is_short() -> None:
+    assert (ROOT / "README.md").read_text("utf-8").count("\n") <= 150
+
+
+TEXTS = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "bench" / "RESULTS.md"])
+EVERY_TEXT = pytest.mark.parametrize("text", TEXTS, ids=lambda one: str(one.relative_to(ROOT)))
+# What the settings of other programs are called, and examples.
+OTHER_VARIABLES = {"HEALTHREPORTS_FUZZ", "HEALTHREPORTS_SERVICE_HOST"}
+
+
+@EVERY_TEXT
+def test_a_text_links_to_what_is_there(text: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", text.read_text("utf-8")):
+        if "://" not in target:
+            assert text.parent.joinpath(target).exists(), target
+
+
+@EVERY_TEXT
+def test_a_text_names_settings_commands_and_targets_that_exist(text: Path) -> None:
+    if text.name == "changelog.md":  # it names what was there once
+        pytest.skip("the changelog speaks of earlier versions too")
+    page = text.read_text("utf-8")
+    variables = {one.variable for one in every_setting()} | OTHER_VARIABLES
+    assert set(re.findall(r"HEALTHREPORTS_[A-Z_]*[A-Z]", page)) <= variables
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)", page)) <= targets
+    groups = {one.path.split()[0] for one in COMMANDS}
+    paths = {one.path for one in COMMANDS}
+    for words in re.findall(r"(?:`|\$ |^)healthreports ((?:[a-z-]+ ?){1,2})", page, re.MULTILINE):
+        path = words.strip()
+        if path.split()[0] in groups:
+            assert path in paths or path.split()[0] in paths, path
+    for path in re.findall(r"`((?:src|docs|tests|tools|deploy|bench)/[\w./-]+)`", page):
+        assert (ROOT / path).exists() or path.startswith("bench/var"), path
+
+
+@EVERY_TEXT
+def test_a_text_names_paths_of_the_api_that_are_answered(text: Path) -> None:
+    paths = [re.sub(r"\{[a-z_]+\}", "[^/]+", path) for path in document()["paths"]]
+    known = re.compile(f"({'|'.join(paths)})(\\.json)?")
+    page = text.read_text("utf-8")
+    for path in re.findall(r"/api/v1(/[\w./-]+\w)", page):
+        assert known.fullmatch(path) or path == "/openapi.json", path
+
+
+def test_each_library_is_on_the_page_of_dependencies() -> None:
+    page = (DOCS / "reference" / "dependencies.md").read_text("utf-8").lower()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    wanted = [*project["project"]["dependencies"], *extras["all"]]
+    for group in (*extras.values(), *project["dependency-groups"].values()):
+        wanted += group
+    for one in wanted:
+        name = re.split(r"[<>=\[; ]", one)[0]
+        if name != "healthreports":
+            assert name in page, name
 
 
 CONFORMANCE = (ROOT / "docs" / "reference" / "conformance.md").read_text("utf-8")
@@ -64,23 +114,6 @@ def test_the_conformance_page_speaks_of_each_rule_of_the_contract() -> None:
             first, _, last = part.partition(" to ")
             spoken_of |= {one for one in rules if first <= one <= (last or first) or one[0] == part}
     assert rules == spoken_of
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "README.md",
-        "docs/explanation/architecture.md",
-        "docs/reference/conformance.md",
-        "docs/how-to/back-up.md",
-        "docs/explanation/security.md",
-    ],
-)
-def test_links_between_documents_lead_somewhere(path: str) -> None:
-    text = (ROOT / path).read_text("utf-8")
-    for target in re.findall(r"\]\(([^)#]+)", text):
-        if "://" not in target:
-            assert (ROOT / path).parent.joinpath(target).exists(), target
 
 
 def test_the_page_of_threats_names_tests_that_exist() -> None:
