@@ -37,7 +37,7 @@ request_seconds: Final = Histogram(
 )
 transaction_seconds: Final = Histogram(
     "healthreports_transaction_seconds",
-    "A use case in its transaction, waiting for a turn included, by what it does: read or write",
+    "A use case in its transaction, with its waiting time, by what it does: read or write",
     ("does",),
     buckets=_SECONDS,
 )
@@ -51,7 +51,7 @@ commit_writes: Final = Histogram(
 )
 waiting_writes: Final = Gauge(
     "healthreports_waiting_writes",
-    "Writes that wait for their turn",
+    "Writes that wait to be executed",
     multiprocess_mode="livesum",
 )
 connections: Final = Gauge(
@@ -65,7 +65,7 @@ closed_connections: Final = Gauge(
 )
 memory_bytes: Final = Gauge(
     "healthreports_memory_bytes",
-    "What is remembered of earlier answers of the database, by what it is",
+    "The memory of cached results of the database, by cache",
     ("memory",),
     multiprocess_mode="livesum",
 )

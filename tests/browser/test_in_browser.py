@@ -895,7 +895,7 @@ def test_draft_of_an_expired_session_is_gone_on_with_after_signing_in(site, open
         write(page, "An hour of work", "Green")
         expect(page.locator(".kept")).to_contain_text("Your session expired.")
         page.get_by_role("button", name="Publish").click()
-        expect(page.get_by_role("status")).to_contain_text("your draft is kept")
+        expect(page.get_by_role("status")).to_contain_text("your draft is saved")
         site.fill_sign_in(page, ADMINISTRATOR)
         page.wait_for_url("**/reports/new")
         assert description(page) == "An hour of work"

@@ -1,4 +1,4 @@
-"""People and accounts that change, on pages: addresses, handing over, deleting for good."""
+"""People and accounts that change, on pages: addresses, handing over, deleting permanently."""
 
 import json
 from collections.abc import Iterator

@@ -337,7 +337,7 @@ def assert_conflict(answer: httpx.Response, *, mine: str, theirs: str) -> dict[s
     assert answer.status_code == 409
     page = read(answer)
     assert theirs in page.one("section", "conflict").text
-    assert page.one("section", "conflict").one("h2").text.startswith("Published meanwhile, ")
+    assert page.one("section", "conflict").one("h2").text.startswith("Published in the meantime, ")
     fields = fields_of(form_of(answer))
     assert fields["description"] == mine
     return fields

@@ -262,4 +262,4 @@ def remove(
         settings,
         lambda tx, _now: workspaces.leave(tx, workspace, person(tx, user, account)),
     )
-    print(f"{user} does not participate in workspace {workspace} any more")
+    print(f"{user} no longer participates in workspace {workspace}")

@@ -34,7 +34,7 @@ class Action(StrEnum):
 
     SEE_WORKSPACE = "see workspace"
     SEE_REPORTS = "see reports"
-    SEE_VERSIONS = "see what reports said before"
+    SEE_VERSIONS = "see the versions of reports"
     CREATE_REPORT = "create report"
     CHANGE_REPORT = "change report"
     CHANGE_WORKSPACE = "change workspace"

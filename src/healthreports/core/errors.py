@@ -214,7 +214,7 @@ class SeveralAccounts(SignInRefused):
     """The user proved who they are, but belongs to several accounts with these `names`."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        super().__init__("Several accounts here know you. Choose the one to sign in to.")
+        super().__init__("You are in several accounts here. Choose the one to sign in to.")
         self.names = names
 
 

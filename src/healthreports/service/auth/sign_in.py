@@ -68,7 +68,8 @@ _WRONG: Final = (
 )
 _NO_PASSWORDS: Final = "Signing in with a password is switched off on this server."
 _UNKNOWN_PERSON: Final = (
-    "No account here knows you by this provider. Open your invitation, and sign in from there."
+    "You have not signed in here with this provider yet. "
+    "Open your invitation, and sign in from there."
 )
 _TAKEN_IDENTITY: Final = "Another user of this account already signs in with this identity."
 

@@ -371,7 +371,7 @@ _CONTENTS: Final = (
     *(column for one in Category for column in (color_column(one), description_column(one))),
 )
 _WRONG: Final[dict[str, Select[Any]]] = {
-    "its last version is not what it says": _wrong_ones(
+    "its last version differs from it": _wrong_ones(
         _IS_LAST,
         exists().where(
             status_reports.c.account_id == report_versions.c.account_id,
@@ -392,10 +392,10 @@ _WRONG: Final[dict[str, Select[Any]]] = {
             _later.c.number == report_versions.c.number - literal_column("1"),
         ),
     ),
-    "it is not there, and its versions are": _wrong_ones(
+    "it does not exist, but its versions do": _wrong_ones(
         ~_of_version(status_reports), ~_of_version(deleted_reports)
     ),
-    "it is deleted and not deleted": (
+    "it is among the reports and among the deleted ones": (
         select(deleted_reports.c.account_id, deleted_reports.c.id)
         .where(
             exists().where(

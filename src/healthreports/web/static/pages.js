@@ -48,7 +48,7 @@ function keep(form) {
   document.addEventListener("htmx:afterRequest", (event) => {
     if (!event.detail.successful) {
       say(event.detail.xhr?.status === 401
-        ? "Your session expired. Publish to sign in again: your draft is kept in this browser."
+        ? "Your session expired. Publish to sign in again: your draft is saved in this browser."
         : "The server cannot be reached. Your draft is kept in this browser.");
     } else if (asked === JSON.stringify(fieldsOf(form))) {
       localStorage.removeItem(key);

@@ -29,7 +29,7 @@ class Blocks(OverAccount, frozen=True, kw_only=True):
     """Serves lists with a filter on a time, in the order of ids."""
 
     cost: ClassVar[str] = (
-        "The page, what is before it, and a look at each block of 1,024 ids that may hold the time."
+        "The page and the rows before it, and one row for each block of 1,024 ids with the time."
     )
 
     @classmethod

@@ -117,7 +117,7 @@ CHOICES: Final = (
     Choice(
         Newest,
         lambda facts: Newest.serves(facts.asked, facts.sort),
-        "only the current report of each workspace is asked for",
+        "the list has only the current report of each workspace",
     ),
     Choice(
         AnyTerm,

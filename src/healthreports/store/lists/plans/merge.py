@@ -39,8 +39,8 @@ class Merge(Plan, frozen=True, kw_only=True):
     """Serves every list limited to a few workspaces: those of a filter, or the reader's."""
 
     cost: ClassVar[str] = (
-        "The page and what is before it, and one look into an index for each workspace; with a "
-        "time, what the other filters leave of the workspaces."
+        "The page and the rows before it, and one look-up in an index for each workspace; with "
+        "a time, the reports of the workspaces that match the other filters."
     )
 
     @classmethod

@@ -24,8 +24,8 @@ class Seek(OverAccount, frozen=True, kw_only=True):
     """Serves the list of the whole account without a filter, in any order."""
 
     cost: ClassVar[str] = (
-        "The page, the reports of one stretch, and a number for each stretch before it: some "
-        "hundred rows wherever the page is."
+        "The page, the reports of one block or period, and one count for each before it: some "
+        "hundred rows for any page."
     )
 
     @classmethod

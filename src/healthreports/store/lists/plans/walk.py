@@ -27,8 +27,8 @@ class Walk(OverAccount, frozen=True, kw_only=True):
     """Serves every list that does not name workspaces."""
 
     cost: ClassVar[str] = (
-        "The page and what is before it, and what does not match on the way: little where many "
-        "match."
+        "The page and the rows before it, and the rows between them that do not match: few if "
+        "many match."
     )
 
     @classmethod
