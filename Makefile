@@ -1,5 +1,5 @@
-# Two commands are all: `make demo` runs the server with sample data, `make test` runs every test.
-# Both make their own environment in .venv; nothing has to be installed by hand but Python 3.11+.
+# Two commands are enough: `make demo` runs the server with sample data, `make test` runs all tests.
+# Both create their own environment in .venv; only Python 3.11+ has to be installed by hand.
 
 PYTHON ?= python3
 UV_VERSION = 0.13.9
@@ -27,21 +27,22 @@ help: ## list the targets
 	$(INSTALL) requirements-dev.lock
 	touch $@
 
-# Debian's Node.js or any other; without one its tests are skipped with a line that says so.
+# Node.js from Debian or elsewhere. Without it, its tests are skipped, and a line says so.
 .venv/node-%: .venv/uv tests/%/package.json tests/%/package-lock.json tests/%/.npmrc
 	@if command -v node >/dev/null && command -v npm >/dev/null; \
 	then cd tests/$* && npm ci --ignore-scripts --no-progress --loglevel=error && touch ../../$@; \
 	else echo "no node and npm on this machine: tests/$* will be skipped"; fi
 
-# Debian's Chromium, pdftotext and a font with Chinese. On CI they are installed; elsewhere their tests are skipped.
+# Chromium, pdftotext and a font with Chinese, from Debian. On CI they are installed; elsewhere, the
+# tests that need them are skipped if they are missing.
 .venv/browser: .venv/uv
-	@if [ -n "$$CI" ] && ! { command -v chromium && command -v pdftotext; } >/dev/null; \
+	@if [ -n "$$CI" ] && ! { command -v chromium-headless-shell && command -v pdftotext; } >/dev/null; \
 	then apt-get update -qq && \
-	apt-get install -y -qq --no-install-recommends chromium poppler-utils fonts-droid-fallback >/dev/null; fi
-	@if command -v chromium >/dev/null; then touch $@; \
+	apt-get install -y -qq --no-install-recommends chromium-headless-shell poppler-utils fonts-droid-fallback >/dev/null; fi
+	@if { command -v chromium-headless-shell || command -v chromium; } >/dev/null; then touch $@; \
 	else echo "no chromium on this machine: tests/browser will be skipped"; fi
 
-install: .venv/run ## make the environment, and nothing more
+install: .venv/run ## make the environment only
 
 demo: .venv/run ## run the server with the sample portfolio (PORT=8001 for another port)
 	@$(BIN)/healthreports demo $(if $(PORT),--port $(PORT))
@@ -65,7 +66,7 @@ wheel: .venv/uv ## build the wheel and the source archive into dist/
 image-test: .venv/dev .venv/deploy ## build the container image and run it; check compose files, manifests and the systemd unit (needs root, buildah, mmdebstrap, podman, kubectl, Caddy, strace)
 	$(BIN)/pytest -s tests/deploy/try_compose.py tests/deploy/try_unit.py tests/deploy/try_image.py
 
-lock: .venv/uv ## write the lock files anew from pyproject.toml
+lock: .venv/uv ## write the lock files again from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --all-extras pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --all-extras --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group bench -c requirements-dev.lock pyproject.toml -o requirements-bench.lock
@@ -93,7 +94,7 @@ proxies: .venv/dev ## try the configurations of docs/how-to/proxies (needs nginx
 	$(INSTALL) requirements-bench.lock
 	touch $@
 
-bench: .venv/bench ## measure beside two peers, write bench/RESULTS.md (needs wrk, 2 cores)
+bench: .venv/bench ## compare with two peers, write bench/RESULTS.md (needs wrk, 2 cores)
 	PYTHONPATH=tests $(BIN)/python bench/run.py
 	PYTHONPATH=tests $(BIN)/python bench/deployed.py
 	$(BIN)/python bench/versions.py
@@ -105,7 +106,7 @@ bench-scale: .venv/bench ## measure every list at ten million reports on both st
 bench-pages: .venv/bench ## measure the portfolio at 10,000 workspaces against 100 on both stores
 	PYTHONPATH=tests $(BIN)/python bench/pages.py
 
-screenshots: .venv/dev .venv/browser ## take a picture of every page, to be looked at (docs/screens)
+screenshots: .venv/dev .venv/browser ## take a screenshot of every page, for review (docs/screens)
 	PYTHONPATH=tests $(BIN)/python tests/browser/screenshots.py
 
 .PHONY: help install demo test check docs wheel image-test lock fuzz proxies bench bench-scale bench-pages screenshots

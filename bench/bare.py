@@ -1,7 +1,7 @@
-"""The peer `bare`: an ASGI application that only sends, the most that the server program can do.
+"""The peer `bare`: an ASGI application that only sends, as fast as the server program can.
 
-It sends bytes that our server answered, which `run.py` saved in BENCH_BARE_BODIES, with as many
-headers as ours: no token, no database, no routing, no JSON.
+It sends response bodies of our server, which `run.py` saved in the folder BENCH_BARE_BODIES, with
+as many headers as ours. It checks no token and uses no database, no routing and no JSON.
 """
 
 import json

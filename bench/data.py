@@ -1,9 +1,9 @@
-"""The content that every measured server serves: 10,000 reports, the same for ours and for plain.
+"""The content of every measured server: 10,000 reports, the same for `ours` and for `plain`.
 
-One account, 100 workspaces, three users: an administrator; a participant who may edit in every
-workspace, so that each of its calls passes the check of participations; an outsider who
-participates nowhere and must see nothing. Ours is filled by its own services, plain by its ORM's
-tables, both from `reports()`; the ids come out the same because both count from 1.
+There is one account with 100 workspaces and three users: an administrator; a participant who may
+edit in every workspace, so that each of its requests passes the check of participations; and an
+outsider who participates in no workspace and must see nothing. `ours` is filled by its services,
+`plain` through its ORM, both from `all_reports()`. Both assign ids from 1, so the ids are the same.
 """
 
 import hashlib
@@ -44,12 +44,12 @@ _DETAIL = "{} as agreed in the last steering meeting, number {}."
 
 
 def created_at(number: int) -> datetime:
-    """When the report with that number (from 0) was made."""
+    """The time at which report `number` (from 0) was created."""
     return CREATED_FROM + timedelta(minutes=17 * number)
 
 
 def report(number: int) -> dict[str, Any]:
-    """The attributes of one report as a client sends them; every second one has 4 details."""
+    """The attributes of a report as a client sends them; every second one has 4 details, not 3."""
     return {
         "workspace_id": number % WORKSPACES + 1,
         "color": _COLORS[number % 3],
@@ -76,7 +76,7 @@ def all_reports() -> Iterator[tuple[datetime, dict[str, Any]]]:
 
 
 def fill_ours(address: str) -> dict[str, str]:
-    """Fill a new database of ours in one transaction. Returns the token of each user."""
+    """Fill a new database of `ours` in one transaction. Returns the token of each user."""
     database = open_database(Settings(database=address))
     try:
         return database.write_here(_fill_ours)
@@ -121,7 +121,7 @@ def _instant(moment: datetime) -> Instant:
 
 
 def fill_plain(path: Path, secrets: dict[str, str]) -> None:
-    """Fill a new database of plain with the same content and the same tokens."""
+    """Fill a new database of `plain` with the same content and the same tokens."""
     engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode = WAL")

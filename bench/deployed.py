@@ -1,9 +1,10 @@
-"""Measures what logs, metrics and limits cost: the server as deployed against the bare one.
+"""Measures the cost of logs, metrics and limits: the deployed configuration against a bare one.
 
-Both run at once, on one core, and wrk on the other calls them in turns; the ratio of requests per
-second of processor time is taken within a round, and the median over the rounds counts. The audit
-log is always on: what it keeps is written in the transaction of what it tells of, and reading and
-writing reports is not kept, so that neither has a part in it. Needs what `run.py` needs.
+Both servers run at the same time on one core, and wrk, on the other core, calls them in turns. The
+result is a ratio of requests per second of processor time, calculated within each round; the median
+over the rounds counts. The audit log is always on. An audit event is written in the transaction of
+the change that it records; reading and writing reports is not audited, so the audit log has no
+effect on the result. Needs what `run.py` needs.
 """
 
 import argparse
@@ -37,14 +38,14 @@ MEASURED = [
     for one in (*CASES, *CREATES)
     if one.user == "participant" and one.name in ("get-one", "list-20", "create")
 ]
-# At most a tenth of what the bare configuration does.
+# The deployed configuration may lose at most a tenth of the rate of the bare one.
 LEAST = 0.90
 BARE = {
     "HEALTHREPORTS_TOKEN_REQUESTS_PER_MINUTE": "0",
     "HEALTHREPORTS_ADDRESS_REQUESTS_PER_MINUTE": "0",
 }
 DEPLOYED = {
-    # Counted as ever, against a limit that no load here reaches.
+    # Requests are counted as usual, with a limit that no load here reaches.
     "HEALTHREPORTS_TOKEN_REQUESTS_PER_MINUTE": "1000000000",
     "HEALTHREPORTS_ACCESS_LOG": "true",
     "HEALTHREPORTS_LOG_FORMAT": "json",
@@ -72,7 +73,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def content() -> Iterator[Content]:
-    """A filled database for each of the two; at the end both servers are stopped."""
+    """Fill a database for each of the two servers and start them; stop them at the end."""
     shutil.rmtree(VAR, ignore_errors=True)
     VAR.mkdir(parents=True)
     ours = Path(sys.executable).with_name("healthreports")
@@ -97,7 +98,7 @@ def content() -> Iterator[Content]:
 
 
 def measure(filled: Content, rounds: int, seconds: int) -> dict[str, list[float]]:
-    """By case, what the deployed server does of what the bare one does, a ratio a round."""
+    """By case, the rate of `deployed` as a fraction of the rate of `bare`, one for each round."""
     for case in MEASURED:
         for app in filled.servers:
             turn(filled, case, app, 1)

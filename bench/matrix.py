@@ -1,9 +1,9 @@
-"""Asks every list that is declared of ten million reports and of ten thousand, on each store.
+"""Measures every declared list with ten million reports and with ten thousand, on each store.
 
-The lists are those of `tests/store/every_list`: every filter, order and include of every kind,
-alone and in pairs, as three callers ask for them, made from the declarations. What counts is work:
-steps of SQLite's machine, and the pages that PostgreSQL looks at in its buffers. Nothing is
-remembered from list to list, as after a write. Writes its part of RESULTS.md.
+The lists are those of `tests/store/every_list`, made from the declarations: every filter, order and
+include of every kind, alone and in pairs, as requested by three callers. Work is measured in
+instructions of SQLite's virtual machine, or in buffer pages that PostgreSQL accesses. Cached counts
+are cleared before each list, as after a write. Writes its part of RESULTS.md.
 """
 
 import argparse
@@ -51,13 +51,13 @@ from scale import databases, version
 
 VAR = Path(__file__).parent / "var"
 EACH = 100  # reports of a workspace
-SMALL, LARGE = 100, 100_000  # workspaces, half of them in the account that is asked
+SMALL, LARGE = 100, 100_000  # workspaces, half of them in the measured account
 REPEATS = 3
 MOST_MORE_MS = 1.0
 MOST_MS = 50.0
 WORST = 40
 _TIME = ("created_", "updated_", "_date", "start", "due")
-# What a second account has of the first one's, its ids further on.
+# The tables whose rows are copied from the first account to a second one, with larger ids.
 _TABLES = (
     *(accounts, account_versions, users, account_memberships, workspaces, participations),
     *(status_reports, external_references, workspace_groups, group_workspaces),
@@ -66,7 +66,7 @@ _FURTHER = 100_000_000
 
 
 def build(address: str, size: int) -> str:
-    """A database with so many workspaces, one half in the first account, one in the second."""
+    """A database with `size` workspaces, half of them in each of two accounts."""
 
     def some(run: Run) -> None:
         fill(run, size // 2, EACH, on_server=is_server(address))
@@ -77,7 +77,7 @@ def build(address: str, size: int) -> str:
 
 
 def _again(table: Table) -> str:
-    """What puts all that the first account has in a table into the second one, too."""
+    """The SQL that copies all rows of the first account in a table to the second account."""
     values: list[Any] = []
     for column in table.columns:
         if column.name == "account_id" or (table is accounts and column.name == "id"):
@@ -93,7 +93,7 @@ def _again(table: Table) -> str:
 
 
 class Timed:
-    """Keeps how long each statement of a transaction took, in seconds."""
+    """Records the duration of each statement of a transaction, in seconds."""
 
     def rows(self, statement: Statement, values: Values) -> list[Row]:
         started = time.perf_counter()
@@ -121,7 +121,7 @@ class TimedPostgres(Timed, PostgresTransaction):
 
 
 class Asked:
-    """One database: the work and the time of a list."""
+    """One database; measures the work and the time of a list."""
 
     def __init__(self, address: str) -> None:
         self.on_server = is_server(address)
@@ -159,13 +159,13 @@ class Asked:
 
 
 def _counts(case: Case) -> bool:
-    """Whether the count belongs to what may not grow; `bounds.COUNTS_MAY_GROW` has the others."""
+    """Whether the count may not grow either; `bounds.COUNTS_MAY_GROW` describes the others."""
     return case.is_lone and case.who is Caller.ADMINISTRATOR
 
 
 @dataclass(frozen=True)
 class Line:
-    """What a list took at both sizes."""
+    """The work and the times of a list at both sizes."""
 
     case: Case
     work: tuple[int, int]
@@ -192,7 +192,7 @@ class Line:
 
     @property
     def missed(self) -> bool:
-        """Whether it is over its limit: the work, and each time more than a millisecond."""
+        """Whether a limit is exceeded: by work and each time, or by the median time alone."""
         slower = all(large - small > MOST_MORE_MS for small, large in self.times_ms)
         over = self.ratio > self.most and slower
         return not self.may_grow and (over or self.ms[1] > MOST_MS)

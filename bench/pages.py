@@ -1,9 +1,9 @@
 """Measures the time to the first byte of the portfolio: 10,000 workspaces against 100.
 
-Two accounts of the same kind, a hundred reports a workspace, each with a server of its own; every
-page is asked of one and then of the other by a browser's session, and what counts is the median as
-the client sees it. Before each call a report is created, so that nothing counted before holds.
-Writes the pages' part of RESULTS.md.
+There are two accounts of the same kind, with a hundred reports per workspace, each on its own
+server. Every page is requested from one server and then from the other, in a browser session; the
+median of the times that the client measures counts. A report is created before each request, so
+that no cached count is used. Writes the pages part of RESULTS.md.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from results import write_part
 from scale import VAR, Server, databases
 from scale_data import build
 
-# Half of the reports are in the account that is measured, a hundred a workspace.
+# Half of the reports are in the measured account, a hundred per workspace.
 SMALL, LARGE = 20_000, 2_000_000
 ASKED = 31
 WARM = 3
@@ -46,7 +46,7 @@ PAGES = {
     "as of a day": "/?as_of=2025-06-30",
     "one workspace": "/workspaces/1",
 }
-# Its limit is a ratio; that of the other pages is a time.
+# The limit of this page is a ratio; the limit of the other pages is a time.
 LIMITED = "the portfolio"
 
 
@@ -62,7 +62,7 @@ class Visitor:
         assert self.http.post("/sign-in", data=fields).status_code == HTTPStatus.OK
 
     def first_byte_ms(self, path: str) -> tuple[float, int]:
-        """From the request to the first byte of the answer, and the answer's size in bytes."""
+        """The time from the request to the first byte, in ms, and the response's size in bytes."""
         self.server.change()
         start = time.perf_counter()
         with self.http.stream("GET", path) as answer:
@@ -72,7 +72,7 @@ class Visitor:
 
 
 def measure(store: str) -> list[tuple[str, float, float, int]]:
-    """Each page's name, its medians on the small and the large one, its size on the large one."""
+    """For each page: its name, its medians in ms (small, large account), its size in the large."""
     folder = VAR / "pages"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -124,7 +124,7 @@ without compression. Pages other than the portfolio itself must take at most {MO
 
 
 def main() -> int:
-    """Measure, write, and tell whether the limit is reached."""
+    """Measure the pages and write the results. Returns 1 if a limit is exceeded, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", choices=("SQLite", "PostgreSQL"))
     chosen = parser.parse_args().store

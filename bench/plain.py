@@ -1,8 +1,8 @@
 """The peer `plain`: the two reads as tutorials write them, in FastAPI, Pydantic and SQLAlchemy ORM.
 
-Kept fair: the same indexes, WAL, a pool with a connection for every caller, and the details of a
-page loaded in one more statement (`selectin`) instead of one for each report.
-The database file comes from BENCH_PLAIN_DATABASE.
+To be fair, it has the same indexes, WAL mode and a pool with a connection for every client, and it
+loads the details of a page with one more statement (`selectin`) instead of one for each report.
+BENCH_PLAIN_DATABASE is the path of the database file.
 """
 
 import hashlib
@@ -138,7 +138,7 @@ class EnvelopeOut(BaseModel):
     meta: MetaOut
 
 
-# A connection for each of the 16 callers: with the default of 15 one would always wait.
+# A connection for each of the 16 clients: with the default of 15, one would always wait.
 engine = create_engine(
     f"sqlite:///{os.environ.get('BENCH_PLAIN_DATABASE', ':memory:')}",
     connect_args={"check_same_thread": False},

@@ -1,4 +1,4 @@
-"""What was measured, what must be reached, and RESULTS.md."""
+"""The measurements, the thresholds, and the text of RESULTS.md."""
 
 import re
 import statistics
@@ -10,7 +10,7 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def write_part(name: str, text: str) -> None:
-    """Put `text` in the place of one part of RESULTS.md, or behind the others."""
+    """Replace one part of RESULTS.md with `text`, or append it if there is no such part."""
     kept = RESULTS.read_text() if RESULTS.exists() else ""
     made = f"<!-- {name} -->\n\n{text.strip()}\n\n<!-- end of {name} -->\n"
     whole = re.compile(rf"<!-- {name} -->.*?<!-- end of {name} -->\n", re.DOTALL)
@@ -22,7 +22,7 @@ def write_part(name: str, text: str) -> None:
 
 @dataclass(frozen=True)
 class Turn:
-    """What one run of wrk found; `busy` is the share of a core that a process had meanwhile."""
+    """The result of a run of wrk; `busy` is the share of a core that the server used meanwhile."""
 
     requests: int
     rate: float
@@ -35,7 +35,7 @@ class Turn:
 
 @dataclass
 class Measurements:
-    """All that was found: turns by case and app, one a round, and the rest by app."""
+    """All measurements: the turns by case and app, one for each round; the rest by case or app."""
 
     turns: dict[str, dict[str, list[Turn]]] = field(default_factory=dict)
     fsync_rates: dict[str, list[float]] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Measurements:
         return statistics.median(self.ratios(label, peer, rate))
 
     def disk_shares(self, label: str) -> list[float]:
-        """Creates a second as a share of what the disk took a second before, turn by turn."""
+        """For each turn, the rate of creates as a share of the disk's own rate before the turn."""
         turns, disk = self.turns[label]["writer"], self.fsync_rates[label]
         return [turn.rate / rate for turn, rate in zip(turns, disk, strict=True)]
 
@@ -68,8 +68,11 @@ class Measurements:
 
 @dataclass(frozen=True)
 class Threshold:
-    """What must be reached. `measured` gives the value that counts, the same by wrk's clock where
-    there is such a thing, and whether it is reached."""
+    """What must be reached.
+
+    `measured` returns the value that counts, its value by wrk's clock, and whether it is reached.
+    One of the two values may be empty.
+    """
 
     says: str
     target: str
@@ -88,7 +91,7 @@ def _at_least(
 
 
 def _on_postgres(case: str, least: float) -> Callable[[Measurements], tuple[str, str, bool]]:
-    """By wrk's clock, since the processor time of PostgreSQL is not the server's."""
+    """Measured by wrk's clock, since the server's processor time excludes PostgreSQL's."""
 
     def measured(found: Measurements) -> tuple[str, str, bool]:
         ratio = statistics.median(found.ratios(f"{case}, participant", "bare", app="postgres"))
@@ -98,13 +101,13 @@ def _on_postgres(case: str, least: float) -> Callable[[Measurements], tuple[str,
 
 
 def _price(found: Measurements) -> tuple[str, str, bool]:
-    """What the includes cost: processor time of a page with them, in pages without."""
+    """The cost of includes: processor time of a page with them, as a multiple of one without."""
     by_cpu, by_clock = _beside(found, ("list-20", "ours"), ("list-20-include", "ours"))
     return f"{by_cpu:.2f}", f"{by_clock:.2f}", by_cpu <= MAX_PRICE
 
 
 def _creates_beside_reads(found: Measurements) -> tuple[str, str, bool]:
-    """Creates as a share of the reads of one report, both for a second of processor time."""
+    """The rate of creates as a share of the rate of get-one, per second of processor time."""
     by_cpu, by_clock = _beside(found, ("create", "writer"), ("get-one", "ours"))
     return f"{by_cpu:.1%}", f"{by_clock:.1%}", by_cpu >= MIN_CREATES
 
@@ -112,7 +115,7 @@ def _creates_beside_reads(found: Measurements) -> tuple[str, str, bool]:
 def _beside(
     found: Measurements, one: tuple[str, str], other: tuple[str, str]
 ) -> tuple[float, float]:
-    """The rate of a case and app in that of another: per processor second, and by the clock."""
+    """The ratio of the rates of two cases: per second of processor time, and by wrk's clock."""
     turns = found.turns[f"{one[0]}, participant"][one[1]]
     others = found.turns[f"{other[0]}, participant"][other[1]]
     by_cpu, by_clock = (
@@ -167,7 +170,7 @@ THRESHOLDS = (
         _at_least("workspaces-current", "bare", 0.04, "{:.1%}"),
     ),
     Threshold("references / bare", "at least 10 %", _at_least("references", "bare", 0.1, "{:.1%}")),
-    # A word that all 10,000 reports have, and one that few have.
+    # The query has a word that all 10,000 reports have, and one that few have.
     Threshold("search / bare", "at least 1.5 %", _at_least("search", "bare", 0.015, "{:.1%}")),
     Threshold("list-20 / plain", "at least 20", _at_least("list-20", "plain", 20, "{:.1f}")),
     Threshold("get-one on PostgreSQL / bare", "at least 20 %", _on_postgres("get-one", 0.20)),
@@ -194,7 +197,7 @@ THRESHOLDS = (
 
 
 def report(found: Measurements, facts: list[str], rounds: int) -> str:
-    """RESULTS.md."""
+    """The speed part of RESULTS.md."""
     parts = [
         "# Benchmark",
         _HEAD,

@@ -1,10 +1,11 @@
-"""Measures our server beside two peers and writes RESULTS.md: speed, memory, start, durability.
+"""Compares our server with two peers and writes RESULTS.md: speed, memory, start, durability.
 
-The peers: `bare` (sends the same bytes on the same server program) and `plain` (the same reads as
-tutorials write them). All run at once, on one core, and wrk on the other calls one after the other
-in short turns, so that whatever else the machine does falls on all of them; a ratio is taken
-within a round, and the median over the rounds counts. Processor time of the server's process is
-read beside each turn: requests per second of it do not depend on who else wants the core.
+The peers are `bare` (sends the same bytes on the same server program) and `plain` (the same reads
+as tutorials write them). All run at the same time on one core. wrk, on the other core, calls one
+after the other in short turns, so that other load on the machine affects all of them. A ratio is
+calculated within a round, and the median over the rounds counts. The processor time of the server
+process is also read for each turn, since requests per second of processor time do not depend on
+other programs that use the core.
 """
 
 import argparse
@@ -44,7 +45,7 @@ SHOW_PATH = LIST_PATH + "/%d"
 INCLUDE_PATH = LIST_PATH + "?include=creator,workspace,external_references"
 WORKSPACES_PATH = "/api/v1/workspaces?include=current_status_report"
 REFERENCES_PATH = "/api/v1/external_references?subject_type=StatusReport"
-# A word of one report, and one that all have.
+# The query has a word that one report has, and one that all have.
 SEARCH_PATH = LIST_PATH + "?text=4217+team"
 CONNECTIONS = 16
 WRITING_CONNECTIONS = 32
@@ -53,7 +54,7 @@ OK, UNAUTHORIZED, NOT_FOUND = 200, 401, 404
 
 START_LIMIT_S = 30
 FSYNC_S = 0.5
-# What a commit of one report writes to SQLite's log, about: four pages.
+# About what the commit of one report writes to SQLite's WAL: four pages.
 FSYNC_BYTES = 4 * 4096
 FSYNC_BLOCKS = 250
 STARTS = 7
@@ -65,12 +66,12 @@ UVICORN = (
 
 
 class Stop(Exception):
-    """Why the benchmark cannot go on, in one line."""
+    """The benchmark cannot continue; the message is one line."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to measure: `answer` names what must come back, `apps` who can answer it."""
+    """One kind of request to measure; `apps` are the servers that can answer it."""
 
     name: str
     user: str
@@ -95,7 +96,7 @@ CASES = [
     )
     for user in ("participant", "administrator")
 ]
-# The first page again, by who has it: answered with 304.
+# The first page again, from a client that has it already: answered with 304.
 UNCHANGED = [
     Case("list-304", user, LIST_PATH, ("ours",)) for user in ("participant", "administrator")
 ]
@@ -104,12 +105,12 @@ CREATES = [
     for name in ("create", "create-key")
     for user in ("participant", "administrator")
 ]
-# Each keeps what the report said before.
+# Each update also stores the version before it.
 UPDATES = [Case("update", "administrator", SHOW_PATH, ("writer",), data.REPORTS)]
 
 
 class Server:
-    """A server as a process of its own, on the first core."""
+    """A server in its own process, on the first core."""
 
     def __init__(self, name: str, command: tuple[str, ...], environment: dict[str, str]) -> None:
         self.name = name
@@ -123,13 +124,13 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, secret: str) -> float:
-        """Start. Returns the seconds until the first 200."""
+        """Start the server. Returns the seconds until the first 200."""
         self.port = _free_port()
         log = (VAR / f"{self.name}.log").open("wb")
         with log:
             started = time.perf_counter()
             self.process = subprocess.Popen(
-                # It ends when this process ends, however that comes about.
+                # The server is killed when this process ends, for whatever reason.
                 [
                     *("setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(cores()[0])),
                     *(*self.command, "--port", str(self.port)),
@@ -167,14 +168,14 @@ class Server:
             connection.close()
 
     def memory_mb(self) -> tuple[float, float]:
-        """What is resident now, and the most that ever was, in MB (10^6 bytes)."""
+        """The resident memory now and its peak, in MB (10^6 bytes)."""
         assert self.process is not None
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         fields = dict(line.split(":", 1) for line in lines)
         return tuple(int(fields[name].split()[0]) * 1024 / 1e6 for name in ("VmRSS", "VmHWM"))
 
     def cpu_s(self) -> float:
-        """The processor time that the process has used."""
+        """The processor time that the process has used, in seconds."""
         assert self.process is not None
         stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         user, system = int(stat[11]), int(stat[12])
@@ -225,7 +226,7 @@ def _options() -> argparse.Namespace:
             parser.exit(2, f"bench: {tool} is missing (Debian: apt-get install wrk util-linux)\n")
     if len(cores()) < 2:  # noqa: PLR2004
         parser.exit(2, "bench: two cores are needed, one for the server and one for wrk\n")
-    os.sched_setaffinity(0, {cores()[1]})  # measuring must not take from who is measured
+    os.sched_setaffinity(0, {cores()[1]})  # must not use the core of the servers
     return options
 
 
@@ -236,7 +237,7 @@ def cores() -> list[int]:
 
 @dataclass(frozen=True)
 class Content:
-    """The filled databases, and the token of each user; `postgres` has tokens of its own."""
+    """The servers, their databases, and the token of each user; `postgres` has its own tokens."""
 
     secrets: dict[str, str]
     postgres_secrets: dict[str, str]
@@ -254,7 +255,7 @@ def _content() -> Iterator[Content]:
     (VAR / "bodies").mkdir(parents=True)
     python, ours = Path(sys.executable), Path(sys.executable).with_name("healthreports")
     read, written, plain = (VAR / f"{name}.sqlite3" for name in ("ours", "writer", "plain"))
-    # Everything is compiled to bytecode before a start is timed, also what runs only once.
+    # All modules are compiled to bytecode before a start is timed, even those that run only once.
     _run(str(python), "-m", "compileall", "-q", str(ROOT / "src"), str(HERE))
     _run(str(ours), "db", "upgrade", "--database", str(read))
     secrets = data.fill_ours(str(read))
@@ -267,7 +268,7 @@ def _content() -> Iterator[Content]:
     data.fill_plain(plain, secrets)
     shutil.copyfile(read, written)
     uvicorn = (str(python), "-m", "uvicorn", "--app-dir", str(HERE))
-    # Requests are counted as ever, against a limit that no load here reaches.
+    # Requests are counted as usual, with a limit that no load here reaches.
     unlimited = {"HEALTHREPORTS_TOKEN_REQUESTS_PER_MINUTE": "1000000000"}
     servers = {
         "ours": Server("ours", (str(ours), "serve", "--database", str(read)), unlimited),
@@ -316,7 +317,7 @@ def measure(content: Content, options: argparse.Namespace) -> Measurements:
 
 
 def play_round(content: Content, found: Measurements, number: int, seconds: int) -> None:
-    """One turn of each application in each case; who goes first changes from round to round."""
+    """One turn of each application in each case; the first one changes from round to round."""
     for case in CASES + UNCHANGED:
         for place in range(len(case.apps)):
             app = case.apps[(place + number) % len(case.apps)]
@@ -327,7 +328,7 @@ def play_round(content: Content, found: Measurements, number: int, seconds: int)
 
 
 def save_bodies(content: Content) -> None:
-    """Keep what ours answers, for bare to send."""
+    """Save the response bodies of `ours` for `bare` to send."""
     for case in CASES:
         path = case.path % 1 if case.ids > 1 else case.path
         body = content.servers["ours"].get(path, content.secrets["participant"])[2]
@@ -337,7 +338,7 @@ def save_bodies(content: Content) -> None:
 
 
 def check_answers(content: Content) -> None:
-    """Raise Stop unless each application answers what it should, to whom it should."""
+    """Raise Stop unless each application gives the right answers and checks permissions."""
     servers, secrets = content.servers, content.secrets
     for user in ("participant", "administrator"):
         for path in (LIST_PATH, *(SHOW_PATH % number for number in range(1, data.REPORTS, 501))):
@@ -384,7 +385,7 @@ def _demand_page(page: dict[str, Any]) -> None:
 
 
 def turn(content: Content, case: Case, app: str, seconds: int) -> Turn:
-    """Let wrk call one application. Raises Stop when an answer is not 200."""
+    """Let wrk call one application. Raises Stop if an answer is not 200."""
     server = content.servers[app]
     if case in CREATES:
         script, connections = "create.lua", WRITING_CONNECTIONS
@@ -444,8 +445,8 @@ def _create_body() -> Path:
 def check_creates(content: Content, runs: int) -> list[str]:
     """Kill the writer, then look for each acknowledged report. Returns what was found.
 
-    Raises Stop when one is lost. Each run of wrk hangs up with up to one call of each connection
-    under way, so there may be that many reports more than it got answers for, and never one less.
+    Raises Stop if one is lost. When a run of wrk ends, one request of each connection may still be
+    under way, so the database may have that many reports more than were acknowledged, never fewer.
     """
     content.servers["writer"].stop(signal.SIGKILL)
     told = _acknowledged().read_text().split()
@@ -470,9 +471,9 @@ def check_creates(content: Content, runs: int) -> list[str]:
 
 
 def fsync_rate() -> float:
-    """How often a second the disk takes what one create writes.
+    """How often per second the disk can store what one create writes.
 
-    As SQLite does it once its log has its size: overwrite the next part of the file, fdatasync.
+    It does what SQLite does once the WAL has its full size: overwrite the next part, fdatasync.
     """
     block = os.urandom(FSYNC_BYTES)
     path = VAR / "fsync"
@@ -491,7 +492,7 @@ def fsync_rate() -> float:
 
 
 def facts(options: argparse.Namespace) -> list[str]:
-    """The command and the machine, as far as a reader of the numbers needs them."""
+    """The command and the machine, as far as readers of the numbers need them."""
     quick = " --quick" if options.quick else ""
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}"

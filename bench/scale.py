@@ -1,9 +1,10 @@
-"""Measures whether lists stay flat: ten million reports against ten thousand, on each store.
+"""Measures whether lists take as long with ten million reports as with ten thousand.
 
-Both databases are generated, both servers run at once, and each list is asked of one and then the
-other, over and over; what counts is the median of the server's own answer times (`x-runtime`).
-`after a change` asks once after each new report, so that nothing counted before holds any more.
-Then ten million rows are streamed, and a file is imported. Writes the scale part of RESULTS.md.
+On each store, both databases are generated and both servers run at the same time. Each list is
+requested from one and then from the other, many times; the median of the server's response times
+(`x-runtime`) counts. In a case that is `changed`, a report is created before each request, so that
+no cached count is used. Then ten million rows are streamed, and a file is imported. Writes the
+scale part of RESULTS.md.
 """
 
 import argparse
@@ -49,7 +50,7 @@ WORKER_MEMORY = {
 
 
 def written(share: float) -> str:
-    """The moment at a share of the time that the reports span, for a filter."""
+    """The time at a share of the period that the reports span, as a value for a filter."""
     seconds = (FIRST_AT + SPAN_US * share) / 1_000_000
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -59,10 +60,10 @@ HALF = written(0.5)
 
 @dataclass(frozen=True)
 class Case:
-    """A list, who asks for it, and how many times its answer may take at ten million.
+    """A list, who requests it, and how many times longer it may take at ten million.
 
-    `against` names the case at ten million that it is compared with instead of itself at ten
-    thousand. With `changed`, a new report comes before each call.
+    It is compared with itself at ten thousand or, if `against` is set, with that case at ten
+    million. If `changed`, a report is created before each request.
     """
 
     name: str
@@ -131,7 +132,7 @@ CASES = (
         )
     ),
     Case("external_reference_service_model_refs, 100", "administrator", _refs, 1.5),
-    # Beyond what must be reached: what costs more with what is stored, and how much.
+    # Without a limit: lists that cost more if more is stored, to show by how much.
     Case("created and updated", "administrator", _same(f"{AFTER}&{UPDATED}"), None),
     Case(
         "two attributes of a reference",
@@ -164,7 +165,7 @@ class Server:
         self.base = self.process.stderr.readline().split()[-1]
 
     def call(self, path: str, role: str, body: object = None) -> tuple[float, int]:
-        """The server's answer time in milliseconds, and the count that it answered."""
+        """The server's response time in milliseconds, and the count in the response."""
         request = urllib.request.Request(
             f"{self.base}/api/v1/{path}",
             None if body is None else json.dumps(body).encode(),
@@ -178,12 +179,12 @@ class Server:
             return float(answer.headers["x-runtime"]) * 1000, found["count"]
 
     def change(self) -> None:
-        """A new report in the account that is asked."""
+        """Create a report in the measured account."""
         report = {"workspace_id": 1, "color": "green", "description": "New."}
         self.call("status_reports", "administrator", {"status_report": report})
 
     def stream(self, form: str) -> tuple[int, float]:
-        """How many lines a stream has, and the seconds that it takes."""
+        """The number of lines of a stream, and its duration in seconds."""
         request = urllib.request.Request(
             f"{self.base}/api/v1/status_reports.{form}",
             headers={"Authorization": f"Bearer {self.built.secrets['administrator']}"},
@@ -195,7 +196,7 @@ class Server:
         return lines, time.perf_counter() - started
 
     def peak_mb(self) -> float:
-        """The most memory that was resident, in MB of 10^6 bytes."""
+        """The peak of the resident memory, in MB (10^6 bytes)."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         fields = dict(line.split(":", 1) for line in lines)
         return int(fields["VmHWM"].split()[0]) * 1024 / 1e6
@@ -207,7 +208,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Row:
-    """What one case took, in milliseconds, and whether that is as flat as it must be."""
+    """The times of one case, in milliseconds, and whether it is within its limit."""
 
     case: Case
     small_ms: float
@@ -221,7 +222,7 @@ class Row:
 
 
 def ask(case: Case, small: Server, large: Server) -> tuple[list[float], int]:
-    """The medians of a case at both sizes, and how many there are at the large one."""
+    """The medians of a case at both sizes, and the number of matches at the large size."""
     times: dict[Server, list[float]] = {small: [], large: []}
     count = 0
     for number in range(ASKED + WARM):
@@ -246,7 +247,7 @@ def measure(small: Server, large: Server) -> list[Row]:
 
 
 def import_rate(built: Built, folder: Path) -> float:
-    """Reports a second that `healthreports import` loads, the start of the program included."""
+    """Reports per second that `healthreports import` loads, including the program start."""
     file = folder / "imported.ndjson"
     with file.open("w") as lines:
         for number in range(IMPORTED):
@@ -301,7 +302,7 @@ def _wanted(row: Row) -> str:
 
 @contextmanager
 def databases(store: str, folder: Path) -> Iterator[Callable[[int], str]]:
-    """What makes the address of a new database for so many reports."""
+    """Yields a function that returns the address of a new database for a number of reports."""
     if store == "SQLite":
         yield lambda reports: str(folder / f"{reports}.sqlite3")
         return
@@ -313,7 +314,7 @@ def databases(store: str, folder: Path) -> Iterator[Callable[[int], str]]:
 
 
 def run(store: str, large: int) -> tuple[str, list[str]]:
-    """The part of one store, and what was not reached."""
+    """The part of RESULTS.md for one store, and the limits that were not met."""
     folder = VAR / store.lower()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -1,9 +1,10 @@
 """The data of `bench/scale.py`, generated in the database: any number of reports in minutes.
 
-One workspace for every 100 reports. The first account has half of them, ten others the rest. Of
-its users one administers it, one participates in 50 of its workspaces, one in 10,000 (all that
-there are, where there are fewer). The reports lie five years apart from first to last, in the order
-of their ids; a tenth was changed up to a year later, a tenth has an external reference.
+There is one workspace for every 100 reports. The first account has half of them, ten other accounts
+have the rest. The first account has an administrator, a user who participates in 50 of its
+workspaces, and a user who participates in 10,000 (or in all, if there are fewer). The reports were
+created over five years, in the order of their ids. A tenth of them was changed up to a year later,
+and a tenth has an external reference.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,6 @@ SPAN_US: Final = 5 * 365 * 86_400 * 1_000_000
 ROLES: Final = {"administrator": 0, "in 50": 50, "in 10,000": 10_000}
 OTHER_ACCOUNTS: Final = 10
 
-# The numbers from 1 to `last`, as each database makes them.
 _INDEXES: Final = {
     False: (
         "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL "
@@ -39,11 +39,12 @@ _INDEXES: Final = {
         "AND tablename IN ('status_reports', 'external_references')"
     ),
 }
+# The numbers from 1 to `last`, as each database makes them.
 _NUMBERS: Final = {
     False: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :last) ",
     True: "WITH n(i) AS (SELECT generate_series(1, :last)) ",
 }
-# Odd workspaces are the first account's.
+# Workspaces with odd ids belong to the first account.
 _ACCOUNT: Final = f"CASE WHEN {{0}} % 2 = 1 THEN 1 ELSE 2 + ({{0}} / 2) % {OTHER_ACCOUNTS} END"
 _WORKSPACES: Final = (
     "INSERT INTO workspaces (account_id, id, creator_id, title, archived, access_level, "
@@ -83,7 +84,7 @@ _PARTICIPATIONS: Final = (
 
 
 class Built(NamedTuple):
-    """A database with its data: where it is, a token for each role, ids to ask for."""
+    """A filled database: its address, a token for each role, and ids to request."""
 
     address: str
     reports: int
@@ -93,7 +94,7 @@ class Built(NamedTuple):
 
 
 def build(address: str, reports: int, say: Callable[[str], None] = print) -> Built:
-    """Fill a new database with so many reports."""
+    """Fill a new database with the given number of reports."""
     upgrade(address)
     workspaces = max(reports // REPORTS_A_WORKSPACE, 1)
     numbers = _NUMBERS[is_server(address)]
@@ -102,7 +103,7 @@ def build(address: str, reports: int, say: Callable[[str], None] = print) -> Bui
         tx.rows(Statement(text(clause.replace("{numbers}", numbers))), values)
 
     def fill(tx: Transaction) -> dict[str, str]:
-        # All that is made here refers to what is there; looking it up would take the longest.
+        # On PostgreSQL, foreign keys are not checked: they are right, and it would take longest.
         run(
             tx,
             "SET LOCAL session_replication_role = replica"
@@ -111,7 +112,7 @@ def build(address: str, reports: int, say: Callable[[str], None] = print) -> Bui
         )
         secrets = _people(tx)
         run(tx, _WORKSPACES, last=workspaces)
-        # As the migrations made them, which may differ between the databases.
+        # The indexes as the migrations made them, which may differ between the stores.
         indexes = tx.rows(Statement(text(_INDEXES[is_server(address)])), {})
         for name, _ in indexes:
             run(tx, f"DROP INDEX {name}")
@@ -146,7 +147,7 @@ def build(address: str, reports: int, say: Callable[[str], None] = print) -> Bui
 
 
 def _people(tx: Transaction) -> dict[str, str]:
-    """Accounts, and the users of the first one with a token each: their ids are 1, 2 and 3."""
+    """Create the accounts, and users of the first (ids 1, 2, 3). Returns the token of each role."""
     for number in range(1 + OTHER_ACCOUNTS):
         accounts.create_account(tx, f"Account {number}", now())
     secrets = {}
@@ -169,7 +170,7 @@ def _people(tx: Transaction) -> dict[str, str]:
 
 
 def _some_ids(tx: Transaction) -> list[int]:
-    """200 ids of the first account, spread over all."""
+    """200 report ids of the first account, evenly spread."""
     [[last]] = tx.rows(Statement(text("SELECT max(id) FROM status_reports")), {})
     spread = Statement(
         text(
@@ -180,9 +181,9 @@ def _some_ids(tx: Transaction) -> list[int]:
 
 
 def _analyze(address: str) -> None:
-    """What a database server does by itself after a while."""
+    """Do what a database server does by itself after some time."""
     if is_server(address):
-        import psycopg  # noqa: PLC0415  SQLite alone needs none
+        import psycopg  # noqa: PLC0415  SQLite does not need it
 
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")

@@ -1,7 +1,8 @@
-"""What it costs an update that the version before it is kept (`store/reports/versions`).
+"""Measures what storing the version before an update costs (`store/reports/versions`).
 
-Sends updates to the server's application in this process, 32 at once, as many with versions as
-without, in turns. Prints the processor time of each, in microseconds, and their ratio.
+Sends updates to the server's application in this process, 32 at the same time, in turns with and
+without versions. Prints the processor time of an update with and without, in microseconds, and
+their ratio.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ TEXT = "The supplier confirmed the date. " * 10
 
 
 def fill(tx: Transaction) -> tuple[str, list[int]]:
-    """Make reports. Returns a secret of who may change them, and their ids."""
+    """Create reports. Returns the token of a user who may change them, and their ids."""
     account_id = accounts.create_account(tx, "Bench", now())
     user = members.create_user(
         tx,
@@ -53,7 +54,7 @@ def fill(tx: Transaction) -> tuple[str, list[int]]:
 
 
 async def update(app: Any, secret: str, report_id: int, text: str) -> None:  # noqa: ANN401  ASGI
-    """Change what a report says."""
+    """Change the description of a report."""
     body = json.dumps({"status_report": {"description": f"{text} {TEXT}"}}).encode()
     headers = {
         b"host": b"127.0.0.1",

@@ -29,9 +29,9 @@ from healthreports.store.engine.database import Database
 from healthreports.store.schema.upgrade import upgrade
 from postgres_kit import EVERY_STORE, STORES, Cluster, older_binaries
 
-# Nothing here speaks TLS. A folder without certificates: else HTTPX reads all that there are for
-# each request, which took four fifths of the time of some tests.
-# What it was is kept in the environment, for other processes of this run and for `outside`.
+# No test here uses TLS. The folder has no certificates: otherwise HTTPX would read all installed
+# ones for each request, which took four fifths of the time of some tests.
+# The former values stay in the environment, for other processes of this run and for `outside`.
 for _name in ("SSL_CERT_DIR", "SSL_CERT_FILE"):
     os.environ.setdefault(f"OUTSIDE_{_name}", os.environ.get(_name, ""))
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
@@ -46,13 +46,13 @@ def outside() -> dict[str, str]:
 
 _LISTENS = re.compile(r"listens on (http://[^\s\"]+)")
 _numbers = count(1)
-# The folders with the longest files, which one of two processes would else end with alone.
+# The folders with the slowest files. If these ran last, one of two processes would run alone.
 _FIRST = ("generated", "browser", "store", "process")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest; else in the order that pytest gives."""
+    """Begin with the slowest folders; otherwise keep the order of pytest."""
 
     def place(item: pytest.Item) -> int:
         folder = item.path.parent.name
@@ -63,12 +63,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class Server:
-    """`healthreports serve` as a process of its own."""
+    """`healthreports serve` in its own process."""
 
     database: Path | str
     environment: dict[str, str] = field(default_factory=dict)
     command: Sequence[str] = (sys.executable, "-m", "healthreports")
-    port: int = 0  # any free one
+    port: int = 0  # any free port
     process: subprocess.Popen[str] | None = None
     base: str = ""
     heard: list[str] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Server:
             env={
                 **os.environ,
                 "HEALTHREPORTS_DATABASE": str(self.database),
-                # Counted like in any server, but no test is to meet a limit it does not ask for.
+                # Requests are counted as on any server, but a test meets only limits that it sets.
                 "HEALTHREPORTS_TOKEN_REQUESTS_PER_MINUTE": "1000000",
                 "HEALTHREPORTS_ADDRESS_REQUESTS_PER_MINUTE": "1000000",
                 "HEALTHREPORTS_DOCUMENT_REQUESTS_PER_MINUTE": "1000000",
@@ -94,11 +94,11 @@ class Server:
         match = _LISTENS.search(line)
         if match is None:
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(timeout=5)  # so that all of what it says is heard
+                self.process.wait(timeout=5)  # so that all of its output is read
             self.process.kill()
             pytest.fail(line + self.process.communicate()[1])
         self.base = match[1]
-        # A server whose words nobody takes stops when the pipe is full.
+        # If nobody read its output, the server would block when the pipe is full.
         self.heard = []
         self.listener = threading.Thread(target=self.heard.extend, args=(self.process.stderr,))
         self.listener.start()
@@ -118,7 +118,7 @@ class Server:
 
     def client(self, secret: str | None) -> httpx.Client:
         headers = {"authorization": f"Bearer {secret}"} if secret else {}
-        # Nothing here speaks TLS, and making ready for it takes longer than most tests.
+        # No test here uses TLS, and preparing it takes longer than most tests.
         return httpx.Client(
             base_url=f"{self.base}/api/v1", headers=headers, timeout=30, verify=False
         )
@@ -126,7 +126,7 @@ class Server:
 
 @dataclass
 class Account:
-    """An account of its own: a client for each role, and workspaces.
+    """An account for a test: a client for each role, and two workspaces.
 
     The administrator of the account and the editor, an admin of both workspaces, may write there;
     the viewer sees the first, the outsider none.
@@ -201,8 +201,8 @@ def make_account(server: Server, database: Database) -> Account:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL server that need not survive the machine."""
-    # Not in pytest's own folder, which another run may close to the server's user.
+    """A PostgreSQL server whose data need not survive a crash of the machine."""
+    # Not in pytest's own folder: another run may deny the server's user access to it.
     with tempfile.TemporaryDirectory(prefix="hr") as folder:
         started = Cluster(Path(folder) / "data", fsync="off").start()
         yield started
@@ -211,9 +211,9 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def older_cluster() -> Iterator[Cluster]:
-    """The oldest PostgreSQL that we support, where the machine has one."""
+    """The oldest PostgreSQL that we support, if the machine has one."""
     binaries = older_binaries()
-    assert binaries is not None  # else nothing asks for it
+    assert binaries is not None  # otherwise no test asks for it
     with tempfile.TemporaryDirectory(prefix="hr") as folder:
         started = Cluster(Path(folder) / "data", binaries=binaries, fsync="off").start()
         yield started
@@ -221,7 +221,7 @@ def older_cluster() -> Iterator[Cluster]:
 
 
 def new_address(store: str, request: pytest.FixtureRequest, folder: Path) -> str:
-    """The address of a database of a store that is not there yet."""
+    """The address of a new database on a store."""
     if store == "sqlite":
         return str(folder / "test.sqlite3")
     cluster = "cluster" if store == "postgres" else "older_cluster"
@@ -229,14 +229,14 @@ def new_address(store: str, request: pytest.FixtureRequest, folder: Path) -> str
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that takes `address` runs on both stores; marks say where one will do, or all.
+    """Run a test that takes `address` on both stores; marks select one store, or all of them.
 
     The mark nearest to the test counts: `one_store` of a module, `both_stores` of a test in it.
     """
     if metafunc.definition.get_closest_marker("race"):
         metafunc.fixturenames.append("race")
         metafunc.parametrize("race", range(RACES))
-    # A module or a test may have an `address` of its own.
+    # A module or a test may have its own `address`.
     given = {
         name for mark in metafunc.definition.iter_markers("parametrize") for name in mark.args[:1]
     }
@@ -251,14 +251,14 @@ _ON = {"one_store": ("sqlite",), "both_stores": STORES, "every_store": EVERY_STO
 
 
 def pytest_report_header() -> str:
-    """Which stores there are."""
+    """List the stores in the header of the run."""
     return f"stores: {', '.join(EVERY_STORE)} (PostgreSQL 15 or newer of the machine's own)"
 
 
 class Kept:
-    """A database of a store with its server, which start when they are first asked for.
+    """A database on a store, and its server; each starts when it is first used.
 
-    They last as long as the tests do; fixtures with parameters are made anew for each file.
+    They last until the end of the run; fixtures with parameters are created again for each file.
     """
 
     def __init__(self, address: str) -> None:
@@ -298,7 +298,7 @@ _on_sqlite, _on_postgres, _on_older = map(_kept_on, ("sqlite", "postgres", "olde
 
 @pytest.fixture(scope="session")
 def address(request: pytest.FixtureRequest) -> str:
-    """The database of a store, which all tests on it have in common."""
+    """The address of the database of a store, which all tests on that store share."""
     kept = request.getfixturevalue(f"kept on {request.param}")
     _kept[kept.address] = kept
     return kept.address
@@ -306,7 +306,7 @@ def address(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def server(address: str) -> Iterator[Server]:
-    """A server on `address`: its own, where that is a module's own."""
+    """A server on `address`: the shared one, or a new one if a module has its own address."""
     if address in _kept:
         running = _kept[address].server
         yield running
@@ -363,7 +363,7 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def own_account() -> Iterator[Callable[[Server], Account]]:
-    """Make an account on a server of the test's own."""
+    """Make an account on a test's own server."""
     made: list[Account] = []
 
     def make(server: Server) -> Account:

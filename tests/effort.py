@@ -1,10 +1,10 @@
-"""How hard the generated tests try: a bounded, repeatable run, or thousands of examples."""
+"""The effort of the generated tests: a bounded, repeatable run, or thousands of examples."""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
-# Taken away, because a server started by the tests would refuse a setting that it does not know.
+# Removed, because a server started by the tests would refuse a setting that it does not know.
 _FUZZ = os.environ.pop("HEALTHREPORTS_FUZZ", "") == "1"
 
 settings.register_profile(
@@ -25,10 +25,10 @@ settings.register_profile(
 
 
 def effort(bounded: int, fuzz: int, **more: int) -> settings:
-    """The settings for a test: this many examples in a bounded run, that many when fuzzing."""
+    """Return the settings for a test: `bounded` examples in a bounded run, `fuzz` when fuzzing."""
     profile = settings.get_profile("fuzz" if _FUZZ else "bounded")
     return settings(profile, max_examples=fuzz if _FUZZ else bounded, **more)
 
 
-# How often a test with the mark `race` is run.
+# How often a test with the mark `race` runs.
 RACES = 30 if _FUZZ else 1

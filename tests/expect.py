@@ -1,4 +1,4 @@
-"""What every test expects of an answer: one envelope, one failure."""
+"""Assertions about answers for all tests: one form of success, one form of failure."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ SIZE = 20
 def assert_envelope(
     response: httpx.Response, key: str, ids: list[str] | None = None, **meta: int
 ) -> dict[str, Any]:
-    """The answer is a right envelope of `key`; `ids` and `meta` as given. Returns its JSON."""
+    """Assert a valid envelope of `key`, with `ids` and `meta` as given. Returns its JSON."""
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "application/json; charset=utf-8"
     assert_stamped(response)
@@ -33,7 +33,7 @@ def assert_envelope(
 def assert_failure(
     response: httpx.Response, status: int, kind: str = "system", *fields: str
 ) -> list[dict[str, str]]:
-    """The answer says no in the contract's form, for these fields. Returns its errors."""
+    """Assert a failure in the contract's form, for these fields. Returns its errors."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json; charset=utf-8"
     assert_stamped(response)
@@ -51,7 +51,7 @@ def assert_failure(
 
 
 def assert_stamped(response: httpx.Response) -> None:
-    """Every answer has an id and says how long it took."""
+    """Assert that an answer has an id and states how long it took."""
     assert response.headers["x-request-id"]
     assert float(response.headers["x-runtime"]) >= 0
 

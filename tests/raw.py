@@ -1,4 +1,4 @@
-"""Change a database behind the server's back, as only a test would."""
+"""Change a database directly, without the server's knowledge; only tests do this."""
 
 import sqlite3
 from contextlib import closing
@@ -10,7 +10,7 @@ from healthreports.store.schema.upgrade import is_server
 
 
 def execute(address: str | Path, text: str, *values: object) -> list[tuple]:
-    """Run one statement in a transaction of its own; `?` stands for a value. Returns its rows."""
+    """Run one statement in its own transaction; `?` stands for a value. Returns its rows."""
     if is_server(str(address)):
         with psycopg.connect(address) as connection:
             cursor = connection.execute(text.replace("?", "%s"), values)

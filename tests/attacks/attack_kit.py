@@ -1,4 +1,4 @@
-"""A server with few file descriptors, and somebody who uses it while it is attacked."""
+"""A server with few file descriptors, and a client that uses it during an attack."""
 
 import os
 import re
@@ -88,7 +88,10 @@ class Target:
 
 @dataclass
 class Bystander:
-    """Somebody who asks all the while, from another address, on a new connection each time."""
+    """A client that sends requests during an attack, from another address.
+
+    Each request uses a new connection.
+    """
 
     target: Target
     secret: str
@@ -122,7 +125,7 @@ class Bystander:
         thread.start()
         try:
             yield
-            # However slow the machine is, it has asked often enough to tell.
+            # Enough requests to judge, even on a slow machine.
             wait_until(lambda: len(self.times) > ENOUGH)
         finally:
             ends.set()
@@ -145,8 +148,8 @@ def wait_until(holds: Callable[[], bool], seconds: float = 10) -> bool:
 
 
 def is_closed(one: socket.socket) -> bool:
-    """Whether the server has closed its end; what it sent before is thrown away."""
-    one.setblocking(False)  # noqa: FBT003  socket's own
+    """Whether the server has closed its end. What it sent before that is discarded."""
+    one.setblocking(False)  # noqa: FBT003  the signature is the socket's
     try:
         while one.recv(65536):
             pass
@@ -159,7 +162,7 @@ def is_closed(one: socket.socket) -> bool:
 
 @contextmanager
 def many(target: Target, number: int, what: bytes, source: str = ATTACKER) -> Iterator[list]:
-    """So many connections that each send `what`, and then nothing."""
+    """Open `number` connections that each send `what`, and then nothing."""
     with ExitStack() as stack:
         made = []
         for _ in range(number):

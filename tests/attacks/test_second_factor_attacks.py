@@ -1,5 +1,7 @@
-"""Attacks on second factors and the proof again: by strangers, by who knows a password, by who
-sits at an open browser, by what comes at once, and by answers of passkeys that are no answers.
+"""Attacks on second factors and on re-authentication.
+
+The attacker is a stranger, knows a password, or sits at a browser that is signed in. Some attacks
+send requests at the same moment, or malformed answers of passkeys.
 """
 
 import asyncio
@@ -25,7 +27,7 @@ import cbor2
 import httpx
 import pyotp
 import pytest
-import webauthn  # noqa: F401  read before what is measured
+import webauthn  # noqa: F401  imported before time is measured
 from argon2 import PasswordHasher
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -77,15 +79,15 @@ REDIRECT = "https://app.example.org/cb"
 # RFC 7636, appendix B.
 CODE_CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 AT_ONCE = 3
-# What a browser keeps of a cookie, its name included (RFC 6265, 6.1).
+# The largest cookie that a browser stores, including its name (RFC 6265, 6.1), in bytes.
 MOST_COOKIE = 4_096
-# Far more than any answer takes, and far less than one that grows.
+# Far more than any answer needs, and far less than one that expands when it is decoded.
 MOST_CPU_S = 0.05
 _numbers = count(1)
 
 
 def elsewhere() -> str:
-    """An address that nobody else has: limits of one test are not met by another."""
+    """A new address, so that tests do not share a rate limit."""
     number = next(_numbers)
     return f"198.19.{number // 250}.{number % 250 + 1}"
 
@@ -97,7 +99,7 @@ def hashed() -> str:
 
 @pytest.fixture(scope="module")
 def site(address: str) -> Iterator[Server]:
-    """A server of its own on the database of a store: at a name where browsers have passkeys."""
+    """A separate server for this module, at a host name where browsers allow passkeys."""
     settings = {"HEALTHREPORTS_TRUSTED_PROXIES": "127.0.0.1", "HEALTHREPORTS_PUBLIC_URL": ORIGIN}
     running = Server(address, settings).start()
     yield running
@@ -113,7 +115,7 @@ def site_database(site: Server) -> Iterator[Database]:
 
 @dataclass
 class Members:
-    """The people of an account, each with the same password; and browsers."""
+    """The people of an account, who all have the same password, and their browsers."""
 
     server: Server
     database: Database
@@ -121,7 +123,7 @@ class Members:
     stack: ExitStack
 
     def browser(self, like: httpx.Client | None = None) -> httpx.Client:
-        """A browser that was never here, or one with the cookies of another."""
+        """A new browser, without cookies or with the cookies of `like`."""
         opened = self.stack.enter_context(browser(self.server, elsewhere()))
         if like is not None:
             opened.cookies.update(like.cookies)
@@ -135,7 +137,7 @@ class Members:
 
     def give_totp(self, role: str = "editor", name: str = "phone") -> tuple[str, list[str]]:
         secret = factors.new_totp_secret()
-        # The step before this one was shown when it was set up.
+        # It was set up with the code of the previous time step, so the current code is unused.
         before = Instant(now() - 30 * SECOND_US)
         made = factors.made_totp(name, secret, code_of(secret, -1), before)
         user = self.account.users[role]
@@ -149,7 +151,7 @@ class Members:
         self.database.write_here(lambda tx: factors.demand_of(tx, self.account.id, of))
 
     def age(self, seconds: float = PROOF_LASTS_S) -> None:
-        """As if all proofs of the account had been given so long ago."""
+        """Move the last authentication of every session of the account into the past."""
         execute(
             self.server.database,
             "UPDATE sessions SET proven_at = proven_at - ? WHERE account_id = ?",
@@ -158,7 +160,7 @@ class Members:
         )
 
     def enter(self, at: httpx.Client, role: str = "editor", **fields: str) -> httpx.Response:
-        """Give the right password. Returns the page at which that ends."""
+        """Sign in with the right password. Returns the page that follows."""
         page = at.get("/sign-in", params={"next": "/account", "another": ""})
         given = {"email_address": self.email(role), "password": PASSWORD, **fields}
         return send_form(at, page, "/sign-in", **given)
@@ -172,7 +174,7 @@ class Members:
         return at
 
     def tokens(self, role: str = "editor") -> int:
-        """How many personal tokens somebody has."""
+        """How many personal tokens the user has."""
         user_id = self.user_id(role)
         return len(self.database.read_here(lambda tx: tokens.personal(tx, user_id)))
 
@@ -205,12 +207,12 @@ def members_of(server: Server, database: Database, hashed: str) -> Iterator[Memb
 
 
 def code_of(secret: str, steps: int = 0) -> str:
-    """What an application shows, so many time steps from now."""
+    """The code that an authenticator application shows, `steps` time steps from now."""
     return pyotp.TOTP(secret).generate_otp(int(time.time()) // 30 + steps)
 
 
 def options_in(page: httpx.Response, what: str = "use") -> str:
-    """What a page asks of an authenticator."""
+    """The WebAuthn options that a page gives to an authenticator."""
     [found] = re.findall(rf'data-passkey="{what}"[^>]*data-options="([^"]*)"', page.text)
     return html.unescape(found)
 
@@ -233,13 +235,13 @@ def secret_on(page: httpx.Response) -> str:
 
 
 def cookie_of(at: httpx.Client) -> dict[str, Any]:
-    """What a browser keeps: signed, and readable."""
+    """The content of the session cookie, which is signed but not encrypted."""
     kept = at.cookies["healthreports"].partition(".")[0]
     return json.loads(base64.b64decode(kept))
 
 
 def all_at_once(works: Sequence[Callable[[], Any]]) -> list[Any]:
-    """What each returns, all begun at the same moment."""
+    """Start all calls at the same moment. Returns the result of each."""
     barrier = Barrier(len(works))
 
     def run(work: Callable[[], Any]) -> Any:
@@ -254,7 +256,7 @@ def device_at(origin: str = ORIGIN, **lies: Any) -> Authenticator:
     return Authenticator(origin, **lies)
 
 
-# At once
+# Simultaneous requests
 
 
 @pytest.mark.both_stores
@@ -276,7 +278,7 @@ def test_one_code_finishes_one_of_many_sign_ins(members: Members, which: str) ->
 
 @pytest.mark.both_stores
 def test_one_answer_of_a_passkey_opens_one_session(members: Members) -> None:
-    """Also of one that does not count what it signs, like those that are kept in step."""
+    """Also with a passkey that has no signature counter, such as a synced passkey."""
     device = device_at()
     add_passkey(members.signed_in(), device)
     first = members.browser()
@@ -291,7 +293,7 @@ def test_one_answer_of_a_passkey_opens_one_session(members: Members) -> None:
 
 @pytest.mark.both_stores
 def test_of_many_who_set_up_the_first_factor_one_gets_in(members: Members) -> None:
-    """Whoever knows the password too: the other finds that there is one already."""
+    """If several people who know the password set up a first factor, only one succeeds."""
     members.demand(FactorDemand.EVERYBODY)
     works, browsers = [], [members.browser() for _ in range(AT_ONCE)]
     for at in browsers:
@@ -356,7 +358,7 @@ def test_one_passkey_is_added_to_one_of_two_accounts(members: Members, neighbour
             )
 
 
-# Answers that are no answers
+# Malformed answers of authenticators
 
 PASSKEYS = Passkeys(ORIGIN)
 LATER = Instant(10**15 + 1)
@@ -371,7 +373,7 @@ def key_of(device: Authenticator, **changed: object) -> dict[int, object]:
 
 
 def data_of(device: Authenticator, flags: int, rest: bytes = b"") -> bytes:
-    """What an authenticator says of itself; `rest` is a key or what follows it."""
+    """The authenticator data; `rest` is the attested key data or the extensions."""
     hashed = sha256(device.rp_id.encode()).digest()
     return hashed + bytes([PRESENT | VERIFIED | flags]) + device.counter.to_bytes(4) + rest
 
@@ -384,7 +386,7 @@ def answer_of(device: Authenticator, kind: str, **response: bytes) -> str:
     return json.dumps({"id": name, "rawId": name, "type": "public-key", "response": said})
 
 
-def made_with(  # noqa: PLR0917  each part of an answer can be made to lie
+def made_with(  # noqa: PLR0917  each part of an answer can be forged
     key: bytes | None = None,
     statement: bytes = b"\xa0",
     kind: str = "none",
@@ -392,7 +394,7 @@ def made_with(  # noqa: PLR0917  each part of an answer can be made to lie
     credential_id: bytes = b"c" * 32,
     data: bytes | None = None,
 ) -> str:
-    """The answer of an authenticator that makes a passkey, of parts that may be anything."""
+    """The answer of an authenticator that creates a passkey, from arbitrary parts."""
     device = device_at(credential_id=credential_id)
     key = cbor2.dumps(key_of(device)) if key is None else key
     named = len(credential_id).to_bytes(2) + credential_id
@@ -404,7 +406,10 @@ def made_with(  # noqa: PLR0917  each part of an answer can be made to lie
 
 
 def used_with(rest: bytes, flags: int) -> str:
-    """The answer of an authenticator that uses a passkey; whoever knows its id can send it."""
+    """The answer of an authenticator that uses a passkey.
+
+    Anybody who knows the id of the passkey can send it.
+    """
     data = data_of(device_at(), flags, rest)
     return answer_of(device_at(), "webauthn.get", authenticatorData=data, signature=b"s" * 64)
 
@@ -430,9 +435,9 @@ def test_the_answers_that_the_attacks_change_are_right() -> None:
 
 
 def growing(width: int, levels: int = 7) -> bytes:
-    """Some hundred bytes of CBOR that are written out as `width` to the power of `levels`.
+    """A few hundred bytes of CBOR that expand to `width` to the power of `levels` elements.
 
-    Each list holds the one before so many times, by tags 28 and 29.
+    Each list contains the previous list `width` times, by tags 28 and 29.
     """
     lists = [
         b"\xd8\x1c" + bytes([0x80 + width]) + (b"\xd8\x1d" + bytes([before])) * width
@@ -468,7 +473,7 @@ def test_an_answer_that_grows_when_it_is_read_costs_nothing(try_it: Callable[[],
     assert time.process_time() - begun < MOST_CPU_S
 
 
-# What CBOR can say that no authenticator does (CTAP2, 8: no tags, nothing of unknown length).
+# CBOR that no authenticator sends (CTAP2, 8: no tags, no indefinite lengths).
 ODD_CBOR = {
     "more bytes than there are": b"\x5b\x7f\xff\xff\xff\xff\xff\xff\xff",
     "two GB of bytes": b"\x5a\x7f\xff\xff\xff",
@@ -501,7 +506,7 @@ def test_odd_cbor_is_refused_at_once_wherever_it_stands(odd: bytes) -> None:
         made_with(key=b"\xa5\x01\x02\x03" + odd + b"\x20\x01\x21\x41x\x22\x41y"),
     ):
         assert not is_made(answer)
-    for answer in (  # which nobody reads: it may be made or not, at once
+    for answer in (  # an unread part: accepted or refused, but quickly
         made_with(statement=odd, kind="packed"),
         made_with(statement=statement_of(sig=signed, alg=odd), kind="packed"),
         made_with(statement=statement_of(sig=signed, alg=b"\x26", x5c=odd), kind="packed"),
@@ -516,7 +521,7 @@ def certificate() -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
     made = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
-    made = made.not_valid_before(datetime(2020, 1, 1)).not_valid_after(datetime(2040, 1, 1))  # noqa: DTZ001  it takes no zone
+    made = made.not_valid_before(datetime(2020, 1, 1)).not_valid_after(datetime(2040, 1, 1))  # noqa: DTZ001  x509 takes times without a zone
     return made.public_key(key.public_key()).sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
@@ -657,7 +662,7 @@ def test_a_server_refuses_what_is_no_answer_wherever_one_is_asked_for(members: M
         if "response" in sent:
             answer = json.loads(sent)
             answer["response"]["clientDataJSON"] = encoded(json.dumps(client).encode())
-            sent = json.dumps(answer)  # noqa: PLW2901  the same, for this page
+            sent = json.dumps(answer)  # noqa: PLW2901  the same answer, with this page's challenge
         assert inside.post(form.action, data=form.fields | {"passkey": sent}).status_code == 422
     page = members.enter(half)
     for sent in list(SENT.values())[:8]:
@@ -670,7 +675,7 @@ def test_a_passkey_with_a_longer_id_than_there_is_is_not_taken(length: int) -> N
     assert not is_made(made_with(credential_id=random.Random(length).randbytes(length)))
 
 
-# Half a sign-in
+# A sign-in after its password and before its second factor
 
 PAGES = ("/", "/account", "/account/factors", "/developers", "/settings", "/people", "/search")
 PAGES += ("/workspaces/new", "/account/applications", "/audit", "/oauth/authorize", "/cadence")
@@ -781,7 +786,7 @@ FORGED += ("/account/factors/codes", "/settings/second-factor")
     "proof", [{}, {"csrf": ""}, {"csrf": "x" * 43}], ids=["no", "blank", "own"]
 )
 def test_a_form_of_another_site_does_nothing(members: Members, proof: dict[str, str]) -> None:
-    """Also where it knows all else."""
+    """Even if it knows every other field."""
     secret, _ = members.give_totp("administrator")
     inside = members.signed_in("administrator", code_of(secret))
     half = members.browser()
@@ -795,7 +800,7 @@ def test_a_form_of_another_site_does_nothing(members: Members, proof: dict[str, 
 
 
 def test_a_passkey_signs_in_to_its_own_account_alone(members: Members, neighbours: Members) -> None:
-    """Of a person who is in two: the passkey of one is nothing at the second step of the other."""
+    """A person in two accounts cannot use the passkey of one as second factor in the other."""
     own, other = device_at(), device_at()
     add_passkey(members.signed_in(), own)
     add_passkey(neighbours.signed_in(), other)
@@ -805,14 +810,14 @@ def test_a_passkey_signs_in_to_its_own_account_alone(members: Members, neighbour
     assert [one["id"] for one in asked["allowCredentials"]] == [encoded(other.credential_id)]
     page = send_form(at, page, "/sign-in/second", passkey=own.use(json.dumps(asked)))
     assert page.status_code == 401
-    # It says that it is the other one, and signs with its own key.
+    # It claims the id of the other passkey, but signs with its own key.
     own.credential_id = other.credential_id
     page = send_form(at, page, "/sign-in/second", passkey=own.use(options_in(page)))
     assert page.status_code == 401
     assert who_is_at(at) is None
 
 
-# A proof again
+# Re-authentication
 
 
 def token_form(at: httpx.Client) -> Form:
@@ -862,7 +867,7 @@ TRICKS: dict[str, Callable[[httpx.Client, Form], httpx.Response]] = {
 def open_browser(
     site: Server, site_database: Database, hashed: str
 ) -> Iterator[tuple[Members, httpx.Client]]:
-    """A browser in which the last proof is too old, and its account."""
+    """A browser whose last authentication is too old, and its account."""
     with members_of(site, site_database, hashed) as made:
         at = made.signed_in()
         made.age()
@@ -877,7 +882,7 @@ def test_no_trick_takes_the_place_of_a_proof(
     members, at = open_browser
     answer = trick(at, token_form(at))
     assert answer.status_code < 500
-    assert members.tokens() == 1  # the one of the fixture
+    assert members.tokens() == 1  # the token of the fixture
     assert "Your new token" not in answer.text
 
 
@@ -896,7 +901,7 @@ def test_what_was_sent_before_shows_nothing_and_makes_nothing_without_a_proof(
 
 
 def test_a_proof_is_good_once_and_for_some_minutes(members: Members) -> None:
-    """Who sends again what was sent with a code finds the code used."""
+    """A form sent a second time with the same code is refused: the code is used up."""
     secret, _ = members.give_totp()
     at = members.signed_in(code=code_of(secret))
     execute(members.server.database, "UPDATE factors SET counter = 0")
@@ -928,7 +933,7 @@ def test_a_proof_in_one_account_is_none_in_another_of_the_same_browser(
     assert who_is_at(at) == members.email()
     form = token_form(at)
     assert "Confirm that it is you" in at.post(form.action, data=form.fields).text
-    assert members.tokens() == 1  # the one of the fixture
+    assert members.tokens() == 1  # the token of the fixture
 
 
 def test_guesses_at_a_proof_end(members: Members) -> None:
@@ -992,7 +997,7 @@ def test_letting_an_application_act_asks_for_a_proof(members: Members) -> None:
     answer = at.post("/oauth/authorize", params=asked, data=sent, follow_redirects=False)
     assert urlsplit(answer.headers["location"]).path == "/oauth/authorize"
     assert "code" not in parse_qs(urlsplit(answer.headers["location"]).query)
-    # With the proof one is asked what one was to be asked.
+    # After re-authentication the consent page is shown.
     page = at.post(form.action, data=form.fields | {"proof_password": PASSWORD})
     assert page.url.path == "/oauth/authorize"
     [form] = [one for one in all_forms(page) if "/oauth/authorize" in one.action]
@@ -1005,7 +1010,7 @@ def limits() -> Limits:
 
 
 def link(members: Members, subject: str, role: str = "editor") -> Identity:
-    """Have a provider know somebody."""
+    """Link a user to an identity of a provider. Returns the identity."""
     user = members.account.users[role]
     members.database.write_here(
         lambda tx: credentials.insert_identity(
@@ -1115,7 +1120,7 @@ def test_an_old_cookie_brings_no_recovery_codes_and_no_secret_back(members: Memb
 
 
 class _Document(BaseHTTPRequestHandler):
-    """As much of a provider as it takes to send a browser there."""
+    """The discovery document of a provider, enough to redirect a browser to it."""
 
     def do_GET(self) -> None:
         host = f"http://127.0.0.1:{self.server.server_port}"
@@ -1132,7 +1137,11 @@ class _Document(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def full_browser(tmp_path_factory: pytest.TempPathFactory, hashed: str) -> Iterator[httpx.Client]:
-    """A browser in eight accounts with the longest names, half in a ninth, and all on its way."""
+    """A browser with the largest cookie.
+
+    It is signed in to eight accounts with the longest names, and has given the password of a
+    ninth. A passkey challenge of each kind and a new TOTP secret are pending.
+    """
     path = tmp_path_factory.mktemp("cookie") / "test.sqlite3"
     upgrade(str(path))
     with HTTPServer(("127.0.0.1", 0), _Document) as provider, ExitStack() as stack:
@@ -1196,7 +1205,7 @@ def test_a_browser_keeps_the_cookie_on_the_way_to_the_provider(full_browser: htt
 
 
 def test_a_challenge_of_somebody_else_is_none(members: Members) -> None:
-    """An answer counts for the browser that was asked, not for one that was asked too."""
+    """An answer is valid only in the browser whose challenge it signs."""
     device = device_at()
     add_passkey(members.signed_in(), device)
     asked, other = members.browser(), members.browser()

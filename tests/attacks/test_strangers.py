@@ -1,4 +1,4 @@
-"""What strangers send costs nothing: somebody else is served all the while, and memory is flat."""
+"""Requests of strangers do no harm: other clients are served, and memory use stays flat."""
 
 import json
 import socket
@@ -36,7 +36,7 @@ TIME_LIMIT_S = 4.0
 
 @pytest.fixture
 def attack(tmp_path: Path) -> Iterator[Callable[..., tuple[Target, Bystander]]]:
-    """Start a server, and somebody who uses it: `attack(**environment)`."""
+    """Start a server and a client that uses it: `attack(**environment)`."""
     started: list[Target] = []
 
     def start(**environment: str) -> tuple[Target, Bystander]:
@@ -157,9 +157,9 @@ def test_answers_that_nobody_reads_end_and_take_little_memory(attack) -> None:
             peak = max(peak, target.resident_bytes)
             bystander_small.ask()
             time.sleep(0.05)
-        # 10 MB each: 600 MB, where nothing bounds them.
+        # 60 answers of 10 MB each: 600 MB if nothing limits them.
         assert peak < 250 * 10**6, peak
-        # Sixty answers of 10 MB are made at the start; on a busy machine that takes seconds.
+        # All sixty answers are made at the start, which takes seconds on a busy machine.
         assert sorted(bystander_small.times)[len(bystander_small.times) // 2] < 0.5
         assert max(bystander_small.times) < 10
         assert wait_until(lambda: all(map(is_closed, made)), TIME_LIMIT_S + 5)
@@ -176,7 +176,7 @@ def test_a_long_form_of_a_stranger_is_refused_unread(attack, path: str) -> None:
         answer = client.post(path, content=b"a=" + b"x" * 70_000, headers=FORM)
         assert answer.status_code == 413
         chunks = (b"a=" + b"x" * 9_999 for _ in range(20))
-        answer = client.post(path, content=chunks, headers=FORM)  # of no known length
+        answer = client.post(path, content=chunks, headers=FORM)  # without a Content-Length
         assert answer.status_code == 413
         assert client.post(path, content=b"a=b", headers=FORM).status_code in (400, 401, 403)
 
@@ -230,7 +230,7 @@ def test_sign_ins_of_a_stranger_are_not_remembered(attack) -> None:
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_post_has_its_report_stored(attack) -> None:
-    """What arrived whole is carried out; docs/explanation/security.md says so."""
+    """A request that arrived whole is executed, as docs/explanation/security.md states."""
     target, bystander = attack()
     body = json.dumps(
         {"status_report": {"workspace_id": 1, "color": "red", "description": "gone"}}

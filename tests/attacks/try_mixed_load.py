@@ -1,6 +1,6 @@
-"""Fifteen minutes of strangers of every kind at once, and of people who work: memory stays flat.
+"""Attackers of every kind and normal users at once, for fifteen minutes: memory use stays flat.
 
-`make fuzz` runs this; HEALTHREPORTS_MIXED_LOAD_S, in seconds, makes it shorter.
+`make fuzz` runs this. HEALTHREPORTS_MIXED_LOAD_S sets another duration, in seconds.
 """
 
 import os
@@ -20,12 +20,13 @@ from test_strangers import an_account
 
 SECONDS = float(os.environ.pop("HEALTHREPORTS_MIXED_LOAD_S", "900"))
 SEED = 20_261_126
-# Strangers of each kind, each from an address of its own.
+# The number of strangers of each kind; each has its own address.
 OF_EACH = 2
-# People with tokens ask for answers of 10 MB here, several at once, and each takes some 40 MB while
-# it is made. What strangers alone take is bounded in `test_strangers`.
+# Here users with tokens request answers of 10 MB, several at once, and each takes about 40 MB while
+# it is made. `test_strangers` limits the memory that strangers alone can use.
 MOST_RESIDENT_BYTES = 350 * 10**6
-# What the heap keeps of pages that it may use again: the last third against the first one.
+# The peak of the last third of the run, relative to that of the first. The heap keeps some freed
+# pages for reuse, so it is above 1.
 MOST_GROWTH = 1.10
 
 Stranger = Callable[[Target, random.Random, str], None]
@@ -102,7 +103,7 @@ def never_reads(target: Target, dice: random.Random, source: str, secret: str) -
 
 
 def lists(target: Target, dice: random.Random, source: str, secret: str) -> None:
-    """Somebody who works, and asks for something else each time."""
+    """A normal user, who requests a different list each time."""
     with stranger(target, source) as client:
         for _ in range(20):
             params = {

@@ -1,4 +1,4 @@
-"""A browser, a server with the sample, and pages of whoever is signed in."""
+"""Fixtures: a browser, a server with the sample portfolio, and pages of signed-in users."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -35,7 +35,7 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture
 def watched() -> Iterator[Watched]:
-    """What the browsers of a test asked for stayed on this machine, and nothing went wrong."""
+    """The browsers of a test send requests only to this machine and report no errors."""
     seen = Watched()
     yield seen
     assert seen.elsewhere() == []

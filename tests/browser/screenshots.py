@@ -1,9 +1,9 @@
-"""Takes the pictures of `docs/screens`: every page of the demonstration, as people meet it.
+"""Takes the screenshots in `docs/screens`: every page of the demonstration.
 
     PYTHONPATH=tests python tests/browser/screenshots.py [FOLDER]
 
-Not a test: somebody has to look at them. The pages are those that the tests look at, and some with
-more on them for the README.
+This is not a test: somebody has to look at the result. The pages are those of the tests, and some
+with more content for the README.
 """
 
 import sys
@@ -21,7 +21,7 @@ SHOWN: Final[dict[str, dict[str, Any]]] = {
     "phone": {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2},
     "print": {"viewport": {"width": 794, "height": 1123}},  # A4 at 96 dpi
 }
-# The elements of docs/explanation/style.md: where each is seen.
+# The elements of docs/explanation/style.md: a page that has the element, and its selector.
 ELEMENTS: Final = {
     "title line": ("/", ".bar"),
     "chart and figures": ("/", ".top"),
@@ -57,7 +57,7 @@ COLORS: Final = {
 
 
 def main() -> None:
-    """Run a server with the sample, and take a picture of every page."""
+    """Run a server with the sample portfolio and take a screenshot of every page."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def shown_pages(report: int) -> list[Place]:
-    """What the README shows."""
+    """The pages that the README shows."""
     pages = {
         "shown portfolio": "/",
         "shown weeks": "/?view=weeks",
@@ -90,7 +90,7 @@ def shown_pages(report: int) -> list[Place]:
 
 
 def picture(site: Site, place: Place, file: Path, how: dict[str, Any]) -> None:
-    """Go to a page and take its picture; on a phone and on paper all of it."""
+    """Take a screenshot of a page: on a phone and on paper of the full page."""
     with site.open(place.who, **how) as page:
         place.go(page, site)
         prints = file.stem.endswith("-print")
@@ -100,7 +100,7 @@ def picture(site: Site, place: Place, file: Path, how: dict[str, Any]) -> None:
 
 
 def element(site: Site, path: str, selector: str, file: Path, scheme: Any) -> None:
-    """Take a picture of a part of a page, in one of the two schemes of colors."""
+    """Take a screenshot of a part of a page, in one of the two color schemes."""
     with site.open(
         ADMINISTRATOR, color_scheme=scheme, viewport={"width": 1280, "height": 860}
     ) as page:
@@ -109,7 +109,7 @@ def element(site: Site, path: str, selector: str, file: Path, scheme: Any) -> No
 
 
 def write_report(site: Site) -> int:
-    """Write a report with all that one can have. Returns its id."""
+    """Write a report with every field filled in. Returns its id."""
     with site.open(ADMINISTRATOR) as page:
         page.goto("/workspaces/2/reports/new")
         for name, text in REPORT.items():

@@ -1,6 +1,6 @@
-"""The pages in a real Chromium, as somebody uses them: with a mouse, with keys, without a script.
+"""The pages in a real Chromium: with a mouse, with the keyboard, and without JavaScript.
 
-`browser_kit.PLACES` has every page there is; what is to hold on all of them is tried on each.
+`test_every_page` tests what every page in `browser_kit.PLACES` must do.
 """
 
 import re
@@ -38,9 +38,9 @@ if chromium() is None and not in_ci():
         allow_module_level=True,
     )
 
-PROJECTS = 41  # 40 of the sample, and one that nothing is written in
+PROJECTS = 41  # 40 of the sample portfolio, and one without reports
 PAST = 100  # days ago
-PROJECTS_THEN = 37  # those that there were
+PROJECTS_THEN = 37  # the projects that existed then
 WEEKS = 26
 DESKTOP = {"width": 1440, "height": 900}
 KEPT = "Object.keys(localStorage).filter(key => key.startsWith('healthreports:'))"
@@ -52,7 +52,7 @@ def titles(page: Page) -> list[str]:
 
 
 def statuses(page: Page) -> list[str]:
-    """What the rows of the portfolio say of the whole, in words."""
+    """The overall status in each row of the portfolio, in words."""
     return page.locator("table.portfolio .c-status .status").all_inner_texts()
 
 
@@ -65,13 +65,13 @@ def row(page: Page, title: str) -> Locator:
 
 
 def listed(page: Page) -> tuple[int, int]:
-    """How many workspaces are listed, of how many, as the page says it."""
+    """How many workspaces the page says are listed, and of how many."""
     found = re.match(r"(\d+) of (\d+)", page.locator(".filters .push").inner_text())
     return int(found[1]), int(found[2])
 
 
 def chip(page: Page, says: str) -> Locator:
-    """A filter that is on; a click removes it."""
+    """The link that removes an active filter."""
     return page.locator("a.chip").filter(has_text=f"{says}: remove this filter")
 
 
@@ -88,7 +88,7 @@ def description(page: Page) -> str:
 
 
 def tab_to(page: Page, selector: str) -> None:
-    """Press Tab until what the selector names has the focus."""
+    """Press Tab until an element that matches the selector has the focus."""
     for _ in range(80):
         page.keyboard.press("Tab")
         if page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
@@ -96,7 +96,7 @@ def tab_to(page: Page, selector: str) -> None:
     pytest.fail(f"Tab does not lead to {selector}")
 
 
-# Coming in
+# Signing in
 
 
 def test_sign_in_leads_to_the_page_that_was_asked_for(site, opened):
@@ -574,7 +574,7 @@ def test_rail_says_where_one_is(page):
 
 @pytest.fixture
 def phone(opened: Open) -> Iterator[Page]:
-    """A page of a phone that runs no script."""
+    """A page on a phone without JavaScript."""
     with opened(ADMINISTRATOR, viewport=NARROW, java_script_enabled=False) as at:
         yield at
 
@@ -661,7 +661,7 @@ def test_report_is_written_with_keys_alone(site, page):
     tab_to(page, "a.button[href$='/reports/new']")
     page.keyboard.press("Enter")
     page.wait_for_url("**/reports/new")
-    # A browser leads into a group of choices at the one chosen; arrows choose another.
+    # Tab moves to the selected radio button of a group; the arrow keys select another one.
     tab_to(page, "[name=color]")
     page.keyboard.press("Space")
     for _ in range(3):
@@ -784,7 +784,7 @@ def test_no_change_this_week_publishes_what_the_last_report_said(site, page):
     page.get_by_role("button", name="No change this week").click()
     page.wait_for_url(lambda url: "saved=yes" in url and url != first)
     said_again(page)
-    # What was typed and not published is none of it.
+    # Text that was typed but not published is not in the report.
     second = page.url
     page.goto(f"/workspaces/{workspace}/reports/new")
     write(page, "Something else.", "Green")
@@ -796,7 +796,7 @@ def test_no_change_this_week_publishes_what_the_last_report_said(site, page):
 
 
 def said_again(page: Page) -> None:
-    """The report shown is the one of "We wait for the permit."."""
+    """The page shows the report with the text "We wait for the permit."."""
     expect(page.locator(".report .headline .status")).to_have_text("Yellow")
     expect(page.locator(".report .lead .prose")).to_have_text("We wait for the permit.")
     expect(page.locator(".report .card h2")).to_have_text(["Scope"])
@@ -835,7 +835,7 @@ def test_secret_is_copied_by_a_button(opened):
 
 
 def saved_draft(page):
-    """Wait until the server has what was typed."""
+    """Wait until the server has stored the draft."""
     expect(page.locator("#preview")).to_contain_text("Draft saved.")
 
 
@@ -850,7 +850,7 @@ def test_draft_follows_its_writer_to_another_device(site, page):
         assert description(other) == "Half a sentence"
         status = other.get_by_role("group", name="Overall status")
         expect(status.get_by_label("Red")).to_be_checked()
-        expect(other.locator(".kept")).to_contain_text("is back.")
+        expect(other.locator(".kept")).to_contain_text("is restored.")
         expect(other.locator("#preview")).to_contain_text("Half a sentence")
         other.goto("/?owner=me")
         expect(
@@ -862,7 +862,7 @@ NO_ANSWER = re.compile(r"ERR_FAILED|htmx:|Response Status Error Code 401")
 
 
 def expect_no_answer(watched):
-    """Take what the browser says of requests that were not answered, or not as htmx likes it."""
+    """Expect, and remove, complaints about requests that failed or that htmx reports as errors."""
     said = [one for one in watched.complaints if NO_ANSWER.search(one)]
     assert said
     watched.complaints = [one for one in watched.complaints if one not in said]
@@ -978,7 +978,7 @@ def test_signing_out_leaves_no_portfolio_behind(site, opened):
         assert "status=red" not in stored
 
 
-# Two at once
+# Two writers at once
 
 
 def test_conflict_of_two_new_reports_shows_both(opened):
@@ -1011,12 +1011,12 @@ def test_conflict_of_two_changes_shows_both(site, opened):
         expect(theirs.locator(".report")).to_contain_text("As they want it.")
 
 
-# Without a script
+# Without JavaScript
 
 
 @pytest.fixture
 def plain(opened: Open) -> Iterator[Page]:
-    """A page of a browser that runs no script."""
+    """A page of a browser without JavaScript."""
     with opened(ADMINISTRATOR, java_script_enabled=False) as at:
         yield at
 
@@ -1102,7 +1102,7 @@ def test_conflict_without_a_script_shows_both(site, opened, plain):
     assert description(plain) == "Mine."
 
 
-# On paper
+# In print
 
 
 # Keys
@@ -1126,7 +1126,7 @@ def test_timeline_is_walked_cell_by_cell(page):
     expect(rows.nth(1).locator("td").first).to_be_focused()
     page.keyboard.press("ArrowLeft")
     expect(rows.nth(1).locator("th a")).to_be_focused()
-    # One stop of the Tab key for the cells, which is where one was.
+    # The cells have a single Tab stop: the cell that had the focus last.
     assert page.locator(".weeks td[tabindex='0']").count() == 1
 
 

@@ -17,7 +17,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The address has a name: browsers have no passkeys for a number."""
+    """A server at a host name, since browsers have no passkeys for IP addresses."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -33,7 +33,10 @@ def at_localhost(site: Site) -> Iterator[Page]:
 
 
 def with_device(page: Page, **how: object) -> None:
-    """The page's browser gets an authenticator, which confirms each time unless it is told not."""
+    """Add a virtual authenticator to the browser of the page.
+
+    It confirms each request unless `how` says otherwise.
+    """
     options = {
         "protocol": "ctap2",
         "transport": "internal",
@@ -61,7 +64,7 @@ def test_a_passkey_is_made_used_after_the_password_and_then_alone(site: Site) ->
         page.get_by_label("Name, to tell it").fill("work laptop")
         page.get_by_role("button", name="Create a passkey").click()
         expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
-        page.get_by_role("link", name="I have kept them").click()
+        page.get_by_role("link", name="I have saved them").click()
         expect(page.locator("#factors")).to_contain_text("work laptop")
 
         page.get_by_role("button", name="Sign out", exact=True).click()

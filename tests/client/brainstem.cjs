@@ -1,12 +1,12 @@
-// brainstem-js, the client of the original API, as a web page would use it: models, collections and
-// the store are its own, over jQuery and XMLHttpRequest in jsdom. Nothing of it is changed here.
+// Uses brainstem-js, the client of the original API, as a web page would: with its own models,
+// collections and store, over jQuery and XMLHttpRequest in jsdom. The client is not modified.
 //
-// Backbone is 1.1.2, which the client was developed with: from 1.2 on its clean-up after a destroy is
-// not called. jQuery is the very one that the client depends on.
+// Backbone is 1.1.2, with which the client was developed: from 1.2 on, the clean-up of the client
+// after a destroy is not called. jQuery is the version that the client depends on.
 //
-// Each step does one thing and yields what the client then shows; what it sent is only listened to.
-// Standard output is one JSON object: {step: {value | failed, requests}}. Standard error is whatever
-// the client or the page complained of.
+// Each step does one thing and returns what the client then shows; its requests are only recorded.
+// Standard output is one JSON object: {step: {value | failed, requests}}. Standard error has the
+// warnings and errors of the client and the page.
 
 'use strict';
 
@@ -18,7 +18,7 @@ const API = '/api/v1';
 const STEP_LIMIT_MS = 20_000;
 const EVERYTHING = ['creator', 'updater', 'workspace', 'external_references'];
 
-// The client warns with console.log; standard output is for the steps.
+// The client writes warnings with console.log, but standard output is for the steps.
 globalThis.console = new Console(process.stderr);
 
 // A page of the server's own origin. The libraries look for these two names when they load.
@@ -48,7 +48,7 @@ $(document).ajaxSend((_event, xhr, sent) => {
   });
 });
 
-// -- the models, declared as the client's handbook says -------------------------------------------
+// -- the models, declared as in the client's handbook ---------------------------------------------
 
 const User = Model.extend({ paramRoot: 'user', brainstemKey: 'users', urlRoot: `${API}/users` });
 const Workspace = Model.extend(
@@ -94,9 +94,9 @@ store.addCollection('workspaces', Workspaces);
 store.addCollection('external_references', ExternalReferences);
 store.addCollection('status_reports', StatusReports);
 
-// -- how the steps look at things -----------------------------------------------------------------
+// -- helpers of the steps -------------------------------------------------------------------------
 
-/** What the report's associations lead to, found by the client's own association code. */
+/** The records associated with the report, found by the client's own association code. */
 function around(report) {
   return {
     id: report.id,
@@ -107,7 +107,7 @@ function around(report) {
   };
 }
 
-/** Do what must fail. Yields what the client's `error` event and `error` callback were given. */
+/** Call `act`, which must fail. Returns what the `error` event and `error` callback received. */
 async function refused(target, act) {
   const heard = { events: [], callbacks: [] };
   const told = (xhr) => ({ status: xhr.status, errors: xhr.responseJSON.errors });
@@ -132,7 +132,7 @@ const position = (reports) => ({
   next: reports.hasNextPage(),
 });
 
-/** From the first page on to the last one, then back, to the end and to a page by its number. */
+/** Go forward from the first page to the last one, back by one, to the first and to the last. */
 async function leaf(paging) {
   const reports = new StatusReports();
   await reports.fetch(paging);
@@ -151,8 +151,8 @@ async function leaf(paging) {
 
 // -- the steps --------------------------------------------------------------------------------------
 
-let report; // The one that is created, changed and destroyed.
-const more = []; // Ids of the others.
+let report; // The report that is created, changed and destroyed.
+const more = []; // The ids of the other reports.
 
 const steps = {
   async create() {
@@ -179,7 +179,7 @@ const steps = {
   },
 
   async save_again() {
-    // The client still holds the `external_reference` that it sent, and sends it once more.
+    // The client still has the `external_reference` that it sent, and sends it again.
     await report.save({ description: 'Saved again.' });
     await report.fetch({ include: 'external_references' });
     return {
@@ -453,7 +453,7 @@ const steps = {
   },
 };
 
-// An exception in a callback of the client leaves its promise open, so every step has an end.
+// If a callback of the client throws, its promise never settles, so every step has a timeout.
 async function within(limitMs, work) {
   let timer;
   const end = new Promise((_resolve, reject) => {
@@ -471,7 +471,7 @@ const why = (error) => error.stack ?? `${error.status} ${error.responseText}`;
 async function main() {
   const told = {};
   for (const [name, step] of Object.entries(steps)) {
-    store.reset(); // No step sees what another one loaded.
+    store.reset(); // No step may see what another step loaded.
     requests.length = 0;
     try {
       told[name] = { value: await within(STEP_LIMIT_MS, step) };

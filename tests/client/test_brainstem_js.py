@@ -1,6 +1,6 @@
-"""brainstem-js, the JavaScript client of the original API, works with our server as it is.
+"""brainstem-js, the JavaScript client of the original API, works unchanged with our server.
 
-`brainstem.cjs` is a page that uses it. It runs once; each test is about one thing that it did.
+`brainstem.cjs` is a page that uses the client. It runs once; each test checks one of its steps.
 """
 
 import json
@@ -18,7 +18,7 @@ from healthreports.app import now
 from healthreports.service.people import workspaces
 from healthreports.store.engine.database import Database
 
-# What is tried here is over before the store matters, or shown on both by the other tests.
+# What these tests check is independent of the store, or other tests check it on both stores.
 pytestmark = pytest.mark.one_store
 
 FOLDER = Path(__file__).parent
@@ -26,7 +26,7 @@ MISSING = [command for command in ("node", "npm") if shutil.which(command) is No
 WHY = f"no {' and no '.join(MISSING)} on this machine: brainstem-js was not run against the server"
 REPORTS = "/api/v1/status_reports"
 EVERYTHING = "creator,updater,workspace,external_references"
-# What the client puts beside the root key of every body.
+# What the client adds to every body next to the root key.
 BESIDE = {"include": "", "filters": "", "optional_fields": ""}
 
 if MISSING and os.environ.get("CI") != "true":
@@ -35,7 +35,7 @@ if MISSING and os.environ.get("CI") != "true":
 
 @dataclass
 class Told:
-    """What the page told of its steps."""
+    """What the page reported about its steps."""
 
     steps: dict[str, dict[str, Any]]
     account: Account
@@ -60,7 +60,7 @@ class Told:
 
     @property
     def reports(self) -> list[str]:
-        """All that it created, in the order of their creation."""
+        """All reports that the page created, in the order of their creation."""
         return [self.report, *self.of("create_more")]
 
 
@@ -135,7 +135,7 @@ def test_a_report_is_created_in_the_form_that_the_client_sends(told: Told) -> No
 
 def test_the_client_reads_our_times_as_times(told: Told) -> None:
     created = told.of("create")
-    # It turns what it takes for a time into milliseconds and leaves everything else a string.
+    # The client converts values that it takes for times to milliseconds; all others stay strings.
     assert created["created_at"] == created["updated_at"]
     assert abs(created["created_at"] / 1000 - now() / 1_000_000) < 600
 
@@ -148,7 +148,7 @@ def test_a_report_just_created_is_saved_again(told: Told) -> None:
 
 
 def test_a_created_report_comes_with_what_the_client_asks_to_include(told: Told) -> None:
-    # The client asks in the body, beside the root key, as Rails allows.
+    # The client sends `include` in the body, next to the root key, as Rails allows.
     assert told.last("create_and_include")["body"]["include"] == EVERYTHING
     assert told.of("create_and_include") == {
         "id": told.reports[1],
@@ -207,7 +207,7 @@ def test_includes_of_includes_are_followed(told: Told) -> None:
 
 
 def test_includes_of_an_archived_workspace_are_followed(told: Told) -> None:
-    # The client always asks for the next layer without the default filters.
+    # The client always requests the next level of includes without the default filters.
     assert told.last("show_nested_in_archived")["query"]["apply_default_filters"] == "false"
     assert told.of("show_nested_in_archived") == {
         "archived": True,
@@ -287,7 +287,7 @@ def test_a_report_is_updated_with_everything_that_the_client_holds(told: Told) -
     assert (put["method"], put["path"]) == ("PUT", f"{REPORTS}/{told.report}")
     held = put["body"].pop("status_report")
     assert put["body"] == BESIDE
-    # All but the id and the times, also what cannot be written.
+    # Everything but the id and the times, including read-only attributes.
     assert set(held) == {
         "color",
         "description",
@@ -327,7 +327,7 @@ def test_a_report_is_patched(told: Told) -> None:
 
 
 def assert_refused(heard: dict[str, Any], status: int, kind: str, *fields: str) -> None:
-    """The client heard of one and the same failure on each of its error paths."""
+    """The client reported the same failure on each of its error paths."""
     failure = heard["rejection"]
     assert heard["events"] == [failure]
     assert heard["callbacks"] == [failure]
@@ -388,7 +388,7 @@ def test_the_client_looks_up_a_workspace_by_title_and_by_reference(told: Told) -
         "reference": bridge,
         "no_reference": [],
     }
-    # It sent back the whole record, as it came, with what was new.
+    # The client sent back the whole record as received, with the changes.
     (saved,) = [one for one in told.sent("look_up_workspace") if one["method"] == "PUT"]
     assert saved["status"] == 200
     assert saved["body"]["workspace"]["access_level"] == "invitation"

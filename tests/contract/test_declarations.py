@@ -1,4 +1,4 @@
-"""The declarations are complete: each row that something else relies on is there."""
+"""The declarations are complete: each row that other code relies on exists."""
 
 import json
 
@@ -122,7 +122,7 @@ def test_every_declared_attribute_is_one_of_the_model(kind: Kind) -> None:
 
 def test_every_type_has_a_reader_and_a_schema() -> None:
     assert set(schemas.FIELD_SCHEMAS) == set(FieldType)
-    assert set(params._READERS) == set(schemas.FILTER_SCHEMAS)  # noqa: SLF001  the table is private, its rows are the point
+    assert set(params._READERS) == set(schemas.FILTER_SCHEMAS)  # noqa: SLF001  the table is private, but its rows are tested here
     assert set(params._READERS) | params.CHOOSING == set(FilterType)  # noqa: SLF001  as above
 
 

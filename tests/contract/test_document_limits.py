@@ -1,4 +1,4 @@
-"""The OpenAPI document says of bodies what the rules demand: required, lengths, choices."""
+"""The OpenAPI document states the rules for bodies: required attributes, lengths, choices."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -150,7 +150,7 @@ def test_a_pattern_of_the_document_is_one_that_is_demanded(
 
 
 def forms() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The name of each operation with a body, the type of a form, and its schema."""
+    """The name of each operation with a body, the media type of a form, and its schema."""
     for methods in document()["paths"].values():
         for operation in methods.values():
             for media, one in operation.get("requestBody", {"content": {}})["content"].items():

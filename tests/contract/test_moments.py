@@ -1,4 +1,4 @@
-"""Times on the wire (3.4, 4.6)."""
+"""Times in requests and responses (3.4, 4.6)."""
 
 from datetime import UTC, datetime
 
@@ -49,7 +49,7 @@ def test_a_date_is_its_midnight_in_utc() -> None:
         "2026-11-24T12:00:00+25:00",
         "2026-11-24T12",
         "2026-11-24x12:00:00",
-        "２０２６-11-24",  # noqa: RUF001  digits, but not those of ISO 8601
+        "２０２６-11-24",  # noqa: RUF001  digits, but not the ASCII digits of ISO 8601
         "1795521600",
         "",
     ],

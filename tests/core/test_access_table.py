@@ -1,4 +1,4 @@
-"""Who may do what, cell by cell."""
+"""Who may do what, for each cell of the table."""
 
 import pytest
 
@@ -20,8 +20,9 @@ from healthreports.core.vocabulary import (
     Side,
 )
 
-# In the account, in the workspace: then see workspace, see reports, create, change a report of
-# somebody else, change one's own, change the workspace.
+# The columns: permission in the account, permission in the workspace, see the workspace, see
+# reports, create a report, change a report of another user, change one's own report, change the
+# workspace.
 TABLE = """
 administrator    -               yes yes yes yes yes yes
 administrator    provider-view   yes yes yes yes yes yes

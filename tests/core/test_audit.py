@@ -1,4 +1,4 @@
-"""The chain of the audit log: what was changed later is found, what was removed is not missed."""
+"""The hash chain of the audit log: it detects changes, but allows contents to be removed."""
 
 from itertools import count
 from typing import Any
@@ -59,7 +59,7 @@ def verified(entries: list[Sealed]) -> list[str]:
 
 
 def emptied(entry: Sealed, *parts: str) -> Sealed:
-    """The entry without these parts and their salts."""
+    """The entry with the contents and salts of these parts removed."""
     fields = {
         "what": ("action", "subject_id"),
         "who": ("user_id", "through", "through_id", "address"),
@@ -110,7 +110,7 @@ def test_each_attribute_that_is_changed_is_found(
 def test_an_entry_that_is_emptied_without_care_is_found(
     events: list[AuditEvent], data: Any
 ) -> None:
-    """Contents without their salt, a salt without its contents."""
+    """Contents without their salt, or a salt without its contents."""
     entries = chain(events)
     place = data.draw(st.integers(0, len(entries) - 1))
     one = entries[place]
@@ -128,7 +128,7 @@ def test_entries_that_are_missing_or_moved_are_found(events: list[AuditEvent], d
     assert verified([*entries[:place], *entries[place + 1 :]])
     moved = [*entries[:place], entries[place + 1], entries[place], *entries[place + 2 :]]
     assert verified(moved)
-    # As if another had been there from the start: the seals are right, and the chain is not.
+    # A different entry in this place: its seals are right, but the hash chain is not.
     first, second = entries[place].event, entries[place + 1].event
     forged = sealed(msgspec.structs.replace(second, id=first.id), b"\0" * 32, [b"s"] * 3)
     if place:
@@ -136,7 +136,7 @@ def test_entries_that_are_missing_or_moved_are_found(events: list[AuditEvent], d
 
 
 def test_the_hashes_of_equal_contents_differ() -> None:
-    """Or whoever sees the hashes could try out who it was."""
+    """Otherwise a reader of the hashes could guess the contents and compare."""
     event = AuditEvent(
         id=1,
         account_id=1,

@@ -1,4 +1,4 @@
-"""When the next report is due, by examples that anybody can check on a calendar."""
+"""When the next report is due, with examples that can be checked on a calendar."""
 
 from datetime import UTC, date, datetime
 
@@ -40,15 +40,15 @@ MONTHLY = {"report_every": ReportEvery.MONTH, "report_day": Weekday.MONDAY}
     ("cadence", "reported", "due"),
     [
         (WEEKLY, None, "2026-11-06"),
-        # On the day, early, and up to three days late: the next one is a week after the due day.
+        # On the day, early, or up to three days late: the next is due a week after the due day.
         (WEEKLY, "2026-11-06", "2026-11-13"),
         (WEEKLY, "2026-11-04", "2026-11-13"),
         (WEEKLY, "2026-11-09", "2026-11-13"),
-        # From then on it counts for the next.
+        # A later report counts as the next one.
         (WEEKLY, "2026-11-10", "2026-11-20"),
         ({**WEEKLY, "report_every": ReportEvery.TWO_WEEKS}, "2026-11-06", "2026-11-20"),
         ({**WEEKLY, "report_every": ReportEvery.FOUR_WEEKS}, "2026-11-06", "2026-12-04"),
-        # The first Monday of a month, over the end of a year too.
+        # The first Monday of a month, also across the end of a year.
         (MONTHLY, None, "2026-11-02"),
         (MONTHLY, "2026-11-02", "2026-12-07"),
         (MONTHLY, "2026-11-30", "2027-01-04"),

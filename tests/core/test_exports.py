@@ -1,4 +1,4 @@
-"""Files of a report: what people wrote comes back from each, whatever they wrote."""
+"""Exports of a report: any text can be read back from every format."""
 
 import gc
 import re
@@ -20,7 +20,7 @@ from healthreports.exports import badge, letters, markdown, pdf
 
 SVG = "{http://www.w3.org/2000/svg}"
 THEN = Instant(20_000 * DAY_US)  # 2024-10-04
-# What a title or a text may hold: anything but U+0000 and half a surrogate pair (5.7).
+# What a title or a text may contain: any character but U+0000 and lone surrogates (5.7).
 anything = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)))
 prose = st.lists(
     st.sampled_from(
@@ -72,7 +72,7 @@ def report(
 
 
 class _Blocks(HTMLParser):
-    """The elements of a rendered text, and what stands in them."""
+    """The elements of a rendered text and their contents."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -239,7 +239,7 @@ def test_a_long_title_is_cut_on_the_badge_and_whole_for_who_hears_it() -> None:
 def printed(
     title: str, text: str, color: Color, *details: Detail, author: str = "A", paper: str = "A4"
 ) -> bytes:
-    """The report as PDF. Files that are left open for it have a test of their own."""
+    """The report as PDF. Another test checks that no files stay open."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         made = pdf.of_report(
@@ -278,7 +278,7 @@ def _open_files() -> int:
 
 
 def test_a_document_leaves_no_file_open() -> None:
-    """Nor do those that were too long at a larger size of letters."""
+    """Nor does a document that was too long in a larger font size."""
     long = report("A line.\n" * 65)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -319,13 +319,13 @@ def test_any_text_can_be_printed() -> None:
 
 
 def lines_of(content: bytes) -> list[str]:
-    """What is printed, line by line, as somebody reads it who has the file."""
+    """The lines of text that a reader of the file sees."""
     if shutil.which("pdftotext") is None:
         pytest.skip("no pdftotext on this machine")
     read = subprocess.run(
         ["pdftotext", "-layout", "-", "-"], input=content, capture_output=True, check=True
     )
-    # Marks of direction are the tool's.
+    # pdftotext adds marks of direction.
     said = re.sub("[\u202a-\u202e\u2066-\u2069]", "", read.stdout.decode())
     return [" ".join(line.split()) for line in said.splitlines() if line.strip()]
 

@@ -1,4 +1,4 @@
-"""A safe part of Markdown: what people write is shown so, and nothing that they write does harm."""
+"""A safe subset of Markdown: texts are shown as written, and no text can do harm."""
 
 import re
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""A portfolio as a sheet: what it holds comes back, and no cell is a formula."""
+"""A portfolio as a spreadsheet: its contents can be read back, and no cell is a formula."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ def read_csv(content: bytes) -> list[dict[str, str]]:
 
 
 def read_xlsx(content: bytes) -> tuple[list[str], str]:
-    """The texts of the first row of cells, and the XML of the sheet."""
+    """The shared strings of the workbook, and the XML of its first sheet."""
     with zipfile.ZipFile(io.BytesIO(content)) as book:
         shared = ET.fromstring(book.read("xl/sharedStrings.xml"))
         xml = book.read("xl/worksheets/sheet1.xml").decode()
@@ -75,7 +75,7 @@ def test_what_is_not_overdue_yet_does_not_say_so() -> None:
 def test_a_workbook_holds_the_same_with_dates_as_dates() -> None:
     texts, xml = read_xlsx(sheet.xlsx_of(table()))
     assert {"Bridge", "Red", "Late.", "Olga Owner", *sheet.COLUMNS} <= set(texts)
-    # Days since 1899-12-30, as workbooks count.
+    # Workbooks count days since 1899-12-30.
     assert f"<v>{(date(2024, 12, 24) - date(1899, 12, 30)).days}</v>" in xml
 
 

@@ -1,7 +1,7 @@
-"""The worst texts that the contract allows, through all that is made of a text on the event loop.
+"""The worst texts that the contract allows, in everything that the event loop makes of a text.
 
-What takes the square of a text's length stops everybody for many seconds. The limit is far above
-what a slow machine needs, and far below that.
+Work that is quadratic in the length of a text would block all requests for many seconds. The limit
+is far above what a slow machine needs, and far below those seconds.
 """
 
 import time
@@ -85,8 +85,8 @@ AUTHOR = User(
     id=1, account_id=1, full_name="A", email_address="a@b.c", headline=None, photo_path=None
 )
 
-# What makes something of a text: every filter that templates have for one, and every export that
-# is not made in a thread and counted.
+# Everything that processes a text: every template filter for texts, and every export that is not
+# made in a thread and rate-limited.
 OF_TEXT: dict[str, Callable[[str], Any]] = {
     "difference from nothing": lambda text: difference("a b c", text),
     "difference from half of it": lambda text: difference(text[: len(text) // 2], text),

@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
 
@@ -232,6 +233,33 @@ def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
             assert shape(json.loads(said)) == shape(json.loads(block.text)), said
         elif block.kind == "text":
             assert said.strip() == block.text.strip()
+
+
+def test_running_it_for_good_ends_with_a_sign_in(reader: Reader) -> None:
+    parts = [one for one in blocks(DOCS / "how-to" / "run-for-good.md") if one.kind == "sh"]
+    for block in parts:
+        if block.text == SERVE:
+            reader.serve()
+        else:
+            reader.type(block.text)
+    [(password, email)] = re.findall(
+        r'echo "(.+)" \| healthreports user password (\S+)', parts[1].text
+    )
+    base = f"http://127.0.0.1:{reader.port}"
+    with httpx.Client(base_url=base, follow_redirects=True) as visitor:
+        assert sign_in(visitor, email, "wrong").status_code != HTTPStatus.OK
+        page = sign_in(visitor, email, password)
+        assert page.is_success
+        assert "New bridge" in page.text
+
+
+def sign_in(visitor: httpx.Client, email: str, password: str) -> httpx.Response:
+    form = dict(
+        re.findall(
+            r'<input type="hidden" name="(\w+)" value="([^"]*)"', visitor.get("/sign-in").text
+        )
+    )
+    return visitor.post("/sign-in", data={**form, "email_address": email, "password": password})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda one: f"{one.parent.name}/{one.stem}")

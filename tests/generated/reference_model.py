@@ -1,6 +1,6 @@
-"""Status reports in memory: what the wire contract says the server does, and nothing else.
+"""A model of status reports in memory, which does what the wire contract states and no more.
 
-Where the contract leaves a choice the model accepts either and remembers what was answered.
+If the contract leaves a choice, the model accepts every choice and adopts the server's answer.
 """
 
 import re
@@ -31,7 +31,7 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Span:
-    """The time of one request by our clock: the server's `now` lies strictly inside."""
+    """The time span of one request by our clock: the server's `now` is strictly inside it."""
 
     begin: datetime
     end: datetime
@@ -47,7 +47,7 @@ class Span:
 
 
 class Undecided(Exception):
-    """The instant falls inside a request: either answer is right."""
+    """The instant is inside the time span of a request, so either answer is right."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Report:
 
 @dataclass
 class Refused:
-    """400 for this parameter."""
+    """The answer is 400 for this parameter."""
 
     parameter: str
 
@@ -79,7 +79,7 @@ class Page:
 
 
 def ruby_integer(text: str) -> int:
-    """`String#to_i`."""
+    """Ruby's `String#to_i`."""
     match = re.match(r"\s*([+-]?[0-9]+(?:_[0-9]+)*)", text)
     return int(match[1].replace("_", "")) if match else 0
 
@@ -166,7 +166,7 @@ class Model:
         return Page(shown, meta, included(pairs))
 
     def fits_current(self, report: Report, sent: str) -> bool:
-        """It is the newest of its workspace, or not, as asked; ids ascend as reports come."""
+        """Whether the report passes the filter `current`; a newer report has a higher id."""
         newest = max(
             one.id for one in self.reports.values() if one.workspace_id == report.workspace_id
         )
@@ -175,7 +175,7 @@ class Model:
     # -- validation
 
     def faults(self, attributes: dict[str, Any], role: str, *, creating: bool) -> list[str]:
-        """The fields at fault, sorted; one name for each fault."""
+        """The names of the invalid fields, sorted: one name for each fault."""
         found = []
         if creating and not self._is_known_space(role, attributes.get("workspace_id")):
             found.append("workspace_id")
@@ -256,7 +256,7 @@ def fits_extension(report: Report, sent: dict[str, str]) -> bool:
 
 
 def has_words(report: Report, asked: str) -> bool:
-    """Each word that is asked for, in plain letters, begins one of the report's texts."""
+    """Whether each searched word (a-z, 0-9) is a prefix of a word in the report's texts."""
     texts = [report.description, *(one["description"] or "" for one in report.details)]
     plain = re.sub(r"[^\w\s]|_", " ", " ".join(texts).casefold())
     wanted = re.findall("[a-z0-9]+", asked.lower())

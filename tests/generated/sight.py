@@ -1,8 +1,8 @@
-"""Accounts full of random people, memberships and reports, and who sees what of them.
+"""Accounts with random people, memberships and reports, and who can see which of them.
 
-The rules of sight are written anew from the README's section "Who may do what". Where it leaves a
-thing open, `must` is the narrow reading and `may` the wide one. Every text that is stored holds a
-marker: a word that nobody can guess and that stands nowhere else.
+The rules are a second implementation of docs/reference/permissions.md. If that page leaves a case
+open, `must` is the narrow reading and `may` the wide one. Every stored text contains a marker: a
+word that nobody can guess and that occurs nowhere else.
 """
 
 import re
@@ -25,7 +25,7 @@ from healthreports.store.auth import credentials
 from healthreports.store.people.members import membership
 
 MARKER = re.compile(r"zq[0-9a-f]{16}")
-# An id that no object will ever have.
+# An id that no object has.
 NOBODY = 2**62 + 11
 
 PERMISSIONS = tuple(map(str, AccountPermission))
@@ -35,7 +35,7 @@ COLORS = ("green", "yellow", "red")
 SUBJECTS = {"StatusReport": "status_reports", "Workspace": "workspaces"}
 TYPES = {kind: name for name, kind in SUBJECTS.items()}
 KINDS = tuple(map(str, RESOURCES))
-# What each include brings; "" where that differs from record to record.
+# The kind of record that each include adds; "" if it differs from record to record.
 INCLUDES = {
     str(kind): {
         one.name: "" if one.is_polymorphic else str(one.kinds[0]) for one in resource.associations
@@ -50,7 +50,7 @@ def word() -> str:
 
 @dataclass
 class Thing:
-    """One stored object: `links` are ids of others, `texts` what only those who see it may read."""
+    """A stored object: `links` are ids of others, `texts` only for users who can see the object."""
 
     kind: str
     id: int
@@ -61,7 +61,7 @@ class Thing:
 
 @dataclass
 class Sight:
-    """By kind, the ids that a caller must be shown when it asks, and those that it may be shown."""
+    """By kind, the ids that a caller must be shown on request, and those that it may be shown."""
 
     must: dict[str, set[int]]
     may: dict[str, set[int]]
@@ -70,21 +70,21 @@ class Sight:
 
 
 class World:
-    """All that one example has stored."""
+    """Everything that one example has stored."""
 
     def __init__(self) -> None:
         self.things: dict[str, dict[int, Thing]] = {kind: {} for kind in KINDS}
         self.secrets: dict[int, str] = {}
-        # Some services are known to several accounts, so that a filter by them finds both.
+        # Several accounts use the same services, so a filter by service matches records of both.
         self.services = [word(), word()]
-        # The first people of each account have the addresses of those of the others.
+        # The first people of each account have the same addresses in every account.
         self.addresses = [f"{word()}@example.org" for _ in range(2)]
 
     def add(self, kind: str, thing_id: int, account: int, **links: Any) -> Thing:
         return self.things[kind].setdefault(thing_id, Thing(kind, thing_id, account, links))
 
     def all(self, kind: str, **links: Any) -> list[Thing]:
-        """The things of a kind that have these links."""
+        """All objects of a kind that have these links."""
         return [
             one
             for one in self.things[kind].values()
@@ -153,14 +153,14 @@ class World:
         return seen
 
     def _shares(self, user: Thing) -> set[int]:
-        """Whom the user shares a workspace with."""
+        """The users with whom the user shares a workspace."""
         own = {one.links["workspace"] for one in self.all("participations", user=user.id)}
         return {user.id} | {
             one.links["user"] for one in self.all("participations") if one.links["workspace"] in own
         }
 
     def _took_part(self, seen: dict[str, set[int]]) -> set[int]:
-        """Whoever took part in something that is seen."""
+        """The creators and updaters of the objects that the caller sees."""
         found = {
             self.things[kind][one].links.get(name)
             for kind in ("workspaces", "status_reports")
@@ -169,10 +169,10 @@ class World:
         }
         return found - {None}
 
-    # -- what stands beside a record
+    # -- the records that includes add
 
     def linked(self, thing: Thing, include: str, sight: Sight) -> set[int]:
-        """The ids that an include brings with a record, for one who sees the record."""
+        """The ids that an include adds to a record, for a caller who can see the record."""
         if include in BESIDE:
             return BESIDE[include](self, thing, sight)
         name = "space" if thing.kind == "status_reports" and include == "workspace" else include
@@ -189,7 +189,7 @@ class World:
         return {one.id for one in self.all(kind, **links)} & sight.may[kind]
 
 
-# What stands beside a record by another way than a link of its own.
+# The includes that are not links of the record itself.
 BESIDE: dict[str, Callable[[World, Thing, Sight], set[int]]] = {
     "external_references": lambda world, thing, sight: world.seen(
         "external_references", sight, subject=(thing.kind, thing.id)
@@ -224,7 +224,7 @@ def markers(things: Iterable[Thing]) -> Iterator[str]:
             yield from MARKER.findall(text)
 
 
-# -- plans: small numbers that are taken modulo what there is
+# -- plans: small numbers, used modulo the number of objects
 
 index = st.integers(0, 7)
 reference_plans = st.lists(st.sampled_from([None, None, 0, 1]), max_size=2)
@@ -282,7 +282,7 @@ class _Builder:
             secret = tokens.issue(self.tx, user, word(), now(), scopes=frozenset({Scope.READ}))
             self.world.secrets[user.id] = secret
             self.world.things["users"][user.id].links["reads_only"] = True
-        # The first is an administrator and stays one.
+        # The first user is an administrator and stays enabled.
         for number in plan["disabled"]:
             user = self.users[1 + number % (len(self.users) - 1)]
             members.disable(self.tx, user, now(), disabled=True)
@@ -303,7 +303,7 @@ class _Builder:
         secret = tokens.issue(self.tx, user, word(), now())
         self.users.append(user)
         self.world.secrets[user.id] = secret
-        # Whoever makes a thing here, may: people leave, and what they made stays.
+        # Everybody may create everything here: what people made stays if they lose permissions.
         actor = tokens.authenticate(self.tx, secret, now())
         self.actors.append(replace(actor, permission=AccountPermission.ADMINISTRATOR))
         thing = self.world.add("users", user.id, self.account, permission=permission)
@@ -313,7 +313,7 @@ class _Builder:
         self.world.add("account_memberships", membership_id, self.account, user=user.id)
 
     def _prove(self, user: model.User) -> None:
-        """Give the people of each account the ways in of those of the others."""
+        """Give the first people of every account the same ways to sign in."""
         if len(self.users) == 0:
             credentials.store_password(self.tx, user.account_id, user.id, "a hash", now())
         elif len(self.users) == 1:
@@ -339,7 +339,7 @@ class _Builder:
         workspaces.archive(self.tx, space, now(), archived=plan["archived"])
 
     def _group(self) -> None:
-        """A group of this workspace, and of the one before it where there is one."""
+        """Make a group of this workspace and the previous one, if there is one."""
         name, notes = word(), word()
         ours = [one for one in self.world.all("workspaces") if one.account == self.account][-2:]
         sent = {"name": name, "notes": notes, "add_workspace_ids": [one.id for one in ours]}

@@ -1,4 +1,4 @@
-"""Generated calls, right and wrong, get only answers that the documents describe."""
+"""Generated calls, valid and invalid, get only answers that the OpenAPI documents describe."""
 
 import itertools
 import zlib
@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from conftest import Account, Server
 from effort import effort
 
-# What is on the wire is made of the same values, whatever the store.
+# Answers are made of the same values on every store.
 pytestmark = pytest.mark.one_store
 
 CONTRACT = Path(__file__).parents[2] / "docs/reference/contract/status_reports.openapi.yaml"
@@ -40,7 +40,7 @@ _numbers = itertools.count()
 
 
 class Aim:
-    """Leads two of three generated calls to objects that are there."""
+    """Directs two of three generated calls to objects that exist."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -55,7 +55,7 @@ class Aim:
             "users": [str(user.id) for user in account.users.values()],
             "external_references": self.references(),
             "participations": [self.participation()],
-            # Only the outsider's: the callers' own are needed as they are.
+            # Only the outsider's, since the memberships of the callers must not change.
             "account_memberships": self.found("account_memberships", user_id=self.outsider),
             "workspace_groups": [self.group()],
             "deleted_status_reports": [self.deleted_report()],
@@ -88,7 +88,7 @@ class Aim:
         return self.found("external_references", subject_type="StatusReport")
 
     def participation(self) -> str:
-        """The outsider's, made if it is not there."""
+        """The outsider's participation, created if it does not exist."""
         sent = {
             "workspace_id": self.account.workspaces[0],
             "user_id": self.outsider,
@@ -101,7 +101,7 @@ class Aim:
         return found
 
     def group(self) -> str:
-        """A group with one workspace, so that who sees that sees it."""
+        """A group with one workspace: users who see the workspace see the group."""
         sent = {
             "name": f"Group {next(_numbers)}",
             "add_workspace_ids": self.account.workspaces[:1],
@@ -114,7 +114,7 @@ class Aim:
         return [one["id"] for one in shown["results"]]
 
     def take(self, case: schemathesis.Case) -> requests.Session:
-        """Point the case at something; the answer is who shall send it."""
+        """Direct the case to an existing object. Returns the session that sends it."""
         number = zlib.crc32(repr((case.path_parameters, case.query, case.body)).encode())
         session = self.sessions[number // 7 % 4]
         if number % 3 == 0:
@@ -136,7 +136,7 @@ class Aim:
         return session
 
     def refill(self, case: schemathesis.Case, status: int) -> None:
-        """Put something there again for what was deleted."""
+        """Replace an object that the case deleted."""
         if case.path.startswith("/deleted_status_reports"):
             if status in (200, 204) and case.path_parameters:
                 self.ids["deleted_status_reports"][:] = [self.deleted_report()]
@@ -166,7 +166,7 @@ def loaded(document: dict[str, Any], server: Server) -> Any:
 
 @pytest.fixture
 def contract(server: Server) -> Any:
-    """The contract's document, and the three refusals that protocol.md adds to any operation."""
+    """The contract's document, with the three refusals that protocol.md adds to any operation."""
     document = yaml.safe_load(CONTRACT.read_text(encoding="utf-8"))
     for item in document["paths"].values():
         for operation in item.values():
@@ -177,7 +177,7 @@ def contract(server: Server) -> Any:
 
 @pytest.fixture
 def own(server: Server) -> Any:
-    """The server's own document, as it stands."""
+    """The server's own document, unchanged."""
     return loaded(requests.get(f"{server.base}/openapi.json", timeout=10).json(), server)
 
 
@@ -190,9 +190,9 @@ def hold(case: schemathesis.Case, aim: Aim) -> None:
 def hold_all(
     schema: Any, aim: Aim, subtests: pytest.Subtests, tries: settings, but: frozenset[str]
 ) -> None:
-    """Every operation, with right and wrong data: the edges of its document, then random data.
+    """Check every operation with valid and invalid data: random data, and edge cases of the schema.
 
-    Those that are called as one of `but` are left out; then the edges are too.
+    Operations whose label is in `but` are skipped. If `but` is not empty, so are all edge cases.
     """
     for operation in (result.ok() for result in schema.get_all_operations()):
         if operation.label in but:
@@ -218,7 +218,7 @@ def hold_random(cases: st.SearchStrategy[schemathesis.Case], aim: Aim, tries: se
     try:
         holds()
     except Unsatisfiable:
-        return  # an operation without parameters has no wrong data
+        return  # an operation without parameters has no invalid data
 
 
 def test_every_answer_is_in_the_contract(
@@ -230,7 +230,7 @@ def test_every_answer_is_in_the_contract(
 def test_every_answer_is_in_the_servers_own_document(
     own: Any, contract: Any, aim: Aim, subtests: pytest.Subtests
 ) -> None:
-    """Beside those that the contract's document has, which the test above tries; or all."""
+    """Without the operations of the contract, which the test above covers; all when fuzzing."""
     labels = {result.ok().label for result in contract.get_all_operations()}
     tries = effort(2, 300)
     is_bounded = tries.max_examples == effort(2, 2).max_examples

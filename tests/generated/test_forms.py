@@ -1,4 +1,4 @@
-"""Whatever a Rails-style form can spell, `nest` reads back."""
+"""`nest` reads back everything that a Rails-style form can express."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ keys = st.text(st.characters(exclude_characters="[]"), min_size=1, max_size=6).f
 
 
 def elements_alike(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
-    """Elements of one key set, each led by a text: the key whose repetition starts an element."""
+    """Elements with the same keys. The first key has a text: its repetition starts an element."""
 
     def of(names: list[str]) -> st.SearchStrategy[list[dict[str, Any]]]:
         first, *rest = names
@@ -74,7 +74,7 @@ def test_what_repeated_keys_spell_is_read_back(root: dict[str, Any]) -> None:
 
 
 def unlike_elements(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
-    """With an index for each element its keys may be any."""
+    """Elements with arbitrary keys, which is possible if each element has an index."""
     return st.lists(st.dictionaries(keys, values, min_size=1, max_size=3), min_size=1, max_size=12)
 
 

@@ -1,4 +1,4 @@
-"""Any sequence of calls agrees with the model: writes, refusals, and every page of every list."""
+"""Any sequence of calls agrees with the model: writes, refusals, and all pages of lists."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -159,7 +159,11 @@ any_changes = {
 
 
 def is_formable(attributes: dict[str, Any]) -> bool:
-    """A form can say it: only texts, no empty level, each detail led by its category."""
+    """Whether a form can express the attributes.
+
+    It can if all values are texts or booleans, no level is empty, and each detail begins with its
+    category.
+    """
 
     def says(value: object) -> bool:
         if isinstance(value, dict):
@@ -202,7 +206,7 @@ def flattened(name: str, value: object, *, indexed: bool) -> Pairs:
 
 
 def body_of(attributes: dict[str, Any], way: str) -> dict[str, Any]:
-    """What httpx is to send: JSON, or a form where a form can say it."""
+    """What httpx sends: JSON, or a form if a form can express the attributes."""
     if way == "json" or not is_formable(attributes):
         return {"content": json.dumps({"status_report": attributes}), "headers": JSON}
     pairs = flattened("status_report", attributes, indexed=way == "indexed")
@@ -225,13 +229,13 @@ def now() -> datetime:
 
 
 class Machine(RuleBasedStateMachine):
-    """One fresh account. `elsewhere` is another account's, with a report that nobody here sees."""
+    """Calls on a new account; nobody in it sees the report `hidden` of another, `elsewhere`."""
 
     def __init__(self, server: Server, database: Database, elsewhere: Account, hidden: str) -> None:
         super().__init__()
         self.account = make_account(server, database)
         self.stored_at = server.database
-        # What the audit log must have of the sequence; what came before it is not counted.
+        # The entries that the audit log must have for the sequence, without earlier ones.
         self.audited: list[tuple[AuditAction, int, int]] = []
         self.begun_with = database.read_here(lambda tx: auditing.head(tx, self.account.id).number)
         first, second = self.account.workspaces
@@ -243,14 +247,14 @@ class Machine(RuleBasedStateMachine):
         self.ids = ["0", "abc", "-1", "1.5", "9" * 30, "\uff11", hidden]
         self.moments = [now()]
         self.is_refused = False
-        # What each report has said: the event, and what it said from then on (8.3).
+        # The versions of each report: the event, and the content from then on (8.3).
         self.said: dict[int, list[tuple[str, str, str, list[dict[str, Any]]]]] = {}
         self.deleted: dict[int, Report] = {}
-        # Requests with a key, with what was answered and what that names (8.2).
+        # Requests with an idempotency key, their answers and the ids of the created reports (8.2).
         self.kept: list[tuple[str, str, str, dict[str, Any], httpx.Response, int | None]] = []
-        # What was answered to whom with each tag, by where (8.1).
+        # By role and URL: the answer that had each ETag (8.1).
         self.tagged: dict[tuple[str, str], dict[str, bytes]] = {}
-        # The tags that a report had, with how much it had said by then.
+        # The ETags of each report, with its number of versions at that time.
         self.tags: dict[int, list[tuple[str, int]]] = {}
 
     def teardown(self) -> None:
@@ -259,11 +263,11 @@ class Machine(RuleBasedStateMachine):
         self._is_audited()
 
     def _audits(self, role: str, action: AuditAction, report: Report) -> None:
-        """What was done has an entry, by whom it was done."""
+        """Expect an audit entry for an action, with its user."""
         self.audited.append((action, report.id, int(self.user_ids[role])))
 
     def _is_audited(self) -> None:
-        """Every action of the sequence has its entry, in its order, and nothing else has one."""
+        """Check that the audit log has an entry for each action, in order, and no others."""
 
         def entries(tx: Transaction) -> list[AuditEvent]:
             account_id = self.account.id
@@ -279,7 +283,7 @@ class Machine(RuleBasedStateMachine):
 
         assert self.account.database.read_here(verified) == []
         if found:
-            # A row that is changed behind the server's back is found.
+            # A row that is changed directly in the database is detected.
             number = found[len(found) // 2].id
             where = f"account_id = {self.account.id} AND number = {number}"
             statement = f"UPDATE audit_events SET user_id = 0 WHERE {where}"
@@ -292,7 +296,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(count=st.sampled_from([0, 5, 30]))
     def begin(self, count: int) -> None:
-        """Some accounts start with more reports than one page holds."""
+        """Start some accounts with more reports than fit on one page."""
         for number in range(count):
             attributes = {
                 "workspace_id": self.account.workspaces[number % 2],
@@ -338,7 +342,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.kept)
     @rule(data=st.data(), is_other=st.sampled_from([False, False, True]))
     def send_again(self, data: st.DataObject, is_other: bool) -> None:
-        """A request with a key, once more, as it was or with another question."""
+        """Repeat a request with an idempotency key, unchanged or with another query."""
         number = data.draw(st.integers(0, len(self.kept) - 1), label="which")
         role, path, include, sent, first, made = self.kept[number]
         response, _ = self._write(role, "POST", path, f"{include},x" if is_other else include, sent)
@@ -355,7 +359,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data(), role=roles, color=colors)
     def update_in_a_state(self, data: st.DataObject, role: str, color: str) -> None:
-        """A change by who knows the report as it is, or as it was."""
+        """Change a report with the ETag of its current or an earlier version."""
         path_id = self._pick(data)
         report = self.model.find("administrator", path_id)
         if report is None:
@@ -445,7 +449,7 @@ class Machine(RuleBasedStateMachine):
         self.said.setdefault(report.id, []).append(said)
 
     def _tagged(self, role: str, url: str, response: httpx.Response) -> None:
-        """What has one tag is one answer; who has it is told so."""
+        """The same ETag means the same answer; a request with the current ETag gets 304."""
         if response.status_code != 200:
             assert "etag" not in response.headers
             return
@@ -467,7 +471,7 @@ class Machine(RuleBasedStateMachine):
         faults = self.model.faults(attributes, role, creating=True)
         path, sent = f"/status_reports{suffix}", body_of(attributes, way)
         key = ""
-        if key_number and way != "multipart":  # its boundary is another one each time
+        if key_number and way != "multipart":  # its boundary differs each time
             key = f"key {len(self.kept)}".replace(" ", "-")
             sent["headers"] = {**sent.get("headers", {}), "idempotency-key": key}
         response, span = self._write(role, "POST", path, include, sent)
@@ -507,7 +511,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data(), role=roles, way=ways)
     def repeat(self, data: st.DataObject, role: str, way: str) -> None:
-        """An update with what is there already, and a workspace that cannot change."""
+        """Update a report with its current values, and with a workspace, which cannot change."""
         path_id = self._pick(data)
         report = self.model.find("administrator", path_id)
         changes = {"workspace_id": self.account.workspaces[1]}
@@ -563,7 +567,7 @@ class Machine(RuleBasedStateMachine):
         self._agrees(body, [report], included([("include", include)]))
 
     def _either(self, record: dict[str, Any], report: Report, role: str) -> str | None:
-        """The contract does not say whether an update of nothing has an updater."""
+        """The contract leaves open whether an update without changes sets the updater."""
         assert record["updater_id"] in (report.updater_id, self.user_ids[role])
         return record["updater_id"]
 
@@ -684,7 +688,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.is_refused)
     @invariant()
     def nothing_else_changed(self) -> None:
-        """After every refusal and deletion the whole account is as the model says."""
+        """After each refusal and deletion, the whole account agrees with the model."""
         self.is_refused = False
         everything = [("include", "external_references,updater"), ("per_page", "200")]
         self._list("administrator", everything, "")
@@ -706,7 +710,7 @@ class Machine(RuleBasedStateMachine):
         self._agrees(body, page.reports, page.include)
 
     def _query(self, data: st.DataObject) -> Pairs:
-        """Random parameters: some of one kind, seldom one at fault, in any order."""
+        """Random parameters in any order; few of them are invalid."""
         number = st.sampled_from(["1", "2", "3", "4", "0", "-1", "5x", "x", "300", "+2", "9" * 15])
         draw = data.draw
         pairs: Pairs = []
@@ -760,10 +764,10 @@ class Machine(RuleBasedStateMachine):
             return texts[data.draw(st.integers(0, len(texts) - 1), label=name)]
         return data.draw(FILTER_VALUES[name], label=name)
 
-    # -- what all rules use
+    # -- helpers of the rules
 
     def _pick(self, data: st.DataObject) -> str:
-        """An id: mostly of a report that is there, sometimes of none."""
+        """An id: mostly of a report that exists, sometimes of none."""
         there = sorted(self.model.reports)
         if there and data.draw(st.integers(0, 4), label="kind of id"):
             return str(there[data.draw(st.integers(0, len(there) - 1), label="which")])
@@ -798,7 +802,7 @@ class Machine(RuleBasedStateMachine):
         return body["status_reports"][body["results"][0]["id"]], body
 
     def _agrees(self, body: dict[str, Any], reports: list[Report], include: set[str]) -> None:
-        """The body shows these reports and the included objects, and no others."""
+        """Check that the body has these reports and the included objects, and no others."""
         keys = {KINDS[name] for name in include}
         assert set(body) == {"count", "results", "status_reports", "meta"} | keys
         assert set(body["status_reports"]) == {str(report.id) for report in reports}
@@ -862,7 +866,7 @@ class Machine(RuleBasedStateMachine):
 
 
 def adopted(sent: str | None, shown: str | None) -> str | None:
-    """What was stored of a text: the contract leaves its outer blanks open."""
+    """The stored text: the contract leaves open whether outer white space is removed."""
     allowed = {sent, sent.strip()} if sent else {sent, None}
     assert shown in allowed
     return shown

@@ -1,8 +1,8 @@
-"""No answer holds a byte of what its caller may not see, whatever is stored and whatever is asked.
+"""No answer contains anything that its caller may not see, for any stored data and any request.
 
-Each example stores random accounts (`sight`), then asks random things as random people. An answer
-is held against what the model lets its caller see. A request that names something out of sight is
-sent once more with an id or a text that surely nobody has: both answers must be the same.
+Each example stores random accounts (`sight`), then sends random requests as random people. Each
+answer is compared with what the model lets its caller see. A request that names something that the
+caller cannot see is repeated with an id or a text that does not exist: both answers must be equal.
 """
 
 import re
@@ -45,7 +45,7 @@ from healthreports.store.lists import verify
 UNAUTHENTICATED = {"errors": [{"type": "oauth", "message": "Invalid OAuth 2 Request"}]}
 STEPS = 30
 
-# -- requests that can be sent once more with what is out of sight taken out
+# -- requests that can be repeated with everything replaced that the caller cannot see
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Request:
         return list(_names([*self.path, self.params, self.body]))
 
     def send(self, http: httpx.Client, secret: str, sight: Sight | None = None) -> httpx.Response:
-        """Without a sight as it is, else with what is out of sight replaced."""
+        """Send the request; with a `sight`, replace everything that is not visible in it."""
         params = {
             name: ",".join(map(str, value)) if isinstance(value, list) else value
             for name, value in _rendered(self.params, sight).items()
@@ -114,7 +114,7 @@ def _rendered(value: Any, sight: Sight | None) -> Any:
     return value
 
 
-# -- what every answer must keep to
+# -- rules for every answer
 
 LINKS = {
     "workspace_id": "workspaces",
@@ -136,7 +136,7 @@ LINKS = {
 
 
 def assert_keeps_secrets(response: httpx.Response, user: Thing, sight: Sight) -> None:
-    """No word and no id, in head or body, that the caller may not see."""
+    """Check that headers and body have no marker and no id that the caller may not see."""
     heard = set(MARKER.findall(response.text + repr(response.headers.raw)))
     assert heard <= sight.words, heard - sight.words
     assert "hr_" not in response.text
@@ -168,7 +168,7 @@ def links_of(record: dict[str, Any], user: Thing) -> list[tuple[str, int]]:
 
 
 def assert_same(response: httpx.Response, other: httpx.Response) -> None:
-    """Nobody can tell one answer from the other."""
+    """Check that the two answers are indistinguishable."""
     assert response.status_code == other.status_code, (response.text, other.text)
     assert response.content == other.content, (response.text, other.text)
     heads = [
@@ -178,14 +178,14 @@ def assert_same(response: httpx.Response, other: httpx.Response) -> None:
     assert heads[0] == heads[1]
 
 
-# The tag of a list says how often its account has changed, and no more (8.1).
+# The ETag of a list reveals only how often the account has changed (8.1).
 PASSING = {"date", "etag", "x-request-id", "x-runtime"}
 
 
 def assert_beside(
     world: World, kind: str, body: dict[str, Any], include: str, sight: Sight
 ) -> None:
-    """Side by side with the records stands what was asked for and belongs to them, no more."""
+    """Check that the answer includes what was requested for its records, and no more."""
     shown = [world.things[kind][int(one["id"])] for one in body["results"]]
     must: dict[str, set[int]] = {}
     for name in include.split(","):
@@ -215,12 +215,12 @@ def assert_beside(
 # -- lists
 
 EVER = {"after": ["2001-01-01", "2200-01-01"], "before": ["2001-01-01", "2200-01-01"]}
-# Every filter there is, but for what the list demands.
+# Every filter, except those that the list requires.
 FILTERS = {
     str(kind): {one.name: one for one in resource.filters if not one.required}
     for kind, resource in RESOURCES.items()
 }
-# The kind of record that the ids of a filter are of.
+# The kind of record to which the ids of a filter belong.
 OF_KIND = {
     **dict.fromkeys(
         ("workspace_id", "except", "participant_in", "not_participant_in"), "workspaces"
@@ -244,7 +244,10 @@ OPTIONAL = "account_id,email_address,creator, clients_see_status_reports,descrip
 
 
 def has_words(texts: Iterable[str], value: Any) -> bool:
-    """Each word begins one of the texts' words: a marker is one word, an address two or three."""
+    """Whether each searched word is a prefix of a word in the texts.
+
+    A marker is one word, an address two or three.
+    """
     there = [word for text in texts for word in re.findall("[a-z0-9]+", text.lower())]
     wanted = re.findall("[a-z0-9]+", plain(value).lower())
     return bool(wanted) and all(any(one.startswith(w) for one in there) for w in wanted)
@@ -268,7 +271,7 @@ def ids_in(value: Any) -> set[int]:
 
 
 class Asked(NamedTuple):
-    """Whether a record passes a filter of this value, for who sees so much."""
+    """A question: whether a record passes a filter with this value, for a caller's sight."""
 
     world: World
     thing: Thing
@@ -277,14 +280,14 @@ class Asked(NamedTuple):
 
 
 def takes_part(asked: Asked) -> bool:
-    """The user is in one of these workspaces, of those that the caller sees."""
+    """Whether the user is in one of these workspaces, of which only visible ones count."""
     seen = ids_in(asked.value) & asked.sight.may["workspaces"]
     return any(asked.thing.id in users_of(asked.world, space) for space in seen)
 
 
-# How the model reads each filter, by name or by kind and name.
+# The model of each filter, by name or by kind and name.
 READINGS: dict[Any, Callable[["Asked"], bool]] = {
-    "include_archived": lambda _: True,  # seen to with what is left out by default
+    "include_archived": lambda _: True,  # `is_left_out` handles it
     "archived": lambda a: a.value == "include" or a.thing.links["archived"] == (a.value == "only"),
     "on_my_account": lambda _: True,
     "show_disabled": lambda _: True,
@@ -340,13 +343,13 @@ READINGS: dict[Any, Callable[["Asked"], bool]] = {
 
 
 def has_parts(texts: Iterable[str], value: Any) -> bool:
-    """Each word is a part of one of the texts' words."""
+    """Whether each searched word is a substring of one of the texts."""
     wanted = re.findall("[a-z0-9]+", plain(value).lower())
     return bool(wanted) and all(any(w in text for text in texts) for w in wanted)
 
 
 def is_kept(world: World, thing: Thing, name: str, value: Any, sight: Sight) -> bool:
-    """The model's reading of one filter."""
+    """Whether a record passes one filter, by the model."""
     if name.endswith(("_date_after", "_date_before")):
         return False  # no workspace here has a date
     if name.endswith(("_after", "_before")):
@@ -372,7 +375,7 @@ def plain(value: Any) -> Any:
 
 
 def has_reference(world: World, thing: Thing, params: dict[str, Any]) -> bool:
-    """One and the same reference fits all the filters that speak of one."""
+    """Whether a single reference matches all filters by external reference."""
     wanted = {
         name.removeprefix("external_reference_"): value
         for name, value in params.items()
@@ -411,7 +414,7 @@ def matching(
 
 
 def is_left_out(world: World, thing: Thing, params: dict[str, Any]) -> bool:
-    """A default filter leaves the record out."""
+    """Whether a default filter excludes the record."""
     if thing.kind == "workspaces":
         sent = params.get("include_archived") == "true" or "archived" in params
         return thing.links["archived"] and not sent
@@ -456,10 +459,10 @@ def assert_list(
     assert_beside(world, kind, body, params.get("include", ""), sight)
 
 
-# -- one example: a world, somebody, and what is asked
+# -- one example: a world, callers, and their requests
 
 
-# The texts that a filter by words is asked with, more often than with others.
+# The texts with which a filter by words is mostly used.
 WORDS_OF = {"by_full_name": "full_name", "search": "email_address", "text": "description"}
 
 
@@ -476,7 +479,7 @@ class Talk:
         self.user = self.pick("caller", [*users, *able, *able])
         self.pick("what is asked", ASKED)(self)
 
-    # -- draws
+    # -- random values
 
     def pick(self, label: str, values: Any) -> Any:
         return self.data.draw(st.sampled_from(values), label=label)
@@ -488,7 +491,7 @@ class Talk:
         return self.data.draw(drawn, label=label)
 
     def ids(self, kind: str) -> list[Id]:
-        """Those of the caller's account more often than others."""
+        """Ids of a kind, with those of the caller's account repeated to make them likelier."""
         every = self.world.all(kind)
         own = [one for one in every if one.account == self.user.account]
         return [Id(kind, one.id) for one in (*own, *own, *own, *every)] or [Id(kind, NOBODY)]
@@ -497,7 +500,7 @@ class Talk:
         return self.pick(kind, self.ids(kind))
 
     def text(self, name: str) -> Text:
-        """A text of that name, or any other that somebody stored."""
+        """A stored text, mostly one of that name."""
         every = [one for kind in KINDS for one in self.world.all(kind)]
         fitting = [one for one in every if name in one.texts]
         own = [one for one in fitting if one.account == self.user.account]
@@ -511,10 +514,13 @@ class Talk:
         names = [*INCLUDES[kind], "nobody", "account"]
         return ",".join(self.some("include", names, most=4))
 
-    # -- asking
+    # -- requests
 
     def ask(self, request: Request, refusal: int = 401) -> httpx.Response | None:
-        """The answer, proven to keep secrets; None when the caller's token does not work."""
+        """Send a request and check that the answer reveals nothing.
+
+        Returns the answer, or None if the caller's token does not work.
+        """
         world, secret = self.world, self.world.secrets[self.user.id]
         sight = world.sight(self.user)
         response = request.send(self.http, secret)
@@ -558,7 +564,7 @@ class Talk:
         return params
 
     def filter_value(self, one: FilterSpec) -> Any:
-        """A value of the filter's type: of what is stored, more often of the caller's account."""
+        """A value of the filter's type: a stored one, mostly of the caller's account."""
         if one.choices:
             return self.pick(one.name, one.choices)
         draw = VALUES.get(one.type)
@@ -603,7 +609,7 @@ class Talk:
             self.assert_one(response, "users", self.user.id, "")
 
     def stray(self) -> None:
-        """Where no call is declared, nothing is said."""
+        """Request a path without an operation, which reveals nothing."""
         kind, below = self.pick("kind", KINDS), self.pick("below", KINDS)
         one = self.id(kind)
         path = self.pick("path", [(kind, one, below), ("accounts",), ("tokens",)])
@@ -611,7 +617,7 @@ class Talk:
         if response is not None:
             assert_failure(response, 404)
 
-    # -- writes: what comes of them, the world remembers
+    # -- writes, whose results are added to the world
 
     def write(
         self,
@@ -620,7 +626,7 @@ class Talk:
         root: str,
         sent: dict[str, Any] | None = None,
     ) -> tuple[httpx.Response | None, str]:
-        """The answer, if the write was done, and what was included."""
+        """Try a write. Returns the answer, or None if it was refused, and the include parameter."""
         kind = f"{root}s"
         include = self.include(kind) if method != "DELETE" else ""
         body = None if sent is None else {root: sent}
@@ -664,7 +670,7 @@ class Talk:
             body[root] |= bad[root]
 
     def done(self, response: httpx.Response, thing: Thing, include: str) -> None:
-        """Hold the answer of a write that the world remembers by now."""
+        """Check the answer of a write whose result is already in the world."""
         assert_keeps_secrets(response, self.user, self.world.sight(self.user))
         self.assert_one(response, thing.kind, thing.id, include)
 
@@ -690,7 +696,7 @@ class Talk:
         self.done(answer, thing, include)
 
     def adopt_reference(self, report: Thing, texts: dict[str, str]) -> None:
-        """Learn the id of a reference that came with a report."""
+        """Add the external reference that was created with a report to the world."""
         request = Request(
             "GET",
             ("status_reports", Id(report.kind, report.id)),
@@ -722,7 +728,7 @@ class Talk:
             return
         thing = self.made(answer, "workspaces", creator=self.user.id, archived=False, shown=False)
         thing.texts["title"] = title
-        # Whoever creates a workspace becomes an admin of it: learn the participation's id.
+        # The creator of a workspace becomes its admin: read the id of that participation.
         request = Request("GET", ("participations",), {"workspace_id": str(thing.id)})
         listed = request.send(self.http, self.world.secrets[self.user.id]).json()
         for one, record in listed["participations"].items():
@@ -787,7 +793,10 @@ class Talk:
             self.world.remove(kind, one.id)
 
     def hire(self) -> None:
-        """An address is one user's in its account; that other accounts know it nobody learns."""
+        """Add a member.
+
+        An address is unique within its account. Nobody can find out whether other accounts use it.
+        """
         is_taken = self.pick("is taken", [False, True])
         address = self.id("users")
         sent = {"full_name": word(), "email_address": f"{word()}@example.org"}
@@ -861,7 +870,7 @@ class Talk:
             (there.add if name.startswith("add") else there.discard)(space.id)
 
 
-# A value of each type of filter but plain text.
+# How to draw a value for each type of filter except plain text.
 VALUES: dict[FilterType, Callable[[Talk, FilterSpec], Any]] = {
     FilterType.TIME: lambda talk, one: talk.pick("when", EVER[one.name.rpartition("_")[2]]),
     FilterType.DATE: lambda talk, one: talk.pick("when", EVER[one.name.rpartition("_")[2]]),
@@ -906,5 +915,5 @@ def test_no_answer_holds_what_its_caller_may_not_see(
     talk = Talk(data, http, database.write_here(lambda tx: build(tx, plans)))
     for _ in range(STEPS):
         talk.step()
-    # What all those writes noted is what there is.
+    # The counts and indexes that the writes maintained match the data.
     assert database.read_here(verify.differences) == []

@@ -1,4 +1,4 @@
-"""The server's own OpenAPI document keeps what the contract's document promises."""
+"""The server's own OpenAPI document promises everything that the contract's document does."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -126,7 +126,7 @@ def operations(document: Schema) -> Iterator[tuple[str, str, Schema]]:
 
 
 def every(node: Any) -> Iterator[Schema]:
-    """Every object in a document, from the top."""
+    """Every object in a document, starting at the root."""
     if isinstance(node, dict):
         yield node
         for child in node.values():
@@ -159,7 +159,7 @@ def types(schema: Schema) -> set[str]:
 
 
 class Comparison:
-    """What of the contract's schemas is not in ours. `incoming`: what clients send."""
+    """Collects what the contract's schemas have and ours lack. `incoming`: what clients send."""
 
     def __init__(self, own: Schema) -> None:
         self.own = own
@@ -255,7 +255,7 @@ def test_every_operation_wants_a_bearer_token(own: Schema) -> None:
     for path, method, operation in operations(own):
         wanted = operation.get("security", own.get("security", []))
         assert wanted, (path, method)
-        # With either, the token stands in the same header.
+        # With both schemes, the token is in the same header.
         assert any(set(one) & bearers for one in wanted), (path, method)
         assert all(set(one) <= set(schemes) for one in wanted), (path, method)
 
@@ -301,7 +301,7 @@ def test_every_parameter_is_there(own: Schema, path: str, method: str) -> None:
             continue
         is_as_required = match.get("required", False) == parameter["required"]
         compared.expect(holds=is_as_required, at=at, what="required")
-        if types(match["schema"]) != {"string"}:  # any value of a query can be written as text
+        if types(match["schema"]) != {"string"}:  # any query value can be written as text
             compared.schema(parameter["schema"], match["schema"], at, is_incoming=True)
     assert compared.missing == []
 
@@ -358,7 +358,7 @@ def test_every_answer_is_as_promised(own: Schema, path: str, method: str) -> Non
 
 
 def records(document: Schema) -> dict[str, Schema]:
-    """The records of the envelope's keys, by key."""
+    """The schema of the records under each key of the envelope."""
     envelope = document["components"]["schemas"]["StatusReportEnvelope"]["properties"]
     return {
         key: resolved(document, schema["additionalProperties"])
@@ -377,7 +377,7 @@ def test_every_attribute_of_a_record_is_there(own: Schema, key: str) -> None:
 @pytest.mark.parametrize("key", ["users", "workspaces"])
 def test_a_neighbour_has_no_attribute_but_the_contracts(own: Schema, key: str) -> None:
     theirs, ours = records(CONTRACT)[key]["properties"], records(own)[key]["properties"]
-    # An extension of ours is one that has to be asked for: never among the required.
+    # Our extensions are opt-in, so they are never required.
     extensions = set(ours) - set(theirs)
     optional = {one.name for one in RESOURCES[Kind(key)].fields if one.optional}
     assert extensions <= optional
@@ -386,7 +386,7 @@ def test_a_neighbour_has_no_attribute_but_the_contracts(own: Schema, key: str) -
     for name, schema in ours.items():
         if name in extensions:
             continue
-        if name == "permissions":  # those that we have data for (7.1)
+        if name == "permissions":  # only those that we have data for (7.1)
             assert schema["properties"].keys() <= theirs[name]["properties"].keys()
             continue
         compared.schema(theirs[name], schema, f"{key}.{name}", is_incoming=False)

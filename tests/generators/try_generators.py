@@ -1,6 +1,6 @@
-"""Clients that generators make of the OpenAPI document: they compile, and they work.
+"""Clients that generators make from the OpenAPI document: they compile, and they work.
 
-Run by `make fuzz`, since it fetches the generators: not a part of `make test`.
+`make fuzz` runs this, and `make test` does not, since the generators must be downloaded.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""One word for one thing: what a reader could confuse has names of its own."""
+"""One word for one thing: things that a reader could confuse have different names."""
 
 import ast
 from collections import defaultdict

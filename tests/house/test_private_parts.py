@@ -1,8 +1,7 @@
-"""Parts of libraries that are not their public interface: pinned to a minor version, and watched.
+"""Private parts of libraries that we use: each is pinned to a minor version and checked here.
 
-Each is used for a reason that stands beside its use. When one of these tests fails, a library has
-changed below us: read the named file of ours beside the new source, adapt it, then put the new
-digest here.
+The reason for each use is in a comment next to it. If one of these tests fails, the library has
+changed: compare our named file with the new source, adapt it, then enter the new digest here.
 """
 
 import hashlib
@@ -28,7 +27,7 @@ PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 class Part(NamedTuple):
-    """Something private of `library` that the file `ours` relies on, and a digest of its source."""
+    """A private part of `library` that our file `ours` relies on, and a digest of its source."""
 
     library: str
     what: Callable[[], str]
@@ -89,7 +88,7 @@ PARTS = {
     ),
     "sqlalchemy: ClauseElement._from_objects": Part(
         "sqlalchemy",
-        source_of(ClauseElement._from_objects),  # noqa: SLF001  it is what is watched
+        source_of(ClauseElement._from_objects),  # noqa: SLF001  the private part that is checked
         "store/engine/statement.py (Either passes it on)",
         "fdecb647a3339091",
     ),

@@ -1,4 +1,4 @@
-"""The style guide says what the style sheet has, and what is read has contrast."""
+"""The style guide matches the style sheet, and texts have enough contrast."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_the_guide_has_each_color_as_it_is() -> None:
 
 
 def test_no_color_stands_outside_the_tokens() -> None:
-    """A color that is no token has no dark one; on paper there is one scheme."""
+    """Only tokens have a dark variant. Print styles are exempt: they have a single scheme."""
     screen = CSS.split("@media print", 1)[0]
     rest = screen.replace(LIGHT_PART, "").replace(DARK_PART, "")
     assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[;\s,)])", rest) == []

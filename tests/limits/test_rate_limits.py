@@ -1,4 +1,4 @@
-"""Rate limits of one server: what a token may ask, and an address without one."""
+"""Rate limits of one server: for tokens, and for addresses that send no valid token."""
 
 import asyncio
 import os
@@ -44,7 +44,7 @@ _addresses = count(1)
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that answers few requests, and believes a proxy on this machine."""
+    """A server with low limits, which trusts a proxy on this machine."""
     path = tmp_path_factory.mktemp("strict") / "test.sqlite3"
     upgrade(str(path))
     settings = {TOKEN_LIMIT: str(LIMIT), ADDRESS_LIMIT: str(LIMIT)}
@@ -62,19 +62,19 @@ def strict_database(strict: Server) -> Iterator[Database]:
 
 @pytest.fixture
 def limited(strict: Server, strict_database: Database) -> Iterator[Account]:
-    """An account whose tokens may ask 5 times a minute."""
+    """An account whose tokens may send 5 requests per minute."""
     made = make_account(strict, strict_database)
     yield made
     made.close()
 
 
 def elsewhere() -> str:
-    """An address that no other test has."""
+    """An address that no other test uses."""
     return f"198.51.100.{next(_addresses)}"
 
 
 def stranger(server: Server, address: str = "", secret: str | None = None) -> httpx.Client:
-    """A client at an address, which a proxy tells."""
+    """A client whose address is reported by a proxy."""
     client = server.client(secret)
     if address:
         client.headers["x-forwarded-for"] = address
@@ -82,7 +82,7 @@ def stranger(server: Server, address: str = "", secret: str | None = None) -> ht
 
 
 def assert_limited(response: httpx.Response, policy: str, limit: int = LIMIT) -> None:
-    """The answer says no in the contract's form, how long to wait, and by which rule."""
+    """The answer is a refusal in the contract's form, with the time to wait and the policy."""
     [error] = assert_failure(response, 429)
     wait = int(response.headers["retry-after"])
     assert 1 <= wait <= 60
@@ -93,7 +93,7 @@ def assert_limited(response: httpx.Response, policy: str, limit: int = LIMIT) ->
 
 
 def assert_silent(response: httpx.Response) -> None:
-    """The answer says nothing of limits."""
+    """The answer has no rate limit headers."""
     assert not set(HEADERS) & set(response.headers)
 
 
@@ -366,7 +366,7 @@ def test_the_store_is_the_one_that_is_named(
 
 
 class Hours:
-    """A clock that the test moves, for the limits and the library below them."""
+    """A clock that the test moves, for the limits and the library that they use."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -381,7 +381,7 @@ def clock() -> Hours:
 
 
 async def ask(limits: Limits, token_id: int = 1) -> bool:
-    """Whether a request of a token is let through, as the gateway asks."""
+    """Whether a request of a token is admitted; asks in the same way as the gateway."""
     while True:
         try:
             limits.spend(token_id)
@@ -411,7 +411,7 @@ def test_a_limit_is_exact_for_requests_at_once(
     hit = FixedWindowRateLimiter.hit
 
     async def hit_later(*arguments: Any, **options: Any) -> bool:
-        await asyncio.sleep(0)  # as a store beyond a network does
+        await asyncio.sleep(0)  # like a store across a network
         return await hit(*arguments, **options)
 
     monkeypatch.setattr(FixedWindowRateLimiter, "hit", hit_later)
@@ -439,7 +439,7 @@ def test_what_is_left_of_a_minute_does_not_add_to_the_next(clock: Hours) -> None
     limits = Limits(MEMORY, 500, 0, monotonic=clock.monotonic)
 
     async def minutes() -> list[int]:
-        first = await passed(limits, 1)  # nine more are the process's own now
+        first = await passed(limits, 1)  # the process now holds a share with nine more
         clock.seconds += 61
         return [first, await passed(limits, 600)]
 
@@ -529,5 +529,5 @@ def test_a_read_that_is_begun_again_in_a_thread_counts_once(
         assert asyncio.run(reads(opened)) == [50000] * LIMIT
     in_threads = [name for name in tried if name.startswith("reader")]
     assert len(in_threads) >= LIMIT
-    if not is_server(server.database):  # which has no loop to begin on, but may begin again too
+    if not is_server(server.database):  # PostgreSQL never reads on the loop, but may retry
         assert len(tried) == 2 * LIMIT

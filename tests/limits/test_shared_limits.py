@@ -1,4 +1,4 @@
-"""Rate limits that several servers share, in a real Valkey; and a Valkey that does not answer."""
+"""Rate limits that several servers share in a real Valkey, also when Valkey does not answer."""
 
 import random
 import re
@@ -35,7 +35,7 @@ OwnAccount = Callable[[Server], Account]
 
 
 def free_port() -> int:
-    """A port that nobody is given who asks for any: it is to be free when Valkey comes back."""
+    """A free port below the ephemeral range, so that it is still free when Valkey restarts."""
     while True:
         with suppress(OSError):
             port = random.randrange(20_000, 32_000)
@@ -44,7 +44,7 @@ def free_port() -> int:
 
 
 class Valkey(ValkeyServer):
-    """A Valkey that comes back at the port at which it was."""
+    """A Valkey that restarts on the same port."""
 
     def __init__(self, folder: Path) -> None:
         self.at = free_port()
@@ -53,7 +53,7 @@ class Valkey(ValkeyServer):
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
-    """Two servers on one database that count in one Valkey, each by another name for it."""
+    """Two servers on one database and one Valkey, whose URL has a different scheme in each."""
     folder = tmp_path_factory.mktemp("pair")
     path = folder / "test.sqlite3"
     upgrade(str(path))
@@ -110,7 +110,7 @@ def test_two_servers_together_let_through_no_more_than_the_limit(
     with first, second, ThreadPoolExecutor(8) as threads:
         asked = [first, second] * 150
         statuses = list(threads.map(lambda api: api.get("/users/me").status_code, asked))
-    # Of a share that did not fit any more, a few may be lost.
+    # A few requests are lost if a share no longer fits into the rest of the limit.
     assert 190 <= statuses.count(200) <= 200
     assert statuses.count(429) == 300 - statuses.count(200)
 
@@ -129,7 +129,7 @@ def give_password(account: Account, role: str = "editor") -> str:
 
 
 def enter(server: Server, email: str, password: str = PASSWORD) -> httpx.Response:
-    """Fill in the sign-in form, once."""
+    """Send the sign-in form once."""
     with httpx.Client(base_url=server.base, timeout=30, verify=False) as at:
         proof = CSRF.search(at.get("/sign-in").text)
         assert proof
@@ -143,7 +143,7 @@ def test_two_servers_count_guesses_at_a_password_together(
     email = give_password(shared)
     guesses = [enter(server, email, "x" * 1001).status_code for server in pair * 4]
     assert guesses == [401] * 8
-    assert enter(pair[0], email).status_code == 303  # and the count begins anew for both
+    assert enter(pair[0], email).status_code == 303  # which resets the count for both
     guesses = [enter(server, email, "x" * 1001).status_code for server in pair * 5]
     assert guesses == [401] * 10
     assert [enter(server, email).status_code for server in pair] == [429, 429]
@@ -157,7 +157,7 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 
 def entered(server: Server, email: str, status: int) -> bool:
-    """Whether signing in comes to `status` before long: a store that was away is tried again."""
+    """Whether signing in gives `status` within 10 s: the server retries an unavailable store."""
     until = time.monotonic() + 10
     while time.monotonic() < until:
         if enter(server, email).status_code == status:
@@ -196,7 +196,7 @@ def test_without_its_valkey_the_api_goes_on_and_signing_in_waits(
     assert statuses == [401] * 5 + [429]
     lines = server.stop().splitlines()
     assert [line for line in lines if SILENCE not in line and not USUAL.search(line)] == []
-    # Not one for each request, but one for each time that the store was tried.
+    # One line for each attempt to reach the store, not one for each request.
     assert 1 <= len([line for line in lines if REFUSED not in line]) <= 5
 
 

@@ -1,4 +1,4 @@
-"""People at browsers, applications, and a server with both."""
+"""Users with browsers, OAuth applications, and a server for both."""
 
 import ipaddress
 import re
@@ -41,19 +41,19 @@ _addresses = count(1)
 
 
 class Form(NamedTuple):
-    """A form of a page, with the fields that are filled in already."""
+    """A form of a page, with its fields and their initial values."""
 
     action: str
     fields: dict[str, str]
 
     @property
     def kind(self) -> str:
-        """The action without what differs from one record to the next."""
+        """The action, with the ids of records replaced by `{}`."""
         return re.sub(r"/(\d+|[0-9a-f]{32})/", "/{}/", self.action.partition("?")[0])
 
 
 class _Forms(HTMLParser):
-    """The forms that change something; those that look for something need no proof."""
+    """Collects the forms that change something; search forms need no CSRF token."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -80,10 +80,10 @@ def forms_of(answer: httpx.Response) -> list[Form]:
 
 
 class Browser:
-    """Keeps cookies, sends forms, and goes only where it is told to."""
+    """A browser that stores cookies and sends forms, and does not follow redirects by itself."""
 
     def __init__(self, base: str) -> None:
-        # Attempts to sign in are counted by address, where the server believes this header.
+        # Sign-in attempts are counted by this address if the server trusts the header.
         address = ipaddress.ip_address("10.0.0.0") + next(_addresses)
         self.http = httpx.Client(
             base_url=base, timeout=10, verify=False, headers={"x-forwarded-for": str(address)}
@@ -94,7 +94,7 @@ class Browser:
         return self.http.cookies["healthreports"]
 
     def bears(self, cookie: str) -> "Browser":
-        """Have this cookie and no other. Returns the browser."""
+        """Replace all cookies with this one. Returns the browser."""
         self.http.cookies.clear()
         self.http.cookies.set("healthreports", cookie, domain=self.http.base_url.host)
         return self
@@ -103,12 +103,12 @@ class Browser:
         return self.http.get(address, **more)
 
     def proof(self) -> str:
-        """What the forms of this session send along."""
+        """The CSRF token of this session."""
         page = self.http.get("/account", follow_redirects=True)
         return forms_of(page)[0].fields["csrf"]
 
     def post(self, address: str, **fields: str) -> httpx.Response:
-        """Send a form as one of this session."""
+        """Send a form with the CSRF token of this session."""
         return self.http.post(address, data={"csrf": self.proof(), **fields})
 
     def sign_in(
@@ -122,24 +122,24 @@ class Browser:
         return answer.status_code == 200
 
     def decide(self, address: str, decision: str) -> httpx.Response:
-        """Go where an application sends the browser, and press a button there."""
+        """Open the consent page to which an application sends the browser, and press a button."""
         page = self.http.get(address)
         assert page.status_code == 200, page.text
         form = next(one for one in forms_of(page) if one.kind == AUTHORIZE)
         return self.http.post(form.action, data={**form.fields, "decision": decision})
 
     def consent(self, address: str) -> str:
-        """Allow it. Returns where the browser is sent then."""
+        """Allow the request. Returns the address to which the browser is redirected."""
         return leads_to(self.decide(address, "allow"))
 
     def deny(self, address: str) -> str:
-        """Do not allow it. Returns where the browser is sent then."""
+        """Deny the request. Returns the address to which the browser is redirected."""
         return leads_to(self.decide(address, "deny"))
 
 
 @dataclass
 class App:
-    """A registered application. What it sends is right unless a test says otherwise."""
+    """A registered application. Its requests are valid unless a test changes them."""
 
     http: httpx.Client
     client_id: str
@@ -147,7 +147,7 @@ class App:
     redirect_uri: str
 
     def address(self, **changed: str | None) -> str:
-        """Where it sends a browser to ask; a parameter that is None is left out."""
+        """The address of an authorization request; parameters that are None are left out."""
         sent = {
             "response_type": "code",
             "client_id": self.client_id,
@@ -160,14 +160,14 @@ class App:
         return f"{AUTHORIZE}?{urlencode(_without_none(sent))}"
 
     def call(self, path: str, **fields: str | None) -> httpx.Response:
-        """Send a form, and prove itself as it does."""
+        """Send a form, authenticated as this application."""
         if self.secret:
             auth = (self.client_id, self.secret)
             return self.http.post(path, data=_without_none(fields), auth=auth)
         return self.http.post(path, data={"client_id": self.client_id} | _without_none(fields))
 
     def code(self, browser: Browser, **changed: str | None) -> str:
-        """The code that a browser brings when its user consents."""
+        """The authorization code for which the user of a browser consents."""
         return query_of(browser.consent(self.address(**changed)))["code"]
 
     def exchange(self, code: str, **changed: str | None) -> httpx.Response:
@@ -179,7 +179,7 @@ class App:
         return self.call(TOKEN, grant_type="authorization_code", **{**fields, **changed})
 
     def granted(self, browser: Browser, **changed: str | None) -> dict[str, Any]:
-        """What it gets when the user of a browser consents."""
+        """The token response after the user of a browser consents."""
         answer = self.exchange(self.code(browser, **changed))
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -217,12 +217,12 @@ class Site:
             one.http.close()
 
     def browser(self) -> Browser:
-        """A browser that was never here."""
+        """A new browser without cookies."""
         self._browsers.append(Browser(self.server.base))
         return self._browsers[-1]
 
     def email(self, role: str) -> str:
-        """The address of somebody, who has a password from now on."""
+        """The e-mail address of a user, who gets a password if necessary."""
         user = self.account.users[role]
         if role not in self._with_password:
             self._with_password.add(role)
@@ -234,14 +234,14 @@ class Site:
         return user.email_address
 
     def sign_in(self, role: str = "administrator") -> Browser:
-        """A browser of its own in which somebody has signed in."""
+        """A new browser in which a user is signed in."""
         browser = self.browser()
         answer = browser.sign_in(self.email(role))
         assert answer.status_code == 303, answer.text
         return browser
 
     def person(self, role: str = "administrator") -> Browser:
-        """The one browser of somebody, signed in; for tests that leave it so."""
+        """The shared browser of a signed-in user, for tests that leave it signed in."""
         if role not in self._signed_in:
             self._signed_in[role] = self.sign_in(role)
         return self._signed_in[role]
@@ -262,7 +262,7 @@ class Site:
         return App(self.program, made.client_id, secret, made.redirect_uris[0])
 
     def me(self, token: str) -> httpx.Response:
-        """What the API says to who comes with this token."""
+        """The answer of the API to a request with this token."""
         headers = {"authorization": f"Bearer {token}"}
         return self.program.get("/api/v1/users/me", headers=headers)
 
@@ -272,16 +272,16 @@ class Site:
         return answer.status_code == 200
 
     def stored(self) -> dict[str, list[tuple]]:
-        """Everything that is kept, but for when a token was last used.
+        """Everything in the database, except the times when tokens were last used.
 
-        What was refused is added to the audit log a while later, so it is left out.
+        Refusals are left out too, since they are added to the audit log with a delay.
         """
         with closing(sqlite3.connect(self.server.database)) as connection:
             tables = connection.execute(_TABLES)
             return {name: _rows(connection, name) for (name,) in tables.fetchall()}
 
     def age(self, table: str, column: str, secret: str, seconds: int) -> None:
-        """Let time pass for what a secret stands for."""
+        """Move a time of the record to which a secret belongs into the past."""
         hashed = "code_hash" if table == "oauth_grants" else "secret_hash"
         statement = f"UPDATE {table} SET {column} = {column} - ? WHERE {hashed} = ? RETURNING 1"
         changed = execute(self.server.database, statement, seconds * 1_000_000, hash_of(secret))
@@ -290,11 +290,11 @@ class Site:
 
 @cache
 def _hash_of_password() -> str:
-    # As `sign_in.set_password` makes it, which takes its time each time on purpose.
+    # As `sign_in.set_password` does, which is slow on purpose; the cache hashes only once.
     return PasswordHasher().hash(PASSWORD)
 
 
-# All but the index of words, which keeps no texts: its own tables are among the others.
+# Without the full-text index, which stores no texts; its internal tables are included.
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'search_words'"
 
 
@@ -307,7 +307,7 @@ def _rows(connection: sqlite3.Connection, table: str) -> list[tuple]:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Server]:
-    """A server for one module, which believes a proxy on this machine; it may not fail inside."""
+    """A server for one module, which trusts a proxy on this machine and must log no traceback."""
     path = folder / "oauth.sqlite3"
     upgrade(str(path))
     running = Server(path, {"HEALTHREPORTS_TRUSTED_PROXIES": "127.0.0.1"}).start()
@@ -326,20 +326,20 @@ def site_on(server: Server) -> Iterator[Site]:
 
 
 def query_of(location: str) -> dict[str, str]:
-    """The parameters of an address, none of which stands twice."""
+    """The query parameters of an address, none of which may occur twice."""
     pairs = parse_qsl(urlsplit(location).query, keep_blank_values=True, strict_parsing=True)
     assert len(dict(pairs)) == len(pairs), location
     return dict(pairs)
 
 
 def leads_to(answer: httpx.Response) -> str:
-    """Where a browser is sent, without what it sent here (RFC 9700, 4.12)."""
+    """The redirect address, to which a browser does not send its form (RFC 9700, 4.12)."""
     assert answer.status_code == 303, answer.text
     return answer.headers["location"]
 
 
 def assert_refused(answer: httpx.Response, error: str, status: int = 400) -> None:
-    """The answer says no in the form of RFC 6749 (5.2), and gives nothing away."""
+    """The answer is an error in the form of RFC 6749 (5.2), and reveals nothing else."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"].startswith("application/json")
     assert answer.headers["cache-control"] == "no-store"
@@ -349,7 +349,7 @@ def assert_refused(answer: httpx.Response, error: str, status: int = 400) -> Non
 
 
 def assert_nowhere(answer: httpx.Response, status: int = 400) -> None:
-    """The answer is a page that says no and leads nowhere."""
+    """The answer is an error page that redirects nowhere."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"].startswith("text/html")
     assert "location" not in answer.headers

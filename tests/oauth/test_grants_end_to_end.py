@@ -1,4 +1,4 @@
-"""Every way to a token, walked by an OAuth client library that is not the server's own."""
+"""Every way to get a token, with an OAuth client library that the server does not use."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -54,7 +54,7 @@ def site(server: Server, database: Database) -> Iterator[Site]:
 
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """Open sessions of the library for an application."""
+    """A function that opens sessions of the library for an application."""
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
     opened: list[OAuth2Session] = []
 
@@ -246,7 +246,7 @@ def test_who_is_not_signed_in_comes_to_the_question_by_signing_in(site: Site) ->
     assert app.exchange(query_of(browser.consent(back))["code"]).status_code == 200
 
 
-# RFC 6749, 3.1.2: the query of a redirect URI is kept.
+# RFC 6749, 3.1.2: the query of a redirect URI is retained.
 @pytest.mark.parametrize(
     "redirect_uri",
     [

@@ -1,4 +1,4 @@
-"""What somebody with bad intent sends: each attack of RFC 9700 that applies, and those on pages."""
+"""Attacks on OAuth: each attack of RFC 9700 that applies, and attacks on pages."""
 
 import base64
 import json
@@ -54,7 +54,7 @@ either_kind = pytest.mark.parametrize("confidential", CONFIDENTIAL.values(), ids
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """In place of the one for all tests: here browsers come from addresses of their own."""
+    """Replaces the shared server: on this one each browser has its own address."""
     with serving(tmp_path_factory.mktemp("attacks")) as running:
         yield running
 
@@ -67,7 +67,7 @@ def site(server: Server) -> Iterator[Site]:
 
 @pytest.fixture
 def own_site(server: Server) -> Iterator[Site]:
-    """A site that the test may leave as it likes."""
+    """A site for one test, which may leave it in any state."""
     with site_on(server) as made:
         yield made
 
@@ -113,7 +113,7 @@ MANIPULATED = {
 
 
 def ask_and_press(browser: Browser, address: str) -> list[httpx.Response]:
-    """The page on which a user would be asked, and what comes if it was and said yes."""
+    """The answers to the authorization request, and to consent sent without asking the user."""
     return [browser.get(address), browser.post(address, decision="allow")]
 
 
@@ -201,7 +201,7 @@ def test_a_code_is_exchanged_for_the_address_it_was_sent_to(site: Site, uri: str
     assert_refused(app.exchange(code, redirect_uri=uri), "invalid_grant")
 
 
-# What goes wrong is told to the application, with the issuer (RFC 9207) and the state
+# Errors are reported to the application, with the issuer (RFC 9207) and the state
 
 TOLD = {
     "an implicit grant": ({"response_type": "token"}, "unsupported_response_type"),
@@ -577,7 +577,7 @@ def test_nonsense_does_not_prove_who_a_client_is(site: Site, header: str | bytes
 
 
 def said(answer: httpx.Response) -> str:
-    """What a page says, without what differs from one session to the next."""
+    """The text of a page without its CSRF tokens, which differ for each session."""
     return re.sub(r'name="csrf" value="[^"]*"', "", answer.text)
 
 
@@ -657,7 +657,7 @@ def test_nothing_ends_that_is_not_there(site: Site, kind: str, name: str) -> Non
 
 
 class Held(NamedTuple):
-    """What an application, and a user in a browser, have until somebody ends it."""
+    """The access that an application and a user in a browser have until it is ended."""
 
     site: Site
     browser: Browser
@@ -782,7 +782,7 @@ every_form = pytest.mark.parametrize("kind", TYPED)
 
 
 class Desk:
-    """Each form of each page, ready to be sent by the browser in which it stands."""
+    """Each form of each page, and the browser that shows it."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -821,11 +821,11 @@ def test_these_are_all_forms(desk: Desk) -> None:
     assert all(len(form.fields["csrf"]) == 43 for form in desk.forms.values())
 
 
-# The forms after which a page shows what it made; the others lead on.
+# The forms that are answered with a page that shows the result; the others redirect.
 SHOWING = ("/developers/tokens", "/account/password", "/account/profile", "/account/applications")
 
 
-# RFC 9700, 4.12: with 303 a browser does not send on what it sent here.
+# RFC 9700, 4.12: after 303 a browser does not send the form to the next address.
 @every_form
 def test_a_form_with_its_proof_does_what_it_says(own_site: Site, kind: str) -> None:
     desk = Desk(own_site)
@@ -1012,8 +1012,8 @@ ELSEWHERE = {
 
 
 def assert_at_home(site: Site, address: str) -> None:
-    """A browser that follows `address` from a page of ours comes to a page of ours."""
-    # As the URL Standard reads it: controls are dropped, a backslash is a slash.
+    """A browser that follows `address` from one of our pages stays on our server."""
+    # By the URL Standard, control characters are dropped and a backslash is a slash.
     seen = re.sub(r"[\t\r\n]", "", address.strip("\0\t\r\n ")).replace("\\", "/")
     reached = urlsplit(urljoin(f"{site.server.base}/sign-in", seen))
     assert f"{reached.scheme}://{reached.netloc}" == site.server.base, address
@@ -1188,7 +1188,7 @@ def test_a_password_changed_meanwhile_stays_changed(own_site: Site) -> None:
     crowd = [own_site.browser() for _ in range(8)]
     browser = own_site.browser()
     with ThreadPoolExecutor(len(crowd) + 1) as threads:
-        for number, one in enumerate(crowd):  # whose passwords are checked first
+        for number, one in enumerate(crowd):  # their passwords are checked first
             threads.submit(one.sign_in, f"nobody{number}@example.org")
         sleep(0.05)
         threads.submit(browser.sign_in, email)
@@ -1201,13 +1201,13 @@ def test_a_password_changed_meanwhile_stays_changed(own_site: Site) -> None:
     assert own_site.browser().sign_in(email, OTHER_PASSWORD).status_code == 303
 
 
-# What is kept and what is logged
+# What is stored and what is logged
 
 SECRET = re.compile(rb"hr[a-z]?_[A-Za-z0-9_-]{43}")
 
 
 def use_every_secret(site: Site) -> list[str]:
-    """Make one of each kind, use it rightly and wrongly. Returns them."""
+    """Make a secret of each kind and use it correctly and incorrectly. Returns the secrets."""
     browser = site.sign_in()
     browser.sign_in(site.email("administrator"), OTHER_PASSWORD)
     app = site.app(acts_as="editor")

@@ -1,4 +1,4 @@
-"""What programs call: the token, revocation and introspection endpoints, and the documents."""
+"""The endpoints for programs: token, revocation, introspection, and the metadata documents."""
 
 import base64
 from collections.abc import Callable, Iterator
@@ -141,7 +141,7 @@ LACKING = {
 }
 
 
-# RFC 6749, 5.2; a blank parameter counts as not sent (3.2).
+# RFC 6749, 5.2. A blank parameter counts as not sent (3.2).
 @pytest.mark.parametrize("sent", LACKING.values(), ids=LACKING)
 def test_a_token_needs_its_parameters(site: Site, sent: dict[str, str]) -> None:
     assert_refused(site.app().call(TOKEN, **sent), "invalid_request")
@@ -197,7 +197,7 @@ WRONG: dict[str, Callable[[App], dict]] = {
 }
 
 
-# RFC 6749, 5.2: who came with Basic is told that it was not right.
+# RFC 6749, 5.2: a client that used Basic gets 401 and WWW-Authenticate.
 @every_program
 @pytest.mark.parametrize("made", WRONG.values(), ids=WRONG)
 def test_a_client_has_to_prove_itself(site: Site, path: str, made: Callable[[App], dict]) -> None:
@@ -277,7 +277,7 @@ def test_a_hint_may_be_wrong(site: Site, path: str, kind: str, hint: str) -> Non
     assert app.introspect(token)["active"] is (path == INTROSPECT)
 
 
-# RFC 7009, 2.2.1: in the form of RFC 6749 (5.2), where 401 is for a client not known.
+# RFC 7009, 2.2.1: errors have the form of RFC 6749 (5.2), where 401 is for an unknown client.
 @pytest.mark.parametrize("path", [REVOKE, INTROSPECT])
 def test_an_unknown_hint_is_ignored_or_a_bad_request(site: Site, path: str) -> None:
     app = site.app()

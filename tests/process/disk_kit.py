@@ -1,7 +1,8 @@
-"""What a disk may hold after a power loss, from a recording of what a server wrote and synced.
+"""What a disk may hold after a power loss, from a recording of a server's writes and syncs.
 
 `strace` records every write, truncation and sync, and every answer that was sent. Until a file is
-synced, each of its writes may be on the disk, or not, or in part, whatever came before it.
+synced, each of its writes may be on the disk completely, in part or not at all, whatever happened
+to the writes before it.
 """
 
 import random
@@ -25,14 +26,14 @@ _UNFINISHED: Final = " <unfinished ...>"
 
 
 def recording(into: Path) -> list[str]:
-    """The command that records what the command behind it does."""
+    """The command that runs the command after it and records its system calls."""
     assert STRACE is not None
     options = ["-f", "-q", "-xx", "-s", "1000000", "-e", "signal=none"]
     return [STRACE, *options, "-e", f"trace={_CALLS}", "-o", str(into)]
 
 
 class Event(NamedTuple):
-    """The beginning or the end of a system call. `data` is every text among its arguments."""
+    """The beginning or the end of a system call. `data` is all strings in its arguments."""
 
     thread: str
     call: str
@@ -44,7 +45,7 @@ class Event(NamedTuple):
 
 
 def events(recorded: Path) -> Iterator[Event]:
-    """What was recorded, in its order."""
+    """The recorded events, in order."""
     begun: dict[str, str] = {}
     with recorded.open() as lines:
         for line in lines:
@@ -68,7 +69,7 @@ def _event(thread: str, call: str, arguments: str, said: str, *, begins: bool, e
 
 
 class Write(NamedTuple):
-    """Bytes at an offset; None cuts the file there."""
+    """Bytes at an offset; None truncates the file there."""
 
     offset: int
     data: bytes | None
@@ -76,7 +77,7 @@ class Write(NamedTuple):
 
 @dataclass
 class File:
-    """A file: what of it is on the disk for certain, and what was asked for since."""
+    """A file: what is certainly on the disk, and the writes since the last sync."""
 
     durable: bytearray = field(default_factory=bytearray)
     pending: list[Write] = field(default_factory=list)
@@ -85,7 +86,7 @@ class File:
 
 
 class Way(NamedTuple):
-    """How the unsynced goes: the chance that a write reaches the disk, and each sector of it."""
+    """The chances that an unsynced write reaches the disk, and that each of its sectors does."""
 
     write: float
     sector: float = 1.0
@@ -107,11 +108,11 @@ class Disk:
         self._names = tuple(names)
         self._open: dict[int, str] = {}
         self._syncing: dict[str, int] = {}
-        # How often each was synced.
+        # How often each file was synced.
         self.synced: Counter[str] = Counter()
 
     def follow(self, event: Event) -> None:
-        """Do what was recorded. A write is done when it begins, a sync when it ends."""
+        """Apply a recorded event. A write happens when its call begins, a sync when it ends."""
         if event.call == "openat" and event.ends and event.result >= 0:
             self._note_open(event)
             return
@@ -133,12 +134,12 @@ class Disk:
             self._sync(name, event)
 
     def is_sync(self, event: Event) -> bool:
-        """Whether one of the files begins to be synced."""
+        """Whether a sync of one of the files begins."""
         is_one = event.begins and event.call in {"fsync", "fdatasync"}
         return is_one and self._open.get(_descriptor(event)) in self._files
 
     def after_power_loss(self, into: Path, way: Way, dice: random.Random) -> None:
-        """Write files as they may be found after a power loss now, beside the path `into`."""
+        """Write the files as a power loss now may leave them, next to the path `into`."""
         for name in self._names:
             path = into.with_name(into.name + name.removeprefix(self.base.name))
             file = self._files.get(name)

@@ -1,4 +1,4 @@
-"""`healthreports audit`: reading the log, and finding what was changed in it."""
+"""`healthreports audit`: reading the log, and detecting what was changed in it."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def command(folder: Path, *arguments: str, code: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that commands have filled; each test has a copy."""
+    """A database that was filled by commands; each test has a copy."""
     folder = tmp_path_factory.mktemp("log")
     name = ("--name", "Ann", "--email", "ann@example.org", "--permission", "administrator")
     for one in (

@@ -1,4 +1,4 @@
-"""Backups, restoring them, upgrades: as somebody does it who has only the command line."""
+"""Backup, restore and upgrade, by an administrator who has only the command line."""
 
 import gzip
 import json
@@ -33,7 +33,7 @@ Fill = Callable[[Server], Account]
 
 
 def run(*arguments: object, code: int = 0, **environment: str) -> str:
-    """What a command prints; to standard error where it fails."""
+    """Run a command. Returns what it prints, or what it prints to standard error if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "healthreports", *map(str, arguments)],
         env={**os.environ, "PATH": f"{POSTGRES_BIN_PATH}:{os.environ['PATH']}", **environment},
@@ -118,7 +118,7 @@ def test_what_was_stored_before_a_backup_is_there_after_it_is_restored(
     assert texts(account, again) == {f"Kept {number}." for number in range(5)}
     with again.client(account.secrets["administrator"]) as api:
         assert api.get(f"/status_reports/{lost}").status_code == 404
-        # The database is as it once was: no entity tag that was given out fits (8.1).
+        # The database is in an earlier state: no entity tag from before matches (8.1).
         for path, answer in ((f"/status_reports/{kept[0]}", shown), ("/status_reports", listed)):
             known = {"if-none-match": answer.headers["etag"]}
             assert api.get(path, headers=known).status_code == 200
@@ -182,7 +182,7 @@ def test_what_was_purged_since_is_not_brought_back(
     assert account.api.delete(f"/deleted_status_reports/{report}").is_success
     run("purge", "--user", person.email_address, "--yes", "--database", place)
     server.stop()
-    # The next backup tells the older ones what must not come back, even where the disk is gone.
+    # The next backup tells older backups what must not come back, even if the disk is lost.
     run("backup", tmp_path / "out", "--database", place)
     run("restore", file, "--database", place, "--force")
     assert is_right(place)
@@ -236,7 +236,7 @@ def everywhere(place: str, words: str) -> list[str]:
     return found
 
 
-# -- SQLite alone
+# -- SQLite only
 
 
 @pytest.fixture
@@ -293,7 +293,7 @@ def test_what_is_counted_wrongly_is_no_backup(live: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "content",
     [b"", b"no backup", gzip.compress(b"no database" * 99)],
-    ids=["empty", "not packed", "no database"],  # a packed file has the time in it
+    ids=["empty", "not packed", "no database"],  # a compressed file contains the time
 )
 def test_what_is_no_backup_is_refused_and_nothing_is_touched(
     live: Path, tmp_path: Path, content: bytes
@@ -322,7 +322,7 @@ def test_the_log_of_the_old_database_does_not_stay_beside_the_new_one(
             "INSERT INTO accounts (id, title, name, created_at) VALUES (7, 'Since', 'since', 0)"
         )
         connection.commit()
-        # As after a kill: what was written last is in the log alone.
+        # As after a kill: the last write is only in the WAL.
         for suffix in ("", "-wal", "-shm"):
             shutil.copyfile(f"{live}{suffix}", tmp_path / f"killed.sqlite3{suffix}")
     killed = tmp_path / "killed.sqlite3"
@@ -362,7 +362,7 @@ def test_an_upgrade_keeps_what_it_was(tmp_path: Path) -> None:
         ]
         assert connection.execute("SELECT title FROM accounts").fetchall() == [("A",)]
     assert kept.stat().st_mode & 0o777 == 0o600
-    # The next time there is nothing to upgrade, and nothing to keep.
+    # The second time there is nothing to upgrade, and no copy is made.
     kept.unlink()
     run("db", "upgrade", "--database", path)
     assert not kept.exists()
@@ -389,7 +389,7 @@ def test_an_upgrade_waits_for_no_server_and_does_not_pull_the_schema_from_under_
 
 
 def back_to(revision: str, place: str) -> None:
-    """Make of the schema an older one, as far as the migrations since would stumble over it."""
+    """Make the schema an older one, as far as the later migrations would fail otherwise."""
     said = Statement(text("UPDATE alembic_version SET version_num = :revision"))
     dropped = [
         Statement(text(f"DROP TABLE {name}"))
@@ -456,7 +456,7 @@ def test_the_trash_is_managed_from_the_command_line(place: str, start: Start, fi
 
 
 def test_each_block_of_the_page_does_what_it_says(tmp_path: Path) -> None:
-    """As a new user does it: with nothing but the page."""
+    """Follow the page as a new user does, with no other information."""
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "back-up.md").read_text("utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     assert len(blocks) == 3

@@ -1,4 +1,4 @@
-"""The command line: from an empty folder to a first call, and what it says of mistakes."""
+"""The command line: from an empty folder to a first API call, and its error messages."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ COMMAND = [sys.executable, "-m", "healthreports"]
 
 
 def runner(folder: Path):
-    """What runs a command in `folder`."""
+    """Return a function that runs a command in `folder`."""
 
     def run(*arguments: str, code: int = 0, **environment: str) -> str:
         done = subprocess.run(
@@ -41,7 +41,7 @@ def run(tmp_path: Path):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an account, a user and a workspace, by the commands that make them."""
+    """A folder with an account, a user and a workspace, made with the commands."""
     folder = tmp_path_factory.mktemp("made")
     run = runner(folder)
     run("db", "upgrade")
@@ -54,7 +54,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def prepared(made: Path, tmp_path: Path) -> str:
-    """All that was made, to go on with; the user's e-mail address."""
+    """Copy everything that `made` has into the test's folder. Returns the user's e-mail address."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return "ann@example.org"
 

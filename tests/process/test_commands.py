@@ -1,4 +1,4 @@
-"""What holds for every command of the command line, because it is declared."""
+"""Properties that all commands share because they are declared."""
 
 import json
 import shlex
@@ -13,7 +13,7 @@ from healthreports.settings import every_setting
 
 EVERY_COMMAND = pytest.mark.parametrize("one", COMMANDS, ids=lambda one: one.path)
 LISTS = [one for one in COMMANDS if one.path.endswith(" list")]
-# What a list needs beside its name, in the account that `made` made.
+# Arguments that a list needs in addition to its name, in the account that `made` made.
 NEEDS = {
     "participation list": ("1",),
     "trash list": ("--as", "ann@example.org"),
@@ -64,7 +64,7 @@ def test_every_list_prints_columns_or_json(run, prepared: str, one) -> None:  # 
     assert len(rows) == len(objects)
     for row in rows:
         assert row.count("\t") == heads.count("\t")
-    if one.path != "audit list":  # its JSON lines are those of the API, with more in them
+    if one.path != "audit list":  # its JSON lines are those of the API and have more fields
         for found in objects:
             assert [name.replace("_", " ") for name in found] == heads.split("\t")
 

@@ -1,4 +1,4 @@
-"""Pages of other origins call the API from a browser only where the setting names them."""
+"""A page of another origin may call the API from a browser only if the setting names its origin."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +11,8 @@ from healthreports.store.schema.upgrade import upgrade
 
 REPORTS = "/api/v1/status_reports"
 BOARD, WALL, STRANGER = "https://board.example", "http://wall.example:8080", "https://bad.example"
-# What every page may read of an answer (Fetch standard, "CORS-safelisted response-header name"),
-# and what is for the browser or on the way alone.
+# Headers of an answer that every page may read (Fetch standard, "CORS-safelisted response-header
+# name"), and headers that are only for the browser or for proxies.
 READ_BY_ALL = {"cache-control", "content-length", "content-type"}
 NOT_FOR_PAGES = {
     *("connection", "date", "server", "transfer-encoding", "content-encoding", "vary"),
@@ -43,7 +43,7 @@ def preflight(server: Server, origin: str, method: str, headers: str) -> httpx.R
 
 
 def allowed(answer: httpx.Response) -> set[str]:
-    """The headers that let a page in."""
+    """The CORS headers that allow a page to read the answer."""
     return {name for name in answer.headers if name.startswith("access-control-allow-")}
 
 
@@ -91,7 +91,7 @@ def test_without_the_setting_no_page_is_let_in(tmp_path: Path) -> None:
 
 
 def test_a_page_reads_every_header_that_a_client_reads(tmp_path: Path) -> None:
-    """Also those of a refusal for too many requests."""
+    """This includes the headers of a 429 (too many requests)."""
     path = tmp_path / "few.sqlite3"
     upgrade(str(path))
     few = {"HEALTHREPORTS_ADDRESS_REQUESTS_PER_MINUTE": "1", "HEALTHREPORTS_CORS_ORIGINS": BOARD}

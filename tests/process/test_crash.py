@@ -1,4 +1,4 @@
-"""A server that is killed while it writes keeps every write that it had answered, whole."""
+"""A server that is killed while it writes keeps every acknowledged write, complete."""
 
 import random
 import signal
@@ -23,10 +23,10 @@ from healthreports.store.lists import verify
 from healthreports.store.schema.upgrade import upgrade
 from postgres_kit import Cluster
 
-# The same switch as that of the generated tests, and it can be read only once.
+# The same switch as for the generated tests; it can be read only once.
 ROUNDS = effort(4, 50).max_examples
 CLIENTS = 4
-# A round is over some milliseconds after so many answers.
+# A round ends after up to this many answers, and up to this many seconds more.
 MOST_ANSWERS = 80
 MOST_MORE_S = 0.02
 SERVICES = ("jira", "asana", "other")
@@ -34,7 +34,7 @@ SERVICES = ("jira", "asana", "other")
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def on_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A new database of a store that waits for the disk."""
+    """A new database that waits for the disk at each commit."""
     if request.param == "sqlite":
         address = str(tmp_path / "crash.sqlite3")
         upgrade(address)
@@ -48,9 +48,9 @@ def on_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 class State(NamedTuple):
-    """What a report says, what it is called elsewhere (service, reference), and whether it is here.
+    """The text of a report, its links (service, reference), and whether it is here.
 
-    A report that is not here is in the trash, and whatever it is called is kept for it.
+    A report that is not here is in the trash, and its links are stored with it.
     """
 
     says: str
@@ -59,7 +59,7 @@ class State(NamedTuple):
 
     @property
     def shown(self) -> "State":
-        """What can be seen of it: the trash shows no links."""
+        """What the API shows of the report: the trash shows no links."""
         return self if self.is_here else self._replace(links=frozenset())
 
     def linked(self, service: str, ref: str) -> "State":
@@ -71,18 +71,18 @@ class State(NamedTuple):
 
 @dataclass
 class Client:
-    """Writes one thing after another, in reports that nobody else writes, and notes the answers.
+    """Writes reports that no other client writes, and records the answers.
 
-    A report is in one of the states that are possible by the answers; None is purged. A report that
-    was sent and not answered is sent again with its key.
+    A report is in one of the states that the answers so far allow; None means purged. A report that
+    was sent and not answered is sent again with its idempotency key.
     """
 
     name: str
     random: random.Random
     possible: dict[str, set[State | None]] = field(default_factory=dict)
-    # New reports without an answer, by their keys.
+    # New reports without an answer, by their idempotency keys.
     unanswered: dict[str, tuple[State, dict[str, object]]] = field(default_factory=dict)
-    # Of the report that all change: how often this client was told that it did, or was not told.
+    # Changes by this client of the report that all clients change: acknowledged, and unanswered.
     raised: int = 0
     maybe_raised: int = 0
     references: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Client:
     def write(
         self, api: httpx.Client, workspaces: list[str], common: str, note: Callable[[], None]
     ) -> None:
-        """Write until the server is gone."""
+        """Write until the server is killed."""
         try:
             for key in list(self.unanswered):
                 self.send_new(api, key)
@@ -163,7 +163,7 @@ class Client:
             self._send(api, "DELETE", path, None, key, None)
 
     def _raise_number(self, api: httpx.Client, common: str) -> None:
-        """Add one to what the common report says, unless somebody else was first."""
+        """Add one to the number in the common report, unless another client changed it first."""
         path = f"/status_reports/{common}"
         shown = api.get(path)
         number = int(shown.json()["status_reports"][common]["description"])
@@ -174,7 +174,7 @@ class Client:
         self.maybe_raised -= 1
         self.raised += answer.status_code == 200
 
-    def _send(  # noqa: PLR0917  a request, and what is so once it is answered
+    def _send(  # noqa: PLR0917  the request, and the state after it
         self,
         api: httpx.Client,
         method: str,
@@ -208,7 +208,7 @@ def write_until_killed(
             are_enough = all(
                 answered.acquire(timeout=20) for _ in range(chance.randint(1, MOST_ANSWERS))
             )
-            # At once as often as not: then an answer given too early is found out.
+            # In half of the rounds, do not wait: this finds answers that are sent too early.
             time.sleep(chance.choice([0, chance.uniform(0, MOST_MORE_S)]))
         finally:
             said = server.stop(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Clients behind a proxy that cuts connections: what is wanted is stored once. Contract: 8.2."""
+"""Clients behind a proxy that cuts connections: each report is stored once. Contract: 8.2."""
 
 import random
 import re
@@ -30,7 +30,7 @@ def whole_request(client: socket.socket) -> bytes:
 
 
 class CuttingProxy:
-    """Passes a request on and its answer back, or ends the connection somewhere on the way."""
+    """Forwards a request and its answer, or closes the connection at a random point."""
 
     def __init__(self, port: int, seed: int) -> None:
         self.dice = random.Random(seed)
@@ -48,11 +48,11 @@ class CuttingProxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        """One request of one connection, as the clients here send them."""
+        """Serve one request on one connection, which is how the clients here send them."""
         fate = self.dice.random()
         with client, suppress(OSError):
             asked = whole_request(client)
-            if fate < 0.1:  # before anything is passed on
+            if fate < 0.1:  # before anything is forwarded
                 self.cuts += 1
                 return
             with socket.create_connection(("127.0.0.1", self.port)) as server:
@@ -61,7 +61,7 @@ class CuttingProxy:
                     self.cuts += 1
                     return
                 server.sendall(asked)
-                if fate < 0.3:  # the server works, and nobody hears of it
+                if fate < 0.3:  # the server does the work, but the client gets no answer
                     self.cuts += 1
                     return
                 while piece := server.recv(1 << 16):
@@ -84,7 +84,7 @@ def proxy(server: Server) -> Iterator[CuttingProxy]:
 
 
 def insist(send: Callable[[], httpx.Response]) -> httpx.Response:
-    """What a client does that does not give up: send it again until it is answered."""
+    """Do what a persistent client does: send the request until it gets an answer other than 409."""
     while True:
         with suppress(httpx.TransportError):
             answer = send()

@@ -1,4 +1,4 @@
-"""The database file under a running server: what happens to it is said, and no write is lost."""
+"""Changes to the database file under a running server are reported, and no write is lost."""
 
 import resource
 import shutil
@@ -149,7 +149,7 @@ def test_a_backup_beside_the_log_of_a_killed_server_is_not_served_as_if_it_were_
     try:
         said = serve(server.database)
     except subprocess.TimeoutExpired:
-        # SQLite could bring it to one whole state, which is checked here.
+        # SQLite could recover one consistent state, which is checked here.
         with closing(sqlite3.connect(server.database)) as opened:
             assert opened.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     else:
@@ -169,7 +169,7 @@ def test_database_files_are_for_their_owner_alone(
 
 
 def test_workers_find_a_new_file_as_they_open_it(tmp_path: Path) -> None:
-    """Only one connection at a time can change the journal: two that begin at once would fail."""
+    """Only one connection at a time can change the journal mode: two at once would fail."""
     path = tmp_path / "new.sqlite3"
     upgrade(str(path))
     with closing(sqlite3.connect(path)) as connection:

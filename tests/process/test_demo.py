@@ -1,4 +1,4 @@
-"""`healthreports demo` as a newcomer meets it."""
+"""`healthreports demo` as a new user sees it."""
 
 import json
 import re
@@ -97,7 +97,7 @@ def test_the_roles_see_what_their_names_say(demo) -> None:
 
 
 def stored(path: Path, now: Instant = NOW) -> dict[str, list[tuple]]:
-    """What the sample of a day consists of."""
+    """The rows of the sample data that is loaded at `now`, by table."""
     upgrade(str(path))
     with closing(open_database(Settings(database=str(path)))) as database:
         database.write_here(lambda tx: portfolio.load(tx, now))

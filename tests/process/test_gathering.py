@@ -1,4 +1,4 @@
-"""What one turn of the event loop writes to a connection goes out at once."""
+"""What is written to a connection in one turn of the event loop is sent together."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ from healthreports.edge.protocol import _Gathering
 
 
 class Line:
-    """A transport that remembers what was done to it."""
+    """A transport that records the calls on it."""
 
     def __init__(self) -> None:
         self.did: list[bytes | str] = []
@@ -65,7 +65,7 @@ def test_much_does_not_wait_for_the_end_of_the_turn() -> None:
     def act(gathering: _Gathering) -> None:
         for _ in range(10):
             gathering.write(b"x" * 40_000)
-            written.append(sum(len(data) for data in gathering._transport.did))  # noqa: SLF001  what got through
+            written.append(sum(len(data) for data in gathering._transport.did))  # noqa: SLF001  the bytes sent so far
 
     assert sum(map(len, in_one_turn(act))) == 400_000
     assert max(40_000 * (n + 1) - through for n, through in enumerate(written)) <= 64 * 1024

@@ -1,4 +1,4 @@
-"""`healthreports import`: a file of reports, each of them once, whatever comes between."""
+"""`healthreports import`: each report of a file is imported once, whatever interrupts it."""
 
 import json
 import os
@@ -40,7 +40,7 @@ class Said(NamedTuple):
 
     @property
     def bad(self) -> dict[int, str]:
-        """The bad lines by their numbers."""
+        """The reasons why lines are bad, by line number."""
         found = re.findall(r"^line (\d+): (.+)$", self.err, re.MULTILINE)
         return {int(number): reason for number, reason in found}
 
@@ -80,7 +80,7 @@ class Loading(NamedTuple):
 
     @property
     def reports(self) -> list[Line]:
-        """The reports of the account, by id."""
+        """The reports of the account, ordered by id."""
         answer = self.account.api.get("/status_reports.ndjson")
         assert answer.status_code == 200, answer.text
         return [json.loads(line) for line in answer.text.split("\n")[:-1]]
@@ -107,7 +107,7 @@ class Loading(NamedTuple):
         return f"{self.account.workspaces[0]},{color},{description}\n"
 
     def file(self, suffix: str, texts: list[str], name: str = "reports") -> Path:
-        """A good file with a report for each text."""
+        """A valid file with one report for each text."""
         if suffix == "csv":
             content = HEAD + "".join(map(self.row, texts))
         else:
@@ -117,7 +117,7 @@ class Loading(NamedTuple):
 
 @pytest.fixture(scope="module")
 def counted(address: str, database: Database) -> Iterator[str]:
-    """A database in which what is counted of reports is what is there, after all of this."""
+    """A database whose stored counts of reports must be right after all tests here."""
     yield address
     assert database.read_here(verify.differences) == []
 
@@ -182,7 +182,7 @@ def test_who_and_when_are_kept(loading: Loading) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_line_may_say_since_when_its_workspace_exists(loading: Loading, suffix: str) -> None:
-    """The earliest time counts, and a later one than is known does not."""
+    """The earliest time counts; a time later than the known one changes nothing."""
     times = ("2021-03-04T00:00:00Z", "2019-05-06T00:00:00Z", "2030-01-01T00:00:00Z")
     lines = [loading.line(workspace_created_at=one) for one in times]
     whole = loading.json_lines(*lines) if suffix == "ndjson" else as_csv(lines)
@@ -465,7 +465,7 @@ def test_all_bad_lines_are_told_but_not_endlessly(loading: Loading, suffix: str)
 
 
 def spoilt(loading: Loading, suffix: str, number: int, *bad: int) -> Path:
-    """A file of so many reports, of which some are bad."""
+    """A file of `number` reports, of which those at the places `bad` are invalid."""
     path = loading.file(suffix, texts(number))
     lines = path.read_text().splitlines(keepends=True)
     for place in bad:
@@ -485,7 +485,7 @@ def test_a_file_is_stored_up_to_the_batch_with_the_first_bad_line_and_mended_it_
     assert list(said.bad) == [11 + head, 18 + head]
     assert said.out == f"8 reports imported, up to line {8 + head}\n"
     assert loading.texts == texts(8)
-    # One is mended, the other is not; another size of batch.
+    # One line is fixed, the other is not, and the batch size differs.
     said = loading.load(spoilt(loading, suffix, 20, 18), "--batch", "5", code=1)
     assert f"resuming after line {8 + head}\n" in said.err
     assert list(said.bad) == [18 + head]
@@ -565,7 +565,7 @@ def test_another_file_of_the_same_name_is_refused_and_has_a_name_of_its_own(
     assert loading.texts == texts(3)
     loading.load(file, "--name", "second")
     assert loading.texts == texts(3) + other
-    # The name counts, not where the file lies.
+    # The name counts, not the path of the file.
     moved = loading.write(f"moved.{suffix}", file.read_bytes())
     assert loading.load(moved, "--name", "second").out.startswith("0 reports")
     assert loading.texts == texts(3) + other
@@ -668,7 +668,7 @@ def test_a_progress_bar_is_for_a_terminal(
         assert main(["import", *loading.arguments(file, "--batch", "10")]) == 0
         terminal.flush()
         said = ""
-        while "100%" not in said:  # a terminal gives what it has by and by
+        while "100%" not in said:  # a terminal delivers the output gradually
             ready, _, _ = select.select([shown], [], [], 10)
             assert ready, said
             said += shown.read(65536).decode()
@@ -721,7 +721,7 @@ def test_two_imports_of_a_file_at_once_store_each_report_once(loading: Loading) 
 
 
 def test_an_import_that_is_interrupted_says_so_in_a_line(loading: Loading) -> None:
-    # So many that it is not through before it is interrupted, however busy the machine is.
+    # So many reports that the import is interrupted before its end, however busy the machine is.
     importing = loading.start(loading.file("ndjson", texts(MANY * 5)), "--batch", "1")
     try:
         end = time.monotonic() + 30
@@ -741,7 +741,7 @@ def test_an_import_that_is_interrupted_says_so_in_a_line(loading: Loading) -> No
 def two_servers(
     cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[tuple[Loading, Loading]]:
-    """Servers of either store that know the same workspaces and people by their ids."""
+    """One server on each store, with the same workspaces and people under the same ids."""
     servers: list[Server] = []
     made: list[Loading] = []
     try:
@@ -767,7 +767,7 @@ def bare(report: Line) -> Line:
 
 
 def without_ids(lines: bytes, suffix: str) -> bytes:
-    """The lines of a stream but for its head and the ids of reports."""
+    """The lines of a stream without its header and without the ids of reports."""
     if suffix == "csv":
         rows = lines.partition(b"\r\n")[2]
         return re.sub(rb"^\d+,(?=\d+,)", b"", rows, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Litestream beside a server, as docs/how-to/back-up.md has it: the data survives the machine."""
+"""Litestream next to a server, as in docs/how-to/back-up.md: the data survives the machine."""
 
 import re
 import subprocess
@@ -60,7 +60,7 @@ def test_what_is_older_than_two_intervals_is_there_when_the_machine_is_gone(
     with again.client(account.secrets["administrator"]) as api:
         lines = api.get("/status_reports.ndjson").text.splitlines()
     found = {re.search(r'"id":"(\d+)"', line)[1] for line in lines}
-    # The first seconds are those in which the copy begins.
+    # In the first seconds the replication is only starting.
     assert len(stored) > 20
     safe = {report for report, at in stored if at < gone_at - 2 * INTERVAL_S}
     assert safe <= found

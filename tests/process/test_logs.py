@@ -1,4 +1,4 @@
-"""The lines of the log: their form, their fields, and what none of them holds."""
+"""The lines of the log: their format, their fields, and what none of them may contain."""
 
 import json
 import re

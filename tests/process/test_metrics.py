@@ -1,4 +1,4 @@
-"""What Prometheus reads: with its own parser, of one process and of several."""
+"""The metrics for Prometheus, read with its own parser, from one process and from several."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 class Watched:
-    """A server and the address that answers Prometheus."""
+    """A server, and the port on which Prometheus reads its metrics."""
 
     def __init__(self, start: Start, **settings: str) -> None:
         self.port = free_port()
@@ -46,7 +46,7 @@ class Watched:
         return {one.name: one for one in text_string_to_metric_families(answer.text)}
 
     def value(self, name: str, sample: str = "", **labels: str) -> float:
-        """The value of one sample, 0 where there is none."""
+        """The value of one sample, or 0 if there is none."""
         found = self.read().get(name)
         samples = [] if found is None else found.samples
         return sum(
@@ -68,7 +68,7 @@ class Watched:
 def watched(request: pytest.FixtureRequest, own_server: Start) -> Iterator[Watched]:
     made = Watched(own_server, HEALTHREPORTS_WORKERS=request.param)
     yield made
-    made.server.stop()  # in order, so that it leaves no folder behind
+    made.server.stop()  # a clean stop, so that it leaves no folder behind
 
 
 def declared() -> Iterator[MetricWrapperBase]:
@@ -84,7 +84,7 @@ def test_the_page_lists_each_metric_with_its_kind_and_labels() -> None:
         for name, kind, labels in rows
     }
     assert listed == {
-        one._name: (one._type, list(one._labelnames))  # noqa: SLF001  what it was declared with
+        one._name: (one._type, list(one._labelnames))  # noqa: SLF001  its declaration
         for one in declared()
     }
     for why in Closed:
@@ -104,7 +104,7 @@ def test_requests_are_counted_by_operation_and_status(
     seconds = "healthreports_request_seconds"
     assert watched.comes_to(8, seconds, "_count", operation="GetStatusReports", status="200")
     assert watched.comes_to(1, "healthreports_transaction_seconds", "_count", does="write")
-    # Each process hands its figures over by itself.
+    # Each process reports its own figures.
     assert watched.comes_to(8, seconds, "_count", operation="GetStatusReports", status="401")
     assert watched.comes_to(4, seconds, "_count", operation="unknown", status="404")
     assert watched.value(seconds, "_count", operation="GetStatusReports") == 16
@@ -127,7 +127,7 @@ def test_what_is_open_and_kept_is_looked_at(
         socket.create_connection(("127.0.0.1", int(watched.server.base.rpartition(":")[2])))
         for _ in range(3)
     ]
-    # And that of the client above.
+    # And the connection of the client above.
     assert watched.comes_to(4, "healthreports_connections")
     for one in kept:
         one.close()
@@ -193,7 +193,7 @@ def test_a_port_that_is_taken_stops_the_start_in_one_line(own_server: Start) -> 
 
 
 def test_a_scrape_of_all_that_there_can_be_costs_little(own_server: Start) -> None:
-    """Of every operation: in processor time of the process that answers, with room to spare."""
+    """Measures the server's processor time for figures of every operation; the limit is high."""
     watched = Watched(own_server)
     for path in ("/healthz", "/readyz", "/version", "/sign-in", "/api/v1/users", "/openapi.json"):
         httpx.get(f"{watched.server.base}{path}", verify=False)

@@ -1,6 +1,6 @@
-"""PostgreSQL goes away, is replaced, lags behind, is locked: the server gets over all of it.
+"""PostgreSQL stops, is replaced, lags behind or is locked: the server recovers from all of it.
 
-The requirement of the recovery is a time, so here a test may have a deadline.
+The requirement for the recovery is a time, so a test here may have a deadline.
 """
 
 import asyncio
@@ -44,10 +44,10 @@ RECOVERY_S = 5
 IN_A_ROW = 20
 PASSWORD = "s3cr3t-of-the-database"
 LOST_AT_ONCE = {
-    # A server that keeps none of these promises by itself: whoever writes has to demand them.
+    # PostgreSQL gives none of these guarantees by itself: the writer has to request them.
     "synchronous_commit": "off",
     "wal_writer_delay": "10s",
-    # A process is stopped here, not the machine.
+    # The tests stop a process, not the machine.
     "fsync": "off",
 }
 
@@ -66,7 +66,7 @@ def until(is_so: Callable[[], object], deadline_s: float = 20) -> None:
 
 @contextmanager
 def serving(address: str, **environment: str) -> Iterator[Server]:
-    """A server process that ends with the test, without having met a defect."""
+    """A server process that ends with the test and must not have met a defect."""
     server = Server(address, environment).start()
     try:
         yield server
@@ -80,14 +80,14 @@ def serving(address: str, **environment: str) -> Iterator[Server]:
 
 
 def start(running: ExitStack, folder: Path, *primary: Cluster, **settings: str) -> Cluster:
-    """A PostgreSQL server, or a standby of `primary`, that ends with `running`."""
+    """Start a PostgreSQL server, or a standby of `primary`, that ends with `running`."""
     made = Cluster(folder, *primary, **settings)
     running.callback(made.remove)
     return made.start()
 
 
 def at(cluster: Cluster, address: str, other: Cluster) -> str:
-    """The address at `cluster` of what has an address at the `other` one."""
+    """The address at `cluster` of the database that has `address` at `other`."""
     return address.replace(str(other.sockets), str(cluster.sockets))
 
 
@@ -97,7 +97,7 @@ def differences(address: str) -> list[str]:
 
 
 def reports_of(account: Account, address: str) -> dict[str, str]:
-    """What the reports of an account say, by their ids."""
+    """The texts of the reports of an account, by id."""
     query = "SELECT id, description FROM status_reports WHERE account_id = %s"
     with psycopg.connect(address) as connection:
         rows = connection.execute(query, (account.id,)).fetchall()
@@ -106,7 +106,7 @@ def reports_of(account: Account, address: str) -> dict[str, str]:
 
 @dataclass
 class Answer:
-    """What a client was told. `status` is 0 where it was not told in the contract's form."""
+    """The answer to a request. `status` is 0 if the answer is not in the contract's form."""
 
     method: str
     began: float
@@ -115,7 +115,7 @@ class Answer:
 
 
 class Load:
-    """Clients that read and write an account without pause, for as long as the `with` lasts."""
+    """Clients that constantly read and write an account while the `with` block lasts."""
 
     def __init__(self, server: Server, account: Account, clients: int = 3) -> None:
         self._account = account
@@ -123,9 +123,9 @@ class Load:
         self._ends = threading.Event()
         self.answers: list[list[Answer]] = [[] for _ in range(2 * clients)]
         self.faults: list[str] = []
-        # What each report may say: what was acknowledged last, and what was tried since then.
+        # What each report may say: the last acknowledged text, and texts that were tried since.
         self.may_say: dict[str, set[str]] = {}
-        # What was to be created, and perhaps was not.
+        # Texts of new reports that were perhaps not stored.
         self.unsure: set[str] = set()
         known = account.report(description="Known.")
         self._threads = [
@@ -174,7 +174,7 @@ class Load:
     def _ask(
         self, api: httpx.Client, answers: list[Answer], method: str, path: str, text: str = ""
     ) -> str | None:
-        """The id of the first report in the answer, if it is a 200."""
+        """Send a request. Returns the id of the first report in the answer if its status is 200."""
         began = time.monotonic()
         report, status = None, 0
         try:
@@ -189,11 +189,11 @@ class Load:
         except (httpx.HTTPError, AssertionError) as fault:
             self.faults.append(f"{method} {path}: {fault!r}")
         answers.append(Answer(method, began, time.monotonic(), status))
-        time.sleep(0.002)  # the servers need the processor too
+        time.sleep(0.002)  # the servers need the processor, too
         return report
 
     def statuses(self, begin: float, end: float, *, writes_only: bool = False) -> list[int]:
-        """What the requests were told that lie between two moments."""
+        """The statuses of the requests that began and ended between two moments."""
         return [
             one.status
             for answers in self.answers
@@ -203,7 +203,7 @@ class Load:
         ]
 
     def await_recovery(self, since: float) -> None:
-        """Every client gets what it asks for soon enough, and from then on."""
+        """Wait until every client gets good answers soon enough, and check that they continue."""
 
         def has_recovered() -> bool:
             return all(
@@ -219,7 +219,7 @@ class Load:
         assert set(self.statuses(recovered, time.monotonic())) == {200}
 
     def assert_nothing_lost(self, address: str) -> None:
-        """What was acknowledged is there; what was not is there once or not at all."""
+        """Acknowledged writes are stored; every other write is stored once or not at all."""
         assert self.faults == []
         kept = reports_of(self._account, address)
         lost = {one: says for one, says in self.may_say.items() if kept.get(one) not in says}
@@ -232,7 +232,7 @@ class Load:
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A server that a test may stop and start."""
+    """A PostgreSQL server that a test may stop and start."""
     with ExitStack() as running:
         yield start(running, tmp_path_factory.mktemp("outage") / "data", **LOST_AT_ONCE)
 
@@ -314,7 +314,7 @@ def test_an_outage_that_no_request_met_is_over_as_soon(
                 return account.api.get("/status_reports").status_code
             return account.api.post("/status_reports", json=sent(account, "Fine.")).status_code
 
-        with ThreadPoolExecutor(16) as pool:  # so that no connection of the server's is missing
+        with ThreadPoolExecutor(16) as pool:  # so that the server opens all its connections
             assert set(pool.map(ask, range(160))) == {200}
         with postgres.stopped("fast"):
             pass
@@ -337,7 +337,7 @@ def test_a_server_stops_while_postgresql_is_away(
 
 @pytest.fixture
 def closed_ports() -> Iterator[list[int]]:
-    """Ports of this machine that nobody listens on, and nobody else can take."""
+    """Ports of this machine on which nothing listens, and which nothing else can take."""
     taken = [socket.socket() for _ in range(2)]
     for one in taken:
         one.bind(("127.0.0.1", 0))
@@ -379,7 +379,7 @@ def test_a_failover_loses_nothing_and_is_soon_over(
     tmp_path_factory: pytest.TempPathFactory, own_account: OwnAccount, is_cut_off: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("failover")
-    # `local` would not wait for the standby: whoever writes has to demand it.
+    # `local` would not wait for the standby: the writer has to request it.
     settings = {"fsync": "off", "synchronous_commit": "local"}
     with ExitStack() as running:
         primary = start(running, folder / "a", synchronous_standby_names="*", **settings)
@@ -415,7 +415,7 @@ def _cut_off(standby: Cluster) -> None:
 
 @dataclass
 class Pair:
-    """A server, a replica of it to read from, and two server processes that do."""
+    """A PostgreSQL server, a replica of it, and two server processes that read from the replica."""
 
     primary: Cluster
     replica: Cluster
@@ -432,7 +432,7 @@ class Pair:
 
     @contextmanager
     def behind(self) -> Iterator[None]:
-        """The replica has all that was written until now, and nothing that is written from now."""
+        """The replica has everything that was written until now, and nothing that follows."""
         self.catch_up()
         self.replica.ask("SELECT pg_wal_replay_pause()")
         until(lambda: self.replica.ask("SELECT pg_get_wal_replay_pause_state()") == "paused")
@@ -448,7 +448,7 @@ class Pair:
             yield api
 
     def reads_of_reports(self) -> tuple[int, int]:
-        """How often reports were read at the primary, and at the replica."""
+        """How often reports were read from the primary, and from the replica."""
         return self.primary.log().count("FROM status_reports"), self.replica.log().count(
             "FROM status_reports"
         )
@@ -479,11 +479,11 @@ def _is_let_in(server: Server, secret: str) -> bool:
 
 @pytest.fixture
 def replicated(pair: Pair, own_account: OwnAccount) -> Account:
-    """An account that the replica knows, whose tokens both processes have seen."""
+    """An account that is on the replica, and whose tokens both processes have seen."""
     made = own_account(pair.servers[0])
     for server in pair.servers:
         for secret in made.secrets.values():
-            # After another test a connection may be broken; that is not the matter here.
+            # After another test a connection may be broken; that is not tested here.
             until(lambda: _is_let_in(server, secret))  # noqa: B023  called at once
     pair.catch_up()
     return made
@@ -641,14 +641,14 @@ def test_the_primary_does_it_all_while_the_replica_is_away(
     body = sent(replicated, "Fine.") if method == "POST" else None
     with pair.replica.stopped("fast"):
         answers = [replicated.api.request(method, "/status_reports", json=body) for _ in range(10)]
-    # The first may have been under way on a connection that broke.
+    # The first requests may have used a connection that broke.
     assert [one.status_code for one in answers[-5:]] == [200] * 5, answers[-1].text
     until(lambda: replicated.api.get("/status_reports").status_code == 200, RECOVERY_S)
 
 
 @pytest.fixture(scope="module")
 def impatient(cluster: Cluster) -> Iterator[Server]:
-    """A server that hardly waits for a lock."""
+    """A server with a very short timeout for locks."""
     made = cluster.make_database()
     upgrade(made)
     with serving(made, HEALTHREPORTS_BUSY_TIMEOUT_S="0.2") as server:

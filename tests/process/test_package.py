@@ -1,4 +1,4 @@
-"""What others install: the wheel by itself, without the optional parts, and the source archive."""
+"""What users install: the wheel alone, without the optional parts, and the source archive."""
 
 import os
 import re
@@ -30,11 +30,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the wheel alone, without an extra."""
+    """The programs of an environment that has only the wheel, without extras."""
     place = tmp_path_factory.mktemp("fresh")
     uv("venv", "--quiet", "--python", sys.executable, place)
     [wheel] = built.glob("*.whl")
-    # The versions that are locked, so that a test today is the test of tomorrow.
+    # The locked versions, so that the test has the same result later.
     locked = ("--constraint", ROOT / "requirements.lock", "--no-require-hashes")
     uv("pip", "install", "--quiet", "--python", place / "bin" / "python", *locked, wheel)
     return place / "bin"
@@ -111,7 +111,7 @@ def test_the_wheel_serves_without_the_checkout(installed: Path, tmp_path: Path) 
         demo.communicate(timeout=20)
 
 
-# A setting that asks for each extra; a PDF is asked for by a person, above.
+# For each extra, a setting that needs it; a PDF is requested by a person, above.
 ASKS = {
     "postgres": {"HEALTHREPORTS_DATABASE": "postgresql://ann:secret@127.0.0.1:1/x"},
     "valkey": {"HEALTHREPORTS_LIMIT_STORE": "valkey://127.0.0.1:1"},

@@ -1,4 +1,4 @@
-"""What a machine asks to know how the server is."""
+"""The probes, with which a program checks the health of the server."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""The server as a process: killed, starved, locked out, too slow."""
+"""The server process: killed, without space or locks, stopped, too slow."""
 
 import json
 import resource

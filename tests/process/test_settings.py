@@ -1,4 +1,4 @@
-"""Settings explain themselves: one sentence with setting, value without secrets, and remedy."""
+"""An error in a setting is one sentence: the setting, its value without secrets, and the fix."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from healthreports.store.schema.upgrade import unopened
 
 SECRET = "hunter2"
 
-# What a variable is, and words of the sentence that says what is wrong with it.
+# A variable, a wrong value, and words of the sentence that states what is wrong.
 BAD = [
     ("PORT", "eighty", "a whole number from 0 to 65,535"),
     ("PORT", "70000", "a whole number from 0 to 65,535"),
@@ -161,7 +161,7 @@ def test_none_of_our_settings_is_taken_for_one_of_kubernetes() -> None:
 
 
 def wrong_values(kind: object) -> list[str]:
-    """Texts that a setting of a type cannot be."""
+    """Texts that are not valid for a setting of this type."""
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     if get_origin(kind) is Literal or kind is bool:
@@ -208,7 +208,7 @@ def test_the_command_says_all_that_is_in_force_and_all_that_is_wrong(tmp_path: P
     wrong = run("config", "check", folder=tmp_path, **environment)
     assert wrong.returncode == 1
     assert len(wrong.stderr.splitlines()) == 2
-    # A start says the same.
+    # Starting the server prints the same.
     start = run("serve", folder=tmp_path, **environment)
     assert start.returncode == 1
     for line in wrong.stderr.splitlines():
@@ -240,7 +240,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, database: str, says
 def test_a_missing_right_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, denied: str, says: str
 ) -> None:
-    """Root may do everything, and tests are often run as root: the system's answer is made up."""
+    """Root may do everything, and tests often run as root, so the system's answer is replaced."""
     (tmp_path / "x.sqlite3").touch()
     place = tmp_path / denied
     monkeypatch.setattr("os.access", lambda path, _right: Path(path) != place)

@@ -1,4 +1,4 @@
-"""Traces as a collector gets them, and that nothing of the library is read without one."""
+"""Traces as a collector receives them. Without a collector, the library is not imported."""
 
 import subprocess
 import sys
@@ -23,13 +23,13 @@ ABOVE = "00f067aa0ba902b7"
 
 @dataclass
 class Collector:
-    """A collector of traces on a free port of this machine."""
+    """A trace collector on a free port of this machine."""
 
     spans: list[Any] = field(default_factory=list)
     endpoint: str = ""
 
     def of(self, trace: str, count: int) -> list[Any]:
-        """The spans of a trace, once there are so many."""
+        """Wait up to 20 seconds for `count` spans of a trace. Returns those that arrived."""
         end = time.monotonic() + 20
         while True:
             found = [one for one in self.spans if one.trace_id.hex() == trace]

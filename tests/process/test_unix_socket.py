@@ -1,4 +1,4 @@
-"""A Unix socket in place of a port: who may connect, whose address counts, what is left behind."""
+"""A Unix socket instead of a port: who may connect, whose address counts, what is left over."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.one_store
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
-    """Where the socket is: a path of a socket is short, that of a test may not be."""
+    """The path of the socket. It must be short, and the path of a test's folder may be long."""
     upgrade(str(tmp_path / "test.sqlite3"))
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder) / "socket"

@@ -1,4 +1,4 @@
-"""Several processes behave as one: workers of a server, and servers on one database."""
+"""Several processes behave like one: workers of a server, and servers on one database."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def new_database(request: pytest.FixtureRequest, store: str, folder: Path) -> st
 
 
 def process_of(answer: httpx.Response) -> str:
-    """What tells the process that answered from others."""
+    """The part of the request id that identifies the process."""
     return answer.headers["x-request-id"].rpartition("-")[0]
 
 
@@ -61,19 +61,19 @@ def wait_until(is_so: Callable[[], bool], seconds: float) -> bool:
 
 @dataclass
 class Fleet:
-    """Servers on one database, of so many processes in all."""
+    """Servers on one database, with `size` processes in total."""
 
     servers: list[Server]
     size: int
     database: Database
 
     def each(self, opened: ExitStack, **headers: str) -> dict[str, httpx.Client]:
-        """A client of each process: a connection stays with the process that took it."""
+        """A client for each process: a connection stays with the process that accepted it."""
         found: dict[str, httpx.Client] = {}
         end = time.monotonic() + 30
         while len(found) < self.size:
             assert time.monotonic() < end, f"only {len(found)} of {self.size} processes answer"
-            # Who is at work leaves the next connection to others.
+            # A busy process leaves the next connection to others.
             many = [self._client(server, headers) for server in self.servers for _ in range(6)]
             with ThreadPoolExecutor(len(many)) as pool:
                 answers = list(pool.map(lambda one: one.get("/api/v1/users/me"), many))
@@ -88,7 +88,7 @@ class Fleet:
         return httpx.Client(base_url=server.base, headers=headers, timeout=30, verify=False)
 
     def apis(self, opened: ExitStack, secret: str) -> list[httpx.Client]:
-        """An API client of each process."""
+        """An API client for each process."""
         clients = list(self.each(opened, authorization=f"Bearer {secret}").values())
         for one in clients:
             one.base_url = one.base_url.join("/api/v1/")
@@ -96,10 +96,10 @@ class Fleet:
 
 
 def parents() -> dict[int, int]:
-    """The parent of each process there is."""
+    """The parent of each running process."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has ended
+        with suppress(OSError):  # the process has ended
             state, parent, *_ = path.read_text().rpartition(")")[2].split()
             if state != "Z":
                 found[int(path.parent.name)] = int(parent)
@@ -114,7 +114,7 @@ def below(server: Server) -> set[int]:
 
 
 def is_worker(pid: int) -> bool:
-    """Whether it is there to answer, not to look after what the others leave."""
+    """Whether the process serves requests, and is not the one that cleans up after the others."""
     with suppress(OSError):
         return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
@@ -130,13 +130,13 @@ def are_gone(pids: set[int]) -> bool:
 
 @contextmanager
 def running(address: str, **settings: str) -> Iterator[tuple[Server, set[int]]]:
-    """A server, and all its processes as far as they are known. Nothing is left of it."""
+    """A server, and all its known processes. No process is left at the end."""
     server = Server(address, settings).start()
     pids = below(server)
     try:
         yield server, pids
     finally:
-        # What is left holds the pipe to whose end its parent's words are read.
+        # A process that is left keeps the pipe open that is read to its end as the server's output.
         left = pids | below(server)
         if server.process is not None:
             server.process.kill()
@@ -298,7 +298,7 @@ def test_who_signed_in_at_one_process_is_signed_in_at_all(fleet: Fleet, shared: 
             assert who_is_at(one) is None
             one.cookies = first.cookies
             assert who_is_at(one) == user.email_address
-        # Who signs out at one has signed out, whatever cookie the others are shown.
+        # A user who signs out at one process is signed out at all, whatever cookie is sent.
         last = browsers[-1]
         kept = dict(last.cookies)
         send_form(last, last.get("/account"), action="/sign-out")
@@ -333,7 +333,7 @@ def test_counts_are_right_after_many_have_written_through_all(
 
 @dataclass
 class Writer:
-    """Writes reports, each on a connection of its own, and notes what was acknowledged."""
+    """Writes reports, each on its own connection, and records which were acknowledged."""
 
     server: Server
     account: Account
@@ -359,7 +359,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def mortal(address: str) -> Iterator[tuple[Fleet, Account, set[int]]]:
-    """Workers that a test may kill, an account, and all the processes."""
+    """Workers that a test may kill, an account, and the ids of all processes."""
     with (
         running(address, **WITH_WORKERS) as (server, pids),
         closing(open_database(Settings(database=address))) as opened,
@@ -385,7 +385,7 @@ def test_a_worker_that_is_killed_is_replaced_and_then_all_end_in_order(
             assert wait_until(lambda: all(len(one.ids) > 3 for one in writers), 20)
             victim = min(before)
             os.kill(victim, signal.SIGKILL)
-            # Those who are left go on at once; a client that finds its connection closed opens one.
+            # The other workers continue at once; a client whose connection is closed opens another.
             answered = []
             for one in apis:
                 with suppress(httpx.TransportError):
@@ -406,11 +406,11 @@ def test_a_worker_that_is_killed_is_replaced_and_then_all_end_in_order(
     lines = account.api.get("/status_reports.ndjson").text.splitlines()
     found = [json.loads(line)["id"] for line in lines]
     assert acknowledged <= set(found)
-    # At most what each of them was waiting for is there without an answer.
+    # Each writer may have at most one stored report for which it got no answer.
     assert len(found) <= len(acknowledged) + len(writers)
     assert fleet.database.read_here(verify.differences) == []
     with ExitStack() as opened:
-        fleet.apis(opened, account.secrets["administrator"])  # the new one answers too
+        fleet.apis(opened, account.secrets["administrator"])  # the new process answers, too
     end_in_order(server, account, pids)
 
 
@@ -443,7 +443,7 @@ def test_a_hangup_replaces_the_workers_while_others_write(
 
 
 def begun(server: Server, account: Account, body: bytes) -> socket.socket:
-    """A connection on which a write has begun that is not yet complete."""
+    """A connection on which a write has begun; its body is not sent yet."""
     address = urlsplit(server.base)
     connection = socket.create_connection((address.hostname, address.port), timeout=20)
     connection.sendall(
@@ -455,14 +455,14 @@ def begun(server: Server, account: Account, body: bytes) -> socket.socket:
 
 
 def end_in_order(server: Server, account: Account, pids: set[int]) -> None:
-    """What is under way gets its answer; then all processes end, and say nothing of it."""
+    """Requests under way are answered; then all processes end, without a traceback in the log."""
     body = json.dumps(sent(account, "The last")).encode()
     assert server.process is not None
     with ExitStack() as opened:
         under_way = [opened.enter_context(begun(server, account, body)) for _ in range(6)]
         time.sleep(0.5)
         server.process.send_signal(signal.SIGTERM)
-        # By now each worker was told.
+        # By now each worker has been told to stop.
         time.sleep(1.2)
         for one in under_way:
             one.sendall(body)
@@ -485,11 +485,11 @@ def test_workers_do_not_outlive_the_process_that_started_them(
     assert server.process is not None
     server.process.kill()
     server.process.wait(timeout=10)
-    assert wait_until(lambda: are_gone(pids), 2)  # a second, and one for a busy machine
+    assert wait_until(lambda: are_gone(pids), 2)  # one second, and one more for a busy machine
     assert "Traceback" not in server.stop()
     with pytest.raises(httpx.ConnectError):
         account.api.get("/status_reports")
-    # What they held is free for the next one.
+    # The next server can use what they held.
     again = Server(server.database).start()
     try:
         with again.client(account.secrets["editor"]) as api:
@@ -520,7 +520,7 @@ def test_a_worker_that_needs_long_to_start_is_given_the_time(tmp_path: Path) -> 
 
 @contextmanager
 def command(**environment: str) -> Iterator["subprocess.Popen[str]"]:
-    """`healthreports serve` that may not come up; nothing is left of it."""
+    """`healthreports serve`, which may fail to start. No process is left at the end."""
     started = subprocess.Popen(
         [sys.executable, "-m", "healthreports", "serve", "--port", "0"],
         env={**os.environ, **environment},

@@ -1,7 +1,8 @@
-"""After a power loss at any moment, every write that was answered is there, and whole.
+"""After a power loss at any moment, the database has every acknowledged write, complete.
 
-A server is recorded while clients write. The files are made again as a power loss may have left
-them at each sync, with the unsynced in part or torn. `make fuzz` runs this; it needs `strace`.
+A server is recorded while clients write. For each sync, the files are rebuilt as a power loss at
+that moment may have left them: unsynced writes are missing or torn. `make fuzz` runs this; it
+needs `strace`.
 """
 
 import os
@@ -32,9 +33,9 @@ SEED: Final = 20_261_127
 CLIENTS: Final = 4
 REPORTS_EACH: Final = 120
 CHANGES_EACH: Final = 2
-# Long enough for several checkpoints, which SQLite makes every 1,000 pages of its log.
+# Long enough for several checkpoints; SQLite makes one every 1,000 pages of its WAL.
 FILLING: Final = "What is known of it. " * 800
-# Images of which everything that is derived is counted again, too: one in so many.
+# In one of this many images, all derived data is counted again, too.
 COUNTED_EVERY: Final = 40
 # The same server, except that a commit does not wait for the disk.
 CARELESS: Final = """
@@ -49,7 +50,7 @@ _WRITES: Final = ("write", "writev", "sendto", "sendmsg")
 
 
 def write(server: Server, secret: str, workspace: str, client: int) -> None:
-    """Create reports and change each; a description begins with its number and the change's."""
+    """Create reports and change each. A description begins with `<report>.<change>`."""
     with server.client(secret) as api:
         for number in range(REPORTS_EACH):
             name = client * REPORTS_EACH + number
@@ -64,7 +65,7 @@ def write(server: Server, secret: str, workspace: str, client: int) -> None:
 
 
 def recorded(folder: Path, *command: str) -> tuple[Disk, Path]:
-    """A disk as it was before, and what a server that `command` starts did to it since."""
+    """The disk before a server is started by `command`, and the recording of what it does."""
     base, into = folder / "lost.sqlite3", folder / "recorded"
     upgrade(str(base))
     server = Server(base).start()
@@ -85,7 +86,7 @@ def recorded(folder: Path, *command: str) -> tuple[Disk, Path]:
 
 
 def end_recorded(server: Server) -> None:
-    """End a server in order, and with it the one that records it."""
+    """Stop a server cleanly, and with it the process that records it."""
     assert server.process is not None
     number = server.process.pid
     children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
@@ -94,7 +95,7 @@ def end_recorded(server: Server) -> None:
 
 
 def moments(disk: Disk, into: Path) -> Iterator[dict[int, int]]:
-    """What had been answered, at each sync, and at the end: of each report, its last change."""
+    """At each sync and at the end: the last acknowledged change of each report."""
     answered: dict[int, int] = {}
     for event in events(into):
         if disk.is_sync(event):
@@ -116,7 +117,7 @@ def is_counted_right(image: Path) -> bool:
 
 
 def missing(image: Path, answered: dict[int, int]) -> dict[int, int]:
-    """What was answered and is not there. Demands that the file is sound."""
+    """The acknowledged changes that an image lacks. Asserts that the file is not damaged."""
     with closing(sqlite3.connect(image)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         rows = connection.execute("SELECT substr(description, 1, 20) FROM status_reports")
@@ -125,7 +126,7 @@ def missing(image: Path, answered: dict[int, int]) -> dict[int, int]:
 
 
 def lost(disk: Disk, into: Path, image: Path, *, demand_none: bool) -> tuple[int, int, int]:
-    """Return how many syncs and images there were, and how many images lack an answered write."""
+    """Return the number of syncs, of images, and of images that lack an acknowledged write."""
     dice = random.Random(SEED)
     syncs = images = lacking = 0
     for answered in moments(disk, into):
@@ -144,7 +145,7 @@ def lost(disk: Disk, into: Path, image: Path, *, demand_none: bool) -> tuple[int
 def test_what_was_answered_is_there_after_a_power_loss_at_any_sync(tmp_path: Path) -> None:
     disk, into = recorded(tmp_path, "-m", "healthreports")
     syncs, images, _ = lost(disk, into, tmp_path / "image.sqlite3", demand_none=True)
-    print(f"{syncs} syncs, {images} images, nothing lost")  # noqa: T201  what a long run has to say
+    print(f"{syncs} syncs, {images} images, nothing lost")  # noqa: T201  the result of a long run
     assert syncs > REPORTS_EACH
     assert disk.synced[disk.base.name], "the log was never taken into the file"
 

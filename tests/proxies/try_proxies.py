@@ -1,6 +1,6 @@
-"""The configurations of the documentation, each before a server: `make proxies` runs this.
+"""The configurations in the documentation, each in front of a server.
 
-Only the ports, the certificate and the name of the host are others than in the files.
+`make proxies` runs this. Only the ports, the certificate and the host name differ from the files.
 """
 
 import os
@@ -30,7 +30,7 @@ HEAD_LIMIT_S = 10
 
 @dataclass
 class Front:
-    """A proxy that speaks TLS on a port of its own, and the account behind it."""
+    """A proxy that speaks TLS on its own port, and the account behind it."""
 
     port: int
     account: Account
@@ -154,7 +154,7 @@ def test_the_api_and_the_pages_work_over_tls(front: Front) -> None:
         cookie = page.headers["set-cookie"]
         assert cookie.startswith("__Host-")
         assert "secure" in cookie.lower()
-    assert "does not say so" not in "".join(front.server.heard)
+    assert "does not begin with https" not in "".join(front.server.heard)
 
 
 def test_more_clients_come_through_it_than_one_address_may_have_connections(front: Front) -> None:

@@ -1,6 +1,7 @@
-"""No record says that it was changed before it was: whatever the clock says, time does not go back.
+"""Times in records never go back, even if the clock is set back.
 
-Every kind of record that has an `updated_at` is changed here; a new one without a change fails.
+Every kind of record that has an `updated_at` is changed here. The test fails for a new kind that
+is not changed here.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What is deleted for good is gone from every table there is, and nothing else is."""
+"""A permanent deletion removes the data from every table, and nothing else."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ from raw import execute
 
 pytestmark = pytest.mark.both_stores
 
-# What of a closed account stays: that there was one, and that it was purged.
+# What remains of a closed account: that it existed, and that it was purged.
 STAYS = {"accounts", "account_versions", "purges"}
 
 
@@ -36,7 +36,7 @@ def tables_with(column: str) -> list[Table]:
 
 
 def filled(account: Account) -> int:
-    """A workspace with something of everything that can belong to one. Returns its id."""
+    """Fill a workspace with a record of every kind that can belong to it. Returns its id."""
     made = account.workspaces[0]
     api = account.api
     for color in ("green", "red", "yellow"):
@@ -81,7 +81,7 @@ def delete(database: Database, account_id: int, workspace_id: int) -> None:
 def test_nothing_of_a_workspace_is_left_and_all_of_others_is(
     two: tuple[Account, Account], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ending, "_AT_ONCE", 2)  # so that it takes several transactions
+    monkeypatch.setattr(ending, "_AT_ONCE", 2)  # so that several transactions are needed
     account, other = two
     gone, stays = filled(account), filled(other)
     database.write_here(lambda tx: workspaces.archive(tx, gone, now(), archived=True), account.id)
@@ -101,7 +101,7 @@ def test_nothing_of_a_workspace_is_left_and_all_of_others_is(
     )
     assert last.action is AuditAction.WORKSPACE_DELETED
     assert last.subject_id == gone
-    # It is repeated without harm.
+    # Deleting it again does no harm.
     delete(database, account.id, gone)
     assert database.read_here(lambda tx: list(auditing.verify(tx, account.id))) == []
 
@@ -129,7 +129,7 @@ def test_nothing_of_an_account_is_left_and_all_of_others_is(
     filled(other)
     before = all_counts(other, "account_id", other.id)
     database.write_here(lambda tx: ending.close(tx, account.id, now()), account.id)
-    # At once nobody gets in, whatever is still there.
+    # From now on nobody is authenticated, even if data is still there.
     assert account.api.get("/status_reports").status_code == 401
     sweep(database, now, 30)
     left = {name for name, n in all_counts(account, "account_id", account.id).items() if n}
@@ -143,7 +143,7 @@ def test_nothing_of_an_account_is_left_and_all_of_others_is(
     assert database.write_here(verify.differences) == []
     names = [name for _, name, _ in database.read_here(accounts.accounts_by_id)]
     assert not [one for one in names if one.startswith("deleted")]
-    # The words of people, too: a new account finds nobody of before.
+    # The search words of people are deleted, too: a new account finds nobody from before.
     assert sweep(database, now, 30) == 0
 
 
@@ -188,7 +188,7 @@ def test_places_are_handed_over_with_what_they_allow(
     places = database.read_here(lambda tx: stored.of_user(tx, account.id, outsider.id, 9))
     assert [(one.workspace_id, str(one.side), str(one.permission)) for one in places] == [
         (first, "provider", "admin"),
-        (second, "client", "view"),  # on the other side: that stays
+        (second, "client", "view"),  # on the other side: this one is not changed
     ]
     for gone in (editor, viewer):
         assert database.read_here(lambda tx, u=gone: stored.of_user(tx, account.id, u.id, 9)) == []

@@ -1,4 +1,4 @@
-"""How often a token is looked up, and that a revoked one writes nothing."""
+"""How often a token is looked up, and that a revoked token writes nothing."""
 
 import asyncio
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class Desk:
             return tokens.issue(tx, user, "t", now(), scopes=scopes)
 
         secret = self.database.write_here(work)
-        # Its use is noted the first time, which is a look of its own.
+        # The first use of a token is recorded, for which the token is looked up once more.
         asyncio.run(self.gateway.read(secret, lambda _tx, _actor: None))
         self.looked_up = 0
         return secret

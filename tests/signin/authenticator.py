@@ -1,6 +1,6 @@
-"""An authenticator in software: makes passkeys and signs with them, as Web Authentication says.
+"""A software authenticator: creates passkeys and signs with them, as in Web Authentication.
 
-Written from the specification, without the library that the server verifies with.
+It is written from the specification, without the library with which the server verifies.
 """
 
 import base64
@@ -26,7 +26,7 @@ def decoded(text: str) -> bytes:
 
 @dataclass
 class Authenticator:
-    """One passkey. What the browser would say of where it is can be made to lie."""
+    """One passkey. What the browser would report about its location can be false."""
 
     origin: str
     rp_id: str = "localhost"
@@ -38,7 +38,7 @@ class Authenticator:
     )
 
     def make(self, options: str) -> str:
-        """The answer to what a page asks to make a passkey."""
+        """Answer the request of a page to create a passkey."""
         asked = json.loads(options)
         numbers = self.key.public_key().public_numbers()
         key = {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32), -3: numbers.y.to_bytes(32)}
@@ -51,7 +51,7 @@ class Authenticator:
         )
 
     def use(self, options: str) -> str:
-        """The answer to what a page asks to use a passkey."""
+        """Answer the request of a page to use a passkey."""
         asked = json.loads(options)
         self.counter += 1
         data = self._data(0)

@@ -1,4 +1,4 @@
-"""One person in several accounts: which user a proof is of, and who may give somebody another."""
+"""One person in several accounts: to which user a proof belongs, and who may issue a new one."""
 
 import sqlite3
 import subprocess
@@ -48,14 +48,14 @@ def database(site: Server) -> Iterator[Database]:
 
 @dataclass
 class Tenant:
-    """An account and the name by which its people sign in to it."""
+    """An account and the name with which its users sign in to it."""
 
     account: Account
     name: str
 
     @contextmanager
     def at(self, site: Server, role: str, password: str = MINE) -> Iterator[httpx.Client]:
-        """A browser at which somebody of the account is signed in."""
+        """A browser in which a user of the account is signed in."""
         user = self.account.users[role]
         give(self.account.database, user, password)
         with elsewhere(site) as opened:
@@ -99,7 +99,7 @@ def theirs(site: Server, database: Database) -> Iterator[Tenant]:
 
 
 def elsewhere(site: Server) -> httpx.Client:
-    """A browser at an address of its own: a limit of one test is not to be met by another."""
+    """A browser at its own address, so that tests do not share rate limits."""
     return browser(site, f"198.18.{next(_addresses)}.1")
 
 
@@ -118,14 +118,14 @@ def give(database: Database, user: User, password: str) -> None:
 def enter(
     at: httpx.Client, email: str, password: str, account: str | None = None, named: str = ""
 ) -> httpx.Response:
-    """Fill in the form to sign in; without an account its field stays as it is."""
+    """Fill in the sign-in form; without `account`, that field is left as it is."""
     page = at.get("/sign-in", params={"another": "", "account": named})
     fields = {} if account is None else {"account": account}
     return send_form(at, page, "/sign-in", email_address=email, password=password, **fields)
 
 
 def account_at(at: httpx.Client) -> str:
-    """The name of the account that a browser shows: `make_account` has it in its title."""
+    """The name of the account that a browser shows; `make_account` puts it into the title."""
     page = at.get("/account")
     assert page.url.path == "/account", page.text
     return page.text.partition(", Account ")[2].partition(" ")[0]
@@ -140,12 +140,12 @@ def rows(site: Server, question: str, *values: object) -> list[tuple[Any, ...]]:
         return connection.execute(question, values).fetchall()
 
 
-# -- which user a password is of
+# -- to which user a password belongs
 
 
 @pytest.fixture
 def kim(ours: Tenant, theirs: Tenant) -> tuple[User, User]:
-    """One address in two accounts, with another password in each."""
+    """One e-mail address in two accounts, with a different password in each."""
     email = f"kim{ours.account.id}@example.org"
     people = ours.hire(email), theirs.hire(email)
     for user, password in zip(people, (MINE, YOURS), strict=True):
@@ -240,7 +240,7 @@ def test_a_browser_is_in_several_accounts_and_switches(
     assert account_at(at) == number(ours)
     at.get("/sign-in", params={"account": theirs.name})
     assert account_at(at) == number(theirs)
-    # Signing out is of all of them, on the server too.
+    # Signing out ends the sessions in all accounts, on the server, too.
     old = dict(at.cookies)
     send_form(at, at.get("/account"), "/sign-out")
     at.cookies.update(old)
@@ -282,7 +282,7 @@ def test_a_cookie_with_many_accounts_is_one_that_browsers_keep(
         assert page.url.path == "/"
         assert max(len(f"{cookie.name}={cookie.value}") for cookie in at.cookies.jar) < 4096
     assert rows(site, "SELECT count(*) FROM sessions s JOIN users USING (account_id)") != [(11,)]
-    assert at.get("/account").text.count("Go to ") == 7  # beside the one that is shown
+    assert at.get("/account").text.count("Go to ") == 7  # in addition to the one that is shown
 
 
 # -- no account learns who is in another
@@ -304,7 +304,7 @@ def test_an_account_adds_whom_another_one_has(site: Server, ours: Tenant, theirs
         assert "already exists" in again.text
 
 
-# -- who gives somebody another proof
+# -- who may issue a new proof for somebody else
 
 
 def press(at: httpx.Client, action: str, on: str = "/people") -> httpx.Response:
@@ -337,19 +337,19 @@ def test_one_administrator_alone_gives_nobody_another_password(
         page = press(sender, f"/people/{target.id}/invite")
         assert not confirmed(page)
         assert "has to confirm" in page.text
-        # The sender does not confirm it, nor does the person it is for; that person sees it.
+        # Neither the sender nor the invited user can confirm it; the invited user sees it.
         proof = form_on(sender.get("/people"), "/sign-out").fields
         assert sender.post(f"/people/{target.id}/confirm", data=proof).status_code == 404
         proof = form_on(victim.get("/account"), "/sign-out").fields
         assert victim.post(f"/people/{target.id}/confirm", data=proof).status_code == 403
-        assert "The administrator made an invitation for you" in victim.get("/account").text
+        assert "The administrator created an invitation for you" in victim.get("/account").text
         address = confirmed(press(other, f"/people/{target.id}/confirm"))
         assert f"{second.full_name} confirmed it" in victim.get("/account").text
         with elsewhere(site) as anew:
             send_form(anew, anew.get(address), password=MINE)
             assert who_is_at(anew) == target.email_address
         assert who_is_at(victim) is None
-        # All that opened before is closed.
+        # Everything that gave access before is revoked.
         assert ours.account.clients["editor"].get("/status_reports").status_code == 401
         assert enter(victim, target.email_address, YOURS).status_code == 401
 
@@ -541,4 +541,4 @@ def test_a_proxy_that_speaks_tls_without_a_public_url_is_a_warning(tmp_path) -> 
     with browser(server) as at:
         for _ in range(2):
             at.get("/sign-in", headers={"x-forwarded-proto": "https"})
-    assert server.stop().count("HEALTHREPORTS_PUBLIC_URL does not say so") == 1
+    assert server.stop().count("HEALTHREPORTS_PUBLIC_URL does not begin with https") == 1

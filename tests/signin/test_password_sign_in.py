@@ -1,4 +1,4 @@
-"""Signing in with a password: who is let in, how often one may guess, what is kept."""
+"""Signing in with a password: who is admitted, how many guesses are allowed, what is stored."""
 
 import asyncio
 import base64
@@ -35,14 +35,14 @@ from healthreports.store.schema.upgrade import upgrade
 
 PASSWORD = "correct horse battery"
 NEW = "a new horse, another battery"
-# Longer than any password is, so that it is refused without the cost of a hash.
+# Longer than a password may be, so that it is refused without the cost of a hash.
 GUESS = "x" * 1001
 QUARTER_HOUR_S = 900
 _addresses = count(1)
 
 
 def elsewhere() -> str:
-    """An address that nobody else has; a limit of one test is not to be met by another."""
+    """A client address that no other test uses, so that tests do not share rate limits."""
     number = next(_addresses)
     return f"198.51.{number // 250}.{number % 250 + 1}"
 
@@ -74,13 +74,13 @@ class Members:
         return self.account.users[role].email_address
 
     def give(self, role: str, password: str) -> str:
-        """Give a password. Returns the e-mail address."""
+        """Set a user's password. Returns the e-mail address."""
         user = self.account.users[role]
         self.database.write_here(lambda tx: sign_in.set_password(tx, user, password, now()))
         return user.email_address
 
     def keep(self, role: str, hashed: str) -> str:
-        """Give the password that has that hash. Returns the e-mail address."""
+        """Store a hash as a user's password. Returns the e-mail address."""
         user = self.account.users[role]
         self.database.write_here(
             lambda tx: credentials.store_password(tx, user.account_id, user.id, hashed, now())
@@ -94,7 +94,7 @@ class Members:
 
 @pytest.fixture(scope="module")
 def hashed() -> str:
-    """The hash of `PASSWORD`, made once."""
+    """The hash of `PASSWORD`, computed once."""
     return PasswordHasher().hash(PASSWORD)
 
 
@@ -117,13 +117,13 @@ def at(site: Server) -> Iterator[httpx.Client]:
 def enter(
     at: httpx.Client, email: str, password: str = PASSWORD, wanted: str = "/account"
 ) -> httpx.Response:
-    """Fill in the sign-in form. Returns the page at which that ends."""
+    """Fill in the sign-in form. Returns the page to which this leads."""
     page = at.get("/sign-in", params={"next": wanted})
     return send_form(at, page, email_address=email, password=password)
 
 
 def guess(site: Server, email: str, times: int = 1, address: str = "", **more: str) -> list[int]:
-    """Guess at a password, each time from another address unless one is given."""
+    """Guess a password, each time from another address unless one is given."""
     statuses = []
     for _ in range(times):
         with browser(site, address or elsewhere()) as at:
@@ -167,7 +167,7 @@ def test_case_and_blanks_of_the_address_do_not_matter(
 
 
 def without_what_differs(page: httpx.Response, email: str) -> str:
-    """The text of a sign-in page without what its form is known by, and the address typed in."""
+    """The text of a sign-in page without the tokens of its form and the e-mail address typed in."""
     text = page.text.replace(html.escape(email), "")
     for name in ("csrf", "once"):
         text = text.replace(form_on(page).fields[name], "")
@@ -522,7 +522,7 @@ def test_a_session_ends_by_itself(members: Members) -> None:
     assert who(idle_ends - 1).user_id == user.id
     with pytest.raises(Unauthenticated):
         who(idle_ends)
-    # It was used in between.
+    # The session was used in between.
     used = Instant(idle_ends - 1)
     actor = who(used)
     assert sessions.last_use_is_stale(actor, used)
@@ -535,12 +535,12 @@ def test_a_session_ends_by_itself(members: Members) -> None:
 
 @pytest.fixture
 def overtaken(site: Server, members: Members, monkeypatch: pytest.MonkeyPatch) -> str | None:
-    """What signing in comes to, if the password is changed to `NEW` while the old one is checked.
+    """The result of signing in if the password becomes `NEW` while the old one is checked.
 
-    The secret of a session, or None where it was refused.
+    It is the secret of a session, or None if signing in was refused.
     """
     email = members.email("editor")
-    check = sign_in._is_right  # noqa: SLF001  the moment between reading the hash and signing in
+    check = sign_in._is_right  # noqa: SLF001  the step between reading the hash and signing in
 
     def check_and_change(hashed: str | None, password: str) -> bool:
         right = check(hashed, password)

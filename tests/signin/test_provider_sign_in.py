@@ -1,6 +1,6 @@
-"""Signing in through an OpenID Connect provider: a real one, that can be made to lie.
+"""Signing in through an OpenID Connect provider: a real one that can be made to lie.
 
-`provider.mjs` is the provider, the npm package oidc-provider as a process of its own.
+`provider.mjs` is the provider: the npm package oidc-provider in its own process.
 """
 
 import html
@@ -48,7 +48,7 @@ _numbers = count(1)
 
 
 def why_not() -> str:
-    """What the machine lacks, if it lacks something."""
+    """What this machine lacks, or an empty string."""
     missing = [command for command in ("node", "npm") if shutil.which(command) is None]
     if missing:
         return f"no {' and no '.join(missing)} on this machine"
@@ -67,7 +67,7 @@ if WHY and os.environ.get("CI") != "true":
 
 @dataclass
 class Provider:
-    """`provider.mjs` as a process."""
+    """`provider.mjs` in its own process."""
 
     log: Path
     process: subprocess.Popen[str] | None = None
@@ -99,14 +99,14 @@ class Provider:
     def knows(
         self, claims: dict[str, object], *, subject: str = "", only_there: bool = False, **lies
     ) -> str:
-        """Know a person. Returns its subject."""
+        """Add a person to the provider. Returns the person's subject."""
         subject = subject or f"subject-{next(_numbers)}"
         person = {"claims": claims, "only_there": only_there, "lies": lies or None}
         self._keep(f"people/{subject}", person)
         return subject
 
     def serves(self, server: Server, client_id: str = CLIENT, secret: str = SECRET) -> None:
-        """Know a server as a client; one without a secret proves itself by PKCE alone."""
+        """Add a server as a client. A client without a secret authenticates with PKCE alone."""
         proof = {"client_secret": secret} if secret else {"token_endpoint_auth_method": "none"}
         client = {
             "client_id": client_id,
@@ -129,13 +129,13 @@ class Site:
     provider: Provider
 
     def begin(self, at: httpx.Client, wanted: str = "/account") -> httpx.Response:
-        """Go to the provider. Returns the page at which that ends."""
+        """Go to the provider. Returns the page to which this leads."""
         return at.get("/sign-in/provider", params={"next": wanted})
 
     def way_back(
         self, at: httpx.Client, subject: str, wanted: str = "/account", **asked: str
     ) -> str:
-        """Where the provider sends the browser once `subject` has signed in and consented."""
+        """The address to which the provider redirects after `subject` has signed in and agreed."""
         asked["next"] = wanted
         page = at.get("/sign-in/provider", params=asked, follow_redirects=False)
         return self._signed_in(at, subject, page)
@@ -151,7 +151,7 @@ class Site:
         return str(page.next_request.url)
 
     def _walk(self, at: httpx.Client, page: httpx.Response) -> httpx.Response:
-        """Follow redirects as far as they do not lead back to the server."""
+        """Follow redirects until the next one leads back to the server."""
         while page.next_request and not str(page.next_request.url).startswith(self.server.base):
             page = at.send(page.next_request, follow_redirects=False)
         return page
@@ -159,13 +159,13 @@ class Site:
     def sign_in(
         self, at: httpx.Client, subject: str, wanted: str = "/account", **asked: str
     ) -> httpx.Response:
-        """Sign in. Returns the page at which that ends."""
+        """Sign in. Returns the page to which this leads."""
         return at.get(self.way_back(at, subject, wanted, **asked))
 
     def accept(
         self, at: httpx.Client, email: str, subject: str, account: int | None = None
     ) -> httpx.Response:
-        """Accept an invitation as `subject`. Returns the page at which that ends."""
+        """Accept an invitation as `subject`. Returns the page to which this leads."""
         return at.get(self.way_to_accept(at, email, subject, account))
 
     def way_to_accept(
@@ -183,11 +183,11 @@ class Site:
         return self._signed_in(at, subject, page)
 
     def joins(self, email: str, **lies: object) -> str:
-        """Know a person who has accepted an invitation, and lies from now on; its subject."""
+        """Add a person who has accepted an invitation, and apply `lies`. Returns the subject."""
         return self.joins_in(email, None, **lies)
 
     def joins_in(self, email: str, account: int | None, **lies: object) -> str:
-        """As above, where several accounts know the address."""
+        """Do as above if several accounts have the e-mail address."""
         subject = self.provider.knows({})
         with browser(self.server) as at:
             self.accept(at, email, subject, account)
@@ -213,7 +213,7 @@ def account_at(at: httpx.Client) -> str:
 
 
 def assert_refused(page: httpx.Response, at: httpx.Client, *says: str) -> None:
-    """The sign-in page comes again, and nobody is signed in."""
+    """The sign-in page is shown again, and nobody is signed in."""
     assert page.status_code == 401, page.text
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert 'role="alert"' in page.text
@@ -224,7 +224,7 @@ def assert_refused(page: httpx.Response, at: httpx.Client, *says: str) -> None:
 
 @pytest.fixture(scope="module")
 def first_words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What a server with a provider writes to standard error, from its start to its end."""
+    """What a server with a provider writes to standard error, from its start to its stop."""
     path = tmp_path_factory.mktemp("words") / "test.sqlite3"
     upgrade(str(path))
     settings = settings_for("http://127.0.0.1:9") | {"HEALTHREPORTS_DATABASE": str(path)}
@@ -245,7 +245,7 @@ def first_words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def provider(
     tmp_path_factory: pytest.TempPathFactory, first_words: list[str]
 ) -> Iterator[Provider]:
-    # `Server.start` waits for ever for a server whose first words are others.
+    # `Server.start` would wait forever if the server's first lines were different.
     assert first_words[0].startswith(LISTENS), first_words
     running = Provider(tmp_path_factory.mktemp("provider") / "log").start()
     yield running
@@ -288,7 +288,7 @@ def members(site: Site, site_database: Database) -> Iterator[Account]:
 
 @pytest.fixture
 def email(members: Account) -> str:
-    """The e-mail address of one of them."""
+    """The e-mail address of the editor."""
     return members.users["editor"].email_address
 
 
@@ -352,7 +352,7 @@ def test_a_client_without_a_secret_is_enough(
 def test_a_secret_may_have_any_character(
     provider: Provider, own_server: OwnServer, own_account: OwnAccount
 ) -> None:
-    # RFC 6749, 2.3.1: it is encoded like a value of a form before it is joined to the id.
+    # RFC 6749, 2.3.1: the secret is encoded like a form value before it is joined to the id.
     secret = "a+b/c%41 d:e&f=g"
     server = own_server(**settings_for(provider.issuer, "odd", secret))
     provider.serves(server, "odd", secret)
@@ -393,7 +393,11 @@ def test_without_a_provider_there_is_no_button_and_nowhere_to_go(server: Server)
 
 def test_an_equal_address_opens_nothing(site: Site, at: httpx.Client, email: str) -> None:
     for claims in (vouched(email), vouched(email.upper()), {"email": email}):
-        assert_refused(site.sign_in(at, site.provider.knows(claims)), at, "No account here knows")
+        assert_refused(
+            site.sign_in(at, site.provider.knows(claims)),
+            at,
+            "not signed in here with this provider",
+        )
 
 
 def test_who_accepted_an_invitation_is_known_by_its_subject_whatever_it_is_called(
@@ -409,8 +413,8 @@ def test_the_way_to_a_sign_in_accepts_no_invitation_that_was_left(
     site: Site, at: httpx.Client, email: str
 ) -> None:
     subject = site.provider.knows({})
-    site.way_to_accept(at, email, subject)  # and not gone
-    assert_refused(site.sign_in(at, subject), at, "No account here knows")
+    site.way_to_accept(at, email, subject)  # the last redirect is not followed
+    assert_refused(site.sign_in(at, subject), at, "not signed in here with this provider")
 
 
 def test_an_invitation_is_accepted_once(
@@ -428,7 +432,7 @@ def test_an_identity_is_one_person_s_in_an_account(
 ) -> None:
     subject = site.joins(members.users["editor"].email_address)
     page = site.accept(at, members.users["viewer"].email_address, subject)
-    assert_refused(page, at, "Somebody else of this account")
+    assert_refused(page, at, "Another user of this account")
 
 
 def test_an_identity_is_a_proof_in_each_account_that_it_accepted(
@@ -449,14 +453,14 @@ def test_an_identity_is_a_proof_in_each_account_that_it_accepted(
     names = [name_of(site_database, one) for one in (members.id, other.id)]
     for _ in range(2):
         page = site.sign_in(at, subject, account=names[1])
-        assert_refused(page, at, "No account here knows")
+        assert_refused(page, at, "not signed in here with this provider")
         site.sign_in(at, subject)
         assert account_at(at) == names[0]
         at.cookies.clear()
     with browser(site.server) as accepting:
         site.accept(accepting, email, subject, other.id)
     page = site.sign_in(at, subject)
-    assert_refused(page, at, "Several accounts here know you", *names)
+    assert_refused(page, at, "You are in several accounts here", *names)
     site.sign_in(at, subject, account=names[1])
     assert account_at(at) == names[1]
     other.close()
@@ -468,7 +472,7 @@ def test_a_disabled_user_is_refused(
     subject = site.joins(email)
     user = members.users["editor"]
     members.database.write_here(lambda tx: disable(tx, user, now(), disabled=True))
-    assert_refused(site.sign_in(at, subject), at, "No account here knows")
+    assert_refused(site.sign_in(at, subject), at, "not signed in here with this provider")
     members.database.write_here(lambda tx: disable(tx, user, now(), disabled=False))
     site.sign_in(at, subject)
     assert who_is_at(at) == email
@@ -574,7 +578,7 @@ def test_a_long_way_to_the_page_that_was_wanted_still_fits_a_cookie(
     assert str(page.url) == site.server.base + (wanted if kept else "/")
     begun = at.get("/sign-in/provider", params={"next": wanted}, follow_redirects=False)
     cookie = begun.headers["set-cookie"].partition(";")[0]
-    assert len(cookie) <= 4096  # RFC 6265, 6.1: more a browser need not keep
+    assert len(cookie) <= 4096  # RFC 6265, 6.1: a browser need not store more
     assert who_is_at(at) == email
 
 
@@ -622,7 +626,7 @@ def test_an_issuer_by_another_name_than_the_configured_one_is_refused(
     own_account(server)
     with browser(server) as at:
         site = Site(server, provider)
-        # Nothing was sent to where its document says.
+        # Nothing was sent to the addresses in the provider's document.
         assert_refused(site.begin(at), at, "did not confirm who you are")
 
 
@@ -690,7 +694,7 @@ def test_a_provider_may_come_and_go(
     assert "Traceback" not in server.stop()
 
 
-# A second factor, and a proof again
+# A second factor, and asking for a proof again
 
 
 @pytest.mark.parametrize(
@@ -714,7 +718,7 @@ def test_a_second_factor_is_the_provider_s_where_it_says_so(
 
 
 def old_session(site: Site, at: httpx.Client, members: Account) -> tuple[str, httpx.Response]:
-    """The subject, and the page that asks the editor, who has no password, for a proof again."""
+    """The subject, and the page that asks the editor, who has no password, for a new proof."""
     email = members.users["editor"].email_address
     subject = site.joins(email)
     site.sign_in(at, subject)
@@ -758,4 +762,4 @@ def test_somebody_else_at_the_provider_confirms_nothing(
     other = site.joins(members.users["viewer"].email_address)
     answer = at.get(site.way_back(at, other, "/developers", again="yes"))
     assert answer.status_code == 401
-    assert "somebody else" in answer.text
+    assert "a different user" in answer.text

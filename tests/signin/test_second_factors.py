@@ -1,4 +1,4 @@
-"""Second factors: who is asked for one, what is good once, who is asked again, who needs one."""
+"""Second factors: who is asked for one, single use, asking again, and who must have one."""
 
 import html
 import re
@@ -48,7 +48,7 @@ _addresses = count(1)
 
 
 def elsewhere() -> str:
-    """An address that nobody else has: limits of one test are not met by another."""
+    """A client address that no other test uses, so that tests do not share rate limits."""
     number = next(_addresses)
     return f"198.51.{number // 250}.{number % 250 + 1}"
 
@@ -88,9 +88,9 @@ class Members:
         return self.account.users[role].email_address
 
     def give_totp(self, role: str = "editor") -> tuple[str, list[str]]:
-        """Its secret, and the recovery codes that come with it."""
+        """Give a user a TOTP factor. Returns its secret and its recovery codes."""
         secret = factors.new_totp_secret()
-        # The step before this one was shown when it was set up.
+        # The code of the previous time step was used to set it up.
         before = Instant(now() - 30 * SECOND_US)
         made = factors.made_totp("phone", secret, code_of(secret, -1), before)
         user = self.account.users[role]
@@ -100,7 +100,7 @@ class Members:
         self.database.write_here(lambda tx: factors.demand_of(tx, self.account.id, of))
 
     def age_sessions(self, role: str, seconds: float) -> None:
-        """As if all that a person did in a browser had been so long ago."""
+        """Move the times of a user's sessions back by so many seconds."""
         user_id, us = self.account.users[role].id, int(seconds * SECOND_US)
         changes = ", ".join(
             f"{name} = {name} - {us}" for name in ("created_at", "expires_at", "proven_at")
@@ -130,12 +130,12 @@ def at(site: Server) -> Iterator[httpx.Client]:
 
 
 def code_of(secret: str, steps: int = 0) -> str:
-    """What an application shows, so many time steps from now."""
+    """The code that an authenticator app shows, so many time steps from now."""
     return pyotp.TOTP(secret).generate_otp(int(time.time()) // 30 + steps)
 
 
 def enter(at: httpx.Client, email: str, wanted: str = "/account") -> httpx.Response:
-    """Give the right password. Returns the page at which that ends."""
+    """Enter the right password. Returns the page to which this leads."""
     page = at.get("/sign-in", params={"next": wanted})
     return send_form(at, page, "/sign-in", email_address=email, password=PASSWORD)
 
@@ -145,7 +145,7 @@ def finish(at: httpx.Client, page: httpx.Response, code: str) -> httpx.Response:
 
 
 def options_in(page: httpx.Response, what: str = "use") -> str:
-    """What a page asks of an authenticator."""
+    """The options that a page passes to an authenticator."""
     [found] = re.findall(rf'data-passkey="{what}"[^>]*data-options="([^"]*)"', page.text)
     return html.unescape(found)
 
@@ -207,7 +207,7 @@ def test_a_code_that_is_not_right_opens_nothing(
     secret, _ = members.give_totp()
     page = finish(at, enter(at, members.email("editor")), code(secret))
     assert page.status_code == 401
-    assert "not right" in page.text
+    assert "not correct" in page.text
     assert who_is_at(at) is None
 
 
@@ -243,7 +243,7 @@ def test_guesses_end_whatever_address_they_come_from(site: Server, members: Memb
     answers = []
     for _ in range(11):
         with browser(site, elsewhere()) as other:
-            # Knows the password, which is counted apart.
+            # The password is right; it has its own limit.
             answers.append(finish(other, enter(other, members.email("editor")), "000000"))
     assert [one.status_code for one in answers] == [401] * 10 + [429]
     with browser(site, elsewhere()) as other:
@@ -266,7 +266,7 @@ def test_a_stranger_is_asked_for_the_password_first(at: httpx.Client) -> None:
 
 
 def test_half_a_session_is_no_session(at: httpx.Client, members: Members) -> None:
-    """What the cookie holds meanwhile opens no page, listed or not."""
+    """Until the second factor is given, no session exists."""
     members.give_totp()
     enter(at, members.email("editor"))
     user = members.account.users["editor"]
@@ -372,14 +372,14 @@ def test_an_answer_that_was_overheard_is_good_once(
         form = next(one for one in all_forms(page) if one.action.endswith("/sign-in/passkey"))
         sent = form.fields | {"passkey": answer}
         assert other.post(form.action, data=sent).url.path == "/"
-        # Whoever has all that went over the wire, the cookie too, comes too late.
+        # An attacker who has everything that was sent, including the cookie, is too late.
         with browser(site, elsewhere()) as thief:
             thief.cookies.update(cookies)
             assert thief.post(form.action, data=sent).status_code == 401
 
 
 def test_a_challenge_does_not_last(at: httpx.Client, members: Members) -> None:
-    """The library of passkeys verifies; how old a challenge may be is ours."""
+    """The passkey library verifies the answer; our code limits the age of a challenge."""
     device = here()
     signed_in(at, members)
     add_passkey(at, device)
@@ -402,7 +402,7 @@ def test_a_challenge_does_not_last(at: httpx.Client, members: Members) -> None:
 def test_nobody_takes_a_passkey_of_somebody_else(
     site: Server, at: httpx.Client, members: Members
 ) -> None:
-    """The editor's passkey does not finish the administrator's sign-in, nor is it added there."""
+    """The editor's passkey cannot finish the administrator's sign-in, nor be added there."""
     device = here()
     signed_in(at, members)
     add_passkey(at, device)
@@ -450,7 +450,7 @@ def test_where_browsers_have_passkeys(origin: str, name: str | None) -> None:
     assert Passkeys(origin).here == name
 
 
-# A proof again
+# Asking for a proof again
 
 ASKED_AGAIN = [
     ("/developers", "/developers/tokens", {"name": "mine", "scope": "read", "days": "7"}),
@@ -486,7 +486,7 @@ def test_what_gives_power_away_asks_again_and_then_does_it(
     done = send_form(at, wrong, action, proof_password=PASSWORD)
     assert done.status_code == 200
     assert "Confirm that it is you" not in done.text
-    # For some minutes it is enough.
+    # The proof is valid for some minutes.
     assert "Confirm" not in send_form(at, at.get(place), action, **sent).text
 
 
@@ -498,7 +498,7 @@ def test_who_has_a_second_factor_confirms_with_it(at: httpx.Client, members: Mem
     assert "proof_password" not in page.text
     page = send_form(at, page, "/developers/tokens", proof_password=PASSWORD, proof_code="")
     assert "Confirm that it is you" in page.text
-    # The one of this moment was used to sign in.
+    # The code of this moment was used to sign in.
     execute(members.path, "UPDATE factors SET counter = 0")
     page = send_form(at, page, "/developers/tokens", proof_code=code_of(secret))
     assert "Your new token" in page.text
@@ -565,7 +565,7 @@ def test_new_codes_take_the_place_of_the_old(at: httpx.Client, members: Members)
     assert not set(new) & set(old)
 
 
-# What an account demands
+# What an account requires
 
 DEMANDED = {
     FactorDemand.NOBODY: {"administrator": False, "editor": False},
@@ -582,7 +582,7 @@ def test_of_whom_an_account_demands_one(
     signed_in(at, members, role)
     members.demand(of)
     is_demanded = DEMANDED[of][role]
-    # The session that a password alone had opened ends at once.
+    # A session that was opened with a password alone ends at once.
     assert (who_is_at(at) is None) == is_demanded
     with browser(site, elsewhere()) as other:
         page = enter(other, members.email(role))
@@ -597,7 +597,7 @@ def test_of_whom_an_account_demands_one(
 
 
 def test_a_password_alone_sets_up_no_second_one(at: httpx.Client, members: Members) -> None:
-    """Who has a factor is asked for it; the way to set up the first one is not a way around it."""
+    """A user who has a factor is asked for it; setting up a first factor does not bypass this."""
     members.give_totp()
     page = enter(at, members.email("editor"))
     form = form_on(page, "/sign-in/second")
@@ -657,7 +657,7 @@ def test_an_invitation_takes_the_place_of_what_was_lost(at: httpx.Client, member
 
 
 def test_every_kind_has_its_place() -> None:
-    """A new kind is one that the table knows, or says why not."""
+    """A new kind must be stored in the table, or be excluded here."""
     kept = {FactorKind.PASSKEY, FactorKind.TOTP, FactorKind.RECOVERY_CODE}
     assert set(FactorKind) - kept == {FactorKind.PROVIDER}
 

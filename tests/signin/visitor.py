@@ -1,4 +1,4 @@
-"""A browser as far as the tests of signing in need one: cookies, redirects, forms."""
+"""A simple browser for the tests of signing in: cookies, redirects, forms."""
 
 import re
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _SIGNED_IN = re.compile(r'<p class="note">(\S+@[^\s,]+),')
 
 @dataclass
 class Form:
-    """A form of a page, with what its fields hold."""
+    """A form of a page, with the values of its fields."""
 
     action: str
     fields: dict[str, str] = field(default_factory=dict)
@@ -34,20 +34,20 @@ class _Forms(HTMLParser):
 
 
 def all_forms(page: httpx.Response) -> list[Form]:
-    """The forms of a page, with whole addresses."""
+    """The forms of a page, with absolute addresses."""
     reader = _Forms()
     reader.feed(page.text)
     return [Form(urljoin(str(page.url), one.action), one.fields) for one in reader.found]
 
 
 def form_on(page: httpx.Response, action: str = "") -> Form:
-    """The one form of a page, or the one with that action."""
+    """The only form of a page, or the only one with that action."""
     [form] = [one for one in all_forms(page) if one.action.endswith(action)]
     return form
 
 
 def browser(server: Server, address: str = "") -> httpx.Client:
-    """A browser with no cookies yet; a proxy says that it is at `address`."""
+    """A browser without cookies; a proxy reports `address` as its address."""
     return httpx.Client(
         base_url=server.base,
         headers={"x-forwarded-for": address} if address else {},
@@ -66,7 +66,7 @@ def send_form(
 
 
 def who_is_at(at: httpx.Client) -> str | None:
-    """The e-mail address of who is signed in at a browser."""
+    """The e-mail address of the user who is signed in at a browser."""
     page = at.get("/account")
     if page.url.path == "/sign-in":
         return None

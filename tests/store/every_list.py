@@ -1,6 +1,6 @@
-"""Every filter, order and include that is declared, alone and in pairs, and records to try them.
+"""Lists with every declared filter, order and include, alone and in pairs, and data for them.
 
-The cases come from the declarations of all kinds, so a new filter is tried because it exists.
+The cases come from the declarations of all kinds, so a new filter is tested automatically.
 """
 
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ from healthreports.store.schema.upgrade import is_server
 FEW, MANY = 400, 6_000  # workspaces; a quarter as many users
 EACH = 2  # reports of a workspace
 T0, DAY = 1_700_000_000_000_000, 86_400_000_000
-SPAN = 200 * DAY  # between the first record and the last, where there are very many
-# In 20 workspaces, and in more than are looked into one by one.
+SPAN = 200 * DAY  # between the first record and the last, if there are very many
+# Users who participate in 20 workspaces, and in more than are searched one by one.
 IN_FEW, IN_MOST = 2, 3
 WHO = {
     Caller.ADMINISTRATOR: Reach(1, None),
@@ -97,12 +97,12 @@ FILL = (
 
 
 def fill(run: Run, size: int, each: int, *, on_server: bool) -> None:
-    """Put `size` workspaces with `each` reports into an account, and the rest by these."""
+    """Fill an account with `size` workspaces of `each` reports, and the rest in proportion."""
     values = {
         "numbers": NUMBERS[on_server].format(last=each * size),
         "size": size,
         "each": each,
-        "step": max(each // 10, 2),  # every so many reports one has an external reference
+        "step": max(each // 10, 2),  # one in so many reports has an external reference
         "day": DAY if each == EACH else SPAN // size,
         "most": min(300, size),
         "people": min(40, size // 4 - 10),
@@ -115,7 +115,7 @@ def build(address: str, size: int) -> str:
     return filled(address, lambda run: fill(run, size, EACH, on_server=is_server(address)))
 
 
-# A value of each filter that leaves some records, by its name or by its type.
+# A value for each filter that matches some records, by the filter's name or its type.
 NAMED: dict[str, Any] = {
     "subject_type": "Workspace",
     "by_email_address": "u7@example.org",
@@ -140,7 +140,7 @@ NAMED: dict[str, Any] = {
     "category_color": "Budget:red",
     "archived": "only",
 }
-# Few have it, however many there are: then finding by words does not grow either.
+# Few records have it at either size, so a search for it does not grow either.
 RARE_WORD = "377"
 TYPED: dict[FilterType, Any] = {
     FilterType.TIME: T0 + 100 * DAY,
@@ -158,7 +158,7 @@ def value_of(one: FilterSpec) -> Any:
 
 
 class Case(NamedTuple):
-    """A list, and the names of what is asked of it beyond the defaults."""
+    """A list, and the names of what it requests in addition to the defaults."""
 
     who: Caller
     query: Query
@@ -166,7 +166,7 @@ class Case(NamedTuple):
 
     @property
     def is_lone(self) -> bool:
-        """Whether there is a counter for it, where its caller sees all."""
+        """Whether there is a counter for it, if its caller sees everything."""
         return len([name for name in self.names if "=" not in name]) <= 1
 
     def __str__(self) -> str:
@@ -174,7 +174,7 @@ class Case(NamedTuple):
 
 
 def defaults(kind: Kind, sent: tuple[FilterSpec, ...]) -> tuple[Filter, ...]:
-    """The filters that apply unless they, or what stands in for them, are sent."""
+    """The filters that apply unless they, or filters that replace them, are sent."""
     names = {one.name for one in sent}
     return tuple(
         Filter(one.name, NAMED[one.name] if one.default is None else one.default)
@@ -224,7 +224,7 @@ def alone(kind: Kind) -> Iterator[Case]:
 
 
 def pairs(kind: Kind) -> Iterator[Case]:
-    """Each two filters together; with them, in turn, each order and each include."""
+    """Each pair of filters, combined in turn with each order and each include."""
     resource = RESOURCES[kind]
     sorts: list[Sort | None] = [*orders(kind)]
     includes = [one.name for one in resource.associations] or [None]

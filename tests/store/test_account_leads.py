@@ -1,6 +1,7 @@
-"""Every statement says of each table that grows whose account it means, before it reads a row.
+"""Every statement restricts each table that grows to one account, by a bound parameter.
 
-And the tables are such that a distributed PostgreSQL (Citus) can keep each account in one place.
+The keys of these tables also allow a distributed PostgreSQL (Citus) to store each account in one
+place.
 """
 
 import ast
@@ -80,7 +81,7 @@ def name_of(key: ForeignKeyConstraint) -> str:
 @pytest.mark.parametrize("key", all_foreign_keys(), ids=name_of)
 def test_what_refers_to_a_table_that_grows_stays_in_the_account(key: ForeignKeyConstraint) -> None:
     if key.referred_table not in GROWING:
-        return  # it is wherever it is looked for
+        return  # a distributed database has such a table in every place
     assert key.table in GROWING
     assert ("account_id", "account_id") in {
         (element.parent.name, element.column.name) for element in key.elements
@@ -88,7 +89,7 @@ def test_what_refers_to_a_table_that_grows_stays_in_the_account(key: ForeignKeyC
 
 
 def test_the_tables_that_grow_are_those_that_hold_reports_and_what_belongs_to_them() -> None:
-    """A table of which this is said by mistake would be looked at by nobody else."""
+    """No other test would notice a table that is in this set by mistake."""
     assert {table.name for table in GROWING} == {
         "account_versions",
         "workspaces",
@@ -119,17 +120,17 @@ COMPILER = DIALECT.statement_compiler(DIALECT, None)
 
 
 def lacking(statement: ClauseElement) -> list[str]:
-    """The places where a table that grows is meant without an account that is bound."""
+    """The tables that grow and that a statement uses without a bound account."""
     return list(_lacking(statement, frozenset()))
 
 
 def _lacking(element: Any, around: frozenset[FromClause]) -> Iterator[str]:
-    """`around` are the tables of the statements that `element` stands in, seen to already."""
+    """`around` are the tables of the statements around `element`, which are already checked."""
     if isinstance(element, Select):
         yield from _in_select(element, around)
     elif isinstance(element, (Subquery, CTE, Lateral, CompoundSelect)):
         inner = around if isinstance(element, (Lateral, CompoundSelect)) else frozenset()
-        # SQLAlchemy may keep a subquery inside of what is lateral.
+        # SQLAlchemy may keep a subquery inside the lateral element.
         kept = element.element if isinstance(element, Lateral) else element
         for child in (kept if isinstance(kept, Subquery) else element).get_children():
             yield from _lacking(child, inner)
@@ -150,7 +151,7 @@ def _in_select(element: Select[Any], around: frozenset[FromClause]) -> Iterator[
     tables: list[FromClause] = []
     conditions = list(element._where_criteria)  # noqa: SLF001  no other way
     beside: list[Any] = []
-    # `get_final_froms` would ask a compiler that knows neither database.
+    # `get_final_froms` would use a compiler that knows neither database.
     state = element._compile_state_factory(element, COMPILER)  # noqa: SLF001  as above
     for origin in state._get_display_froms():  # noqa: SLF001  as above
         _take_apart(origin, tables, conditions, beside)
@@ -193,13 +194,13 @@ def _unless_bound(tables: list[FromClause], conditions: Any) -> Iterator[str]:
 
 
 def _shown(side: Any) -> Any:
-    """A column that is hidden from SQLite's indexes."""
+    """The column, if an addition hides it from SQLite's indexes; else `side` itself."""
     is_hidden = isinstance(side, BinaryExpression) and side.operator is operators.add
     return side.left if is_hidden else side
 
 
 def _parts(condition: Any) -> Iterator[Any]:
-    """What must hold each for itself."""
+    """The conditions that are combined by AND."""
     if isinstance(condition, BooleanClauseList) and condition.operator is operators.and_:
         for part in condition.clauses:
             yield from _parts(part)
@@ -257,7 +258,7 @@ WRONG["a copy"] = (
 @pytest.mark.parametrize(("clause", "places"), WRONG.values(), ids=WRONG)
 def test_what_lacks_the_account_is_found(clause: Any, places: list[str]) -> None:
     found = lacking(clause)
-    # The first may be met again where SQLAlchemy lists it among the tables of what stands in it.
+    # SQLAlchemy may list the outer table again among the tables of a statement inside it.
     assert set(places) <= set(found)
 
 
@@ -278,7 +279,7 @@ def test_what_has_the_account_is_not_found(clause: Any) -> None:
     assert lacking(clause) == []
 
 
-# -- all the statements that there are
+# -- all statements
 
 
 def store_modules() -> list[ModuleType]:
@@ -290,7 +291,7 @@ def store_modules() -> list[ModuleType]:
 
 
 def ready_statements() -> dict[str, Statement]:
-    """Those that modules make when they are imported."""
+    """The statements that modules make when they are imported."""
     found = {}
     for module in store_modules():
         short = module.__name__.rpartition(".")[2]
@@ -317,7 +318,7 @@ KINDS = list(SELECTIONS)
 NAMES = ((), *((name,) for name in (*IN_A_LIST, *EXTRA)), (*IN_A_LIST, *EXTRA))
 EITHER = (False, True)
 
-# What each parameter of a maker may be, by its name.
+# The possible values of each parameter of a maker, by its name.
 SHAPES = tuple(
     portfolio.Shape(scope, conditions, Category.BUDGET, group, in_past, is_compared, narrowed)
     for scope, conditions in (
@@ -326,7 +327,7 @@ SHAPES = tuple(
     )
     for in_past in EITHER
     for narrowed in EITHER
-    # Each way of grouping once, and now and then with a comparison.
+    # Each grouping once, sometimes with a comparison.
     for group, is_compared in ((None, in_past), (tuple(Grouping)[2 * in_past + narrowed], True))
 )
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -348,7 +349,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "grouping": tuple(Grouping)[:3],
     "is_one": EITHER,
 }
-# Where they depend on each other.
+# The values of parameters that depend on each other.
 TOGETHER: dict[str, list[dict[str, Any]]] = {
     **{
         f"audit.{name}": [{"names": names} for names in ((), *((one,) for one in audit.FILTERS))]
@@ -403,7 +404,7 @@ TOGETHER: dict[str, list[dict[str, Any]]] = {
 
 
 def makers() -> dict[str, Any]:
-    """The functions that make statements, and keep what they made."""
+    """The functions that make statements and cache them."""
     return {
         f"{module.__name__.rpartition('.')[2]}.{name}": one
         for module in store_modules()
@@ -415,14 +416,14 @@ def makers() -> dict[str, Any]:
 
 
 def choices_of(name: str, maker: Any) -> Iterator[dict[str, Any]]:
-    """What a maker may be called with."""
+    """All arguments that a maker may be called with."""
     for given in TOGETHER.get(name, [{}]):
         open_names = [one for one in inspect.signature(maker).parameters if one not in given]
         for values in product(*(CHOICES[one] for one in open_names)):
             yield given | dict(zip(open_names, values, strict=True))
 
 
-# Whose statements lack the account, and why they may.
+# The statements that lack the account, and why they may.
 MAY_LACK = {
     "workspaces._ACCOUNT_OF_WORKSPACE": "the command line names a workspace alone",
     "words.EMPTY": "rebuild goes through everything",
@@ -460,7 +461,7 @@ def test_a_made_statement_has_the_account_of_every_table_that_grows(name: str) -
     maker = makers()[name]
     made = list(choices_of(name, maker))
     assert made
-    # Of a maker with thousands, those that differ in more than one place; make fuzz takes all.
+    # Of a maker with thousands of statements, only every so many; make fuzz tests all.
     every = max(1, len(made) // effort(60, 1_000_000).max_examples)
     for arguments in made[::every]:
         assert_account_leads(maker.__wrapped__(**arguments))
@@ -470,20 +471,20 @@ def test_no_exception_is_left_over() -> None:
     assert MAY_LACK.keys() <= ready_statements().keys()
 
 
-# What makes statements, elsewhere than at import and in a maker that keeps them.
+# Calls that make statements, and the functions that do so without being a caching maker.
 MAKES = {"Statement", "insertion", "replacement", "deletion"}
 ON_THE_FLY = {
     ("statement", "insertion"),
     ("statement", "replacement"),
     ("statement", "deletion"),
-    ("merge", "__init__"),  # of a part of a statement that a maker makes
-    ("verify", "_wrong_blocks"),  # of differences, which goes through everything
+    ("merge", "__init__"),  # for a part of a statement that a maker makes
+    ("verify", "_wrong_blocks"),  # for `differences`, which reads everything
     ("verify", "_some"),  # as above
 }
 
 
 def test_statements_are_made_at_import_or_by_makers_that_keep_them() -> None:
-    """So the tests above have seen all of them."""
+    """Therefore the tests above cover all of them."""
     found = set()
     kept = set(makers())
     for module in store_modules():
@@ -497,7 +498,7 @@ def test_statements_are_made_at_import_or_by_makers_that_keep_them() -> None:
 
 
 def test_the_modules_that_lists_are_made_of_have_makers() -> None:
-    """Else what collects them would be wrong."""
+    """Otherwise `makers` would not collect all of them."""
     for module, least in ((merge, 2), (terms, 4), (counts, 3), (statements, 4)):
         short = module.__name__.rpartition(".")[2]
         assert sum(name.startswith(f"{short}.") for name in makers()) >= least

@@ -1,4 +1,4 @@
-"""What is counted of reports is what is there: whatever is written, by how many, and what fails."""
+"""Stored counts match the reports after any writes, by many writers, and after failed writes."""
 
 import multiprocessing
 import sqlite3
@@ -84,7 +84,7 @@ def settle(tx: Transaction) -> Place:
 
 
 def opened(address: str) -> Database:
-    # Writers that wait for each other are what is tested, not how long they do.
+    # The tests are about writers that wait for each other, not about how long they wait.
     return open_database(Settings(database=address, busy_timeout_s=60.0))
 
 
@@ -99,7 +99,7 @@ def new_database(request: pytest.FixtureRequest, folder: Path) -> str:
 
 @pytest.fixture(scope="module", params=STORES)
 def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database that no server has open: what is counted in it is spoilt here."""
+    """A database that no server has open, since tests corrupt its counts."""
     return new_database(request, tmp_path_factory.mktemp("counters"))
 
 
@@ -127,7 +127,7 @@ def ids(tx: Transaction, table: Table, account_id: int) -> list[int]:
 
 # -- any sequence of changes
 
-# The next id is at a border of neither, of the narrow, or of both widths of block.
+# The next ids are at a border of no block, of a narrow block, or of blocks of both widths.
 LAST_IDS = (0, (1 << 10) - 2, (1 << 20) - 2, (7 << 20) - 1, 1 << 40)
 
 moments = st.one_of(
@@ -160,7 +160,7 @@ with_status = st.builds(
 )
 says = {"color": st.sampled_from(list(Color)), "description": st.sampled_from(["Fine.", "Bad."])}
 new_reports = st.fixed_dictionaries(says, optional={"external_reference": links})
-# Some lines with times of their own, some in blocks of time that others are in.
+# Some lines have times of their own, some have times in the same period as others.
 imported = st.fixed_dictionaries(
     {"lines": st.lists(st.tuples(new_reports, moments, moments), min_size=1, max_size=6)}
 )
@@ -168,7 +168,7 @@ changes = st.fixed_dictionaries({}, optional={**says, "external_reference": link
 
 
 class Step(NamedTuple):
-    """One change; `which` of what there is it is for."""
+    """One change; `which` selects the record that it is for."""
 
     does: str
     which: int
@@ -177,7 +177,7 @@ class Step(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One transaction, in the first or second account; it `ends` in a commit or not."""
+    """One transaction, in the first or second account; `ends` says whether it commits."""
 
     account: int
     steps: list[Step]
@@ -216,7 +216,7 @@ NOTHING_READ = msgspec.structs.replace(READ, bytes_done=0)
 
 
 class Defect(Exception):
-    """What nobody foresaw."""
+    """An unexpected error."""
 
 
 ENDS_IN = {
@@ -271,7 +271,7 @@ def take(tx: Transaction, place: Place, step: Step) -> None:
             refer(tx, actor, SubjectType.STATUS_REPORT, one, sent, now)
 
 
-def refer(  # noqa: PLR0917  what a reference is of
+def refer(  # noqa: PLR0917  the subject and the attributes of a reference
     tx: Transaction,
     actor: Actor,
     subject_type: SubjectType,
@@ -288,7 +288,7 @@ def everything(tx: Transaction, account_id: int) -> list[list[tuple[Any, ...]]]:
 
 
 def counted(tx: Transaction) -> tuple[set[tuple[Any, ...]], ...]:
-    """All that is counted, without what is none and how far the times of a block reach."""
+    """All stored counts, without those of zero and without the times of blocks."""
     counts, blocks, *others = (tx.rows(Statement(select(table)), {}) for table in COUNTED)
     return (
         {row for row in counts if row[3]},
@@ -298,19 +298,19 @@ def counted(tx: Transaction) -> tuple[set[tuple[Any, ...]], ...]:
 
 
 def begin_anew(database: Database, address: str, last_id: int = 0) -> None:
-    """Leave no report and no reference, so that nobody finds the faults of who was before."""
+    """Delete all reports and references, so that no test sees the errors of an earlier one."""
 
     def empty(tx: Transaction) -> None:
         for table in (*TRUTH, *COUNTED, report_versions, deleted_reports):
             tx.rows(Statement(delete(table)), {})
-        verify.rebuild(tx)  # a workspace stands somehow without a report, too
+        verify.rebuild(tx)  # a workspace without a report has a current state, too
 
     database.write_here(empty)
     let_next_ids_follow(address, last_id)
 
 
 def let_next_ids_follow(address: str, last: int) -> None:
-    # Workspaces too: an id may be that of a report and of a workspace.
+    # Workspaces too: a report and a workspace may have the same id.
     for table in ("status_reports", "workspaces"):
         if is_server(address):
             raw.execute(address, "SELECT setval(?, ?, ?)", f"{table}_ids", last or 1, last > 0)
@@ -358,7 +358,7 @@ class Barrier(Protocol):
 
 
 class Told(NamedTuple):
-    """What a writer was told is so: its own reports, and what it did to the one all share."""
+    """What a writer was told is stored: its own reports, and its changes to the shared one."""
 
     own: Reports
     shared_says: str
@@ -370,7 +370,7 @@ def link(service_name: str) -> dict[str, str]:
 
 
 def write_much(database: Database, place: Place, shared: int, name: str, meet: Barrier) -> Told:
-    """Write, change and delete; some of it is undone, some written while nobody else may write."""
+    """Create, change and delete; some writes are rolled back, some lock all accounts."""
     actor, account_id = place.actor, place.account_id
     own: Reports = {}
     meet.wait()
@@ -408,7 +408,7 @@ def write_much(database: Database, place: Place, shared: int, name: str, meet: B
 def write_in_threads(
     database: Database, places: Sequence[tuple[Place, int]], name: str, meet: Barrier
 ) -> list[list[Told]]:
-    """What was told for each place."""
+    """Run writers in threads. Returns what they were told, for each place."""
     inner = threading.Barrier(THREADS * len(places), action=meet.wait)
     with ThreadPoolExecutor(THREADS * len(places)) as pool:
         futures = [
@@ -461,7 +461,7 @@ def there_is(tx: Transaction, account_id: int) -> Reports:
 
 
 def demand_all_of(database: Database, place: Place, shared: int, told: Sequence[Told]) -> None:
-    """Exactly what the writers of an account were told is there."""
+    """Assert that an account has exactly the reports that its writers were told of."""
     found = database.read_here(partial(there_is, account_id=place.account_id))
     says, services = found.pop(shared)
     assert found == {key: value for one in told for key, value in one.own.items()}
@@ -503,7 +503,7 @@ def test_processes_that_write_at_once_lose_nothing_and_count_right(
         demand_all_of(database, place, shared, of_place)
 
 
-# -- what parts is found
+# -- differences are found
 
 ONE_COUNT = (
     "(account_id, dimension, bucket) = (SELECT account_id, dimension, bucket FROM report_counts "
@@ -580,14 +580,14 @@ def with_referenced_reports(tx: Transaction) -> Place:
 
 @pytest.fixture
 def place(address: str, database: Database) -> Place:
-    """The bounds of its blocks are those of what is there, and no wider."""
+    """An account with reports; the bounds of its blocks are exact, not wider."""
     begin_anew(database, address)
     made = database.write_here(with_referenced_reports)
     database.write_here(verify.rebuild)
     return made
 
 
-# Five of six are left to make fuzz: the code is the same for each dimension.
+# Only make fuzz runs the other five of six: the code is the same for each dimension.
 @pytest.mark.parametrize(
     ("table", "how"),
     [
@@ -631,7 +631,7 @@ def test_what_no_answer_could_come_out_wrong_by_is_no_difference(
     assert database.read_here(verify.differences) == []
 
 
-# Three parts, and what the first and the last have in common is not in the one between.
+# They are read in three parts; the first and the last have a term that the second lacks.
 MANY = 25_000
 REFERENCES = """
     INSERT INTO external_references (account_id, id, workspace_id, subject_type, subject_id,
@@ -675,5 +675,6 @@ def test_more_references_than_are_read_at_once_are_counted_anew(
         "SELECT count(DISTINCT subject_id) FROM external_references "
         "WHERE external_status IS NOT NULL",
     )
-    # A name for each; for each report its model, its reference, its status, and that it has any.
+    # One term for each service name. For each report: its model, its reference, its status, and
+    # that it has any reference.
     assert terms == MANY + number * 4 + rare

@@ -181,7 +181,7 @@ def test_a_remembered_token_still_expires(database: Database) -> None:
 def test_an_error_at_the_start_of_a_snapshot_does_not_last(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection that saw the error is let go; the next read has a new one."""
+    """The connection that saw the error is discarded; the next read gets a new one."""
     broken = [True]
 
     class Broken(SqliteConnection):
@@ -235,16 +235,16 @@ def test_a_read_that_nobody_waits_for_is_stopped(database: Database) -> None:
             await asyncio.wait_for(reading, 0.2)
 
     asyncio.run(work())
-    database.close()  # waits for the reader, which would never end
+    database.close()  # waits for the reader, which would otherwise never end
 
 
 def test_abandoned_transactions_leave_nothing_open(database: Database) -> None:
-    """SQLite counts its steps across statements, so a BEGIN may be what is interrupted."""
+    """SQLite counts instructions across statements, so even a BEGIN may be interrupted."""
     gone = Waiting()
     gone.give_up()
     for _ in range(3_000):
         with pytest.raises(Exception, match=r"interrupted|^$"):
-            database._one_writer.submit(database._writing(titles, gone), 0).result()  # noqa: SLF001  what is stopped here cannot be timed from outside
+            database._one_writer.submit(database._writing(titles, gone), 0).result()  # noqa: SLF001  such a stop cannot be timed from outside
         with pytest.raises(Exception, match=r"interrupted|^$"):
             database._read(titles, gone)  # noqa: SLF001  as above
     database.write_here(lambda tx: add(tx, "after"))

@@ -1,8 +1,8 @@
-"""No list that is declared reads an account: every filter, order and include, alone and in pairs.
+"""No declared list reads a whole account: every filter, order and include, alone and in pairs.
 
-The cases come from `every_list`. Each is asked among few records and among many, and what the
-database looked at is compared: steps of SQLite's machine, rows of PostgreSQL. What may grow stands
-in `store/lists/bounds`.
+The cases come from `every_list`. Each list is requested with few and with many records, and the
+work of the database is compared: instructions of SQLite's virtual machine, or rows that PostgreSQL
+read. The lists that may grow are declared in `store/lists/bounds`.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,12 +25,12 @@ from healthreports.store.schema.upgrade import is_server
 
 
 class Ends:
-    """The same data twice, few and many, on one database."""
+    """Two databases of one store with the same kind of data, few records and many."""
 
     def __init__(self, addresses: list[str]) -> None:
         self.on_server = is_server(addresses[0])
         self.ways = [self.open(address) for address in addresses]
-        # What a page may look at anyway, whatever there is.
+        # The work that every page may do, and the work that it may do for each row.
         self.anyway, self.a_row = (1_500, 4) if self.on_server else (40_000, 150)
 
     def open(self, address: str) -> Any:
@@ -51,8 +51,8 @@ class Ends:
 
     def grows(self, case: Case) -> str | None:
         few, many = self.costs(case)
-        # To walk until a page is full, or to sort what is found: the lesser of the two costs the
-        # root of what there is (`plans/choice`).
+        # The plan either walks until a page is full or sorts what is found. The cheaper of the two
+        # costs the square root of the number of records (`plans/choice`).
         if many <= 3 * few + self.anyway + self.a_row * isqrt(20 * 2 * MANY):
             return None
         worst = max(self.ways[1].seen, key=lambda one: one.cost)

@@ -1,4 +1,4 @@
-"""A list of reports, however it is counted and found, is what a look at every report gives."""
+"""A list of reports, by any plan and count, is what a check of every single report gives."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -76,12 +76,12 @@ FAR_PAST, FAR_FUTURE = -62_135_596_800_000_000, 253_402_300_799_999_999
 LAST_ID = 2**63 - 1
 
 
-# What a plan is chosen by: as it is, and so that few workspaces and reports are many.
+# The thresholds as they are, and so low that few workspaces and reports count as many.
 REAL, SMALL = Thresholds(), Thresholds(few=3, near=5)
 
 
 class Watched(Transaction):
-    """A transaction with a memory of its own, that counts the statements which add new reports."""
+    """A transaction with its own cache; counts statements that add new reports to a count."""
 
     def __init__(self, tx: Transaction, counts: dict[object, Any]) -> None:
         super().__init__(counts)
@@ -103,12 +103,12 @@ class Watched(Transaction):
         return self.tx.new_ids(table, number)
 
 
-# -- what is there, and what a look at all of it gives
+# -- the data, and the expected results
 
 
 @dataclass
 class World:
-    """All that is in a database, as values."""
+    """All data of a database, as Python values."""
 
     database: Database
     reports: dict[int, StatusReport] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class World:
 
     @property
     def askers(self) -> st.SearchStrategy[Reach]:
-        """Who sees all of the largest account, or much of it, asks more often than the others."""
+        """Users who see all or much of the largest account are drawn more often than others."""
         many = [
             reach
             for reach in self.reaches
@@ -190,7 +190,7 @@ class World:
 
 
 def has_words(report: StatusReport, asked: str) -> bool:
-    """Each word that is asked for begins one of the report's."""
+    """Whether each requested word is the start of a word of the report."""
     texts = [report.description, *(one.description or "" for one in report.details)]
     there = [word for text in texts for word in text.lower().replace("é", "e").split()]
     wanted = asked.lower().replace("é", "e").split()
@@ -337,7 +337,7 @@ def a_reference(subject: StatusReport | Workspace, service: str, chance: Random)
 
 
 def refer(tx: Transaction, world: World, report_id: int, service: str, chance: Random) -> None:
-    """Give a report a reference, in place of what it has of the same service."""
+    """Give a report a reference, which replaces the one of the same service."""
     having = world.references.setdefault(report_id, [])
     new = a_reference(world.reports[report_id], service, chance)
     old = next((one for one in having if one.service_name == service), None)
@@ -347,7 +347,7 @@ def refer(tx: Transaction, world: World, report_id: int, service: str, chance: R
 
 
 def skip_ids(tx: Transaction, number: int) -> None:
-    """Let the next report have an id that is so much larger: what others wrote meanwhile."""
+    """Skip so many ids before the next report, as if others had written meanwhile."""
     if not number:
         return
     if type(tx).__name__.startswith("Postgres"):
@@ -358,7 +358,7 @@ def skip_ids(tx: Transaction, number: int) -> None:
 
 
 def moments_of(chance: Random, number: int) -> tuple[int, int]:
-    """When the report of that number was created and changed: in turn, or at any border."""
+    """When report `number` was created and changed: in sequence, or at a border of a period."""
     created = (number - 100) * 2 * DAY
     if chance.random() < 0.4:
         shift = chance.choice((NARROW, WIDE))
@@ -371,7 +371,7 @@ def moments_of(chance: Random, number: int) -> tuple[int, int]:
     return created, updated
 
 
-# From a user who sees nothing to one who sees all, on either side.
+# From a user who sees nothing to a user who sees everything, on either side.
 PLACES = (
     (0, Side.PROVIDER),
     (1, Side.PROVIDER),
@@ -385,7 +385,7 @@ PLACES = (
 
 
 def fill(tx: Transaction, world: World) -> None:
-    """Three accounts: one with most, one with some, one with nothing; their ids are mixed."""
+    """Three accounts, with most, some and none of the reports; their ids are interleaved."""
     chance = Random(7)
     large, small, _ = (add_account(tx, world) for _ in range(3))
     spaces = {
@@ -402,7 +402,7 @@ def fill(tx: Transaction, world: World) -> None:
     for batch in range(60):
         account = small if batch % 4 == 3 else large
         authors = [user for of, user in world.users if of == account]
-        # Some workspaces get most, and the last of each account none.
+        # Some workspaces get most of the reports; the last one of each account gets none.
         mine = spaces[account][:-1]
         new = []
         for _ in range(chance.randint(1, 9)):
@@ -417,13 +417,13 @@ def fill(tx: Transaction, world: World) -> None:
         services = chance.sample(sorted(set(SERVICES)), chance.choice((0, 0, 0, 1, 1, 2, 3)))
         for service in services:
             refer(tx, world, report_id, service, chance)
-    for workspace in list(world.workspaces.values()):  # ids that reports have as well
+    for workspace in list(world.workspaces.values()):  # their ids are also ids of reports
         references.put(tx, [], a_reference(workspace, "jira", chance))
     change_some(tx, world, chance)
 
 
 def change_some(tx: Transaction, world: World, chance: Random) -> None:
-    """Let counts go down again, and the borders of blocks be wider than what is in them."""
+    """Make some counts go down, and the bounds of blocks wider than the reports in them."""
     changed = chance.sample(sorted(world.reports), 60)
     for report_id in changed[:30]:
         change(tx, world, report_id, chance.randint(-400, 400) * DAY)
@@ -477,17 +477,17 @@ def world(
 def database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Database]:
-    """An empty one."""
+    """An empty database."""
     made = new_database(request.param, request, tmp_path_factory.mktemp("listing"))
     yield made
     made.close()
 
 
-# -- questions
+# -- queries
 
 
 def moments(world: World) -> st.SearchStrategy[int]:
-    """What a list may ask for: close to what is there, at a border, or far off."""
+    """Times for filters: close to those of reports, at a border of a period, or far away."""
     there = {report.created_at for report in world.reports.values()}
     there |= {report.updated_at for report in world.reports.values()}
     borders = {number << shift for number in range(-4, 6) for shift in (NARROW, NARROW + 5, WIDE)}
@@ -570,12 +570,12 @@ def asking(
 
 
 def far(world: World) -> st.SearchStrategy[Query]:
-    """Anywhere in all that there is."""
+    """A page anywhere in the list of all reports."""
     return asking(st.just(()), st.integers(6, len(world.reports)))
 
 
 def broad(_: World) -> st.SearchStrategy[Query]:
-    """A time that leaves out nobody."""
+    """A filter by a time that excludes no report."""
     early = st.builds(Filter, st.sampled_from(TIMES[::2]), st.just(FAR_PAST))
     return asking(st.tuples(early), st.integers(0, 5))
 
@@ -589,13 +589,13 @@ def in_one_workspace(world: World) -> st.SearchStrategy[Query]:
 
 
 class Taken(NamedTuple):
-    """How often a plan was chosen, and how often each way to count was."""
+    """How often each plan and each way to count was chosen."""
 
     plans: Counter[tuple[type[Plan], bool]]
     counts: Counter[str]
 
 
-def agrees(  # noqa: PLR0917  a question, and how it is answered
+def agrees(  # noqa: PLR0917  a query, and how it is answered
     world: World,
     tx: Transaction,
     query: Query,
@@ -604,7 +604,7 @@ def agrees(  # noqa: PLR0917  a question, and how it is answered
     thresholds: Thresholds,
     taken: Taken,
 ) -> None:
-    """The chosen plan finds the page and the count, and so does every plan that could have been."""
+    """Assert that the chosen plan, and every other possible plan, finds the page and the count."""
     wanted = world.all_that_match(query, reach)
     first = query.window.offset
     on_page = wanted[first : first + query.window.limit]
@@ -612,7 +612,7 @@ def agrees(  # noqa: PLR0917  a question, and how it is answered
     assert sizes.matching == len(wanted)
     taken.plans[type(plan), plan.asked.narrowed] += 1
     taken.counts[sizes.counted_by] += 1
-    if not on_page:  # then no plan is asked
+    if not on_page:  # then no plan is run
         return
     facts = Facts(plan.asked, query.sort, query.window, sizes, thresholds)
     for one in PLANS:
@@ -631,7 +631,7 @@ def test_a_list_of_workspaces_is_never_longer_than_what_is_merged() -> None:
 
 
 def test_the_data_have_every_kind_of_block_and_stretch(world: World) -> None:
-    """Else the tests below would not say much."""
+    """Otherwise the tests below would prove little."""
     large = [one for one in world.reports.values() if one.account_id == world.accounts[0]]
     for shift in BLOCK_SHIFTS:
         blocks = Counter(one.id >> shift for one in large)
@@ -661,13 +661,13 @@ def test_a_page_is_what_a_look_at_every_report_gives(world: World, thresholds: T
 
         a_page_agrees()
 
-    # As many as it takes to meet every plan.
+    # As many examples as are needed to use every plan.
     few = 2 if thresholds is REAL else 1
     run(queries(world, min(thresholds.few, 30)), 300 // few, 10_000)
     run(far(world), 50 // few, 1_000)
     run(in_one_workspace(world), 30 // few, 1_000)
     run(broad(world), 100 // few, 1_000)
-    if thresholds is SMALL:  # with the real ones nobody sees many workspaces, and nothing is far
+    if thresholds is SMALL:  # with the real ones, no user sees many and no page is far
         assert {plan for plan, _ in taken.plans} == set(PLANS)
         assert {plan for plan, narrowed in taken.plans if narrowed} >= {Walk, Gather, Blocks, Term}
         says = {one.says for one in SUMS} | {LOOKING}
@@ -704,11 +704,11 @@ def test_a_stream_goes_on_after_any_id_with_what_a_look_at_every_report_gives(
     assert {Merge, Term, AnyTerm, Blocks, Walk} <= taken.keys()
 
 
-# -- counts that are remembered
+# -- cached counts
 
 
 def settle(tx: Transaction, world: World) -> None:
-    """An account of five workspaces, an all-seeing reach, a user in all and one in two of them."""
+    """An account of five workspaces: a user in all, a user in two, a client in four of them."""
     account = add_account(tx, world)
     spaces = [add_workspace(tx, world, account, shown=i == 0) for i in range(5)]
     for number in (5, 2):
@@ -721,7 +721,7 @@ def settle(tx: Transaction, world: World) -> None:
 
 
 class Step(NamedTuple):
-    """A change, of which `seed` decides the rest."""
+    """A kind of change; `seed` decides its details."""
 
     what: str
     seed: int
@@ -731,7 +731,7 @@ CHANGES = ("add", "add", "add", "change", "delete", "refer", "join", "show")
 
 
 def take(tx: Transaction, world: World, step: Step) -> None:
-    """Do it as the services do, and note it as they do."""
+    """Make the change and update the account's version, both as the services do."""
     chance = Random(step.seed)
     [account] = world.accounts
     there = sorted(world.reports)
@@ -796,7 +796,7 @@ def test_what_was_counted_before_a_change_is_right_after_it(database: Database) 
     assert added[True] > 0, "what was remembered was added to"
 
 
-# A snapshot begins with what is read first.
+# A snapshot begins with the first read.
 FIRST_READ = Statement(select(func.count()).select_from(account_versions))
 LATER = (
     (),

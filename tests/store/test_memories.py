@@ -1,4 +1,4 @@
-"""Whatever a request can fill has a bound: every cache there is, found by looking for them."""
+"""Every cache that requests can fill has a size limit; the caches are found by inspection."""
 
 import asyncio
 import functools
@@ -16,7 +16,7 @@ from healthreports.core.vocabulary import Kind
 from healthreports.service.limits import SIGN_IN, MonotonicMemory
 from healthreports.store.engine.memory import Memory, weight_of
 
-# What these are asked for is declared in the code, and not sent.
+# The keys of these caches are declared in the code, not sent by clients.
 OF_DECLARATIONS = {"_by_value"}
 
 
@@ -87,7 +87,7 @@ def test_the_limits_of_addresses_make_room_for_those_of_passwords() -> None:
         for number in range(10_000):
             await windows.incr(f"address/{number}/300/60", 60)
             await windows.incr(f"sign-in-address/{number}/50/900", 900)
-        assert len(windows._windows) <= 100  # noqa: SLF001  what is bounded
+        assert len(windows._windows) <= 100  # noqa: SLF001  its size is limited
         assert await windows.get(guesses) == 10
         clock[0] = 901.0
         assert await windows.get(guesses) == 0

@@ -1,4 +1,4 @@
-"""A database of an earlier version keeps what is in it when it is brought up to date."""
+"""A database of an earlier version keeps its data when it is upgraded."""
 
 import sqlite3
 from contextlib import closing
@@ -18,7 +18,7 @@ THEN = 1_700_000_000_000_000
 
 
 def at_0001(path: Path) -> None:
-    """A database as the first version left it, with something in every table."""
+    """Make a database as the first version left it, with rows in every table."""
     upgrade(str(path), "0001")
     with closing(sqlite3.connect(path)) as raw:
         raw.executescript(

@@ -1,4 +1,4 @@
-"""When the next report is due: the expression of the databases says what `core/cadence` says."""
+"""When the next report is due: the SQL expression agrees with `core/cadence`."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -37,11 +37,11 @@ def instant(day: date, of_day_us: int = 0) -> Instant:
 
 
 class Undone(Exception):
-    """What was written is taken back."""
+    """Raised to roll back what was written."""
 
 
 def overdue(database: Database, workspace: dict, made: Instant, reported: Instant | None) -> int:
-    """What is kept of a workspace with such a report; None where nothing is due."""
+    """The stored `overdue_at` of a workspace with such a report; None if nothing is due."""
     found = []
 
     def work(tx: Transaction) -> None:

@@ -1,4 +1,4 @@
-"""No statement of a list looks at more when there are many times more reports."""
+"""No statement of a list reads more if there are many times more reports."""
 
 import importlib
 import pkgutil
@@ -26,9 +26,10 @@ from healthreports.store.schema.upgrade import is_server
 
 FEW_REPORTS, MANY_REPORTS = 10_000, 120_000
 IN_A_WORKSPACE = 100
-# As many in both sizes, most of them empty in the smaller: who sees many sees many in both.
+# The same number at both sizes (most are empty in the smaller one), so that a user who sees many
+# workspaces sees many in both.
 WORKSPACES = MANY_REPORTS // IN_A_WORKSPACE
-# Users, by the number of workspaces that they take part in.
+# Users, named by the number of workspaces that they participate in.
 IN_FIFTY, IN_HUNDREDS = 2, 3
 PLACES = {IN_FIFTY: 50, IN_HUNDREDS: 600}
 FIRST_AT = 1_600_000_000_000_000
@@ -36,7 +37,7 @@ SPAN_US = 5 * 365 * 86_400 * 1_000_000
 
 # -- the data
 
-# Odd workspaces are the first account's, which so has half of all.
+# Workspaces with odd ids belong to the first account, so it has half of all.
 ACCOUNT = "CASE WHEN {0} % 2 = 1 THEN 1 ELSE 2 + ({0} / 2) % 4 END"
 FILL = (
     (
@@ -91,7 +92,7 @@ def build(address: str, reports: int) -> str:
 # -- what a statement does
 
 
-# The modules that make the statements of a list of status reports, as they are found.
+# The modules that make the statements of a list of status reports.
 MODULES = [
     *(
         importlib.import_module(one.name)
@@ -106,7 +107,7 @@ MAKERS = [
     for name, one in vars(module).items()
     if hasattr(one, "cache_clear") and one.__module__ == module.__name__
 ]
-# The ways to count that look at each report that the best index leaves.
+# The ways to count that read each report that the best index leaves.
 LOOKS = {name for _, name in MAKERS if name.endswith("_count_statement")}
 COUNTS = (
     LOOKS
@@ -127,7 +128,7 @@ def ready() -> dict[int, str]:
 
 @contextmanager
 def watched_makers() -> Iterator[dict[int, str]]:
-    """While it lasts, who makes which statement is noted in what it yields."""
+    """Yields a dict that records, by the id of each statement, what made it."""
     made = ready()
 
     def watched(name: str, make: Callable[..., Statement]) -> Callable[..., Statement]:
@@ -145,12 +146,12 @@ def watched_makers() -> Iterator[dict[int, str]]:
         yield made
 
 
-# What planning is worth to PostgreSQL, for each table of a statement and one more.
+# PostgreSQL's estimate of the cost of planning, for each table of a statement and one more.
 PLANNING = 2.5
 
 
 def settled(own: list[Seen], any_values: list[Seen]) -> list[Seen]:
-    """The plans that the server makes at first, and those that it keeps later."""
+    """The custom plan of each statement, or the generic one if it would be used and reads more."""
     kept = []
     for mine, general in zip(own, any_values, strict=True):
         tables = 1 + len(re.findall(r"\b(?:FROM|JOIN) \w", mine.text))
@@ -163,7 +164,7 @@ def settled(own: list[Seen], any_values: list[Seen]) -> list[Seen]:
 
 
 class Case(NamedTuple):
-    """A list, as `who` asks for it."""
+    """A list, as requested by `who`."""
 
     who: str
     what: str
@@ -256,7 +257,7 @@ def cases() -> Iterator[Case]:
         more: dict[str, FilterValue] = {} if named is None else {"workspace_id": named}
         for name, filters in NAMED.items():
             if who in ("in fifty, one workspace", "two workspaces") and name not in ORDERED:
-                continue  # as if it had been named alone
+                continue  # the same as for one workspace
             for sort in SORTS if name in ORDERED else SORTS[:1]:
                 asked = tuple(Filter(*one) for one in (more | filters).items())
                 yield Case(who, name, Query(Kind.STATUS_REPORTS, asked, sort))
@@ -270,21 +271,21 @@ NO_VERSION = Version(0, 0)
 
 
 class Ends(NamedTuple):
-    """What a list does among few reports, and among many."""
+    """The statements of a list with few reports, and with many."""
 
     few: list[Seen]
     many: list[Seen]
 
     def complaints(self, is_wrong: Callable[[Seen], object]) -> str:
-        """The statements that are wrong among many."""
+        """The wrong statements of the list with many reports."""
         return "\n\n".join(str(one) for one in self.many if is_wrong(one))
 
 
 class Costs(NamedTuple):
-    """What a statement may look at, in the unit of a store.
+    """How much a statement may read, in the unit of a store.
 
-    Whatever it is about; for each row that its promise is about; for each report that must be
-    looked at to count.
+    It may read `anyway` in every case, `a_row` for each row of the promised bound, and `a_report`
+    for each report that must be read to count.
     """
 
     anyway: int
@@ -293,7 +294,7 @@ class Costs(NamedTuple):
 
 
 class Pair:
-    """Two databases of one store."""
+    """Two databases of one store, with few and with many reports."""
 
     def __init__(self, few: str, many: str, made: dict[int, str]) -> None:
         self.few, self.many = few, many
@@ -323,7 +324,7 @@ class Pair:
         return settled(*each) if len(each) > 1 else each[0]
 
     def left(self, case: Case) -> int:
-        """How many reports the best filter of a list leaves among many, or the user sees."""
+        """How many reports of the larger database the best filter leaves, or the user sees."""
         by: dict[str, list[Filter]] = {}
         for one in case.query.filters:
             by.setdefault(report_query.TIME_FILTERS.get(one.name, one.name), []).append(one)
@@ -332,7 +333,7 @@ class Pair:
         return min(counts)
 
     def found(self, case: Case) -> int:
-        """How many reports of the account have the words that a list asks for."""
+        """How many reports of the account have the words that a list searches for."""
         words = [one for one in case.query.filters if one.name == report_query.WORDS]
         return self.count(WHO["administrator"], words)
 
@@ -375,7 +376,7 @@ MAY_SORT = {
     "any_term_statement",
     "stretches_statement",
 }
-# One time is asked for and another one is the order: what matches may all lie at the far end.
+# The filter is by one time, the order by another: all matches may be at the far end.
 AGAINST_EACH_OTHER = {
     ("created_before middle", "updated_at"),
     ("updated_after middle", "created_at"),
@@ -387,7 +388,7 @@ AGAINST_EACH_OTHER = {
 def test_a_list_looks_at_no_more_when_there_are_many_times_more_reports(
     pair: Pair, case: Case
 ) -> None:
-    """Four promises about one run, which takes longer than to look at what it did."""
+    """Four checks in one test, because running the list takes longer than checking it."""
     ends = pair.ends(case)
     assert not ends.complaints(lambda one: one.scans), "a table or an account is gone through"
     assert not ends.complaints(lambda one: one.sorts and one.maker not in MAY_SORT), "sorted"
@@ -402,7 +403,7 @@ def page_is_found_by_the_root_of_what_there_is(pair: Pair, case: Case, ends: End
     few = sum(one.cost for one in ends.few if one.maker not in COUNTS)
     most = 3 * few + pair.costs.anyway + pair.costs.a_row * promised
     if any(one.name == report_query.WORDS for one in case.query.filters):
-        most += pair.costs.a_row * pair.found(case)  # those with the words are found to know any
+        most += pair.costs.a_row * pair.found(case)  # all that have the words are read
     found = [one for one in ends.many if one.maker not in COUNTS]
     assert sum(one.cost for one in found) <= most, "\n\n".join(map(str, found))
 

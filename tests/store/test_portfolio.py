@@ -1,4 +1,4 @@
-"""The portfolio against what a few lines of Python make of the same reports, on both databases."""
+"""Compares the portfolio, on both stores, with what plain Python computes from its reports."""
 
 import random
 import re
@@ -54,10 +54,10 @@ WRITTEN = 260
 
 
 class World(msgspec.Struct):
-    """An account, what is in it, and a user who sees a part of it.
+    """An account, its records, and a user who sees a part of it.
 
-    `groups` are the names of the groups of each workspace, clients and programmes, by their ids,
-    and `owners` the users who lead it.
+    `groups` are the groups of each workspace (clients and programmes) by their ids, and `owners`
+    the users who lead it.
     """
 
     account_id: int
@@ -117,7 +117,7 @@ def build(tx: Transaction) -> World:
                 world.shown.add(workspace_id)
     ids = list(world.workspaces)
     for number in range(WRITTEN):
-        # Some workspaces get none, and some reports come late with an earlier time, or the same.
+        # Some workspaces get no report. Some reports have an earlier or equal time to one before.
         when = Instant(NOW - dice.randrange(0, 60) * DAY_US // 2)
         sent = _sent(dice, dice.choice(ids[: WORKSPACES - 8]), number)
         reports.create(tx, actor, sent, when)
@@ -162,13 +162,13 @@ def world(database: Database) -> World:
     reach = Reach(built.account_id, None)
     version = database.read_here(lambda tx: account_version(tx, built.account_id))
     page = database.read_here(lambda tx: records.page(tx, query, reach, version))
-    built.reports = list(page.records)  # type: ignore[arg-type]  all of that kind
+    built.reports = list(page.records)  # type: ignore[arg-type]  all are reports
     assert len(built.reports) == WRITTEN
     return built
 
 
 def newest(world: World, workspace_id: int, at: int) -> list[StatusReport]:
-    """The current report at a time and the one before, those that are there."""
+    """The current report at a time and the one before it, if they exist."""
     own = [r for r in world.reports if r.workspace_id == workspace_id and r.created_at <= at]
     return sorted(own, key=lambda r: (r.created_at, r.id), reverse=True)[:2]
 
@@ -178,7 +178,7 @@ def plain_words(text: str) -> list[str]:
 
 
 def has_words(asked: str, text: str) -> bool:
-    """Each word that is asked for begins one of the text's."""
+    """Whether each requested word is the start of a word of the text."""
     wanted, there = plain_words(asked), plain_words(text)
     return bool(wanted) and all(any(word.startswith(one) for word in there) for one in wanted)
 
@@ -261,7 +261,7 @@ QUERIES = [
 
 
 def scoped(world: World) -> list[PortfolioQuery]:
-    """Questions of a client, of a programme, of an owner, and of several of them."""
+    """Queries for a client, for a programme, for an owner, and for several of them."""
     ids = {one.name: one.id for its in world.groups.values() for one in its.values()}
     client, programme = ids["Client 1"], ids["Programme 2"]
     return [
@@ -292,10 +292,10 @@ def test_it_counts_and_finds_what_is_there(
         for one in world.workspaces.values()
         if not one.archived and (not narrowed or one.id in world.shown)
     ]
-    # What had no report yet, and was not made yet, was not there.
+    # A workspace that had no report and was not created yet is not included.
     seen = [one for one in seen if one.report or one.workspace.created_at <= at]
     assert len(seen) > 10 or days_ago == 100
-    # Every question of the present; of the past and of comparisons each kind of question.
+    # All queries for the present; every ninth for the past, comparisons and a single user.
     every = 1 if days_ago is None and compared_days is None and not narrowed else 9
     for asked in (*QUERIES[::every], *scoped(world)):
         as_of = None if days_ago is None else Instant(at)

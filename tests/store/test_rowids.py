@@ -1,4 +1,4 @@
-"""SQLite looks for a report where its id says it lies, and finds it wherever it lies."""
+"""SQLite first looks for a report by its id as rowid, and finds it under any other rowid."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def database(path: Path) -> Iterator[SqliteDatabase]:
 
 
 def write_three(tx: Transaction) -> tuple[int, list[int]]:
-    """An account with three reports; its id and theirs."""
+    """Create an account with three reports. Returns its id and theirs."""
     account_id = accounts.create_account(tx, "Acme", now())
     user = members.create_user(
         tx,
@@ -59,7 +59,7 @@ def write_three(tx: Transaction) -> tuple[int, list[int]]:
         "color": "green",
         "description": "On time.",
     }
-    tx.new_ids("status_reports", 7)  # what others were given, or what was undone
+    tx.new_ids("status_reports", 7)  # ids of other reports, or rolled back
     return account_id, [reports.create(tx, actor, sent, now()).id for _ in range(3)]
 
 
@@ -83,7 +83,7 @@ def test_reports_are_found_wherever_they_lie(
 ) -> None:
     account_id, ids = database.write_here(write_three)
     with closing(sqlite3.connect(path)) as raw, raw:
-        # One by one from the end: each place must be free.
+        # One by one from the end, since each new rowid must be free.
         for one in reversed(ids):
             raw.execute("UPDATE status_reports SET rowid = rowid + ? WHERE id = ?", (moved, one))
     assert found(database, account_id, ids) == ids

@@ -1,4 +1,4 @@
-"""The schema: what migrations make is what the tables say, and the database is the last guard."""
+"""Migrations produce the declared tables, and the database itself enforces the rules."""
 
 import re
 import sqlite3
@@ -59,18 +59,18 @@ def test_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
             ).all()
         )
     made.dispose()
-    # Columns, checks, keys: the text that made each table holds all of them.
+    # The CREATE TABLE statement of each table has all its columns, checks and keys.
     for name in metadata.tables:
         assert parts(migrated[name]) == parts(wanted[name]), name
 
 
 def is_ours(_one: object, name: str, kind: str, *_more: object) -> bool:
-    """Whether an object is made from a declaration: the index of words keeps tables of its own."""
+    """Whether an object is declared: the full-text index has internal tables of its own."""
     return kind != "table" or not name.startswith("search_words")
 
 
 def parts(sql: str) -> set[str]:
-    # A renamed table has its name in quotes, and a column that was added has no line of its own.
+    # The name of a renamed table is in quotes, and an added column has no line of its own.
     return {part.strip().rstrip(") ") for part in re.split(r"[,\n]", sql.replace('"', ""))}
 
 

@@ -1,8 +1,8 @@
-"""A database of any earlier schema, brought up to date, is like one that was made today.
+"""An upgraded database of any earlier schema is like one that was made today.
 
-Every table has rows. They are written at an earlier schema as far as it has the tables and columns,
-and once more at today's schema; after the upgrade both databases hold the same rows and the same
-schema. A new table without rows here fails a test.
+There are rows for every table. They are written to a database of an earlier schema, as far as it
+has the tables and columns, and to a database of today's schema. After the upgrade, both databases
+have the same rows and the same schema. A test fails if a new table has no rows here.
 """
 
 import ast
@@ -29,7 +29,7 @@ from postgres_kit import EVERY_STORE, STORES
 VERSIONS = Path(healthreports.store.schema.__file__).parent / "migrations" / "versions"
 REVISIONS = sorted(path.name.split("_")[0] for path in VERSIONS.glob("[0-9]*.py"))
 FOUND_BY_WORDS = "0009"
-# No database server has an older schema.
+# No PostgreSQL database has an older schema.
 FIRST_ON_SERVER = "0005"
 
 T0 = 1_700_000_000_000_000
@@ -88,7 +88,7 @@ CONTENTS = {"color", "description"} | {
     for category in ("scope", "budget", "schedule", "client")
     for what in ("color", "description")
 }
-# What an earlier schema did not have is here as its migration makes it: a provider, no team lead.
+# Columns that an earlier schema lacks have the values of the migration: provider, no team lead.
 ROWS: dict[str, list[dict[str, Any]]] = {
     "accounts": [
         {"id": i, "title": f"Account {i}", "name": f"account-{i}", "created_at": T0} for i in (1, 2)
@@ -282,7 +282,6 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "device": None,
         }
     ],
-    # Of somebody who cannot sign in yet: those of others end with schema 0008.
     "factors": [
         {"id": 1, "account_id": 1, "user_id": 1, "kind": "totp", "name": "phone"}
         | {"secret": "ABC", "credential_id": None, "counter": 0, "created_at": 5}
@@ -292,6 +291,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"id": 1, "account_id": 1, "user_id": 1, "email_address": "new@example.org"}
         | {"secret_hash": None, "created_at": 5, "expires_at": 6},
     ],
+    # For a user who cannot sign in yet: schema 0008 deletes those of other users.
     "invitations": [
         {
             "id": 1,
@@ -391,11 +391,11 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "signing_keys": [{"id": 1, "purpose": "sessions", "secret": "k", "created_at": T0}],
 }
-# What follows from the other tables: migrations fill it, and `verify.rebuild` does.
+# Tables that are computed from the others, by migrations and by `verify.rebuild`.
 FOLLOWS = {"report_counts", "report_blocks", "report_terms", "current_reports"}
-# Tables that a migration fills from those that were there before.
+# Tables that a migration fills from older tables.
 FILLED = {"account_versions", "account_memberships"}
-# What a column of an earlier schema, which is no more, held.
+# The values of columns of earlier schemas that no longer exist.
 FORMER = {
     ("accounts", "version"): lambda row: 7 * row["id"],
     ("users", "permission"): lambda row: ROWS["account_memberships"][row["id"] - 1]["permission"],
@@ -409,7 +409,7 @@ def test_every_table_has_rows_here_or_follows_from_others() -> None:
 
 @pytest.mark.parametrize("path", sorted(VERSIONS.glob("[0-9]*.py")), ids=lambda path: path.stem)
 def test_a_migration_is_frozen(path: Path) -> None:
-    """It imports nothing of ours: else an old upgrade would change when the code does."""
+    """It imports no code of the server: otherwise an old upgrade would change with the code."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0
@@ -482,7 +482,7 @@ ON_SERVER = (
 
 
 def schema(address: str) -> set[tuple[Any, ...]]:
-    """All that a schema consists of, in no order."""
+    """All parts of a schema, unordered."""
     with connected(address) as connection:
         if is_server(address):
             return {
@@ -495,11 +495,11 @@ def schema(address: str) -> set[tuple[Any, ...]]:
 
 
 def parts(sql: str) -> set[str]:
-    # A renamed table has its name in quotes, and a column that was added has no line of its own.
+    # The name of a renamed table is in quotes, and an added column has no line of its own.
     return {part.strip().rstrip(") ") for part in re.split(r"[,\n]", sql.replace('"', ""))}
 
 
-# The longest way and the ways from what was used last; make fuzz takes all of them.
+# Upgrades from the oldest schema and from the newest ones; make fuzz tests all of them.
 NEAR = {
     store: {REVISIONS[0] if store == "sqlite" else FIRST_ON_SERVER, *REVISIONS[-2:]}
     for store in EVERY_STORE
@@ -513,7 +513,7 @@ NEAR = {
         for store in EVERY_STORE
         for revision in REVISIONS
         if store == "sqlite" or revision >= FIRST_ON_SERVER
-        # The oldest server that we support takes the longest way and the shortest.
+        # The oldest supported PostgreSQL is tested from the oldest and the newest schema only.
         if store in STORES or revision in (FIRST_ON_SERVER, REVISIONS[-1])
     ],
 )
@@ -541,12 +541,12 @@ def test_an_upgraded_database_is_like_a_fresh_one(
     fill(old, ROWS)
     follows = {name: named_rows(fresh, name) for name in FOLLOWS}
     if revision < FOUND_BY_WORDS:
-        # What was not counted yet.
+        # That schema did not have these counts yet.
         counted = follows["report_counts"]
         follows["report_counts"] = [row for row in counted if row["dimension"] < Dimension.COLOR]
     fill(old, follows)
     if revision >= FOUND_BY_WORDS:
-        # The words of then are made as those of today.
+        # The search words of that schema are stored in the same way as today.
         with monkeypatch.context() as patch:
             patch.setattr("healthreports.app.SCHEMA_REVISION", revision)
             with closing(open_database(Settings(database=old))) as database:

@@ -1,4 +1,4 @@
-"""Writes that wait together share a commit, and still stand or fall alone."""
+"""Group commit: writes that wait together share a commit, but each can be rolled back alone."""
 
 import asyncio
 import sqlite3
@@ -33,7 +33,7 @@ LATER_WORDS = Statement(select(func.group_concat(LATER.c.word, " ")))
 
 
 def begin(connection: sqlite3.Connection) -> Callable[[Lock], SharedTransaction]:
-    """What begins a transaction on `connection`, as a writer wants it."""
+    """A function that begins a transaction on `connection`, as a writer needs it."""
 
     def begun(_lock: Lock) -> SharedTransaction:
         connection.execute("BEGIN IMMEDIATE")
@@ -43,7 +43,7 @@ def begin(connection: sqlite3.Connection) -> Callable[[Lock], SharedTransaction]
 
 
 class Watched(sqlite3.Connection):
-    """A connection that counts its commits, and refuses one when it is told to."""
+    """A connection that counts its commits; if `refuse` is set, the next commit fails."""
 
     commits = 0
     refuse = False
@@ -81,7 +81,7 @@ def writer(connection: Watched) -> Iterator[Writer]:
 
 
 def note(word: str) -> Callable[[Transaction], list[str]]:
-    """A write that notes `word` and returns all that is noted."""
+    """A write that stores `word` and returns all stored words."""
 
     def run(tx: Transaction) -> list[str]:
         tx.rows(NOTE, {"word": word})
@@ -110,7 +110,7 @@ def words(connection: sqlite3.Connection) -> list[str]:
 
 
 def together(writer: Writer, *runs: Callable) -> list[Future]:
-    """Submit `runs` while the writer is busy, so that they wait together. Not yet done."""
+    """Submit `runs` while the writer is busy, so that they wait together. Returns futures."""
     begun, go_on = threading.Event(), threading.Event()
 
     def keep_busy(_tx: Transaction) -> None:
@@ -202,7 +202,7 @@ def test_what_was_put_off_is_undone_alone(
 ) -> None:
     def wrong(tx: Transaction) -> None:
         put_off("wrong")(tx)
-        if asks:  # then also what others put off before it is done in its savepoint
+        if asks:  # then work that others put off before it also runs in its savepoint
             later_words(tx)
         raise KeyError
 
@@ -293,7 +293,7 @@ def test_only_what_is_under_one_lock_shares_a_commit(writer: Writer, connection:
     go_on.set()
     for one in waiting:
         one.result(WAIT_S)
-    # The first has those under its lock with it; then each in its turn.
+    # The first shares its commit with those under its lock; then the others follow in turn.
     assert words(connection) == ["1 0", "1 1", "2 0", "2 1", "None 0", "None 1"]
     assert connection.commits == 4
 
@@ -353,7 +353,7 @@ def test_an_id_is_never_given_twice(tmp_path: Path) -> None:
             database.write_here(lambda tx: (take(tx), fail_after(tx)))
         database.write_here(take)
         database.close()
-    # What was undone was never seen: its ids may be given again, but never those of a commit.
+    # Ids that were rolled back may be given again, since nobody saw them; committed ids never.
     kept = given[:2] + given[-2:]
     assert len(set(kept)) == len(kept)
     assert max(given) == given[-1]

@@ -1,4 +1,4 @@
-"""Transactions that keep the plan of each statement, and what it looked at."""
+"""Transactions that record the query plan of each statement, and how much it read."""
 
 import json
 import re
@@ -17,10 +17,11 @@ GROWN = ("status_reports", "external_references", "report_terms", "search_words"
 
 
 class Seen(NamedTuple):
-    """A statement as it was run: who made it, its text, its plan, and what it looked at.
+    """A statement that was run: what made it, its SQL, its query plan, and how much it read.
 
-    `cost` is in rows of PostgreSQL, or steps of SQLite's machine. `scans` are the parts of the plan
-    that go through a whole table or account, `estimate` is what PostgreSQL chooses by.
+    `cost` is in rows that PostgreSQL read, or in instructions of SQLite's virtual machine. `scans`
+    are the parts of the plan that read a whole table or account. `estimate` is PostgreSQL's own
+    estimate of the cost, by which it chooses a plan.
     """
 
     maker: str
@@ -37,21 +38,21 @@ class Seen(NamedTuple):
 
 
 class Explained(Statement):
-    """What tells the plan of a statement for SQLite."""
+    """The statement that returns the query plan of another one on SQLite."""
 
     def __init__(self, form: DriverText) -> None:
         self.for_sqlite = DriverText(f"EXPLAIN QUERY PLAN {form.text}", form.constants, form.lists)
 
 
 STEPS = 50
-# In the order of an index until a page is full, or to its first entry.
+# These read an index in its order until a page is full, or only its first entry.
 IN_ORDER = {"walk_statement", "_LAST"}
-# Sorted with what sorts them in part: equal times go by id.
+# The index has part of the order: only rows with equal times are sorted, by id.
 IN_PART = re.compile(r"USE TEMP B-TREE FOR (RIGHT PART|LAST \w*\s?TERMS?) OF ORDER BY")
 
 
 class OnSqlite(SqliteTransaction):
-    """A transaction that keeps the plan of all that it runs."""
+    """A transaction that records the query plan of each statement."""
 
     def __init__(self, connection: sqlite3.Connection, made: dict[int, str]) -> None:
         super().__init__(connection, {})
@@ -85,12 +86,12 @@ class OnSqlite(SqliteTransaction):
         return found
 
 
-# A look into the index of FTS5.
+# A lookup in the FTS5 index.
 WORDS_FOUND = "VIRTUAL TABLE INDEX 0:M1"
 
 
 def is_scan(line: str, *, in_order: bool) -> bool:
-    """Whether a step of SQLite goes through a whole table, or all that an account has in it."""
+    """Whether a step of SQLite's plan reads a whole table, or all rows of an account in it."""
     table = re.match(r"(SCAN|SEARCH) (\w+)", line)
     if table is None or table[2] not in GROWN or WORDS_FOUND in line:
         return False
@@ -110,9 +111,9 @@ LOOK = (
 
 
 class OnPostgres(PostgresTransaction):
-    """A transaction that keeps the plan of all that it runs, as the server says it was.
+    """A transaction that records the query plan of each statement, as the server logs it.
 
-    `plans` are those that the server makes: for these values, or for any.
+    `plans` is the server's `plan_cache_mode`: plans for these values, or plans for any values.
     """
 
     def __init__(self, address: str, made: dict[int, str], plans: str) -> None:
@@ -134,7 +135,7 @@ class OnPostgres(PostgresTransaction):
     def rows(self, statement: Statement, values: Values) -> list[Row]:
         self.said.clear()
         found = super().rows(statement, values)
-        said = self.said[-1]  # after those of the functions that it calls
+        said = self.said[-1]  # it follows the plans of functions that it calls
         tree = [one for each in reversed(self.said) for one in nodes_of(each["Plan"])]
         nodes = [node for _, node in tree]
         self.seen.append(
@@ -153,7 +154,7 @@ class OnPostgres(PostgresTransaction):
 
 
 def is_scan_on_server(node: dict[str, Any]) -> bool:
-    """Whether a node goes through a whole table, or through all words of an account."""
+    """Whether a node reads a whole table, or all words of an account."""
     if node["Node Type"] == "Seq Scan":
         return node["Relation Name"] in GROWN
     return node.get("Index Name") == "search_words_pkey" and "record_id" not in node["Index Cond"]
@@ -172,12 +173,12 @@ def shown(node: dict[str, Any]) -> str:
 
 
 def buffers(plan: dict[str, Any]) -> int:
-    """The pages that a plan looked at, found in memory or not."""
+    """The pages that a plan accessed, whether they were in memory or not."""
     return int(plan.get("Shared Hit Blocks", 0) + plan.get("Shared Read Blocks", 0))
 
 
 def touched(node: dict[str, Any]) -> int:
-    """The rows that a node read from a table or an index, those that it then left out too."""
+    """The rows that a node read from a table or an index, including those it filtered out."""
     if "Relation Name" not in node and "Index Name" not in node:
         return 0
     removed = ("Rows Removed by Filter", "Rows Removed by Index Recheck")

@@ -1,4 +1,4 @@
-"""Reads pages as a browser does, and signs browsers in without the cost of a password."""
+"""Reads pages as a browser does, and signs browsers in without the cost of a password check."""
 
 import base64
 import json
@@ -52,7 +52,7 @@ class Node:
                 yield from one.walk()
 
     def all(self, tag: str, of: str = "", **attrs: str) -> "list[Node]":
-        """The elements with that tag, with the class `of`, and these attributes."""
+        """The elements with that tag, the class `of`, and these attributes."""
         return [
             one
             for one in self.walk()
@@ -97,7 +97,7 @@ class _Reader(HTMLParser):
 
 
 def read(page: httpx.Response | str) -> Node:
-    """The page as a tree. Every element of it must be closed."""
+    """Parse a page into a tree. Every element of it must be closed."""
     reader = _Reader()
     reader.feed(page if isinstance(page, str) else page.text)
     reader.close()
@@ -106,13 +106,13 @@ def read(page: httpx.Response | str) -> Node:
 
 
 def form_of(page: httpx.Response, action: str = "") -> Node:
-    """The form that writes a report, or the one that leads to `action`."""
+    """The form for writing a report, or the form with that `action`."""
     tree = read(page)
     return tree.one("form", action=action) if action else tree.one("form", "write")
 
 
 def fields_of(form: Node) -> dict[str, str]:
-    """What a browser sends of a form when no button with a name is pressed."""
+    """What a browser sends of a form that is submitted without a named button."""
     sent = {}
     for one in form.walk():
         if one.tag == "textarea":
@@ -130,7 +130,7 @@ def fields_of(form: Node) -> dict[str, str]:
 
 
 def proof_of(at: httpx.Client) -> str:
-    """What the forms of this session send along."""
+    """The CSRF token in the forms of this session."""
     return read(at.get("/account")).one("form", action="/sign-out").one("input").attrs["value"]
 
 
@@ -139,23 +139,23 @@ def _date(ago: float) -> datetime:
 
 
 def day(ago: float = 0) -> str:
-    """The day so many days ago, in UTC, as addresses and forms have it."""
+    """The day that many days ago, in UTC, as addresses and forms write it."""
     return f"{_date(ago):%Y-%m-%d}"
 
 
 def short_day(ago: float = 0) -> str:
-    """`day` as a page says it where the year is clear."""
+    """`day` as a page writes it if the year is clear."""
     found = _date(ago)
     return f"{found.day} {found:%b}"
 
 
 def long_day(ago: float = 0) -> str:
-    """`day` as a page says it."""
+    """`day` as a page writes it."""
     return f"{short_day(ago)} {_date(ago):%Y}"
 
 
 def weekday(ago: float = 0) -> Weekday:
-    """Of which day of the week that day was."""
+    """The day of the week that many days ago."""
     return tuple(Weekday)[_date(ago).weekday()]
 
 
@@ -174,7 +174,7 @@ class Site:
             one.close()
 
     def together(self, work: Callable[[], None]) -> None:
-        """Do what `work` writes in one transaction."""
+        """Run `work`, with all its writes in one transaction."""
 
         def in_one(tx: Any) -> None:
             self._tx = tx
@@ -191,12 +191,12 @@ class Site:
         return self.account.database.write_here(work)
 
     def stranger(self) -> httpx.Client:
-        """A browser that nobody is signed in at."""
+        """A browser in which nobody is signed in."""
         self.opened.append(httpx.Client(base_url=self.server.base, timeout=30, verify=False))
         return self.opened[-1]
 
     def another(self, role: str) -> httpx.Client:
-        """One more browser of the user with that role."""
+        """A new browser in which the user with that role is signed in."""
         at, user = self.stranger(), self.account.users[role]
 
         def work(tx: Any) -> tuple[str, str | None]:
@@ -222,7 +222,7 @@ class Site:
         return read(answer)
 
     def workspace(self, title: str, **changed: Any) -> int:
-        """Make a workspace; what is `changed` of it need not be what the API allows."""
+        """Make a workspace; `changed` may set values that the API does not allow."""
         creator = self.account.users["administrator"]
 
         def work(tx: Any) -> int:
@@ -250,14 +250,14 @@ class Site:
         side: Side = Side.PROVIDER,
         **more: bool,
     ) -> None:
-        """Let the user with that role participate; `team_lead=True` makes it the owner."""
+        """Make the user with that role participate; `team_lead=True` makes the user the owner."""
         user, may = self.account.users[role], ParticipationPermission(permission)
         self._write(
             lambda tx: workspaces.join(tx, workspace_id, user, may, now(), side=side, **more)
         )
 
     def group(self, name: str, *workspace_ids: int | str, company: bool = True) -> int:
-        """A client, or a programme, with these workspaces in it."""
+        """Make a client, or a programme, with these workspaces."""
         time = now()
         new = WorkspaceGroup(
             id=0,
@@ -289,7 +289,7 @@ class Site:
         by: str = "editor",
         **details: str | tuple[str, str],
     ) -> int:
-        """A report of so many days `ago`; `scope="red"` or `scope=("red", "Late.")`."""
+        """Store a report from `ago` days ago; `scope="red"` or `scope=("red", "Late.")`."""
         time = Instant(int(now() - ago * DAY_US))
         pairs = [
             (Category(name.capitalize()), (said, None) if isinstance(said, str) else said)
@@ -318,12 +318,12 @@ class Site:
         return self._write(work)
 
     def stored(self, but: str = "search_words") -> list[str]:
-        """All that the database holds (SQLite), `but` for one table.
+        """Everything that the database holds (SQLite), except the table `but`.
 
-        But for what was refused and when something was last used: both are written later.
+        Refusals and times of last use are left out, since both are written later.
         """
         with closing(sqlite3.connect(f"file:{self.server.database}?mode=ro", uri=True)) as opened:
-            # The index of words keeps no texts; its own tables are among the others.
+            # The word index stores no texts; its internal tables are among the others.
             tables = opened.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'search_words'"
             )

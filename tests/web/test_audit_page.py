@@ -1,4 +1,4 @@
-"""The audit log in the pages: what people do there is in it, and administrators see it."""
+"""The audit log on the pages: it has what users do there, and administrators can see it."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ def site(server: Server, account: Account) -> Iterator[Site]:
 
 
 def log(site: Site) -> list[dict[str, Any]]:
-    """The newest entries, the oldest of them first."""
+    """The newest entries, ordered from the oldest to the newest."""
     answer = site.account.api.get("/audit_events", params={"per_page": "200"}).json()
     return [answer["audit_events"][one["id"]] for one in reversed(answer["results"])]
 

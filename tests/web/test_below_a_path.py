@@ -1,4 +1,4 @@
-"""A server below a path of a host: every address that it gives out has the path before it."""
+"""A server below a path of a host: every address that it returns begins with the path."""
 
 import re
 import threading
@@ -75,7 +75,7 @@ def test_documents_say_where_the_server_is(site: Site) -> None:
 
 @pytest.fixture
 def proxy(rooted: Server) -> Iterator[str]:
-    """A proxy that takes the path away, as docs/how-to/proxies.md says."""
+    """A proxy that removes the path, as in docs/how-to/proxies.md."""
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
@@ -98,7 +98,7 @@ def proxy(rooted: Server) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(passed.content)
 
-        do_GET = do_POST = answer  # noqa: N815  as the library has them
+        do_GET = do_POST = answer  # noqa: N815  names that the library requires
 
         def log_message(self, *_said: object) -> None:
             pass

@@ -1,4 +1,4 @@
-"""When reports are due, set for all workspaces that a portfolio shows."""
+"""Setting when reports are due, for all workspaces that a portfolio shows."""
 
 from collections.abc import Iterator
 
@@ -95,7 +95,7 @@ def test_only_what_one_may_change_is_offered_and_changed(site: Site) -> None:
     answer = send(site, "viewer", "", sent)
     assert answer.status_code == 403
     assert (cadence(site, first), cadence(site, second)[0]) == (before, "2 weeks"), "all or none"
-    assert "none that you may change" in site.page("/cadence", "outsider").text
+    assert "may not change any" in site.page("/cadence", "outsider").text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The page for developers: what it says works when it is tried."""
+"""The page for developers: the examples on it work."""
 
 import shlex
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def site(server: Server, account: Account) -> Iterator[Site]:
 
 
 def said(page: httpx.Response) -> list[str]:
-    """The texts that can be copied."""
+    """The texts on a page that can be copied."""
     return [one.one("code").text for one in read(page).all("p", of="copied")]
 
 

@@ -1,4 +1,4 @@
-"""PDF documents are made once for what is in them, two at a time, within a bound and a limit."""
+"""PDF documents are made once for each content, two at a time, with bounded cache and a limit."""
 
 import asyncio
 import threading
@@ -51,7 +51,7 @@ def report(text: str) -> StatusReport:
 
 @dataclass
 class Press:
-    """Stands for what draws: how often, and how many at once."""
+    """Replaces the PDF renderer, and counts how often it runs and how many run at once."""
 
     drawn: int = 0
     at_once: int = 0
@@ -115,7 +115,7 @@ def test_what_is_kept_has_a_bound(press: Press) -> None:
             await ask(of, "a" * 9)
             await ask(of, "b" * 9)
         assert press.drawn == 4, "only one of them fits"
-        await ask(of, "c" * 11)  # larger than all that is kept
+        await ask(of, "c" * 11)  # larger than the whole cache
         await ask(of, "b" * 9)
         assert press.drawn == 6
 

@@ -1,4 +1,4 @@
-"""Drafts of reports: kept on the server, for each device of their writer and for nobody else."""
+"""Drafts of reports are stored on the server, for each device of their author and nobody else."""
 
 from collections.abc import Iterator
 
@@ -61,7 +61,7 @@ def test_a_draft_is_there_on_another_device_and_for_nobody_else(site: Site, new:
     assert texts(shown(other, new)) == TYPED
     note = read(other.get(new)).one("p", "kept")
     assert "hidden" not in note.attrs
-    assert "is back" in note.text
+    assert "is restored" in note.text
     assert shown(site.at("administrator"), new)["description"] == ""
     assert "Half a sentence" not in site.at("administrator").get("/?owner=me").text
 
@@ -111,7 +111,7 @@ def test_what_says_nothing_new_is_no_draft(site: Site, new: str) -> None:
     assert kept(site) == []
     send(at, new, description="Two\r\nlines, and more.")
     assert kept(site)[0].fields["description"] == "Two\nlines, and more."
-    # Typed back to what it was.
+    # Changed back to what it was.
     send(at, new, description="Two\r\nlines.")
     assert kept(site) == []
 
@@ -180,7 +180,7 @@ def test_drafts_are_bounded_in_number(site: Site, new: str) -> None:
 
     site.account.database.write_here(fill)
     answer = send(site.at("editor"), new, **TYPED)
-    assert "is not kept" in read(answer).one("section", id="preview").text
+    assert "is not saved" in read(answer).one("section", id="preview").text
     assert texts(fields_of(form_of(answer))) == TYPED
     assert len(kept(site)) == MOST_DRAFTS
 
@@ -196,7 +196,7 @@ def test_the_longest_report_is_kept_and_nothing_longer(site: Site, new: str) -> 
     assert kept(site)[0].fields["description"] == longest["description"]
     too_long = longest | {"description": "e" * (MAX_DESCRIPTION + 10_000)}
     answer = send(at, new, **too_long)
-    assert "is not kept" in read(answer).one("section", id="preview").text
+    assert "is not saved" in read(answer).one("section", id="preview").text
     assert kept(site)[0].fields["description"] == longest["description"]
 
 

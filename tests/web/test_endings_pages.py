@@ -1,4 +1,4 @@
-"""People and accounts that change, on pages: addresses, handing over, deleting permanently."""
+"""The pages for changing an address, handing over, and deleting permanently."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ NEW = "new.address@example.org"
 
 
 def link_of(site: Site, role: str = "editor", by: str = "administrator") -> str:
-    """What an administrator gets to send to the new address."""
+    """The link that an administrator has to send to the new address."""
     user = site.account.users[role]
     page = send(site.at(by), "/people", f"/people/{user.id}/address")
     return read(page).one("code", "secret").text.removeprefix(site.server.base)
@@ -54,7 +54,7 @@ def test_an_address_is_changed_by_who_opens_the_link_that_was_sent_there(site: S
     assert "Use the new address" in at.get(link).text
     assert "is changed" in send(at, link, "/account/address").text
     assert address_of(site) == NEW
-    # It works once.
+    # The link works once.
     assert send(at, link, "/account/address").status_code == 404
     assert NEW not in site.page("/people").one("main").one("div", "bar").text
 

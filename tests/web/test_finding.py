@@ -1,4 +1,4 @@
-"""The search page, views with a name, and the portfolio as a file."""
+"""The search page, named views, and the portfolio as a file."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ def site(server: Server, account: Account) -> Iterator[Site]:
 
 @pytest.fixture
 def bridge(site: Site) -> int:
-    """A workspace that the viewer sees, beside one that it does not see."""
+    """A workspace that the viewer sees, next to one that the viewer does not see."""
     made, hidden = site.workspace("Bridge over water"), site.workspace("Hidden bridge")
     site.join(made, "viewer")
     site.report(made, "red", text="The crane broke. *We need* another.")
@@ -35,7 +35,7 @@ def bridge(site: Site) -> int:
 
 
 def headings(page: Node) -> dict[str, str]:
-    """What is found of each kind, and how many."""
+    """How many results there are of each kind."""
     said = [one.text.split(" ", 1) for one in page.one("main").all("h2")]
     return dict(said)
 

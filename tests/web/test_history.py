@@ -1,4 +1,4 @@
-"""Pages of what reports said before, of deleted reports, and of archived workspaces."""
+"""The pages of earlier versions of reports, deleted reports and archived workspaces."""
 
 from collections.abc import Iterator
 
@@ -184,7 +184,7 @@ def test_the_portfolio_of_a_day_shows_what_stood_there_on_that_day(site: Site) -
         {"Red": "0", "Yellow": "0", "Green": "1", "No report": "1"},
         {"Red": "1", "Yellow": "0", "Green": "0", "No report": "1"},
     ]
-    # The weeks that are over, too, are as they were then.
+    # Past weeks, too, are as they were then.
     assert states_of(now, weeks_ago=1) == {
         "Red": "0",
         "Yellow": "0",
@@ -203,7 +203,7 @@ def test_the_portfolio_of_a_day_shows_what_stood_there_on_that_day(site: Site) -
 def test_a_workspace_that_was_not_there_yet_is_not_in_the_portfolio_of_a_day(site: Site) -> None:
     first, second = site.account.workspaces
     site.report(first, "green", ago=5)
-    # Both were made today; the first one's report says that it is older.
+    # Both were created today; the report of the first one is older.
     then = site.page(f"/?as_of={day(3)}")
     assert f'href="/workspaces/{first}"' in html(site)
     assert f'href="/workspaces/{second}"' not in html(site)
@@ -214,7 +214,7 @@ def test_a_workspace_that_was_not_there_yet_is_not_in_the_portfolio_of_a_day(sit
 
 
 def states_of(page: Node, weeks_ago: int = 0) -> dict[str, str]:
-    """How many workspaces stand how, or did at the end of a week."""
+    """How many workspaces have each status, now or at the end of a past week."""
     table = page.one("section", "trend").one("table")
     row = table.one("tbody").all("tr")[-1 - weeks_ago]
     names = [one.text for one in table.one("thead").all("th")[1:]]

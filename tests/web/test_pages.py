@@ -1,4 +1,4 @@
-"""The pages that are read: the portfolio, a workspace, a report, and the files of a report."""
+"""The pages for reading: the portfolio, a workspace, a report, and the files of a report."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from healthreports.core.model import Instant
 from healthreports.core.vocabulary import DAY_US, Side
 from healthreports.web.pages import page_routes
 
-# What the databases count, sort and compare by themselves.
+# Tests of what the databases count, sort and compare run on both stores.
 # The other pages are the same on either store.
 pytestmark = pytest.mark.one_store
 
@@ -47,7 +47,7 @@ def site(server: Server, account: Account) -> Iterator[Site]:
 
 @pytest.fixture
 def five(site: Site) -> Site:
-    """Five workspaces that differ in all that a portfolio sorts and filters by."""
+    """Five workspaces that differ in everything that a portfolio sorts and filters by."""
     site.together(lambda: _make_five(site))
     return site
 
@@ -95,7 +95,7 @@ def of_row(page: Node, title: str) -> list[str]:
 
 
 def led_by(page: Node) -> list[tuple[str, str, str]]:
-    """What leads to some of the workspaces: what it counts, how many it says, and its address."""
+    """The links to some of the workspaces: what each counts, the number it shows, its address."""
     found = []
     for link in page.one("nav", "tabs").all("a"):
         numbers = [one.text for one in link.all("small")]
@@ -109,7 +109,7 @@ def led_by(page: Node) -> list[tuple[str, str, str]]:
 
 
 def counts(page: Node) -> dict[str, str]:
-    """What stands above the table, by what it counts."""
+    """The numbers above the table, by what they count."""
     found: dict[str, str] = {}
     for what, number, _ in led_by(page):
         assert found.setdefault(what, number) == number, "what is counted twice is as many twice"
@@ -117,7 +117,7 @@ def counts(page: Node) -> dict[str, str]:
 
 
 def trend_of(page: Node) -> list[dict[str, str]]:
-    """How many workspaces stood how at the end of each of the last weeks, the oldest first."""
+    """How many workspaces had each status at the end of each of the last weeks, oldest first."""
     table = page.one("section", "trend").one("table")
     names = [one.text for one in table.one("thead").all("th")]
     weeks = []
@@ -129,19 +129,19 @@ def trend_of(page: Node) -> list[dict[str, str]]:
 
 
 def states_of(page: Node) -> dict[str, str]:
-    """How many workspaces stand how."""
+    """How many workspaces have each status."""
     week = trend_of(page)[-1]
     return {name: number for name, number in week.items() if name != "Week to"}
 
 
 def found_of(page: Node) -> str:
-    """How many workspaces are listed, of how many, and on which page of how many."""
+    """How many workspaces are listed, out of how many, and on which page of how many."""
     said = page.one("div", "filters").one("span", "push").text
     return said.partition(" · ")[0]
 
 
 def chips(page: Node) -> dict[str, str]:
-    """The filters that are on, and where each leads to without it."""
+    """The active filters, and the address that removes each of them."""
     ends = ": remove this filter"
     found = page.one("div", "filters").all("a", "chip")
     assert all(one.text.endswith(ends) for one in found)
@@ -149,7 +149,7 @@ def chips(page: Node) -> dict[str, str]:
 
 
 def day_shown(page: Node) -> str:
-    """The day that a portfolio is of."""
+    """The day that a portfolio shows."""
     return page.one("div", "stepper").one("summary").text
 
 
@@ -183,7 +183,7 @@ def test_a_workspace_without_a_report_has_a_row_that_says_so(five: Site) -> None
 
 
 def test_a_report_that_is_overdue_is_marked(five: Site) -> None:
-    """Of a workspace that never had one, too."""
+    """This includes a workspace that never had a report."""
     made = five.workspace("Gate", report_day=weekday(9), created_at=at(ago=11))
     five.workspace("Hall", report_every="never", created_at=at(ago=300))
     page = five.page("/")
@@ -201,7 +201,7 @@ def test_a_report_that_is_overdue_is_marked(five: Site) -> None:
     assert late == ["9 days overdue"] * 2
     five.change_workspace(made, report_day=weekday(1), created_at=at(ago=1))
     assert of_row(five.page("/"), "Gate")[6] == "1 day overdue"
-    # A day that is not over is none to be late on.
+    # A report that is due today is not overdue yet.
     five.change_workspace(made, report_day=weekday())
     assert of_row(five.page("/"), "Gate")[6] == "never"
 
@@ -275,14 +275,14 @@ def test_each_tab_and_figure_leads_to_as_many_rows_as_it_says(five: Site) -> Non
 
 
 def ids_by_title(site: Site) -> dict[str, str]:
-    """The ids of all that is listed."""
+    """The ids of all listed workspaces, by title."""
     return {
         one.text: one.attrs["href"].rpartition("/")[2] for one in site.page("/").all("a", "name")
     }
 
 
 def test_the_weeks_above_the_table_are_those_of_the_workspaces_in_it(five: Site) -> None:
-    """Of each row a strip, and of all together the bars and their table."""
+    """Each row has a strip; the bars and their table show all rows together."""
     page = five.page("/")
     weeks = trend_of(page)
     ends = [long_day(7 * ago) for ago in reversed(range(12))]
@@ -298,7 +298,7 @@ def test_the_weeks_above_the_table_are_those_of_the_workspaces_in_it(five: Site)
 
 
 def test_the_weeks_that_are_over_follow_what_is_changed_later(five: Site) -> None:
-    """What stood at the end of a week is remembered; a change of it, or of who is there, counts."""
+    """The figures of a past week are cached; a later change of a report or a workspace counts."""
     by_title = ids_by_title(five)
 
     def then() -> dict[str, str]:
@@ -356,7 +356,7 @@ def test_the_head_of_a_column_leads_to_its_order_and_then_the_other_way_round(fi
         assert sorted(titles(once)) == ["Dome", "avenue"], "the filter is kept"
 
 
-# What is asked, which workspaces that are, and of how many: a text is asked of all that is counted.
+# The query, the workspaces that match, and the total. A text also limits the total.
 FILTERS: list[tuple[dict[str, str], set[str], int]] = [
     ({"status": "red"}, {"Bridge"}, 5),
     ({"status": "green"}, {"Dome", "avenue"}, 5),
@@ -388,7 +388,7 @@ FILTERS: list[tuple[dict[str, str], set[str], int]] = [
 
 
 def test_filters_keep_what_they_say(five: Site) -> None:
-    """And as of today they keep the same as now."""
+    """With `as_of` today they keep the same as without it."""
     for asked, expected, of in FILTERS:
         for more in ({}, {"as_of": day()}):
             page = five.page("/", **(asked | more))
@@ -447,7 +447,7 @@ def test_what_is_asked_stands_there_and_each_filter_is_taken_off_by_itself(five:
     for (says, address), names in zip(on.items(), alone, strict=True):
         left = {name: text for name, text in asked.items() if name not in names}
         assert query_of(address) == left | others, says
-    # What asks for a day keeps all but the page.
+    # The form for a day keeps all parameters but the page.
     day_form = page.one("div", "stepper").one("form")
     assert fields_of(day_form) == asked | others
     [other_form] = [
@@ -520,10 +520,10 @@ def test_a_day_that_is_not_over_counts_what_came_since(site: Site) -> None:
     assert "0 of 2" in site.page("/", **red).text
     site.report(first, "red")
     assert "1 of 2" in site.page("/", **red).text
-    # A day that is over is remembered until what was known then is changed.
+    # A past day is cached until the data of that day is changed.
     past = site.report(first, "red", ago=3)
     asked = {"as_of": day(2), "status": "red"}
-    assert "1 of 1" in site.page("/", **asked).text  # the other one was not made yet
+    assert "1 of 1" in site.page("/", **asked).text  # the other one did not exist yet
     assert site.account.api.delete(f"/status_reports/{past}").is_success
     assert "1 of 1" not in site.page("/", **asked).text
 
@@ -532,7 +532,7 @@ def test_a_day_that_is_not_over_counts_what_came_since(site: Site) -> None:
 def test_as_of_a_day_shows_how_it_was_then(five: Site) -> None:
     page = five.page("/", as_of=day(6))
     then = {row[0]: row for row in rows(page)}
-    # Those that had no report were made since. Bridge had one only: it was no other color.
+    # Those without a report were created later. Bridge had only one, so its status did not change.
     assert {title: row[1] for title, row in then.items()} == {
         "Bridge": "Green",
         "Canal": "Yellow was red",
@@ -601,7 +601,7 @@ def test_each_workspace_is_compared_with_its_last_report_or_with_a_day(site: Sit
         day(-1): last,
     }
     assert deltas(site.page("/")) == {"Red": "down by 1"}
-    # Then Arch was green, Barn red and Cave not reported on; nothing was due or overdue.
+    # At that time Arch was green, Barn red and Cave had no report; nothing was due or overdue.
     week = site.page("/", compare="week")
     assert deltas(week) == {"Red": "up by 1", "Overdue": "up by 1", "Past due date": "up by 1"}
     assert deltas(site.page("/", compare=day(3))) == {
@@ -614,7 +614,7 @@ def test_each_workspace_is_compared_with_its_last_report_or_with_a_day(site: Sit
     assert titles(site.page("/", change="better")) == ["Arch"]
     assert counts(week)["Got worse"] == "1"
     assert counts(site.page("/"))["Got worse"] == "0"
-    # A week before a day in the past is a day.
+    # For a day in the past, `week` means the day one week before it.
     one, other = (
         site.page("/", as_of=day(1), compare=asked, order="title") for asked in ("week", day(8))
     )
@@ -626,7 +626,7 @@ def test_each_workspace_is_compared_with_its_last_report_or_with_a_day(site: Sit
 
 
 def deltas(page: Node) -> dict[str, str]:
-    """How the figures stand to those before, as far as they say so."""
+    """How the figures differ from the earlier ones, if they show this."""
     found = {}
     for one in page.one("ul", "figures").all("a"):
         for delta in one.all("span", "delta"):
@@ -637,7 +637,7 @@ def deltas(page: Node) -> dict[str, str]:
 
 @pytest.fixture
 def grouped(site: Site) -> Site:
-    """Workspaces of clients, in programmes, with owners; Dock is of two clients."""
+    """Workspaces with clients, programmes and owners; Dock has two clients."""
 
     def work() -> None:
         for first in site.account.workspaces:
@@ -659,7 +659,7 @@ def grouped(site: Site) -> Site:
         site.group("Best", ids["Cave"], ids["Dock"])
         site.group("Void")
         site.group("North", ids["Barn"], ids["Cave"], company=False)
-        # Who takes part without leading owns nothing, nor who leads the client side.
+        # A participant who does not lead owns nothing; neither does the lead of the client side.
         site.join(ids["Barn"], "viewer")
         site.join(ids["Cave"], "outsider", "edit", side=Side.CLIENT, team_lead=True)
 
@@ -668,7 +668,7 @@ def grouped(site: Site) -> Site:
 
 
 def groups_of(page: Node) -> list[tuple[str, str, list[str]]]:
-    """Under each head of a group: its name, how many it says stand how, and the rows there."""
+    """For each group: its name, how many workspaces it says have each status, and its rows."""
     found: list[tuple[str, str, list[str]]] = []
     for row in page.one("table", "portfolio").one("tbody").all("tr"):
         if "of-group" in row.attrs.get("class", ""):
@@ -685,7 +685,7 @@ def groups_of(page: Node) -> list[tuple[str, str, list[str]]]:
 
 @pytest.mark.both_stores
 def test_rows_are_grouped_with_how_many_stand_how(grouped: Site) -> None:
-    """What is in two groups is counted in the first one only, so that all are as many as rows."""
+    """A workspace in two groups is counted in the first only, so the counts add up to the rows."""
     expected = {
         "client": [
             ("Acme", "1 red, 1 yellow, 1 green", ["Arch", "Barn", "Dock"]),
@@ -724,7 +724,7 @@ def test_a_group_says_how_many_of_those_that_match(grouped: Site) -> None:
         ("Acme", "1 red", ["Arch"]),
         ("Best", "1 red", ["Cave"]),
     ]
-    # Dock is listed under the first of its clients even where another one is asked for.
+    # Dock is listed under its first client even if the filter names another one.
     found = groups_of(grouped.page("/", group="client", client=best, order="title"))
     assert sorted(row for *_, listed in found for row in listed) == ["Cave", "Dock"]
     assert groups_of(grouped.page("/", group="owner", show="attention")) == [
@@ -756,7 +756,7 @@ def filter_ids(site: Site, role: str = "administrator") -> dict[str, dict[str, s
 
 
 def test_a_filter_is_named_however_many_there_are(site: Site) -> None:
-    """A menu has a hundred clients; a workspace's page leads to any."""
+    """A menu lists a hundred clients; a workspace's page links to any client."""
     first = site.account.workspaces[0]
     ids: list[int] = []
     site.together(lambda: ids.extend(site.group(f"Client {one:03}", first) for one in range(102)))
@@ -884,7 +884,7 @@ SEEN_BY_ALL = (
 
 
 def test_who_sees_half_of_the_workspaces_is_told_nothing_of_the_others(site: Site) -> None:
-    """Every page is to the letter what it was before the others were there."""
+    """Every page is exactly as it was before the others existed."""
     first = int(site.account.workspaces[0])
     site.report(first, "green", ago=40)
     site.report(first, "yellow", ago=3, text="Seen by all.")
@@ -913,7 +913,7 @@ def test_who_sees_half_of_the_workspaces_is_told_nothing_of_the_others(site: Sit
             site.report(one, "green", ago=50)
             site.report(one, "red", ago=30, text="Secret words.", scope="red")
             site.join(one, "outsider", "admin", team_lead=True)
-        # Seen as a workspace, but not its reports.
+        # The viewer sees the workspace, but not its reports.
         site.join(hidden[0], "viewer", "view", side=Side.CLIENT)
         for number in (words["client"], words["programme"], words["of_both"]):
             put = {"workspace_group": {"add_workspace_ids": list(map(str, hidden))}}
@@ -930,7 +930,7 @@ def test_who_sees_half_of_the_workspaces_is_told_nothing_of_the_others(site: Sit
         assert other == one, asked
         for word in ("Hidden", "Secret words", "The outsider"):
             assert word not in one, asked
-    # Even who asks for it by its id is not told its name, or that there is one.
+    # Even a user who asks for it by its id learns neither its name nor whether it exists.
     asked = {name: words[name] for name in ("client", "programme", "owner")}
     page = site.page("/", "viewer", **asked)
     assert list(chips(page)) == ["Client: unknown", "Programme: unknown", "Owner: unknown"]
@@ -940,7 +940,7 @@ def test_who_sees_half_of_the_workspaces_is_told_nothing_of_the_others(site: Sit
 
 
 def test_who_left_or_never_was_in_a_workspace_is_named_as_its_author(site: Site) -> None:
-    """Such a person is not among those the reader sees; the report is."""
+    """The reader does not see such a person, but sees the report."""
     first = site.account.workspaces[0]
     for by in ("administrator", "outsider"):
         made = site.report(first, "red", by=by)
@@ -955,7 +955,7 @@ def test_who_left_or_never_was_in_a_workspace_is_named_as_its_author(site: Site)
 
 
 def test_where_all_reports_are_overdue_the_last_day_is_one_click_away(site: Site) -> None:
-    assert "Every report is overdue" not in site.page("/").text  # nobody ever has reported
+    assert "Every report is overdue" not in site.page("/").text  # nobody has reported yet
     first, second = map(int, site.account.workspaces)
     site.report(first, "green", ago=40)
     site.report(second, "red", ago=20)
@@ -1018,13 +1018,13 @@ def test_the_weeks_of_a_category_are_shown(five: Site) -> None:
     assert listed.attrs["href"] == "/"
 
 
-# With the style and the scripts that it loads a page is to have less than this, in bytes.
+# A page, with its style sheet and its scripts, must be smaller than this, in bytes.
 LIGHT = 150_000
 
 
 @pytest.fixture
 def many(site: Site) -> Site:
-    """One workspace more than there are rows on a page, all that there is to say of each said."""
+    """One workspace more than fits on a page; every workspace has all details."""
 
     def work() -> None:
         shades = ("red", "Late.")
@@ -1227,7 +1227,7 @@ def test_an_id_that_is_none_is_not_found(site: Site) -> None:
 
 @pytest.mark.parametrize("path", NOT_THERE)
 def test_what_is_not_visible_is_not_found(site: Site, other_account: Account, path: str) -> None:
-    """Of another account, of a workspace one is not in, of one whose reports are not shown."""
+    """In another account, in a workspace without access, or if its reports are not shown."""
     other = Site(site.server, other_account)
     theirs = other.report(other_account.workspaces[0])
     first = site.account.workspaces[0]
@@ -1308,7 +1308,7 @@ def test_a_workspace_shows_its_current_report_what_changed_and_its_history(site:
 
 
 def test_a_workspace_says_that_its_report_was_edited(site: Site) -> None:
-    """What it said before is not for the client side."""
+    """The client side does not see the earlier text."""
     first = site.account.workspaces[0]
     site.join(int(first), "outsider", side=Side.CLIENT)
     site.change_workspace(first, clients_see_status_reports=True)
@@ -1424,7 +1424,7 @@ def test_a_report_that_is_picked_is_compared_with_any_other_one(site: Site) -> N
         f"/reports/{newest}",
     ]
     assert section.one("ul", "moves").all("li")[0].text.startswith("Overall Green")
-    # In whichever order they are picked, and by the form as by the picture.
+    # The order of choosing does not matter, and the form gives the same as the picture.
     turned = site.page(path, first=str(newest), second=str(oldest))
     assert turned.one("div", id="compare").one("section").one("h3").text == said
     assert fields_of(turned.one("form", "compare")) == {
@@ -1461,7 +1461,7 @@ def test_the_timeline_marks_edits_and_due_dates(site: Site) -> None:
     )
     assert answer.status_code == 200
     assert cells() == ["No report", "Green, edited", "Green, carried over, due date", "Red"]
-    # Nobody knew of that change then.
+    # On that day the change had not been made yet.
     then = site.page("/", **weeks, as_of=day(7)).one("table", "weeks").one("tbody")
     assert "edited" not in then.text
 
@@ -1575,7 +1575,7 @@ def test_a_stranger_is_asked_to_sign_in_and_led_back(site: Site, path: str) -> N
     assert httpx.QueryParams(leads_to.query)["next"] == f"{path}?a=b"
 
 
-# What stands for the parts of an address, by the part before it.
+# The value for each variable part of an address, by the part before it.
 def _filled(path: str, site: Site, report: int) -> str:
     parts = path.split("/")
     known = {"workspaces": site.account.workspaces[0], "reports": str(report)}
@@ -1597,7 +1597,7 @@ PAGES = sorted(
 
 
 def assert_clean(answer: httpx.Response) -> None:
-    """Nothing inline, nothing from elsewhere, well-formed, and nothing names what is not there."""
+    """No inline code, nothing from other hosts, well-formed, and no reference to a missing id."""
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -1670,7 +1670,7 @@ OF_THE_PAST = [
 
 @pytest.mark.parametrize("path", OF_THE_PAST)
 def test_a_client_never_learns_what_was_corrected(site: Site, path: str) -> None:
-    """A workspace that was corrected stands for it like one that never had to be."""
+    """For a client, a corrected workspace looks like one that never needed a correction."""
     reports = []
     for title, color, text in (("Canal", "red", "Zanzibar is late."), ("Dam", "green", "Well.")):
         made = site.workspace(title)
@@ -1771,7 +1771,7 @@ def test_what_was_asked_is_never_taken_for_html(site: Site) -> None:
 
 
 def test_every_link_of_a_page_leads_somewhere(five: Site) -> None:
-    """From the portfolio on, each kind of address once."""
+    """Start at the portfolio, and follow one link to each kind of address."""
     waiting, kinds, broken = ["/"], set(), []
     while waiting:
         address = waiting.pop()

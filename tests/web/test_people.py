@@ -30,7 +30,7 @@ from raw import execute
 PASSWORD = "a horse with a hat"
 SHORTEST = "hat for a horse"
 ENDED = "This link is invalid"
-# Both stores keep people the same way.
+# Both stores store people in the same way.
 pytestmark = pytest.mark.one_store
 NO_IDS = ("0", "999999999", "abc", "9" * 30)
 
@@ -58,17 +58,17 @@ def user(site: Site, role: str) -> User:
 
 
 def send(at: httpx.Client, address: str, **fields: str) -> httpx.Response:
-    """Send a form of a page of this browser's session."""
+    """Send a form with the CSRF token of this browser's session."""
     return at.post(address, data={"csrf": proof_of(at), **fields})
 
 
 def says(answer: httpx.Response) -> str:
-    """What a page says is wrong."""
+    """The error message of a page."""
     return read(answer).one("div", "wrong", role="alert").text
 
 
 def fault_at(answer: httpx.Response, name: str) -> str:
-    """What stands next to the field with that name, and is tied to it."""
+    """The error message next to the field with that name, which refers to the message."""
     assert answer.status_code == 422, answer.text
     page = read(answer)
     [field] = [
@@ -96,7 +96,7 @@ def invitation_on(answer: httpx.Response) -> str:
 
 
 def invite(site: Site, role: str) -> str:
-    """Invite a user anew. Returns the address."""
+    """Invite a user again. Returns the address."""
     return invitation_on(send(site.at(), f"/people/{user(site, role).id}/invite"))
 
 
@@ -110,13 +110,13 @@ def proof_on(page: httpx.Response) -> str:
 
 
 def accept(at: httpx.Client, address: str, password: str = PASSWORD) -> httpx.Response:
-    """Choose a password; the form is sent even where an invitation has none to show any more."""
+    """Choose a password; the form is sent even if the invitation no longer shows one."""
     proof = proof_on(at.get("/sign-in"))
     return at.post(address, data={"csrf": proof, "password": password})
 
 
 def by_password(site: Site, email_address: str, password: str = PASSWORD) -> bool:
-    """Whether one may sign in with that."""
+    """Whether the user can sign in with that password."""
     at = site.stranger()
     proof = proof_on(at.get("/sign-in"))
     sent = {"csrf": proof, "email_address": email_address, "password": password}
@@ -135,7 +135,7 @@ def says_that_it_ended(at: httpx.Client, address: str) -> None:
 
 
 def members(site: Site) -> list[tuple]:
-    """Everybody of the account: whom it is about, what it may do, whether it is disabled."""
+    """All memberships of the account: the user, the permission, whether it is disabled."""
     return execute(
         site.server.database,
         "SELECT user_id, permission, disabled_at IS NOT NULL FROM account_memberships"
@@ -198,7 +198,7 @@ def test_only_administrators_manage_people(site: Site, permission: str) -> None:
     ]
     assert [one.status_code for one in answers] == [403] * 5
     assert all("needs an administrator of the account" in says(one) for one in answers)
-    # A membership that one does not see is not there.
+    # A membership that the user does not see is answered as not found.
     seen = permission == "reports_viewer"
     answer = change(site, "viewer", "administrator", by="editor")
     assert answer.status_code == (403 if seen else 404)
@@ -493,7 +493,7 @@ def test_the_last_administrator_stays(site: Site, permission: str, fields: dict[
     assert answer.status_code == 422
     assert "the account would have no administrator" in says(answer)
     assert members(site) == before
-    # A disabled one does not count.
+    # A disabled administrator does not count.
     permit(site, "editor", "administrator")
     disable(site, "editor")
     assert change(site, "administrator", permission, **fields).status_code == 422
@@ -692,7 +692,7 @@ def test_settings_that_are_wrong_are_still_in_the_form(site: Site) -> None:
 
 
 def settings_form(site: Site, role: str = "administrator") -> dict[str, str]:
-    """What the form of a workspace's settings holds."""
+    """The fields of the form for a workspace's settings."""
     action = f"/workspaces/{first(site)}/settings"
     return fields_of(settings_of(site, role).one("form", action=action))
 
@@ -737,7 +737,7 @@ def test_when_reports_are_due_is_set_on_the_page_of_settings(site: Site, role: s
             assert cadence_of(settings_form(site, role)) == (every, on, until)
             found = only_record(by_api(site, role), "workspaces")
             assert cadence_of(found) == (every, on, until or None)
-    # A form from before there were those fields leaves them alone.
+    # A form without these fields, from an older page, does not change them.
     assert save(site, role, title="Bridge").status_code == 303
     assert cadence_of(settings_form(site, role)) == ("never", "sunday", "2031-02-28")
 
@@ -748,7 +748,7 @@ def test_when_reports_are_due_is_set_over_the_api(site: Site) -> None:
     assert cadence_of(settings_form(site)) == ("month", "friday", "2031-02-28")
     answer = by_api(site, report_day="tuesday", report_paused_until=None)
     assert cadence_of(only_record(answer, "workspaces")) == ("month", "tuesday", None)
-    # Who does not ask for it is not told: the contract has no such attributes.
+    # They are returned only on request: the contract has no such attributes.
     plain = only_record(site.account.api.get(f"/workspaces/{first(site)}"), "workspaces")
     assert not set(CADENCE) & set(plain)
     before = stored_workspace(site)
@@ -776,7 +776,7 @@ def test_when_reports_are_due_is_set_over_the_api(site: Site) -> None:
 
 @pytest.mark.both_stores
 def test_what_is_overdue_follows_the_settings(site: Site) -> None:
-    """At once: set on the page or by a program."""
+    """This happens at once, whether they are set on the page or over the API."""
     site.report(first(site), ago=20)
 
     def overdue() -> bool:
@@ -811,7 +811,7 @@ def test_what_is_overdue_follows_the_settings(site: Site) -> None:
 @pytest.mark.parametrize("until", ["0001-01-01", "1969-12-31", "9999-12-31"])
 @pytest.mark.both_stores
 def test_a_pause_may_last_to_any_day(site: Site, until: str) -> None:
-    """Also to one that no day of the week comes after."""
+    """Also to a day that is so late that no later weekday exists."""
     site.report(first(site), ago=20)
     for every in (ReportEvery.WEEK, ReportEvery.MONTH, ReportEvery.NEVER):
         for on in (Weekday.MONDAY, Weekday.FRIDAY, Weekday.SUNDAY):
@@ -895,12 +895,12 @@ def test_an_owner_is_set_by_its_address(site: Site) -> None:
     assert save(site, "editor", owner=f" {address.upper()} ").status_code == 303
     assert settings_form(site)["owner"] == address
     assert owner_of(site) == ["The viewer"]
-    # Who is not there yet comes as an admin; who led it before stays, and leads no more.
+    # A new owner who does not participate yet joins as an admin; the former one still participates.
     assert save(site, owner=user(site, "outsider").email_address).status_code == 303
     assert owner_of(site) == ["The outsider"]
     assert ["The outsider", "provider", "admin, owner"] in participants(settings_of(site))
     assert ["The viewer", "provider", "view"] in participants(settings_of(site))
-    # What is not said changes nothing.
+    # Fields that are missing or unchanged change nothing.
     assert save(site).status_code == 303
     assert save(site, **settings_form(site)).status_code == 303
     assert owner_of(site) == ["The outsider"]
@@ -934,7 +934,7 @@ def test_clients_and_programmes_are_named_one_a_line(site: Site) -> None:
     form = settings_form(site)
     assert form["clients"].split("\n") == ["Acme", "Best"]
     assert form["programmes"].split("\n") == ["North", "South"]
-    # Another form, of its people or without these fields, leaves them alone; to save all, too.
+    # A form without these fields does not change them; neither does saving all fields unchanged.
     assert save(site).status_code == 303
     assert save(site, **form).status_code == 303
     assert len(groups_in(site)) == 4
@@ -1006,7 +1006,7 @@ def test_who_manages_groups_and_not_the_workspace_makes_none(site: Site) -> None
 
 
 def stored(site: Site) -> list[str]:
-    """All that there is, but the ids that were given out: none is given out again."""
+    """Everything stored, except the counters of ids: an id is never given out twice."""
     return [row for row in site.stored() if not row.startswith("sqlite_sequence ")]
 
 
@@ -1062,7 +1062,7 @@ def test_a_person_is_added_by_its_address(site: Site) -> None:
 
 
 def test_who_may_not_see_a_person_may_not_add_it(site: Site) -> None:
-    """As over the API: an admin of a workspace adds whom it sees somewhere."""
+    """As over the API: an admin of a workspace can add only users whom the admin sees elsewhere."""
     before = participants(settings_of(site))
     address = user(site, "outsider").email_address
     assert fault_at(join(site, address, by="editor"), "email_address") == (

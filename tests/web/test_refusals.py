@@ -1,4 +1,4 @@
-"""What is refused is a page to people and JSON to programs, whatever the address."""
+"""A refusal is a page for people and JSON for programs, at every address."""
 
 import re
 import sqlite3
@@ -33,7 +33,7 @@ def http(server: Server) -> Iterator[httpx.Client]:
 
 
 def assert_page(answer: httpx.Response, status: int, heading: str) -> None:
-    """A page with a heading, a sentence and a way on; nothing of the inside."""
+    """A page with a heading, a sentence and a link to continue; it shows nothing internal."""
     assert answer.status_code == status
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["x-request-id"]
@@ -75,7 +75,7 @@ def test_the_documentation_answers_to_get(http: httpx.Client, path: str) -> None
 
 @pytest.mark.parametrize("path", FORMS)
 def test_a_form_that_is_too_large_is_a_page(http: httpx.Client, path: str) -> None:
-    # Who is not signed in is asked to sign in before the form is read; the others are open to all.
+    # A visitor without a session is asked to sign in before the form is read; other forms are open.
     answer = http.post(path, content=b"a=" + b"x" * (2 << 20), headers=FORM)
     if answer.status_code == 303:
         assert answer.headers["location"].startswith("/sign-in?expired=yes")

@@ -1,4 +1,4 @@
-"""One's own sessions on a page: where one is signed in, and how one is signed out elsewhere."""
+"""A user's sessions on a page: where the user is signed in, and how to sign out elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def rows(site: Site, role: str = "editor") -> list[list[str]]:
 
 
 def elsewhere(site: Site, device: str, role: str = "editor", ago_us: int = 0) -> str:
-    """Another browser of that user; returns its secret."""
+    """Sign the user in at another browser. Returns the session's secret."""
     user: User = site.account.users[role]
     visitor = Visitor("192.0.2.7", device)
     time = Instant(now() - ago_us)

@@ -1,4 +1,4 @@
-"""Share links: who makes and ends them, what a stranger sees by one, when one stops to work."""
+"""Share links: who makes and ends them, what a visitor sees, and when a link stops working."""
 
 import dataclasses
 import shutil
@@ -37,7 +37,7 @@ NO_SECRETS = [
     "?link=" + "x" * 8000,
     "?link=" + "%00" * 2000,
 ]
-# Both stores keep a link the same way.
+# Both stores store a link in the same way.
 pytestmark = pytest.mark.one_store
 
 
@@ -63,7 +63,7 @@ def first(site: Site) -> int:
 
 
 def send(at: httpx.Client, address: str, **fields: str) -> httpx.Response:
-    """Send a form of a page of this browser's session."""
+    """Send a form with the CSRF token of this browser's session."""
     return at.post(address, data={"csrf": proof_of(at), **fields})
 
 
@@ -73,7 +73,7 @@ def share(site: Site, report: int, role: str = "editor", **fields: str) -> httpx
 
 
 def addresses_on(answer: httpx.Response) -> tuple[str, str]:
-    """The address of a new link, and what shows its badge in another page."""
+    """The address of a new link, and the code that shows its badge in another page."""
     assert answer.status_code == 200, answer.text
     address, badge = read(answer).all("code", "secret")
     return address.text, badge.text
@@ -94,14 +94,14 @@ def look(at: httpx.Client, secret: str, path: str = "/shared") -> httpx.Response
 
 
 def works(at: httpx.Client, secret: str) -> bool:
-    """Whether a link works; all that it leads to says the same."""
+    """Whether a link works; all its addresses must agree."""
     statuses = {look(at, secret, path).status_code for path in OPENED}
     assert statuses in ({200}, {404}), statuses
     return statuses == {200}
 
 
 def stored(site: Site, what: str) -> list[tuple]:
-    """`what` of the links of the account."""
+    """The columns `what` of the account's links."""
     return execute(
         site.server.database,
         f"SELECT {what} FROM share_links WHERE account_id = ? ORDER BY id",
@@ -134,7 +134,7 @@ def revoke(site: Site, role: str, report: int, link_id: int) -> httpx.Response:
 
 
 def leave(site: Site, workspace: int, role: str) -> None:
-    """Have the administrator end a participation."""
+    """End a participation as the administrator."""
     settings = site.page(f"/workspaces/{workspace}/settings")
     [row] = [one for one in settings.all("tr") if f"The {role}" in one.text]
     number = row.one("input", name="participation").attrs["value"]
@@ -252,7 +252,7 @@ def test_what_is_hidden_appears_nowhere(site: Site, guest: httpx.Client) -> None
             assert word.lower() not in one.lower()
     assert "Red" not in said[1]
     assert [row[:2] for row in links_on(site, report)] == [["this report", "Budget Client"]]
-    # Who may see the report itself still sees all of it.
+    # A user who may see the report itself still sees all of it.
     assert "Money is gone." in site.page(f"/reports/{report}", "viewer").text
 
 
@@ -315,7 +315,7 @@ def test_only_the_badge_may_stand_in_pages_of_others(
     assert "frame-ancestors 'none'" in look(guest, secret).headers["content-security-policy"]
 
 
-# When one does not work.
+# When a link does not work.
 
 
 def test_what_is_no_secret_leads_nowhere(guest: httpx.Client) -> None:
@@ -354,7 +354,7 @@ def test_a_revoked_link_ends_and_the_others_do_not(
 ) -> None:
     ended, other = link(site, report), link(site, report)
     [link_id, _] = [one for (one,) in stored(site, "id")]
-    for _ in range(2):  # to end it again is no fault
+    for _ in range(2):  # ending it again is no error
         assert revoke(site, "editor", report, link_id).status_code == 303
     assert not works(guest, ended)
     assert works(guest, other)
@@ -409,7 +409,7 @@ def test_a_link_ends_with_its_report(site: Site, guest: httpx.Client, report: in
     assert links_on(site, another) == []
 
 
-# Links to what is current.
+# Links to the current report.
 
 
 def test_a_link_to_what_is_current_follows(site: Site, guest: httpx.Client) -> None:
@@ -438,7 +438,7 @@ def test_a_link_to_what_is_current_waits_for_a_report(
     assert "Here again." in look(guest, secret).text
 
 
-# Whether it was opened.
+# Whether a link was opened.
 
 
 def test_its_maker_sees_when_a_link_was_opened(
@@ -483,7 +483,7 @@ def test_what_does_not_work_was_not_opened(site: Site, guest: httpx.Client, repo
     assert stored(site, "first_opened_at, last_opened_at") == [(None, None)]
 
 
-# Who may make one.
+# Who may make a link.
 
 
 @pytest.mark.parametrize("role", ["administrator", "editor", "outsider"])
@@ -574,7 +574,7 @@ def test_a_link_works_as_long_as_was_asked_for(site: Site, report: int) -> None:
     assert stored(site, "expires_at - created_at") == [(DAY_US,), (365 * DAY_US,)]
 
 
-# Who may end one.
+# Who may end a link.
 
 
 @pytest.mark.parametrize("role", ["outsider", "editor", "administrator"])
@@ -629,14 +629,14 @@ def test_other_accounts_see_nothing_of_a_link(
 ) -> None:
     other = Site(site.server, other_account)
     secret = link(site, report)
-    # By the link its user is a stranger like any other.
+    # With the link, a user of another account sees what every visitor sees.
     assert look(other.at(), secret).status_code == 200
     assert other.at().get(f"/reports/{report}").status_code == 404
     assert links_on(other, other.report(int(other_account.workspaces[0])), "administrator") == []
     other.close()
 
 
-# What the log has.
+# What the log contains.
 
 
 def test_no_secret_stands_in_the_log(

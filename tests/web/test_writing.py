@@ -34,12 +34,12 @@ def site(server: Server, account: Account) -> Iterator[Site]:
 
 @pytest.fixture
 def new(site: Site) -> str:
-    """Where a report of the first workspace is written."""
+    """The address for writing a report in the first workspace."""
     return f"/workspaces/{site.account.workspaces[0]}/reports/new"
 
 
 def begin(at: httpx.Client, address: str) -> dict[str, str]:
-    """What the form at an address holds as somebody begins."""
+    """The fields of the form at an address before anything is changed."""
     answer = at.get(address)
     assert answer.status_code == 200, answer.text
     return fields_of(form_of(answer))
@@ -50,7 +50,7 @@ def send(at: httpx.Client, to: str, fields: dict[str, str], **changed: str) -> h
 
 
 def saved(site: Site, answer: httpx.Response) -> dict[str, Any]:
-    """The report that an answer leads to, as the API has it."""
+    """The report to which an answer redirects, as the API returns it."""
     assert answer.status_code == 303, read(answer).one("main").text
     [report_id] = re.findall(r"^/reports/(\d+)\?saved=yes$", answer.headers["location"])
     found = site.account.api.get(f"/status_reports/{report_id}").json()
@@ -67,7 +67,7 @@ def fault(page: Node, name: str) -> str:
     return page.one("p", "fault", id=f"fault-{name}").text
 
 
-# What a form has beside what is typed.
+# The fields of a form in addition to those that a user fills in.
 OF_PAGE = ("csrf", "once", "seen")
 
 
@@ -104,7 +104,7 @@ ALL = ("Overall status", "Scope", "Budget", "Schedule", "Client")
 
 
 def was(page: Node) -> dict[str, str]:
-    """What the form says of the last time, by what is chosen."""
+    """What the form shows about the last report, by field."""
     return {
         one.one("legend").text: one.one("span", "was").text
         for one in page.one("form", "write").all("fieldset")
@@ -305,7 +305,7 @@ def test_a_fault_stands_at_its_field_and_nothing_written_is_lost(
 def test_a_field_with_a_fault_says_so_to_who_hears_it(
     site: Site, new: str, changed: dict[str, str], expected: dict[str, str]
 ) -> None:
-    """Of a choice, the group or each of its options."""
+    """For a choice, either the group or each of its options is marked."""
     at = site.at("editor")
     page = read(send(at, new, begin(at, new) | RIGHT | changed))
     marked = set()
@@ -333,7 +333,7 @@ def test_hints_show_after_saving_and_do_not_stop_it(site: Site, new: str) -> Non
 
 
 def assert_conflict(answer: httpx.Response, *, mine: str, theirs: str) -> dict[str, str]:
-    """Nothing was saved, and both texts stand there. Returns what the form holds."""
+    """Nothing was saved, and the page has both texts. Returns the fields of the form."""
     assert answer.status_code == 409
     page = read(answer)
     assert theirs in page.one("section", "conflict").text
@@ -378,7 +378,7 @@ def test_a_form_sent_twice_saves_once(site: Site, new: str) -> None:
 
 
 def buttons(page: Node) -> list[str]:
-    """What may be done with a form that writes a report."""
+    """The buttons of a form that writes a report."""
     bar = page.one("form", "write").one("div", "bar")
     return [
         one.text for one in bar.walk() if one.tag == "button" or one.attrs.get("class") == "button"
@@ -482,7 +482,7 @@ def test_no_change_needs_a_report_before(site: Site, new: str) -> None:
 
 
 def test_no_change_of_a_report_that_is_changed_is_a_change(site: Site) -> None:
-    """There is no such button there."""
+    """The form that changes a report has no such button."""
     made = site.report(site.account.workspaces[0], "red", text="As it was.")
     edit, at = f"/reports/{made}/edit", site.at("editor")
     answer = send(at, edit, begin(at, edit), description="Mine.", same="yes")
@@ -493,7 +493,7 @@ def test_no_change_of_a_report_that_is_changed_is_a_change(site: Site) -> None:
 def test_a_form_that_was_sent_and_is_sent_again_with_other_words_is_another_one(
     site: Site, new: str
 ) -> None:
-    """Back, another text, save: what was saved before was not seen on that page."""
+    """The user goes back, changes the text and saves: that page does not show the saved report."""
     at = site.at("editor")
     sent = begin(at, new) | RIGHT
     saved(site, send(at, new, sent))
@@ -515,7 +515,7 @@ def test_a_conflict_comes_before_the_faults_and_then_come_those(site: Site, new:
 def test_a_preview_does_not_make_one_overlook_what_was_written_meanwhile(
     site: Site, new: str
 ) -> None:
-    """Without a script a preview is a new page: whoever wrote meanwhile was not seen on it."""
+    """Without a script, a preview is a new page; it does not show what others wrote meanwhile."""
     at = site.at("editor")
     fields = begin(at, new) | {"color": "red", "description": "Mine."}
     site.report(site.account.workspaces[0], text="Meanwhile.")
@@ -585,7 +585,7 @@ def test_a_change_that_changes_nothing_leaves_the_report_alone(site: Site, text:
     before = site.account.api.get(f"/status_reports/{made}").json()
     edit, at = f"/reports/{made}/edit", site.at()
     fields = begin(at, edit)
-    # A browser leaves out the line that begins a textarea, and sends CR LF.
+    # A browser drops a newline at the beginning of a textarea, and sends CR LF.
     sent = {
         name: re.sub(r"\r?\n", "\r\n", value.removeprefix("\n")) for name, value in fields.items()
     }
@@ -712,8 +712,8 @@ def test_a_body_that_is_no_form_of_ours_writes_nothing(site: Site, new: str, con
     assert site.stored() == before
 
 
-# Every form there is -- whoever adds one gets it tested -- and what stands for a part of its
-# address, by the part before it.
+# All forms, so that a new form is tested automatically; and the value for each variable part of
+# an address, by the part before it.
 POSTS = sorted(
     {
         route.path
@@ -818,7 +818,7 @@ NEEDS_NO_SESSION = (
     "/welcome",
     "/welcome/provider",
 )
-# What they act on is of nobody's making here.
+# What these act on does not exist here.
 FINDS_NOTHING = (
     "/account/address",
     "/people/{id}/address",
@@ -841,7 +841,8 @@ def test_a_form_that_is_not_of_this_session_writes_nothing(
     for proof in (None, "", "x", right[:-1], of_another_session, of_another_user):
         sent = fields if proof is None else fields | {"csrf": proof}
         assert at.post(to, data=sent).status_code == 403, proof
-    # Who is not signed in is asked to, and the form is not even read; some forms need no session.
+    # A visitor without a session is asked to sign in, and the form is not read; some forms need no
+    # session.
     refused = stranger.post(to, data=fields | {"csrf": right})
     if path in NEEDS_NO_SESSION:
         assert refused.status_code == 403
@@ -854,7 +855,7 @@ def test_a_form_that_is_not_of_this_session_writes_nothing(
     answer = at.post(to, data=fields | {"csrf": right})
     assert answer.status_code < 500
     assert answer.status_code != 403, "with the right proof it is not refused"
-    # Nothing else is unknown, so all could have been written.
+    # Nothing else is unknown, so every form could have written.
     assert answer.status_code != 404 or path in FINDS_NOTHING
 
 
@@ -875,7 +876,7 @@ def test_a_form_of_somebody_who_is_not_signed_in_writes_nothing(
 def test_a_form_that_is_sent_twice_is_done_once(
     site: Site, things: dict[str, str], path: str
 ) -> None:
-    """A double click, or back and again."""
+    """A double click, or sending the form again after going back."""
     at, to = site.at(), filled(path, things)
     fields = FIELDS | {"csrf": proof_of(at), "once": "a-form-that-was-shown-once"}
     at.post(to, data=fields)
@@ -886,9 +887,9 @@ def test_a_form_that_is_sent_twice_is_done_once(
 
 
 def stored(site: Site) -> list[str]:
-    """All that there is, but how often the account has changed, and what was refused before.
+    """Everything stored, except the number of changes of the account and earlier refusals.
 
-    Refusals are written when a moment has passed, so those of an earlier test may come at any time.
+    Refusals are written a moment later, so those of an earlier test may appear at any time.
     """
     rows = [row for row in site.stored() if not row.startswith("account_versions ")]
     return [row for row in rows if not (row.startswith("audit_events ") and ".refused'" in row)]

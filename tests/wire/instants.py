@@ -1,4 +1,4 @@
-"""Find the instant that an answer shows in whole seconds, through the filters alone."""
+"""Find the exact instant of a time that answers show in whole seconds, using only filters."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,12 +6,12 @@ import httpx
 
 
 def shown(text: str) -> datetime:
-    """Read a time as the answers write it."""
+    """Read a time in the form in which answers write it."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
 def written(instant: datetime) -> str:
-    """Write an instant for a filter, to the microsecond."""
+    """Write an instant for a filter, with microseconds."""
     return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

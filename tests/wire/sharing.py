@@ -1,4 +1,4 @@
-"""An account for a whole module of tests: for those that do not look at all of it."""
+"""An account that all tests of a module share, if they do not depend on all of its content."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from healthreports.store.engine.database import Database
 
 @contextmanager
 def open_account(server: Server, database: Database) -> Iterator[Account]:
-    """Make an account, and close its clients in the end."""
+    """Make an account, and close its clients at the end."""
     made = make_account(server, database)
     yield made
     for client in made.clients.values():
@@ -17,7 +17,7 @@ def open_account(server: Server, database: Database) -> Iterator[Account]:
 
 
 def fill_account(account: Account) -> None:
-    """Put a few of everything into an account."""
+    """Put a few objects of every kind into an account."""
     for number in range(3):
         reference = {"service_name": "tracker", "service_model": "Issue"}
         account.report(external_reference={**reference, "service_model_ref": str(number)})

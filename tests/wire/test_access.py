@@ -18,7 +18,7 @@ def whole(space_id: str) -> dict:
 
 
 def everything(account: Account) -> list[dict]:
-    """All that the administrator sees."""
+    """Everything that the administrator sees."""
     include = "include=creator,updater,workspace,external_references"
     return [
         account.api.get(path).json()
@@ -135,7 +135,7 @@ def test_who_does_not_see_gets_the_same_as_for_nothing(
 
 
 def own_reference(account: Account, **subject: str) -> tuple[dict, str]:
-    """Add a reference: what was sent, and its id."""
+    """Add a reference. Returns what was sent, and the reference's id."""
     sent = {"external_reference": {**REFERENCE, **subject}}
     answer = account.api.post("/external_references/create_or_update", json=sent)
     return sent, only_record(answer, "external_references")["id"]
@@ -176,7 +176,7 @@ def test_references_are_written_by_who_may_write(account: Account, kind: str) ->
 
 
 def filled(account: Account) -> tuple[str, str]:
-    """A report with a reference, and the id of that reference."""
+    """Create a report with a reference. Returns the ids of both."""
     report_id = account.report(external_reference=REFERENCE, description="A secret plan")
     answer = account.api.get("/external_references?subject_type=StatusReport")
     return report_id, answer.json()["results"][0]["id"]

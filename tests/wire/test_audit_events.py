@@ -1,4 +1,4 @@
-"""The audit log over the API: each write has its entries, and nothing else has."""
+"""The audit log over the API: each write adds its entries, and nothing else adds any."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from healthreports.service.purging import purge_user
 from healthreports.service.sweeping import sweep
 from healthreports.store.engine.database import Database
 
-# After the deletion of an account nobody may read its log: see `test_lifecycle`.
+# After an account is deleted, nobody may read its log: see `test_lifecycle`.
 WRITES = [one for one in OPERATIONS if one.method != "GET" and one.name != "DeleteAccount"]
 [REFERENCES] = [one.path for one in WRITES if one.name == "CreateOrUpdateExternalReference"]
 STREAMS = [one for one in OPERATIONS if one.gives is Gives.STREAM]
@@ -40,7 +40,7 @@ def since(account: Account, work: Callable[[], object]) -> list[dict[str, Any]]:
 
 
 class Calls:
-    """A call of each operation that writes, on objects that are there."""
+    """A call of each operation that writes, on existing objects."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -176,7 +176,7 @@ class Calls:
         }[name]
 
 
-# What each write is kept as. What a report says is kept as its versions, links as themselves.
+# The entries of each write. Texts of reports are stored as versions, links as themselves.
 KEPT = {
     "CreateStatusReport": [],
     "UpdateStatusReport": [],
@@ -197,10 +197,10 @@ KEPT = {
         AuditAction.PARTICIPATION_DELETED,
         AuditAction.PARTICIPATION_CREATED,
         AuditAction.PARTICIPATION_DELETED,
-        AuditAction.PARTICIPATION_CHANGED,  # the taker has a place in the second workspace
+        AuditAction.PARTICIPATION_CHANGED,  # the taker already participates in the second workspace
         AuditAction.USER_HANDED_OVER,
     ],
-    "ChangeAddressOfAccountMembership": [],  # it is changed when the link is opened
+    "ChangeAddressOfAccountMembership": [],  # the address changes when the link is opened
     "DeleteWorkspaceForGood": [AuditAction.WORKSPACE_CHANGED, AuditAction.WORKSPACE_DELETED],
     "CreateWorkspaceGroup": [AuditAction.GROUP_CREATED],
     "UpdateWorkspaceGroup": [AuditAction.GROUP_CHANGED],
@@ -350,7 +350,7 @@ def test_refusals_are_added_up(own_server: Any, own_account: Any) -> None:
     for _ in range(7):
         answer = account.clients["viewer"].put(path, json={"workspace": {"title": "Mine"}})
         assert answer.status_code == 403
-    server.stop()  # what was counted is written
+    server.stop()  # the stop writes what was counted
     server.start()
     account.api.base_url = f"{server.base}/api/v1"
     [entry] = events(account, action="access.refused")
@@ -396,7 +396,7 @@ def test_what_is_past_its_time_is_emptied_and_the_chain_verifies(
 
 
 def test_every_action_is_one_that_something_does() -> None:
-    """A name that nothing uses would be a promise."""
+    """An action that nothing records would be a false promise."""
     source = Path(auditing.__file__).parents[1]
     text = "\n".join(one.read_text() for one in source.rglob("*.py") if one.name != "vocabulary.py")
     for one in AuditAction:

@@ -1,4 +1,4 @@
-"""What brainstem-js sends by itself, and Rails reads."""
+"""What brainstem-js sends on its own, and Rails accepts."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from expect import assert_envelope, assert_failure
 from healthreports.app import now
 from healthreports.service.people import workspaces
 
-# The same before the store is asked, whichever it is.
+# Requests are read before a store is used, so one store is enough.
 pytestmark = pytest.mark.one_store
 
 

@@ -19,7 +19,7 @@ SHOWS = [one for one in READS if one.gives is Gives.RECORD]
 CHANGES = [
     one for one in OPERATIONS if one.method in ("PUT", "PATCH", "DELETE") and "{id}" in one.path
 ]
-# What has a tag that can be named.
+# Paths of records whose entity tag a client can send with a change.
 SHOWN = {one.path for one in SHOWS}
 ALWAYS = {Kind.EXTERNAL_REFERENCES: {"subject_type": "StatusReport"}}
 
@@ -41,7 +41,7 @@ def params_of(operation: Operation) -> dict[str, str]:
 
 
 def an_id(account: Account, kind: Kind) -> str:
-    """The id of the last record that was made, or deleted."""
+    """The id of the record that was created last, or deleted last."""
     if kind is Kind.STATUS_REPORT_VERSIONS:
         kind = Kind.STATUS_REPORTS
     answer = account.api.get(f"/{kind}", params=ALWAYS.get(kind, {}))
@@ -90,7 +90,7 @@ def test_a_list_has_another_tag_for_each_who_asks(full: Account, operation: Oper
     path = path_of(full, operation)
     answers = [client.get(path, params=params_of(operation)) for client in full.clients.values()]
     tags = [one.headers["etag"] for one in answers if one.is_success]
-    # Only the administrator sees some.
+    # Some of them are visible only to the administrator.
     assert len(set(tags)) == len(tags) > (operation.resource is not AUDIT_EVENTS)
 
 
@@ -129,7 +129,7 @@ def test_what_is_beside_a_record_changes_the_tag_with_it_alone(full: Account) ->
 
 
 def bodies(kind: Kind) -> dict[str, object]:
-    """A change of a record of each kind that can be changed."""
+    """A change for a record of each kind that can be changed."""
     return {
         Kind.STATUS_REPORTS: {"description": "Changed."},
         Kind.WORKSPACES: {"description": "Changed."},

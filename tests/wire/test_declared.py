@@ -1,4 +1,4 @@
-"""What is declared of each kind holds on the wire: filters, orders, includes, and what is not."""
+"""What each resource declares is true over HTTP: filters, orders, includes, what is not served."""
 
 from collections.abc import Iterator
 
@@ -13,13 +13,13 @@ from healthreports.core.vocabulary import Kind
 from healthreports.store.engine.database import Database
 
 KINDS = pytest.mark.parametrize("resource", RESOURCES.values(), ids=list(RESOURCES))
-# 7.5: the list of references needs it.
+# 7.5: the list of references requires it.
 ALWAYS = {Kind.EXTERNAL_REFERENCES: {"subject_type": "StatusReport"}}
 
 
 @pytest.fixture(scope="module")
 def full(server: Server, database: Database) -> Iterator[Account]:
-    """An account that has a few of everything; the tests here only read it."""
+    """An account with a few objects of every kind; the tests here only read it."""
     with open_account(server, database) as account:
         fill_account(account)
         yield account
@@ -42,7 +42,7 @@ def test_a_filter_that_is_not_served_is_refused_by_name(full: Account, resource:
         for sent in (name, f"{name}[]"):
             (error,) = assert_failure(ask(full, resource, **{sent: "7"}), 400)
             assert name in error["message"]
-        # With `only`, too: all filters apply there (4.3).
+        # Also with `only`: all filters apply there (4.3).
         assert_failure(ask(full, resource, **{name: "true", "only": "1"}), 400)
 
 
@@ -136,7 +136,7 @@ def test_a_bad_value_of_a_filter_is_refused_by_name(full: Account, resource: Res
             assert spec.name in error["message"]
 
 
-# 4.6: a blank value is as if not sent
+# 4.6: a blank value counts as not sent
 @KINDS
 def test_every_filter_may_be_blank(full: Account, resource: Resource) -> None:
     whole = listed(full, resource)
@@ -195,7 +195,7 @@ def test_only_and_include_may_be_arrays(full: Account, resource: Resource) -> No
             assert set(association.kinds) <= set(body), association.name
 
 
-# 7 and 4.5, as the contract says it
+# The default orders that the contract states (7 and 4.5)
 DEFAULT_ORDERS = {
     Kind.STATUS_REPORTS: ("id", False),
     Kind.WORKSPACES: ("updated_at", True),
@@ -243,7 +243,7 @@ def test_every_order_can_be_asked_for_in_both_directions(full: Account, resource
         assert sorted(listed(full, resource, order=f"{name}:desc")) == whole
 
 
-# 4.5, 7: ties go by id ascending, also between pages
+# 4.5, 7: ties are ordered by id ascending, also across pages
 @KINDS
 def test_pages_of_one_fit_together_in_every_order(full: Account, resource: Resource) -> None:
     for name in resource.sorts:
@@ -270,7 +270,7 @@ def test_every_association_opens_its_keys_and_links(full: Account, resource: Res
             assert not any(association.link in record for record in plain.values())
 
 
-# 7: nothing of one account is in another, whatever is asked
+# 7: no query finds anything of another account
 @KINDS
 def test_no_filter_finds_anything_of_another_account(
     full: Account, other_account: Account, resource: Resource
@@ -283,12 +283,12 @@ def test_no_filter_finds_anything_of_another_account(
                 assert ours.isdisjoint(found), spec.name
 
 
-# 2.2: filters whose counts are known to be wrong, with a test of their own in other files.
+# 2.2: filters whose counts are known to be wrong; tests in other files cover them.
 WRONG_COUNTS = {"creator_id", "has_participation"}
 
 
 def values_of(account: Account, kept: FilterType, ids: list[str]) -> list[str]:
-    """A few values of a filter, of which some find something and others nothing."""
+    """A few values of a filter; some find something, and others find nothing."""
     users = [str(user.id) for user in account.users.values()]
     everything = [*ids[:2], *users[:2], *account.workspaces, "0"]
     return {
@@ -307,7 +307,7 @@ def values_of(account: Account, kept: FilterType, ids: list[str]) -> list[str]:
     }[kept]
 
 
-# 2.2, 6: the count is that of who asks and of what is asked, whatever was asked before
+# 2.2, 6: the count is right for the caller and the query, whatever was asked before
 @KINDS
 def test_every_count_is_the_number_of_rows(full: Account, resource: Resource) -> None:
     ids = listed(full, resource)
@@ -317,7 +317,7 @@ def test_every_count_is_the_number_of_rows(full: Account, resource: Resource) ->
             choices = [*spec.choices] if spec.choices else None
             values = choices or values_of(full, spec.type, ids)
             questions += [{spec.name: value} for value in values]
-    # And some of them together.
+    # And pairs of them.
     step = 7
     questions += [
         one | other for one, other in zip(questions, questions[step:], strict=False) if one

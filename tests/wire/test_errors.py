@@ -16,7 +16,7 @@ MIB = 1024 * 1024
 
 @contextlib.contextmanager
 def account_on(server: Server) -> Iterator[Account]:
-    """An account on a server of its own."""
+    """An account on a server that belongs to one test."""
     database = open_database(Settings(database=str(server.database)))
     with open_account(server, database) as account:
         yield account
@@ -25,7 +25,7 @@ def account_on(server: Server) -> Iterator[Account]:
 
 @contextlib.contextmanager
 def locked(server: Server) -> Iterator[None]:
-    """Hold the only place from which the storage can be written."""
+    """Hold the write lock of the database."""
     with contextlib.closing(sqlite3.connect(server.database, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield

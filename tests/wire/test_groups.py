@@ -117,14 +117,14 @@ def test_a_name_is_unique_whatever_its_case(account: Account, one: str, other: s
     assert_failure(post(account, name=other), 422, "validation", "name")
     third = make(account, "Third")
     assert_failure(put(account, third["id"], name=other), 422, "validation", "name")
-    # Its own name in another case is free.
+    # The group may have its own name in other case.
     assert only_record(put(account, made["id"], name=other), NAME)["name"] == other.strip()
     assert_failure(post(account, name=one), 422, "validation", "name")
     assert account.api.delete(f"/workspace_groups/{made['id']}").status_code == 204
     make(account, one)
 
 
-# 7.6: case does not count, accents and all else do
+# 7.6: case is ignored; accents and everything else make a different name
 def test_other_names_are_other_names(account: Account) -> None:
     for name in ("Acme", "Äcme", "Acme.", "Acme 2", "A cme", "%", "_", "A%"):
         make(account, name)
@@ -142,7 +142,7 @@ def test_another_account_may_have_the_name(account: Account, other_account: Acco
     assert_failure(answer, 422, "validation", "add_workspace_ids")
 
 
-# 7.6: also when two come at once
+# 7.6: also if two requests arrive at once
 def test_one_of_two_at_once_gets_the_name(account: Account) -> None:
     for number in range(5):
         statuses: list[int] = []
@@ -180,13 +180,13 @@ def test_who_does_not_manage_groups(account: Account, permission: str) -> None:
     path = f"/workspace_groups/{made['id']}"
     assert_failure(account.clients["editor"].delete(path), 403)
     assert only_record(account.clients["editor"].get(path), NAME) == made
-    # What it does not see is not there.
+    # A group that the user does not see is answered as not found.
     hidden = make(account, "Hidden")
     if permission != "reports_viewer":
         assert_failure(put(account, hidden["id"], "editor", name="New"), 404)
 
 
-# 7.6: seen by who sees one of its workspaces, with only those workspaces
+# 7.6: a user who sees one of its workspaces sees the group, with only those workspaces
 def test_a_group_is_seen_by_its_workspaces(account: Account) -> None:
     first, second = account.workspaces
     both = make(account, "Both", add_workspace_ids=[first, second])["id"]
@@ -216,7 +216,7 @@ def test_a_group_is_seen_by_its_workspaces(account: Account) -> None:
             assert sorted(body[NAME][both]["workspace_ids"], key=int) == [first, second]
 
 
-# 7.6: a project lead manages groups, of workspaces that it sees
+# 7.6: a project lead manages groups, with workspaces that the lead sees
 def test_a_lead_puts_only_seen_workspaces_into_groups(account: Account) -> None:
     promote(account, "viewer", "project_lead")
     first, second = account.workspaces
@@ -230,7 +230,7 @@ def test_a_lead_puts_only_seen_workspaces_into_groups(account: Account) -> None:
     assert_failure(account.clients["viewer"].delete(f"/workspace_groups/{hidden}"), 404)
 
 
-# 7.6: what a project lead has just made
+# 7.6: a group that a project lead has just created
 @pytest.mark.xfail(strict=True, reason="a lead's own group without workspaces is a 404 for it")
 def test_a_lead_can_go_on_with_the_group_that_it_made(account: Account) -> None:
     promote(account, "viewer", "project_lead")

@@ -1,4 +1,4 @@
-"""What every answer carries, whatever answers: found by looking at every address there is."""
+"""The headers that every answer has, tested at every address of the server."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Clients that hang up, never end, or send what nobody should."""
+"""Clients that hang up, send without end, or send what no client should."""
 
 import socket
 from contextlib import closing
@@ -9,7 +9,7 @@ import pytest
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure
 
-# The same before the store is asked, whichever it is.
+# Requests are read before a store is used, so one store is enough.
 pytestmark = pytest.mark.one_store
 
 
@@ -55,7 +55,7 @@ def test_a_part_of_another_charset_is_a_400(account: Account, charset: str) -> N
 
 
 def taken_of(connection: socket.socket, piece: bytes, most: int = 8 * 1024 * 1024) -> int:
-    """How many bytes of endless pieces the server takes before it closes."""
+    """How many bytes of an endless request the server reads before it closes the connection."""
     taken = 0
     try:
         while taken < most:

@@ -1,4 +1,4 @@
-"""What ends or changes hands over the API: an address, the participations of a user, an account."""
+"""Changing an address, handing over participations and deleting an account, over the API."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def want(account: Account, role: str, by: str, email_address: str):
 
 
 def wanted(account: Account) -> dict[int, str]:
-    """By user: the addresses that an administrator has to send links to."""
+    """The new addresses to which an administrator has to send links, by user id."""
 
     def work(tx) -> dict[int, str]:
         user = account.users["administrator"]
@@ -52,7 +52,7 @@ def test_another_address_waits_for_its_proof(account: Account, by: str) -> None:
     assert list(answer.json()["account_memberships"]) == [membership(account, "viewer")]
     assert wanted(account) == {account.users["viewer"].id: new}
     assert email_of(account, "viewer") == before, "nothing is changed before it is proven"
-    # A second wish replaces the first.
+    # A second request replaces the first.
     assert want(account, "viewer", by, f"x{new}").is_success
     assert wanted(account) == {account.users["viewer"].id: f"x{new}"}
 

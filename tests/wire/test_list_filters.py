@@ -20,19 +20,19 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Shelf:
-    """An account whose reports the tests here only read; `names` are their ids by name."""
+    """An account whose reports the tests here only read; `names` has their ids by name."""
 
     account: Account
     names: dict[str, str]
 
     def expect(self, params: dict[str, object], *names: str) -> None:
-        """These reports and no others pass the filters."""
+        """Exactly these reports pass the filters."""
         ids = sorted((self.names[name] for name in names), key=int)
         answer = self.account.api.get("/status_reports", params=params)
         assert_envelope(answer, "status_reports", ids, count=len(ids))
 
     def refuse(self, name: str, value: object) -> None:
-        """The value gets 400, and the message names the parameter."""
+        """The value is refused with 400, and the message names the parameter."""
         answer = self.account.api.get("/status_reports", params={name: value})
         (error,) = assert_failure(answer, 400)
         assert name in error["message"]
@@ -55,7 +55,7 @@ REFERENCES = {
     },
     "text": {"service_name": "jira", "service_model": "Issue", "service_model_ref": "PRJ-9"},
 }
-# Which of them each report has.
+# The references of each report.
 REPORTS = {
     "plain": [],
     "plain too": [],

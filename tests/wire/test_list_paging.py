@@ -350,7 +350,7 @@ ORDERS = {
 
 @pytest.fixture(scope="module")
 def ordered(server: Server, database: Database) -> Iterator[Shelf]:
-    """Five reports; the fourth was updated, and the first after it."""
+    """Five reports; the fourth was updated, and then the first."""
     with open_account(server, database) as account:
         ids = [account.report() for _ in range(5)]
         for report_id in (ids[3], ids[0]):

@@ -1,4 +1,4 @@
-"""Account memberships by the reference's words (7.4)."""
+"""Account memberships in the terms of the reference API (7.4)."""
 
 import re
 
@@ -24,7 +24,7 @@ def disable(account: Account, role: str) -> str:
     return one
 
 
-# 7.4: what follows from the permission
+# 7.4: the attributes that follow from the permission
 FLAGS = {
     "administrator": (True, True, True, True),
     "reports_viewer": (False, True, True, False),
@@ -45,7 +45,7 @@ def test_flags_follow_from_the_permission(
     assert record["permission"] == permission
     assert tuple(record[name] for name in FLAG_NAMES) == flags
     assert record == only_record(account.api.get(path), NAME)
-    # And say what is so.
+    # And they match what the user may do.
     api = account.clients["outsider"]
     account.report()
     assert bool(api.get("/status_reports").json()["count"]) is record["can_view_reports"]
@@ -89,7 +89,7 @@ def test_inactive_memberships_are_left_out_by_default(account: Account) -> None:
             assert_envelope(answer, NAME, [gone], count=1)
 
 
-# 7.4: on show too
+# 7.4: also on show
 def test_an_inactive_membership_is_shown_only_when_asked_for(account: Account) -> None:
     path = f"/account_memberships/{disable(account, 'viewer')}"
     for query in ("", "?only_active=true", "?only_active="):
@@ -101,7 +101,7 @@ def test_an_inactive_membership_is_shown_only_when_asked_for(account: Account) -
     assert_failure(account.api.get(f"{active}?only_inactive=true"), 404)
 
 
-# 7.4: only_inactive narrows the list where it is true; false asks for nothing
+# 7.4: only_inactive narrows the list if it is true; false has no effect
 @pytest.mark.parametrize("value", ["false", "FALSE"])
 def test_only_inactive_false_is_as_if_it_was_not_sent(account: Account, value: str) -> None:
     path = f"/account_memberships/{disable(account, 'viewer')}"
@@ -167,7 +167,7 @@ def test_the_newest_membership_is_first(account: Account) -> None:
 def test_a_membership_is_disabled_and_enabled_by_paths(account: Account, body: dict) -> None:
     path = f"/account_memberships/{membership_of(account, 'viewer')}"
     viewer = account.clients["viewer"]
-    for _ in range(2):  # twice is as once
+    for _ in range(2):  # doing it twice has the same effect as once
         record = only_record(account.api.put(f"{path}/disable", **body), NAME)
         assert re.fullmatch(TIME, record["disabled_at"])
         assert_failure(viewer.get("/users/me"), 401, "oauth")

@@ -1,4 +1,4 @@
-"""Participations by the reference's words, and many at once (7.3)."""
+"""Participations in the terms of the reference API, and several in one request (7.3)."""
 
 from collections.abc import Iterator
 
@@ -89,7 +89,7 @@ def test_a_participation_says_who_leads_and_who_edits(
 
 @pytest.fixture(scope="module")
 def shelf(server: Server, database: Database) -> Iterator[tuple[Account, dict[str, str]]]:
-    """Participations by name, in the order in which they were made."""
+    """Participations by name, in the order in which they were created."""
     with open_account(server, database) as account:
         listed = account.api.get("/participations?order=id").json()
         ids = [one["id"] for one in listed["results"]]
@@ -284,7 +284,7 @@ def test_many_that_are_none_are_refused(account: Account, value: object) -> None
     assert_envelope(account.api.get("/participations"), NAME, count=3)
 
 
-# 7.3: who may not let anybody in lets in none of many
+# 7.3: a user who may not add anybody adds nobody with a list either
 @pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("outsider", 422)])
 def test_who_is_no_admin_lets_nobody_in_among_many(
     account: Account, role: str, status: int
@@ -298,7 +298,7 @@ def test_who_is_no_admin_lets_nobody_in_among_many(
     assert_envelope(account.api.get("/participations"), NAME, count=3)
 
 
-# 7.3, 7.1: one lead a side, also of many; the answer says how it is in the end
+# 7.3, 7.1: one lead on each side, also with a list; the answer shows the final state
 def test_the_answer_to_many_says_who_leads_in_the_end(account: Account) -> None:
     users = add_users(account, 2)
     sent = [
@@ -312,7 +312,7 @@ def test_the_answer_to_many_says_who_leads_in_the_end(account: Account) -> None:
     }
 
 
-# 7.3: nor learns who is there by trying
+# 7.3: nobody can find out by trying which users exist
 def test_an_admin_does_not_let_in_many_whom_it_does_not_see(account: Account) -> None:
     answers = []
     for user_id in (account.users["outsider"].id, 999_999_999):
@@ -333,7 +333,7 @@ def test_many_can_be_sent_by_form(account: Account) -> None:
     assert {one["user_id"] for one in body[NAME].values()} == set(users)
 
 
-# 7.3: only participations are created like this
+# 7.3: only participations can be created with a list
 def test_other_kinds_are_not_created_by_the_array(account: Account) -> None:
     for kind in ("workspaces", "status_reports", "account_memberships", "workspace_groups"):
         answer = account.api.post(f"/{kind}", json={kind: [{"title": "A", "name": "A"}]})

@@ -38,7 +38,7 @@ SENT = {
 
 @pytest.fixture(scope="module")
 def shelf(server: Server, database: Database) -> Iterator[tuple[Account, dict[str, str]]]:
-    """References by name: two of reports, one of a workspace."""
+    """References by name: two belong to reports, one to a workspace."""
     with open_account(server, database) as account:
         names = {"report": account.report(), "other": account.report()}
         for name, kind, subject in (
@@ -107,7 +107,7 @@ def test_other_types_of_subjects_are_refused(
     assert "subject_type" in error["message"]
 
 
-# 7.5: a list of types is none of them
+# 7.5: several types in one value are not a type
 def test_only_one_type_of_subject_is_listed(shelf: tuple[Account, dict[str, str]]) -> None:
     api = shelf[0].api
     assert_failure(api.get("/external_references?subject_type=StatusReport,Workspace"), 400)
@@ -122,7 +122,7 @@ def test_a_subject_that_has_no_references_gets_none(account: Account, kind: str)
     assert_failure(upsert(account, **sent), 422, "validation", "subject_type")
 
 
-# 7.5, 5.4: status may be sent, stays, and each write is a synchronisation
+# 7.5, 5.4: status may be sent and otherwise stays; each write is a synchronisation
 def test_a_status_stays_until_another_is_sent(account: Account) -> None:
     sent = {**SENT["issue"], "subject_type": "StatusReport", "subject_id": account.report()}
     for status, expected in (
@@ -142,7 +142,7 @@ def test_a_status_stays_until_another_is_sent(account: Account) -> None:
         assert_envelope(listed, NAME, [record["id"]], count=1)
 
 
-# 7.5: who sees the subject sees its references, and nobody else
+# 7.5: only a user who sees the subject sees its references
 def test_references_are_seen_with_their_subjects(account: Account) -> None:
     first, second = account.workspaces
     for kind, subject in (
@@ -164,7 +164,7 @@ def test_references_are_seen_with_their_subjects(account: Account) -> None:
                 assert_envelope(hidden, NAME, count=int(count == 2))
 
 
-# 7.5: who may not write the subject does not write its references
+# 7.5: a user who may not write the subject may not write its references
 @pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("outsider", 422)])
 def test_references_are_written_by_who_may_write_the_subject(
     account: Account, role: str, status: int

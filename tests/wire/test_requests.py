@@ -221,7 +221,7 @@ def command(server: Server, *words: str) -> str:
 
 
 def new_token(account: Account, server: Server) -> tuple[str, str]:
-    """A token of the editor that works for a day: its id and secret."""
+    """A token of the editor that is valid for one day: its id and secret."""
     email = account.users["editor"].email_address
     words = ("--user", email, "--name", "short", "--days", "1")
     secret = command(server, "token", "create", *words).strip()
@@ -599,7 +599,7 @@ def test_a_body_of_exactly_the_limit_is_read(account: Account) -> None:
 
 
 def pieces(size: int) -> Iterator[bytes]:
-    """A body whose length no header tells."""
+    """A body whose length no header states."""
     yield GOOD.encode()
     for _ in range(size // 65536):
         yield b" " * 65536
@@ -716,7 +716,7 @@ def test_a_method_that_the_path_does_not_know_gets_405(shared: Account, method: 
     assert {"GET", "POST"} <= {word.strip() for word in answer.headers["allow"].split(",")}
 
 
-# 1.5: the parser of HTTP refuses words that are no method before any path is looked at
+# 1.5: the HTTP parser refuses unknown methods before any path is looked at
 @pytest.mark.parametrize("method", ["FOO", "BREW"])
 def test_a_word_that_is_no_method_is_a_400_in_the_same_form(shared: Account, method: str) -> None:
     assert_failure(shared.api.request(method, "/status_reports"), 400)

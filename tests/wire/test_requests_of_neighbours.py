@@ -1,4 +1,4 @@
-"""The rules for requests that came with the neighbours: paths, bodies, arrays, times, statuses."""
+"""Request rules for resources next to reports: paths, bodies, arrays, times, statuses."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ REFERENCE = {"service_name": "tracker", "service_model": "Issue", "service_model
 
 @pytest.fixture(scope="module")
 def read(server: Server, database: Database) -> Iterator[Account]:
-    """An account that the tests only read; its reports are named by what they are."""
+    """An account that the tests only read."""
     with open_account(server, database) as account:
         yield account
 
@@ -73,7 +73,7 @@ def test_a_path_with_more_than_that_is_not_there(read: Account, path: str) -> No
     assert_failure(read.api.get(path), 404)
 
 
-# 1.4: documented, would say who may do what, and not served
+# 1.4: documented attributes that would change permissions, and are not served
 RIGHTS = {
     "workspaces": {
         "access_level": "open",
@@ -153,7 +153,7 @@ def test_other_attributes_that_are_not_served_are_ignored(
     assert only_record(answer, kind) == listed[kind][first]
 
 
-# 1.4: what brainstem-js does: it sends back the whole record that it has
+# 1.4: brainstem-js does this: it sends back the whole record that it has
 @pytest.mark.parametrize(
     ("kind", "include"),
     [
@@ -177,7 +177,7 @@ def test_a_record_can_be_sent_back_as_it_came(account: Account, kind: str, inclu
     for one in body["results"]:
         record = body[kind][one["id"]]
         if record.get("primary_maven_id", "") is None:
-            continue  # the next test
+            continue  # see the next test
         answer = api.put(f"/{kind}/{one['id']}?include={include}", json={root: record})
         back = only_record(answer, kind)
         assert {**back, "updated_at": record["updated_at"]} == record
@@ -249,7 +249,7 @@ def test_repeats_with_commas_add_up_too(read: Account) -> None:
     assert_envelope(read.api.get(f"/users?{query}"), "users", ids[:3])
 
 
-# 1.6: a blank value is as if not sent
+# 1.6: a blank value counts as not sent
 def test_a_blank_repeat_of_an_array_is_as_if_not_sent(read: Account) -> None:
     ids = [str(user.id) for user in read.users.values()]
     assert_envelope(read.api.get("/users?order=id&with_users=&with_users="), "users", ids)
@@ -263,7 +263,7 @@ def test_a_blank_among_the_repeats_of_an_array_is_left_out(read: Account, query:
 
 
 def find_at_most(account: Account, limit: int, kind: Kind, *includes: str) -> None:
-    """List a kind at the service, where the limit of side-loaded objects can be set (2.8)."""
+    """List a kind through the service, where the limit of side-loaded objects can be set (2.8)."""
     actor = Actor(
         user_id=account.users["administrator"].id,
         account_id=account.id,
@@ -289,14 +289,14 @@ def test_more_side_loaded_objects_than_the_limit_are_refused(account: Account) -
     assert error["type"] == "system"
     assert "association status_reports" in error["message"]
     assert "list of status_reports" in error["message"]
-    # All associations of an answer together: four reports and their creator.
+    # The limit is for all associations of an answer together: four reports and their creator.
     find_at_most(account, 5, Kind.WORKSPACES, "status_reports", "creator")
     with pytest.raises(TooManyIncluded) as caught:
         find_at_most(account, 4, Kind.WORKSPACES, "status_reports", "creator")
     assert "list of users" in json.loads(failure_of(caught.value).body)["errors"][0]["message"]
 
 
-# 2.8, 2.6: an object that stands once counts once
+# 2.8, 2.6: an object that is included once counts once
 def test_what_is_referred_to_twice_counts_once(account: Account) -> None:
     for _ in range(4):
         account.report()
@@ -308,7 +308,7 @@ def test_who_participates_twice_counts_once(account: Account) -> None:
     find_at_most(account, 2, Kind.WORKSPACES, "participants")
 
 
-# 2.8: what fits is answered by HTTP
+# 2.8: over HTTP, an answer within the limit is sent
 def test_a_page_with_every_include_is_answered(account: Account) -> None:
     account.report()
     names = "creator,participants,participations,status_reports,external_references,nobody"
@@ -353,7 +353,7 @@ def test_what_is_not_quite_a_month_is_refused(read: Account, text: str) -> None:
 
 @pytest.fixture(scope="module")
 def told(server: Server, database: Database) -> Iterator[tuple[Account, dict[str, str]]]:
-    """Reports by name, for the filters of 4.6 that are ours."""
+    """Reports by name, for those filters of 4.6 that are this server's own."""
     with open_account(server, database) as account:
         names = {
             "old": account.report(color="red", details=[{"category": "Budget", "color": "red"}]),
@@ -414,7 +414,7 @@ def test_reports_have_filters_of_our_own(
     assert body.json()["count"] == int("new" in expected)
 
 
-# 4.6, 2.2: the count of one creator is not that of another
+# 4.6, 2.2: each creator has a separate count
 @pytest.mark.parametrize(
     ("role", "more"), [("editor", {}), ("administrator", {"created_after": "2026"})]
 )
@@ -429,7 +429,7 @@ def test_each_creator_has_a_count_of_its_own(account: Account, role: str, more: 
         assert_envelope(answer, "status_reports", ids, count=len(ids))
 
 
-# 4.6, 7.5: who sees the workspace and not its reports finds none of them, by whatever filter
+# 4.6, 7.5: a user who sees the workspace but not its reports finds none, with any filter
 def test_a_client_finds_no_report_by_any_filter(account: Account) -> None:
     first = account.workspaces[0]
     report = account.report(
@@ -476,7 +476,7 @@ def test_a_wrong_color_of_a_category_is_refused(read: Account, value: str) -> No
     assert "category_color" in error["message"]
 
 
-# 4.6: the newest of a workspace is another one after each write
+# 4.6: after each write, another report is the newest of the workspace
 def test_the_current_report_follows_every_write(account: Account) -> None:
     first, second = account.workspaces
     ids = [account.report() for _ in range(2)]
@@ -516,7 +516,7 @@ def test_a_status_of_a_reference_may_be_sent_and_asked_for(account: Account, wor
         assert_envelope(answer, "status_reports", expected, count=len(expected))
         answer = account.api.get(f"/external_references?subject_type=StatusReport&status={asked}")
         assert_envelope(answer, "external_references", count=len(expected))
-    # Without one sent, it stays.
+    # If no status is sent, it stays.
     path = f"/status_reports/{failed}?include=external_references"
     again = account.api.put(path, json={"status_report": {"external_reference": REFERENCE}})
     [reference] = again.json()["external_references"].values()

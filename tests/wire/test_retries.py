@@ -1,4 +1,4 @@
-"""Idempotency-Key: what is sent again is done once, and answered as before. Contract: 8.2."""
+"""Idempotency-Key: a repeated request is done once and answered as before. Contract: 8.2."""
 
 import json
 import threading
@@ -26,7 +26,7 @@ LONG_AGO = 25 * 3_600 * 1_000_000
 
 
 def body_of(account: Account, operation: Operation) -> dict[str, Any]:
-    """What each POST takes."""
+    """A valid body for each POST."""
     return {
         operation.resource.root: {
             Kind.STATUS_REPORTS: {
@@ -105,7 +105,7 @@ def test_another_request_with_the_key_is_refused(account: Account, operation: Op
         headers={"idempotency-key": "k1", "content-type": "application/json; charset=utf-8"},
     )
     assert_failure(form, 422)
-    # Nothing of it was kept: the right one is still answered.
+    # Nothing of it was stored: the right request is still answered.
     assert send(account, operation.path, body).headers[REPLAYED] == "true"
 
 

@@ -1,4 +1,4 @@
-"""The rules of access through the front door: sides, authors, archives, disabled users."""
+"""The rules of access over HTTP: sides, authors, archives, disabled users."""
 
 import pytest
 
@@ -11,7 +11,7 @@ RED = {"status_report": {"color": "red"}}
 
 
 def place(account: Account, side: str, permission: str, workspace: int = 0) -> str:
-    """Let the outsider participate. Returns the participation's id."""
+    """Make the outsider participate. Returns the participation's id."""
     sent = {
         "workspace_id": account.workspaces[workspace],
         "user_id": account.users["outsider"].id,
@@ -240,7 +240,7 @@ def test_nobody_of_another_account_can_be_let_in(account: Account, other_account
 def test_only_an_administrator_lets_in_somebody_whom_an_admin_does_not_see(
     account: Account,
 ) -> None:
-    """Or an admin of one workspace could read everybody's name by letting them in."""
+    """Otherwise an admin of one workspace could read everybody's name by adding them."""
     sent = {
         "workspace_id": account.workspaces[0],
         "user_id": account.users["outsider"].id,

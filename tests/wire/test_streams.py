@@ -1,4 +1,4 @@
-"""A list as a stream, in both of its forms: the same reports, each once, by id, however many."""
+"""A list as a stream, in both formats: the same reports, each once, ordered by id."""
 
 import csv
 import io
@@ -46,7 +46,7 @@ HEAD = [
     *("scope_color", "scope_description", "budget_color", "budget_description"),
     *("schedule_color", "schedule_description", "client_color", "client_description"),
 ]
-# Reports that are read at once.
+# How many reports a stream reads at once.
 PIECE = 1_000
 DAY_US = 86_400 * 1_000_000
 THEN = 1_600_000_000_000_000
@@ -59,7 +59,7 @@ def read_json_lines(text: str, _resumed: bool) -> list[Report]:
 
 
 def read_csv(text: str, resumed: bool) -> list[Report]:
-    """The rows as reports; a stream that goes on has no head."""
+    """The rows as reports; a resumed stream has no header row."""
     rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     if not resumed:
         assert rows.pop(0) == HEAD
@@ -121,7 +121,7 @@ def walk(api: httpx.Client, **params: object) -> list[Report]:
 
 
 def insert(database: Database, account: Account, *new: dict[str, Any]) -> list[str]:
-    """Store reports as they are, without the API. Returns their ids."""
+    """Store reports directly in the database. Returns their ids."""
     blank = {
         "id": 0,
         "account_id": account.id,
@@ -150,7 +150,7 @@ def new_token(database: Database, account: Account, role: str = "administrator")
 
 @dataclass
 class Shelf:
-    """Reports that the tests here only read, in the order of their ids."""
+    """Reports that the tests here only read, ordered by id."""
 
     account: Account
     ids: list[str]
@@ -172,7 +172,7 @@ REFERENCES = {
         "external_message": "Late",
     },
 }
-# The workspace of each report, how many days it is old, and its references.
+# For each report: its workspace, its age in days, and its references.
 SHELVED = (
     (0, 9, ()),
     (1, 8, ("jira",)),
@@ -217,7 +217,7 @@ def shelf(server: Server, database: Database) -> Iterator[Shelf]:
             for name in references:
                 sent = {"status_report": {"external_reference": REFERENCES[name]}}
                 assert account.api.put(f"/status_reports/{ids[-1]}", json=sent).is_success
-        # Somebody has changed some of them.
+        # Some of them have been changed.
         for one in ids[::3]:
             sent = {"status_report": {"color": "red", "description": f"Not so well: {one}"}}
             assert account.api.put(f"/status_reports/{one}", json=sent).is_success
@@ -353,7 +353,7 @@ def test_parameters_are_read_as_those_of_the_list(shelf: Shelf, form: Form) -> N
     ):
         answer = api.get(f"{form.path}?{query}")
         assert answer.status_code == 200, query
-        assert [one["id"] for one in form.read(answer.text, False)] == ids, query  # noqa: FBT003  it is from the start
+        assert [one["id"] for one in form.read(answer.text, False)] == ids, query  # noqa: FBT003  not resumed
 
 
 def test_a_stream_goes_on_behind_any_line(shelf: Shelf, form: Form) -> None:
@@ -435,7 +435,7 @@ def test_a_stream_can_only_be_got(shelf: Shelf, form: Form, method: str) -> None
     assert answer.headers["allow"] == "GET, HEAD"
 
 
-# RFC 9110, 8.6: a length in an answer to HEAD is that of the answer to GET, or it is left out.
+# RFC 9110, 8.6: Content-Length in an answer to HEAD is that of GET, or it is left out.
 def test_head_is_a_get_without_its_body(shelf: Shelf, form: Form) -> None:
     headers = []
     for method in ("GET", "HEAD"):
@@ -463,10 +463,10 @@ def test_the_list_and_the_reports_answer_as_before(shelf: Shelf) -> None:
     api, ids = shelf.account.api, shelf.ids
     for path in ("/status_reports", "/status_reports.json"):
         assert_envelope(api.get(path), "status_reports", ids, count=len(ids))
-        # What only a stream knows.
+        # A list ignores the parameters that only a stream has.
         assert_envelope(api.get(path, params={"after_id": ids[3]}), "status_reports", ids)
         assert_envelope(api.get(path, params={"after_id": "x"}), "status_reports", ids)
-    # No `Accept` makes a stream of it, nor a list of a stream.
+    # `Accept` does not turn a list into a stream, or a stream into a list.
     accept = {"accept": "text/csv, application/x-ndjson"}
     assert_envelope(api.get("/status_reports", headers=accept), "status_reports", ids)
     answer = api.get(CSV.path, headers={"accept": "application/json"})
@@ -532,7 +532,7 @@ def test_no_cell_is_a_formula_unless_a_program_asks_for_cells_as_they_are(
     assert "'quoted'" in cells
     as_they_are = read_csv(raw.text, resumed=False)
     assert [one["details"][0]["description"] for one in as_they_are[:8]] == list(FORMULAS)
-    # What was escaped is imported as it was.
+    # Text that was escaped is imported as it was before.
     imported = [one.sent for one in lines.read_csv(io.BytesIO(plain.content), 0)]
     assert [one["description"] for one in imported[:8]] == [
         f"{one} and more".strip() for one in FORMULAS
@@ -541,7 +541,7 @@ def test_no_cell_is_a_formula_unless_a_program_asks_for_cells_as_they_are(
 
 @dataclass
 class Big:
-    """As many small reports as three pieces; two pieces, to the report, are in one workspace."""
+    """Small reports that fill about three pieces; exactly two pieces are in one workspace."""
 
     account: Account
     ids: list[str]
@@ -552,7 +552,7 @@ class Big:
 def big(server: Server, database: Database) -> Iterator[Big]:
     with open_account(server, database) as account:
         spaces = [int(one) for one in account.workspaces]
-        # Every third report until there are no more of them, then the rest.
+        # Of the first 150 reports, every third is in the second workspace; none of the others is.
         of_second = [place % 3 == 2 for place in range(3 * 50)] + [False] * (2 * PIECE - 100)
         ids = insert(
             database,
@@ -569,7 +569,7 @@ def big(server: Server, database: Database) -> Iterator[Big]:
 
 def test_a_stream_of_many_pieces_has_each_report_once(big: Big, form: Form) -> None:
     assert form.ids(big.account.api) == big.ids
-    # This one ends exactly where a piece does.
+    # This stream ends exactly at the end of a piece.
     assert form.ids(big.account.clients["viewer"]) == big.odd
     assert form.ids(big.account.api, workspace_id=big.account.workspaces[1]) == [
         one for one in big.ids if one not in set(big.odd)
@@ -583,7 +583,7 @@ def test_a_stream_goes_on_wherever_pieces_met(big: Big, form: Form, place: int) 
 
 
 class Slow:
-    """A reader of a stream that takes what it is given when it wants to."""
+    """A client that reads a stream only as far as the test tells it to."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
@@ -592,7 +592,7 @@ class Slow:
         self._kept: list[bytes] = []
 
     def take(self, size: int) -> None:
-        """Read until so much more is there."""
+        """Read until `size` more bytes have arrived."""
         end = self.read + size
         while self.read < end:
             piece = next(self._pieces)
@@ -600,14 +600,14 @@ class Slow:
             self._kept.append(piece)
 
     def rest(self) -> str:
-        """Read to the end. Returns all that was read."""
+        """Read to the end. Returns everything that was read."""
         self._kept += self._pieces
         return b"".join(self._kept).decode()
 
 
 @contextmanager
 def slow_reader(server: Server, secret: str, form: Form) -> Iterator[Slow]:
-    """A reader for whom the machine keeps little of what it has not yet read."""
+    """A client for which the machine buffers little unread data."""
     transport = httpx.HTTPTransport(
         verify=False, socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)]
     )
@@ -622,7 +622,7 @@ def slow_reader(server: Server, secret: str, form: Form) -> Iterator[Slow]:
 
 LIMIT_S = 1.0
 LONG = "long " * 1_200
-# A piece of these is more than the machine keeps of what is written and not yet read.
+# One piece of these reports is larger than what the machine buffers of written, unread data.
 PIECE_BYTES = len(LONG) * PIECE
 KEPT_BYTES = 5_000_000
 PIECES = 4
@@ -631,7 +631,7 @@ REQUESTS = 40
 
 @pytest.fixture(scope="module")
 def strict(address: str) -> Iterator[Server]:
-    """A second server on the database, that does not wait long, and counts."""
+    """A second server on the database, with a short time limit and a rate limit."""
     running = Server(
         address,
         {
@@ -645,7 +645,7 @@ def strict(address: str) -> Iterator[Server]:
 
 @dataclass
 class Long:
-    """Some long pieces of reports."""
+    """Long reports that fill several pieces."""
 
     account: Account
     ids: list[str]
@@ -670,8 +670,8 @@ def test_a_stream_may_take_longer_than_the_limit_while_it_gets_on(
             if PIECES * PIECE_BYTES - reader.read > KEPT_BYTES:
                 took = time.monotonic() - began
             time.sleep(pause)
-        ids = [one["id"] for one in read_json_lines(reader.rest(), False)]  # noqa: FBT003  as of CSV
-    # The server still had to send.
+        ids = [one["id"] for one in read_json_lines(reader.rest(), False)]  # noqa: FBT003  the same arguments as `read_csv`
+    # After its time limit, the server still had data to send.
     assert took > 1.15 * LIMIT_S
     assert ids == long.ids
 
@@ -776,13 +776,13 @@ def test_what_was_there_all_the_time_is_there_once(strict: Server, database: Dat
             changed = account.clients["editor"].put(f"/status_reports/{ids[PIECE + 9]}", json=sent)
             assert changed.is_success
             new = insert(database, account, *[{}] * 3)
-            found = form.read(reader.rest(), False)  # noqa: FBT003  it is from the start
+            found = form.read(reader.rest(), False)  # noqa: FBT003  not resumed
     numbers = [int(one["id"]) for one in found]
     assert numbers == sorted(set(numbers))
     stayed = [one for one in ids if one not in gone]
     assert [one["id"] for one in found if one["id"] in set(stayed)] == stayed
     assert {one["id"] for one in found} - set(stayed) <= {*gone, *new}
-    # A piece is read when those before it are sent: the last one knows the latest.
+    # A piece is read after the pieces before it are sent: the last one has the newest reports.
     assert [one["id"] for one in found][-len(new) :] == new
     assert ids[-1] not in {one["id"] for one in found}
 

@@ -44,7 +44,7 @@ def purge(account: Account, report: str, role: str = "administrator") -> httpx.R
 
 
 def everything(account: Account, report: str) -> list[object]:
-    """All that the API tells of a report."""
+    """Everything that the API shows of a report."""
     params = {"include": "creator,updater,workspace,external_references"}
     return [
         account.api.get(f"/status_reports/{report}", params=params).json(),
@@ -179,7 +179,7 @@ def test_what_is_restored_twice_is_there_once(account: Account) -> None:
 
 
 def holds(account: Account, words: str) -> list[str]:
-    """The tables that have `words` in one of their texts, of all that there are."""
+    """The tables that have `words` in one of their texts; all tables are searched."""
     found = []
     for name in metadata.tables:
         select = Statement(text(f'SELECT * FROM "{name}"'))

@@ -1,4 +1,4 @@
-"""Users: who finds whom, by what, in which order (7.2)."""
+"""Users: who can find whom, with which filters, in which order (7.2)."""
 
 from collections.abc import Iterator
 
@@ -155,7 +155,7 @@ def test_a_search_of_users_goes_by_id(shelf: tuple[Account, dict[str, str]]) -> 
     assert_envelope(answer, "users", [ids["ewald"], ids["anna"]], count=2)
 
 
-# 7.2: part of the name, whatever it is made of
+# 7.2: any part of the name, whatever its characters
 @pytest.mark.xfail(strict=True, reason="a part without letters and digits is never found")
 @pytest.mark.parametrize(("part", "name"), [("-", "ewald"), ("'", "anna")])
 def test_a_part_of_a_name_may_be_a_sign(
@@ -183,7 +183,7 @@ def test_a_part_may_stand_far_inside_a_long_word_of_a_name(account: Account) -> 
     assert_envelope(answer, "users", [made], count=1)
 
 
-# 7.2, 7: case and accents folded
+# 7.2, 7: case and accents are ignored
 @pytest.mark.parametrize("name", ["alphabetical", "full_name"])
 def test_users_are_in_the_order_of_their_names(
     shelf: tuple[Account, dict[str, str]], name: str
@@ -196,13 +196,13 @@ def test_users_are_in_the_order_of_their_names(
         (name, up),
         (f"{name}:desc", up[::-1]),
         ("", up),
-        ("created_at:desc", up),  # not an order of users
+        ("created_at:desc", up),  # not a valid order for users
     ):
         answer = account.api.get("/users", params={"order": order})
         assert_envelope(answer, "users", found, count=len(found))
 
 
-# 7.2: show_disabled on show too, and side-loads stay whole
+# 7.2: show_disabled also applies to show, and side-loads stay complete
 def test_a_disabled_user_is_shown_only_when_asked_for(
     shelf: tuple[Account, dict[str, str]],
 ) -> None:
@@ -230,7 +230,7 @@ def test_a_user_leads_to_its_membership(account: Account, path: str) -> None:
         assert membership["user_id"] == user["id"]
     own = body["users"][str(account.users["administrator"].id)]["account_membership_id"]
     assert body["account_memberships"][own]["permission"] == "administrator"
-    # Who is no administrator sees its own alone (7.4).
+    # A user who is not an administrator sees only their own membership (7.4).
     body = account.clients["viewer"].get("/users?include=account_membership").json()
     [membership] = body["account_memberships"].values()
     assert membership["user_id"] == str(account.users["viewer"].id)
@@ -238,7 +238,7 @@ def test_a_user_leads_to_its_membership(account: Account, path: str) -> None:
     assert others["account_membership_id"] is None
 
 
-# 7.2: nobody finds whom it does not see
+# 7.2: nobody finds a user whom they do not see
 @pytest.mark.parametrize("role", ["viewer", "outsider"])
 def test_nobody_finds_whom_it_does_not_see(
     shelf: tuple[Account, dict[str, str]], role: str
@@ -262,7 +262,7 @@ def test_nobody_finds_whom_it_does_not_see(
         assert api.get(f"/users/{ids[name]}").status_code == (200 if found else 404)
 
 
-# 7.2: participant_in a workspace that the caller does not see tells nothing
+# 7.2: participant_in with a workspace that the caller does not see reveals nothing
 def test_who_is_in_a_hidden_workspace_is_not_told(shelf: tuple[Account, dict[str, str]]) -> None:
     account, ids = shelf
     api = account.clients["viewer"]  # sees the first, and there eva and the editor

@@ -9,7 +9,7 @@ from conftest import Account, Server
 from expect import assert_envelope, assert_failure, only_record
 from healthreports.store.engine.database import Database
 
-# The same before the store is asked, whichever it is.
+# Requests are checked before a store is used, so one store is enough.
 pytestmark = pytest.mark.one_store
 
 LEFT_OUT = object()
@@ -23,13 +23,13 @@ def shared(server: Server, database: Database) -> Iterator[Account]:
 
 
 def whole(account: Account, **changed: object) -> dict:
-    """A right body with these changes; LEFT_OUT takes an attribute away."""
+    """A valid body with these changes; LEFT_OUT removes an attribute."""
     sent = {"workspace_id": account.workspaces[0], "color": "red", "description": "x", **changed}
     return {"status_report": {name: value for name, value in sent.items() if value is not LEFT_OUT}}
 
 
 def send(account: Account, method: str, body: dict) -> httpx.Response:
-    """Create a report, or update a new one; all beyond ASCII goes as escapes."""
+    """Create a report, or update a new one; non-ASCII characters are sent as escapes."""
     path = "/status_reports" if method == "POST" else f"/status_reports/{account.report()}"
     headers = {"content-type": "application/json"}
     return account.api.request(method, path, content=json.dumps(body), headers=headers)
@@ -328,7 +328,7 @@ def test_nothing_is_stored_when_anything_is_wrong(account: Account, fault: dict)
     assert_envelope(listed, "external_references", count=1)
 
 
-# Places for a text: how to send one of them, the name of its field, its limit.
+# The fields for text: how to send one, its name in errors, its limit.
 def of_detail(text: object) -> dict:
     return {"details": [{"category": "Scope", "color": "red", "description": text}]}
 
@@ -353,7 +353,7 @@ PLACES = {
 
 
 def stored(account: Account, answer: httpx.Response, place: str) -> str:
-    """The text as it is answered later."""
+    """The text that a later request returns."""
     report_id = only_record(answer)["id"]
     later = account.api.get(f"/status_reports/{report_id}?include=external_references")
     record = only_record(later)

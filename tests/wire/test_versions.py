@@ -1,4 +1,4 @@
-"""What a report has said before. Contract: 8.3."""
+"""The earlier versions of a report. Contract: 8.3."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Search and matching: what is a word, what finds it, and what is not found any more (4.6, 7)."""
+"""Search and matching: what a word is, what finds it, and what is no longer found (4.6, 7)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from healthreports.store.engine.database import Database
 
 @dataclass(frozen=True)
 class Place:
-    """Where words are looked for: the list, the filter, and how a record comes to have a text."""
+    """One way to search: the list, the filter, and how a record gets its text."""
 
     kind: str
     name: str
@@ -95,7 +95,7 @@ PLACES = {
     "search a user": Place("users", "search", _user),
     "matching a user": Place("users", "matching", _user),
 }
-# Where the API changes what is found, and where it deletes it.
+# Those whose text the API can change, and those whose record it can delete.
 CHANGING = {name: one for name, one in PLACES.items() if one.change is not None}
 DELETING = {name: one for name, one in PLACES.items() if one.delete}
 EVERYWHERE = pytest.mark.parametrize("place", PLACES.values(), ids=list(PLACES))
@@ -103,7 +103,7 @@ EVERYWHERE = pytest.mark.parametrize("place", PLACES.values(), ids=list(PLACES))
 
 @pytest.fixture(scope="module")
 def one(server: Server, database: Database) -> Iterator[Account]:
-    """An account for all tests here that look for words that no other test writes."""
+    """An account for all tests here that search for words that no other test writes."""
     with open_account(server, database) as account:
         yield account
 
@@ -167,7 +167,7 @@ def test_words_find_what_has_them(
         assert place.found(account, words) == [], words
 
 
-# 4.6, 7.1, 7.6: a word begins with it; of users any part will do (7.2)
+# 4.6, 7.1, 7.6: the beginning of a word finds it; for users any part does (7.2)
 @EVERYWHERE
 def test_the_middle_of_a_word_finds_users_alone(account: Account, place: Place) -> None:
     made = place.write(account, "Sabbatical Mondschein")
@@ -246,7 +246,7 @@ def test_no_odd_part_of_a_name_is_an_error(one: Account, kind: str, words: str) 
     assert_envelope(one.api.get(f"/{kind}", params={"by_full_name": words}), kind)
 
 
-# 4.6: operators of the databases are words like others
+# 4.6: operators of the databases are ordinary words
 @EVERYWHERE
 def test_operators_are_words(account: Account, place: Place) -> None:
     made = place.write(account, "sonnen AND blume")
@@ -257,14 +257,14 @@ def test_operators_are_words(account: Account, place: Place) -> None:
     assert place.found(account, "and") == [made]
     assert place.found(account, "sonnen " * 500) == [made]
     assert place.found(account, "sonnen\r\nblume\tand") == [made]
-    # No wildcard of ours: signs are no words.
+    # There are no wildcards: signs are not words.
     for words in ("son%", "son*"):
         assert place.found(account, words) == [made]
     for words in ("%", "*", "_", "son_men", "s%men", '""', "-", "😀"):
         assert place.found(account, words) == []
 
 
-# 4.6: a stored text may be as odd, and is found by its words all the same
+# 4.6: a stored text may be just as odd, and its words still find it
 @EVERYWHERE
 @pytest.mark.parametrize(
     "text",
@@ -305,7 +305,7 @@ def test_the_words_of_a_long_text_are_found(account: Account) -> None:
     assert place.found(account, letters[:1]) == [made]
 
 
-# What was written last is what is found.
+# Only the text that was written last is found.
 @pytest.mark.parametrize("place", CHANGING.values(), ids=CHANGING)
 def test_what_changed_is_found_by_its_new_words_alone(account: Account, place: Place) -> None:
     assert place.change is not None
@@ -329,7 +329,7 @@ def test_what_was_deleted_is_not_found(account: Account, place: Place) -> None:
         assert place.found(account, "verloren") == ids
 
 
-# Nothing of another account, whose ids are the beginning of ours or not.
+# Nothing of another account is found, whether or not its id is the beginning of ours.
 @EVERYWHERE
 def test_words_of_another_account_are_never_found(
     account: Account, other_account: Account, place: Place
@@ -383,7 +383,7 @@ def test_the_text_of_current_reports_follows_every_write(account: Account) -> No
     assert current("wegmarke") == [other]
 
 
-# 7.1: search looks at title, description and id at once; matching at the title alone
+# 7.1: search uses title, description and id at once; matching uses only the title
 def test_search_and_matching_of_workspaces_differ(account: Account) -> None:
     sent = {"title": "Oberhalb", "description": "Unterhalb"}
     answer = account.api.post("/workspaces", json={"workspace": sent})
@@ -413,7 +413,7 @@ def test_search_is_ignored_on_reports(account: Account) -> None:
     assert_envelope(answer, "status_reports", [made], count=1)
 
 
-# 4.6: a blank is as if not sent, signs alone find nothing
+# 4.6: a blank value counts as not sent; signs alone find nothing
 @EVERYWHERE
 def test_signs_alone_find_nothing(account: Account, place: Place) -> None:
     place.write(account, "Irgendwas")

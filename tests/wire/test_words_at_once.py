@@ -1,4 +1,4 @@
-"""Words and leads where several write at once, or a write fails half-way (4.6, 5.6, 7)."""
+"""Words and leads with concurrent writes, or after a write fails half-way (4.6, 5.6, 7)."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,14 +14,14 @@ def found(account: Account, kind: str, name: str, words: str) -> list[str]:
 
 
 def lead_twice(account: Account, space: str) -> None:
-    """Let the outsider be on the client side, who so cannot lead the provider side."""
+    """Put the outsider on the client side, so that it cannot lead the provider side."""
     place = {"workspace_id": space, "user_id": account.users["outsider"].id, "role": "buyer"}
     only_record(
         account.api.post("/participations", json={"participation": place}), "participations"
     )
 
 
-# 5.6: nothing is stored when anything is wrong, nor found
+# 5.6: if anything is wrong, nothing is stored, and nothing new can be found
 def test_words_of_a_write_that_failed_are_not_found(account: Account) -> None:
     space = account.workspaces[0]
     lead_twice(account, space)
@@ -44,7 +44,7 @@ def test_words_of_a_write_that_failed_are_not_found(account: Account) -> None:
     assert found(account, "workspaces", "matching", "first") == []
 
 
-# The same among others that succeed, which may share a commit with it.
+# The same next to other writes that succeed and may share a commit with it (group commit).
 @pytest.mark.race
 def test_words_of_a_write_that_failed_among_others_are_not_found(
     account: Account, race: int
@@ -92,7 +92,7 @@ def test_a_report_written_by_many_is_found_by_its_last_words(account: Account, r
     assert found(account, "status_reports", "text", "wort") == []
 
 
-# 7.1: one lead a side at most, also when several are named at once
+# 7.1: at most one lead on each side, also if several are named at once
 @pytest.mark.race
 def test_there_is_one_lead_where_many_are_named_at_once(account: Account, race: int) -> None:
     space = account.workspaces[0]

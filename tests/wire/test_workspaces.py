@@ -1,4 +1,4 @@
-"""Workspaces beyond what the first release had: filters, orders, includes and bodies (7.1)."""
+"""Workspaces: filters, orders, includes and bodies added after the first release (7.1)."""
 
 from collections.abc import Iterator
 
@@ -164,7 +164,7 @@ def test_each_filter_finds_its_workspaces(
     assert_envelope(answer, "workspaces", ids, count=len(ids))
     first = account.api.get("/workspaces", params={"order": "id", "per_page": 1, **asked})
     assert_envelope(first, "workspaces", ids[:1], count=len(ids))
-    # 4.3: every filter holds for `only` too; but a search does nothing to it (7).
+    # 4.3: every filter also applies with `only`, but a search has no effect there (7).
     if "search" not in params:
         every = ",".join(names.values())
         only = account.api.get("/workspaces", params={"order": "id", **asked, "only": every})
@@ -202,7 +202,7 @@ def test_a_search_can_have_any_order(shelf: tuple[Account, dict[str, str]]) -> N
     assert_envelope(down, "workspaces", ids[::-1])
 
 
-# 7.1: case and accents folded; those without a date are there all the same
+# 7.1: case and accents are ignored; workspaces without a date are listed, too
 @pytest.mark.parametrize(
     ("order", "expected"),
     [
@@ -230,7 +230,7 @@ def test_dates_are_ordered_and_nobody_without_one_is_lost(
     assert len(dates) == len(USED)
     known = [one for one in dates if one is not None]
     assert known == sorted(known, reverse=direction == "desc")
-    # Those without a date stand together, and by id.
+    # Those without a date are together, ordered by id.
     without = [one["id"] for one in body["results"] if body["workspaces"][one["id"]][name] is None]
     assert without == sorted(without, key=int)
     assert dates in ([*known, *[None] * len(without)], [*[None] * len(without), *known])
@@ -245,7 +245,7 @@ def test_the_default_order_is_the_last_change_first(account: Account) -> None:
         answer = account.api.get("/workspaces")
         body = assert_envelope(answer, "workspaces")
         assert body["results"][0]["id"] == space
-        # A change that changes nothing is none (3.5).
+        # A write that changes nothing does not count as a change (3.5).
         other = second if space == first else first
         title = body["workspaces"][other]["title"]
         only_record(put(account, other, title=title), "workspaces")
@@ -338,7 +338,7 @@ def test_who_leads_a_side_is_its_primary(account: Account) -> None:
     assert record["primary_maven_id"] == users["editor"]
     assert record["primary_counterpart_id"] == users["outsider"]
     assert set(answer.json()["users"]) == {users["editor"], users["outsider"]}
-    # A lead who changes the side leads that one alone.
+    # A lead who changes sides leads only the new side.
     moved = {"participation": {"role": "maven", "team_lead": True}}
     only_record(account.api.put(f"/participations/{client['id']}", json=moved), "participations")
     record = only_record(account.api.get(path), "workspaces")
@@ -348,7 +348,7 @@ def test_who_leads_a_side_is_its_primary(account: Account) -> None:
     assert only_record(one, "participations")["is_team_lead"] is False
 
 
-# 7.1: one lead a side at most
+# 7.1: at most one lead on each side
 def test_there_is_one_lead_a_side_at_most(account: Account) -> None:
     space = make(account)["id"]  # its creator leads
     path = f"/workspaces/{space}?include=primary_maven,participations"
@@ -382,13 +382,13 @@ def test_includes_of_a_workspace_lead_to_what_is_there(account: Account) -> None
         assert set(record["participation_ids"]) == set(body["participations"])
         people = {one["user_id"] for one in body["participations"].values()}
         assert people == set(record["participant_ids"])
-        # 2.7: plain attributes alone.
+        # 2.7: only plain attributes.
         assert all("workspace_ids" not in one for one in body["workspace_groups"].values())
     record = only_record(account.api.get(f"/workspaces/{second}{query}"), "workspaces")
     assert record["workspace_group_ids"] == record["external_reference_ids"] == []
 
 
-# 7.1, 7.6: only groups of which it sees a workspace, which it does
+# 7.1, 7.6: only groups with a workspace that the user sees, which is the case here
 def test_who_sees_a_workspace_sees_its_groups(account: Account) -> None:
     first, second = account.workspaces
     own = group(account, "Seen", first, second)
@@ -443,7 +443,7 @@ def test_the_provider_lead_can_be_named(account: Account) -> None:
     places = {one["user_id"]: one for one in body["participations"].values()}
     assert set(places) == {str(users["administrator"]), str(users["outsider"])}
     assert places[str(users["administrator"])]["is_team_lead"] is False
-    # Another one by PUT, with the id as a string.
+    # PUT sets another lead, with the id as a string.
     answer = put(account, space, "?include=primary_maven", primary_maven_id=str(users["editor"]))
     assert only_record(answer, "workspaces")["primary_maven_id"] == str(users["editor"])
     body = account.api.get(path).json()
@@ -469,7 +469,7 @@ def test_a_lead_who_is_not_there_is_refused(account: Account, value: object) -> 
     assert record["title"] == "First"
 
 
-# 7.1, 5.6: nothing is stored when anything is wrong
+# 7.1, 5.6: if anything is wrong, nothing is stored
 def test_a_client_cannot_lead_the_provider_side(account: Account) -> None:
     space = account.workspaces[0]
     let_in(account, "outsider", space, role="buyer")
@@ -484,7 +484,7 @@ def test_a_client_cannot_lead_the_provider_side(account: Account) -> None:
     assert_envelope(account.api.get("/workspaces"), "workspaces", count=2)
 
 
-# 7.1: or an admin of one workspace reads names by making people lead it
+# 7.1: otherwise an admin of one workspace could read names by making users lead it
 def test_nobody_is_made_lead_by_who_does_not_see_it(account: Account) -> None:
     path, api = (
         f"/workspaces/{account.workspaces[0]}?include=participants",
@@ -526,7 +526,7 @@ def test_the_groups_of_a_workspace_can_be_said(account: Account) -> None:
     assert only_record(account.api.get(path), "workspaces")["title"] == "Other"
 
 
-# 7.1, 7.6: who does not manage groups does not put workspaces into them
+# 7.1, 7.6: a user who does not manage groups may not put workspaces into them
 def test_who_does_not_manage_groups_does_not_change_those_of_a_workspace(account: Account) -> None:
     space = account.workspaces[0]
     one = group(account, "One", space)
@@ -613,7 +613,7 @@ def test_an_archived_workspace_gets_no_lead_group_or_reference(account: Account)
     ):
         (error,) = assert_failure(answer, 403)
         assert "archived" in error["message"]
-    # With what brings it back all of that goes.
+    # All of this is allowed in the request that also restores the workspace.
     sent = {"workspace_group_ids": [one], "primary_maven_id": editor, "archived": False}
     query = "?include=primary_maven,workspace_groups"
     record = only_record(put(account, space, query, **sent), "workspaces")
@@ -621,7 +621,7 @@ def test_an_archived_workspace_gets_no_lead_group_or_reference(account: Account)
     assert record["primary_maven_id"] == str(editor)
 
 
-# 1.3: a form says an empty array by one blank element
+# 1.3: in a form, one blank element means an empty array
 def test_the_groups_of_a_workspace_can_be_sent_by_form(account: Account) -> None:
     one, two = group(account, "One"), group(account, "Two")
     path = f"/workspaces/{account.workspaces[0]}?include=workspace_groups"
@@ -640,7 +640,7 @@ def test_a_workspace_cannot_be_deleted(account: Account) -> None:
     assert_envelope(account.api.get("/workspaces"), "workspaces", count=2)
 
 
-# 7.1: what is counted follows every change
+# 7.1: counts follow every change
 def test_counts_follow_who_joins_and_who_leaves(account: Account) -> None:
     first, second = account.workspaces
     user = account.users["outsider"].id
@@ -656,7 +656,7 @@ def test_counts_follow_who_joins_and_who_leaves(account: Account) -> None:
         assert_envelope(account.api.get(path), "workspaces", before, count=len(before))
 
 
-# 7.1: no leak by a filter about somebody whom the caller does not see
+# 7.1: a filter about a user whom the caller does not see reveals nothing
 def test_filters_about_others_tell_of_no_hidden_workspace(account: Account) -> None:
     api = account.clients["viewer"]
     first, second = account.workspaces

@@ -1,4 +1,4 @@
-"""What a write answers is what a read says behind it. Contract: 2.5."""
+"""A write answers the same as a read after it. Contract: 2.5."""
 
 from collections.abc import Callable
 from itertools import count

@@ -1,8 +1,8 @@
-// What makes writing safer and the rest quicker. Every page works without it.
+// Makes writing safer and the rest quicker. Every page works without this script.
 "use strict";
 
-// What the server keeps of a draft follows each pause in the typing. What it does not have yet is
-// kept in this browser: for the moment, while the network is away, or when the session has expired.
+// The draft on the server is updated at each pause in typing. What the server does not have yet is
+// stored in this browser: until the next pause, while offline, or if the session has expired.
 const UNSENT = "healthreports:";
 
 function fieldsOf(form) {
@@ -31,12 +31,12 @@ function keep(form) {
     localStorage.setItem(key, JSON.stringify({ at: Date.now(), fields: fieldsOf(form) }));
   };
   const unsent = JSON.parse(localStorage.getItem(key) ?? "null");
-  // What comes back in answer to a form, or was kept later, is the newer one.
+  // A form that the server sends back, or a draft that it stored later, is newer.
   if (form.dataset.sent || unsent?.at < Number(form.dataset.keptAt ?? 0)) {
     localStorage.removeItem(key);
   } else if (unsent) {
     fill(form, unsent.fields);
-    // As if typed, so that the preview follows and the server keeps it, as soon as htmx listens.
+    // As if typed, so that htmx, once it listens, updates the preview and the draft on the server.
     addEventListener("DOMContentLoaded", () => form.dispatchEvent(new Event("input")));
     say("Your unpublished draft is back.");
   }
@@ -57,17 +57,17 @@ function keep(form) {
   form.addEventListener("submit", (event) => {
     if (event.submitter?.name === "discard") localStorage.removeItem(key);
     else if (event.submitter?.name !== "preview") {
-      // Until the answer tells that it was published; who must sign in first finds it again.
+      // Stored until it is published: a user who must sign in first then gets it back.
       hold();
       sessionStorage.setItem(UNSENT + "sent", key);
     }
   });
 }
 
-// Single keys, which whoever speaks to the machine can turn off (WCAG 2.1.4).
+// Single-key shortcuts; users of speech input can turn them off (WCAG 2.1.4).
 const KEYS = "healthreports-keys";
 const LEADS_TO = { p: "", t: "?view=weeks", m: "?owner=me", d: "developers" };
-// The server may be below a path, which the address of its first page has.
+// The server may be below a path; the link to its first page includes it.
 const FIRST = document.querySelector(".brand")?.getAttribute("href") ?? "/";
 const shortcuts = document.getElementById("shortcuts");
 let wasGo = 0;
@@ -112,7 +112,7 @@ if (shortcuts) {
 }
 
 document.addEventListener("keydown", (event) => {
-  // Ctrl or Cmd with Enter publishes, as in a message.
+  // Ctrl+Enter or Cmd+Enter publishes, as in messaging programs.
   const form = event.target.closest?.("form.write");
   if (form && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
@@ -123,7 +123,7 @@ document.addEventListener("keydown", (event) => {
   const isTyping = event.target.closest?.("input:not([type=checkbox]), textarea, select");
   const hasModifier = event.ctrlKey || event.metaKey || event.altKey;
   if (!isTyping && !hasModifier && localStorage.getItem(KEYS) !== "off") press(event);
-  // A menu is left as it was entered.
+  // Escape closes a menu and returns the focus to its summary.
   const menu = event.target.closest?.("details.menu[open]");
   if (menu && event.key === "Escape") {
     menu.open = false;
@@ -152,11 +152,11 @@ if (navigator.clipboard) {
   for (const button of document.querySelectorAll("[data-copy-text]")) button.hidden = false;
 }
 
-// A page that takes its time says so.
+// Show that the next page is loading.
 addEventListener("beforeunload", () => document.body.classList.add("busy"));
 addEventListener("pageshow", () => document.body.classList.remove("busy"));
 
-// Times are written in UTC, and read in the zone of the reader.
+// Times are written in UTC, and shown in the reader's time zone.
 for (const time of document.querySelectorAll("time[datetime]")) {
   const moment = new Date(time.dateTime);
   time.title = time.textContent;
@@ -171,18 +171,18 @@ if (saved && sessionStorage.getItem(UNSENT + "sent")) {
   localStorage.removeItem(sessionStorage.getItem(UNSENT + "sent"));
   sessionStorage.removeItem(UNSENT + "sent");
 }
-// Who signs out leaves nothing behind for the next at this machine.
+// Signing out deletes the stored drafts, so that the next user cannot see them.
 document.querySelector("form.leave")?.addEventListener("submit", () => {
   for (const key of Object.keys(localStorage)) if (key.startsWith(UNSENT)) localStorage.removeItem(key);
 });
 document.querySelectorAll("form[data-keep]").forEach(keep);
 
-// Where time runs to the right, the present is what one wants to see first.
+// Where time runs to the right, scroll to the present.
 for (const place of document.querySelectorAll(".wide:has(.weeks, .history)")) {
   place.scrollLeft = place.scrollWidth;
 }
 
-// The timeline is walked cell by cell with the arrow keys, and says what the cell is.
+// The arrow keys move through the timeline cell by cell; the readout describes the cell.
 for (const grid of document.querySelectorAll("table.weeks")) {
   const rows = [...grid.tBodies[0].rows].map((row) => [...row.cells]);
   const heads = [...grid.tHead.rows[0].cells];

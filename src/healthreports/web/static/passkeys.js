@@ -1,4 +1,4 @@
-// Passkeys: what the browser's authenticator is asked, and its answer as a field of the form.
+// Passkeys: ask the browser's authenticator, and put its response into a field of the form.
 "use strict";
 
 function bytes(text) {
@@ -71,7 +71,7 @@ if (window.PublicKeyCredential) {
       try {
         const answer = await (place.dataset.passkey === "make" ? make(options) : use(options));
         field.value = JSON.stringify(answer);
-        // What else the form has, like a code, is not asked for then.
+        // Other fields of the form, such as a code, are then not required.
         field.form.noValidate = true;
         field.form.requestSubmit();
       } catch (error) {
