@@ -1165,6 +1165,7 @@ def test_keys_lead_to_pages_and_along_rows(page):
     page.keyboard.press("p")
     page.wait_for_url("**/")
     page.locator("main .name").first.click()
+    page.wait_for_url("**/workspaces/*")
     page.keyboard.press("n")
     page.wait_for_url("**/reports/new")
     page.locator("#description").fill("")

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -13,19 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from command_line import execute
+
 Run = Callable[..., str]
 
 
 def command(folder: Path, *arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "healthreports", *arguments],
-        cwd=folder,
-        env={**os.environ, "HEALTHREPORTS_DATABASE": str(folder / "log.sqlite3")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = {**os.environ, "HEALTHREPORTS_DATABASE": str(folder / "log.sqlite3")}
+    done = execute(*arguments, cwd=folder, env=env)
     assert done.returncode == code, done.stderr
     return done.stderr if code else done.stdout
 
@@ -105,7 +98,7 @@ def test_what_was_cut_off_is_found_by_who_noted_the_head(filled: Run, tmp_path: 
     filled("audit", "verify")
     said = filled("audit", "verify", "--account", "acme", "--head", head, code=1)
     assert "the entries 5 to 5 are missing" in said
-    assert "name it with --account" in filled("audit", "verify", "--head", head, code=2)
+    assert "add --account" in filled("audit", "verify", "--head", head, code=2)
 
 
 def test_a_log_that_was_written_anew_is_found_by_who_noted_the_head(

@@ -18,6 +18,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from command_line import execute
 from conftest import Account, Server, make_account
 from expect import only_record
 from healthreports.app import open_database
@@ -34,14 +35,8 @@ Fill = Callable[[Server], Account]
 
 def run(*arguments: object, code: int = 0, **environment: str) -> str:
     """Run a command. Returns what it prints, or what it prints to standard error if it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "healthreports", *map(str, arguments)],
-        env={**os.environ, "PATH": f"{POSTGRES_BIN_PATH}:{os.environ['PATH']}", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    path = f"{POSTGRES_BIN_PATH}:{os.environ['PATH']}"
+    done = execute(*arguments, env={**os.environ, "PATH": path, **environment}, timeout=120)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr if code else done.stdout.strip()

@@ -2,32 +2,21 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
+from command_line import execute
 from conftest import Server
 from expect import assert_failure, only_record
-
-COMMAND = [sys.executable, "-m", "healthreports"]
 
 
 def runner(folder: Path):
     """Return a function that runs a command in `folder`."""
 
     def run(*arguments: str, code: int = 0, **environment: str) -> str:
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-            cwd=folder,
-            env={"PATH": "", **environment},
-        )
+        done = execute(*arguments, cwd=folder, env={"PATH": "", **environment})
         assert done.returncode == code, done.stderr
         return done.stderr if code else done.stdout
 
@@ -135,7 +124,7 @@ def test_archiving_and_bringing_back(run, prepared: str) -> None:
         (("workspace", "join", "1", "--user", "ann@example.org"), "User already exists"),
         (("user", "create", "--account", "1", "--name", "B", "--email", "nobody"), "e-mail"),
         (("user", "disable", "ann@example.org"), "administrator"),
-        (("db", "upgrade", "--database", "no/such/folder.db"), "no folder"),
+        (("db", "upgrade", "--database", "no/such/folder.db"), "/no/such does not exist"),
         (("token", "create", "--user", "nobody@x.org", "--name", "n"), "User"),
         (("account", "create", ""), "Title"),
     ],
@@ -192,10 +181,10 @@ def test_openapi_prints_the_document(run, tmp_path: Path) -> None:
     [
         ("", "Walk", "blocks of ids"),
         ("workspace_id=1", "Merge", "counters of the workspaces"),
-        ("created_after=2026-01-01", "Gather", "stretches of time"),
+        ("created_after=2026-01-01", "Gather", "periods"),
         ("external_reference_service_name=jira", "Term", "the counter of a term"),
         ("external_reference_service_model_refs=1,2", "Known", "ids of the reports"),
-        ("created_after=2026-01-01&workspace_id=1", "Merge", "looking at each report"),
+        ("created_after=2026-01-01&workspace_id=1", "Merge", "reading each report"),
     ],
     ids=["all", "a workspace", "a time", "a service", "refs", "a time in a workspace"],
 )
@@ -211,7 +200,7 @@ def test_explain_names_the_plan_and_the_statement_of_a_list(
 def test_explain_refuses_what_it_cannot_explain(run, prepared: str) -> None:
     assert "created_after" in run("db", "explain", "created_after=soon", "--as", prepared, code=1)
     assert "only" in run("db", "explain", "only=1", "--as", prepared, code=1)
-    assert "known" in run("db", "explain", "", "--as", "nobody@example.org", code=1)
+    assert "not found" in run("db", "explain", "", "--as", "nobody@example.org", code=1)
 
 
 def test_every_command_explains_itself(run) -> None:

@@ -218,7 +218,7 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite3"
     with closing(sqlite3.connect(path)) as database:
         database.execute("CREATE TABLE theirs (id)")
-    assert "not a database of healthreports" in refused("--port", "0", "--database", str(path))
+    assert "not a healthreports database" in refused("--port", "0", "--database", str(path))
 
 
 def test_a_database_of_a_newer_version_is_one_clear_line(tmp_path: Path, demo) -> None:

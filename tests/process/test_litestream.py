@@ -26,7 +26,7 @@ def test_what_is_older_than_two_intervals_is_there_when_the_machine_is_gone(
     server = own_server()
     path = Path(server.database)
     elsewhere = tmp_path / "elsewhere"
-    [text] = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    [text] = re.findall(r"```yaml[^\n]*\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     text = text.replace("/srv/healthreports/healthreports.sqlite3", str(path))
     config = tmp_path / "litestream.yml"
     config.write_text(text.replace("/mnt/elsewhere/healthreports", str(elsewhere)))

@@ -89,7 +89,7 @@ def test_another_schema_is_not_ready(own_server: Start) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.commit()
     answer = wait_for(server, 503)
-    assert answer.json()["checks"]["schema"].startswith("is 0001, and")
+    assert answer.json()["checks"]["schema"].startswith("is 0001, but")
     assert ask(server, LIVES).status_code == 200
 
 

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
+from command_line import execute
 from healthreports import settings
 from healthreports.settings import PREFIX, BadSetting, Settings, load, look, of_cluster
 from healthreports.store.schema.upgrade import unopened
@@ -179,15 +179,7 @@ def test_every_setting_says_what_it_must_be(monkeypatch: pytest.MonkeyPatch, nam
 
 
 def run(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "healthreports", *arguments],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return execute(*arguments, cwd=folder, env={**os.environ, **environment})
 
 
 def test_the_command_says_all_that_is_in_force_and_all_that_is_wrong(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import httpx
 import pytest
 from visitor import browser, form_on, send_form, who_is_at
 
+from command_line import execute
 from conftest import Account, Server, make_account
 from healthreports.app import now, open_database
 from healthreports.core.model import User
@@ -497,14 +497,7 @@ def test_where_passwords_are_off_none_opens_anything(tmp_path) -> None:
 
 
 def command(site: Server, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    said = subprocess.run(
-        [sys.executable, "-m", "healthreports", *words, "--database", str(site.database)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        input="",
-    )
+    said = execute(*words, "--database", site.database)
     assert said.returncode == code, said.stderr
     return said
 

@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import pytest
 from argon2 import PasswordHasher, Type, extract_parameters
 from visitor import browser, form_on, send_form, who_is_at
 
+from command_line import execute
 from conftest import Account, Server, make_account
 from healthreports.app import now, open_database
 from healthreports.core.errors import Invalid, SignInRefused, Unauthenticated
@@ -367,15 +367,8 @@ def test_neither_password_nor_session_stands_in_the_database(
 
 
 def command(site: Server, *arguments: str, says: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "healthreports", "user", "password", *arguments],
-        env={**os.environ, "HEALTHREPORTS_DATABASE": str(site.database)},
-        input=says,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    env = {**os.environ, "HEALTHREPORTS_DATABASE": str(site.database)}
+    return execute("user", "password", *arguments, env=env, given=says)
 
 
 def test_the_command_line_gives_a_password_and_ends_every_session(

@@ -1,8 +1,6 @@
 import contextlib
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
@@ -11,6 +9,7 @@ import httpx
 import pytest
 from sharing import open_account
 
+import command_line
 from conftest import Account, Server
 from expect import assert_envelope, assert_failure, assert_stamped, only_record
 from healthreports.store.engine.database import Database
@@ -211,12 +210,8 @@ def test_an_unknown_token_is_not_saved_by_a_good_one_in_the_url(
 
 
 def command(server: Server, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "healthreports", *words, "--database", str(server.database)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = command_line.execute(*words, "--database", server.database)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

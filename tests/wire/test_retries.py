@@ -20,7 +20,12 @@ from healthreports.service.sweeping import sweep
 from healthreports.store.auth import answers
 from healthreports.store.engine.statement import Statement
 
-POSTS = [one for one in OPERATIONS if one.method == "POST" and "{id}" not in one.path]
+# Deleting the account deletes the token of the retry too, so that gets a 401 (test_lifecycle).
+POSTS = [
+    one
+    for one in OPERATIONS
+    if one.method == "POST" and "{id}" not in one.path and one.name != "DeleteAccount"
+]
 REPLAYED = "idempotency-replayed"
 LONG_AGO = 25 * 3_600 * 1_000_000
 

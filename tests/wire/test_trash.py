@@ -272,10 +272,10 @@ def test_a_restore_that_is_sent_again_is_answered_as_before(account: Account) ->
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("UPDATE report_versions SET color = 'yellow' WHERE number = 2", "not what it says"),
+        ("UPDATE report_versions SET color = 'yellow' WHERE number = 2", "differs from it"),
         ("DELETE FROM report_versions WHERE number = 1", "a version is missing"),
-        ("UPDATE report_versions SET report_id = report_id + 1000000", "its versions are"),
-        ("UPDATE deleted_reports SET id = :alive", "deleted and not deleted"),
+        ("UPDATE report_versions SET report_id = report_id + 1000000", "its versions do"),
+        ("UPDATE deleted_reports SET id = :alive", "among the deleted ones"),
     ],
 )
 def test_what_does_not_belong_together_is_found(
