@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from command_line import Started, hash_with_less_work
 from effort import RACES
 from healthreports.app import now, open_database
 from healthreports.core.model import User
@@ -44,6 +45,8 @@ def outside() -> dict[str, str]:
     return {name: value for name, value in {**os.environ, **was}.items() if value}
 
 
+hash_with_less_work()
+
 _LISTENS = re.compile(r"listens on (http://[^\s\"]+)")
 _numbers = count(1)
 # The folders with the slowest files. If these ran last, one of two processes would run alone.
@@ -63,20 +66,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class Server:
-    """`healthreports serve` in its own process."""
+    """`healthreports serve` in its own process.
+
+    Without a `command`, the process is a fork (`command_line.Started`), or for several workers the
+    program as users start it.
+    """
 
     database: Path | str
     environment: dict[str, str] = field(default_factory=dict)
-    command: Sequence[str] = (sys.executable, "-m", "healthreports")
+    command: Sequence[str] = ()
     port: int = 0  # any free port
-    process: subprocess.Popen[str] | None = None
+    process: subprocess.Popen[str] | Started | None = None
     base: str = ""
     heard: list[str] = field(default_factory=list)
     listener: threading.Thread | None = None
 
     def start(self) -> "Server":
-        self.process = subprocess.Popen(
-            [*self.command, "serve", "--port", str(self.port)],
+        self.process = self._run(
+            "serve",
+            *("--port", str(self.port)),
             env={
                 **os.environ,
                 "HEALTHREPORTS_DATABASE": str(self.database),
@@ -86,8 +94,6 @@ class Server:
                 "HEALTHREPORTS_DOCUMENT_REQUESTS_PER_MINUTE": "1000000",
                 **self.environment,
             },
-            stderr=subprocess.PIPE,
-            text=True,
         )
         assert self.process.stderr is not None
         line = self.process.stderr.readline()
@@ -96,13 +102,19 @@ class Server:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=5)  # so that all of its output is read
             self.process.kill()
-            pytest.fail(line + self.process.communicate()[1])
+            pytest.fail(line + self.process.stderr.read())
         self.base = match[1]
         # If nobody read its output, the server would block when the pipe is full.
         self.heard = []
         self.listener = threading.Thread(target=self.heard.extend, args=(self.process.stderr,))
         self.listener.start()
         return self
+
+    def _run(self, *words: str, env: dict[str, str]) -> "subprocess.Popen[str] | Started":
+        if not self.command and "HEALTHREPORTS_WORKERS" not in self.environment:
+            return Started(*words, env=env)
+        command = self.command or (sys.executable, "-m", "healthreports")
+        return subprocess.Popen([*command, *words], env=env, stderr=subprocess.PIPE, text=True)
 
     def stop(self, number: int = signal.SIGTERM) -> str:
         """End the process. Returns what it wrote to standard error since it started."""
