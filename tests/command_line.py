@@ -73,6 +73,8 @@ def _become(words: list[str], cwd: Path, env: dict[str, str]) -> None:
 
     # multiprocessing gives a process /dev/null to read from.
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    # A server ends its parent if it is one of several workers, and this one is not.
+    multiprocessing.process._parent_process = None  # noqa: SLF001
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

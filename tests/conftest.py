@@ -102,7 +102,9 @@ class Server:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=5)  # so that all of its output is read
             self.process.kill()
-            pytest.fail(line + self.process.stderr.read())
+            self.process.wait()
+            with self.process.stderr as rest:
+                pytest.fail(line + rest.read())
         self.base = match[1]
         # If nobody read its output, the server would block when the pipe is full.
         self.heard = []
