@@ -4,9 +4,9 @@ import base64
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from html.parser import HTMLParser
 from typing import Any, TypeVar
 
@@ -168,10 +168,14 @@ class Site:
     opened: list[httpx.Client] = field(default_factory=list)
     known: dict[str, httpx.Client] = field(default_factory=dict)
     _tx: Any = None
+    # What `stored` read last, and the version of the database that it read.
+    _seen: tuple[object, list[str]] = (None, [])
 
     def close(self) -> None:
         for one in self.opened:
             one.close()
+        if "_reading" in vars(self):
+            self._reading.close()
 
     def together(self, work: Callable[[], None]) -> None:
         """Run `work`, with all its writes in one transaction."""
@@ -320,20 +324,30 @@ class Site:
     def stored(self, but: str = "search_words") -> list[str]:
         """Everything that the database holds (SQLite), except the table `but`.
 
-        Refusals and times of last use are left out, since both are written later.
+        Refusals and times of last use are left out, since both are written later. It is read again
+        only after a commit.
         """
-        with closing(sqlite3.connect(f"file:{self.server.database}?mode=ro", uri=True)) as opened:
+        [(version,)] = self._reading.execute("PRAGMA data_version")
+        if self._seen[0] != (version, but):
             # The word index stores no texts; its internal tables are among the others.
-            tables = opened.execute(
+            tables = self._reading.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'search_words'"
-            )
-            return [
+            ).fetchall()
+            found = [
                 f"{name} {row}"
                 for (name,) in sorted(tables)
                 if name != but
-                for row in sorted(map(repr, opened.execute(_all_but_last_use(opened, name))))
-                if not (name == "audit_events" and ".refused'" in row)
+                for row in self._reading.execute(_all_but_last_use(self._reading, name))
             ]
+            refusals = [row for row in found if row.startswith("audit_events ")]
+            hidden = {row for row in refusals if ".refused'" in row}
+            self._seen = (version, but), [row for row in found if row not in hidden]
+        return self._seen[1]
+
+    @cached_property
+    def _reading(self) -> sqlite3.Connection:
+        # SQLite says of one connection whether others have written since (`data_version`).
+        return sqlite3.connect(f"file:{self.server.database}?mode=ro", uri=True)
 
 
 def _all_but_last_use(opened: sqlite3.Connection, table: str) -> str:
