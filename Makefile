@@ -48,7 +48,7 @@ demo: .venv/run ## run the server with the sample portfolio (PORT=8001 for anoth
 	@$(BIN)/healthreports demo $(if $(PORT),--port $(PORT))
 
 test: check .venv/node-client .venv/node-signin .venv/node-browser .venv/browser ## check, then run every test
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev ## format, lint, types, import rules
 	$(BIN)/ruff format --check src tests tools deploy bench

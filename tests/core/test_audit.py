@@ -72,13 +72,13 @@ def emptied(entry: Sealed, *parts: str) -> Sealed:
     return msgspec.structs.replace(entry, event=event, **seals)
 
 
-@effort(60, 3_000)
+@effort(40, 3_000)
 @given(EVENTS)
 def test_what_was_left_alone_verifies(events: list[AuditEvent]) -> None:
     assert verified(chain(events)) == []
 
 
-@effort(100, 5_000)
+@effort(40, 5_000)
 @given(EVENTS, st.data())
 def test_what_was_removed_with_its_salt_verifies(events: list[AuditEvent], data: Any) -> None:
     parts = st.lists(st.sampled_from(["what", "who", "changes"]), unique=True)
@@ -105,7 +105,7 @@ def test_each_attribute_that_is_changed_is_found(
     assert any(f"entry {place + 1}" in one for one in verified(entries))
 
 
-@effort(60, 2_000)
+@effort(40, 2_000)
 @given(EVENTS, st.data())
 def test_an_entry_that_is_emptied_without_care_is_found(
     events: list[AuditEvent], data: Any
@@ -120,7 +120,7 @@ def test_an_entry_that_is_emptied_without_care_is_found(
         assert verified([*entries[:place], wrong, *entries[place + 1 :]])
 
 
-@effort(60, 2_000)
+@effort(40, 2_000)
 @given(EVENTS.filter(lambda events: len(events) > 2), st.data())
 def test_entries_that_are_missing_or_moved_are_found(events: list[AuditEvent], data: Any) -> None:
     entries = chain(events)

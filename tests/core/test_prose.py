@@ -56,7 +56,7 @@ def test_what_is_shown(text: str, html: str, plain: str) -> None:
     assert prose.plain(text) == plain
 
 
-@effort(300, 20_000)
+@effort(150, 20_000)
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_nothing_but_a_few_tags_and_safe_links_comes_out(text: str) -> None:
     shown = prose.html(text)

@@ -224,7 +224,7 @@ def hold_random(cases: st.SearchStrategy[schemathesis.Case], aim: Aim, tries: se
 def test_every_answer_is_in_the_contract(
     contract: Any, aim: Aim, subtests: pytest.Subtests
 ) -> None:
-    hold_all(contract, aim, subtests, effort(10, 1_500), frozenset())
+    hold_all(contract, aim, subtests, effort(6, 1_500), frozenset())
 
 
 def test_every_answer_is_in_the_servers_own_document(

@@ -66,7 +66,7 @@ def form(root: dict[str, Any], *, is_indexed: bool) -> Pairs:
     ]
 
 
-@effort(100, 5_000)
+@effort(50, 5_000)
 @given(root=roots(elements_alike))
 @example(root={"status_report": {"details": [{"category": "Scope"}, {"category": "Budget"}]}})
 def test_what_repeated_keys_spell_is_read_back(root: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ def unlike_elements(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[An
     return st.lists(st.dictionaries(keys, values, min_size=1, max_size=3), min_size=1, max_size=12)
 
 
-@effort(200, 5_000)
+@effort(80, 5_000)
 @given(root=roots(unlike_elements), data=st.data())
 def test_what_indices_spell_is_read_back_in_their_order(
     root: dict[str, Any], data: st.DataObject

@@ -929,7 +929,7 @@ def hidden(other_account: Account) -> str:
     return other_account.report(external_reference=dict.fromkeys(REFERENCE_NAMES, "jira"))
 
 
-@effort(100, 1_000)
+@effort(50, 1_000)
 @given(
     page=st.one_of(st.integers(-3, 3), st.integers()), rest=st.sampled_from(["", "x", ".9", "-"])
 )
@@ -946,5 +946,5 @@ def test_any_sequence_of_calls_agrees_with_the_model(
 ) -> None:
     run_state_machine_as_test(
         lambda: Machine(server, database, other_account, hidden),
-        settings=effort(9, 700, stateful_step_count=50),
+        settings=effort(5, 700, stateful_step_count=50),
     )

@@ -907,7 +907,7 @@ def http(server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-@effort(10, 1_000)
+@effort(6, 1_000)
 @given(plans=world_plans, data=st.data())
 def test_no_answer_holds_what_its_caller_may_not_see(
     http: httpx.Client, database: Database, plans: list[dict[str, Any]], data: st.DataObject

@@ -307,6 +307,7 @@ JSON_FAULTS: dict[str, tuple[str | bytes, str]] = {
 }
 
 
+@pytest.mark.one_store
 @pytest.mark.parametrize(("line", "reason"), JSON_FAULTS.values(), ids=JSON_FAULTS)
 def test_a_line_that_is_no_report_is_named(
     loading: Loading, line: str | bytes, reason: str
@@ -345,6 +346,7 @@ def told(loading: Loading, other: Account, attributes: dict[str, object]) -> Lin
     )
 
 
+@pytest.mark.one_store
 @pytest.mark.parametrize(("attributes", "reason"), ATTRIBUTE_FAULTS.values(), ids=ATTRIBUTE_FAULTS)
 def test_a_line_with_a_wrong_attribute_is_named(
     loading: Loading, other_account: Account, attributes: dict[str, object], reason: str
@@ -404,6 +406,7 @@ NESTED_FAULTS: dict[str, tuple[dict[str, object], str]] = {
 }
 
 
+@pytest.mark.one_store
 @pytest.mark.parametrize(("attributes", "reason"), NESTED_FAULTS.values(), ids=NESTED_FAULTS)
 def test_a_line_with_a_wrong_value_inside_is_named(
     loading: Loading, attributes: dict[str, object], reason: str
@@ -428,6 +431,7 @@ TABLE_FAULTS: dict[str, tuple[bytes, int, str]] = {
 }
 
 
+@pytest.mark.one_store
 @pytest.mark.parametrize(("rows", "number", "reason"), TABLE_FAULTS.values(), ids=TABLE_FAULTS)
 def test_a_row_that_is_no_report_is_named(
     loading: Loading, rows: bytes, number: int, reason: str
@@ -593,6 +597,7 @@ def test_a_check_stores_nothing(loading: Loading, suffix: str) -> None:
     assert loading.texts == texts(6)
 
 
+@pytest.mark.one_store
 @pytest.mark.parametrize("size", ["0", "-1", "100001", "many"])
 def test_a_batch_has_a_size_that_can_be(loading: Loading, size: str) -> None:
     assert main(["import", *loading.arguments(loading.file("csv", texts(1)), "--batch", size)]) == 2

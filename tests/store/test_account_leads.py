@@ -462,7 +462,7 @@ def test_a_made_statement_has_the_account_of_every_table_that_grows(name: str) -
     made = list(choices_of(name, maker))
     assert made
     # Of a maker with thousands of statements, only every so many; make fuzz tests all.
-    every = max(1, len(made) // effort(60, 1_000_000).max_examples)
+    every = max(1, len(made) // effort(40, 1_000_000).max_examples)
     for arguments in made[::every]:
         assert_account_leads(maker.__wrapped__(**arguments))
 

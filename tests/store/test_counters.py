@@ -318,7 +318,7 @@ def let_next_ids_follow(address: str, last: int) -> None:
             raw.execute(address, "UPDATE sqlite_sequence SET seq = ? WHERE name = ?", last, table)
 
 
-@effort(8, 3_000)
+@effort(5, 3_000)
 @given(last_id=st.sampled_from(LAST_IDS), tries=st.lists(attempts, min_size=1, max_size=8))
 def test_after_any_changes_all_is_counted_and_rebuilding_counts_the_same(
     address: str, database: Database, last_id: int, tries: list[Attempt]

@@ -682,7 +682,7 @@ def test_a_stream_goes_on_after_any_id_with_what_a_look_at_every_report_gives(
     ids = st.sampled_from(sorted(world.reports))
     places = st.one_of(st.just(0), st.builds(int.__add__, ids, st.integers(-1, 1)))
 
-    @effort(120, 5_000)
+    @effort(60, 5_000)
     @given(
         query=asked,
         reach=world.askers,
@@ -766,7 +766,7 @@ def test_what_was_counted_before_a_change_is_right_after_it(database: Database) 
     taken = Taken(Counter(), Counter())
     added: Counter[bool] = Counter()
 
-    @effort(40, 1_000)
+    @effort(20, 1_000)
     @given(data=st.data())
     def counts_agree(data: st.DataObject) -> None:
         world = World(database)

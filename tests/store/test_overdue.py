@@ -81,7 +81,7 @@ def overdue(database: Database, workspace: dict, made: Instant, reported: Instan
     return found[0]
 
 
-@effort(12, 2_000)
+@effort(6, 2_000)
 @given(CADENCES, DAYS, st.none() | DAYS, st.integers(0, DAY_US - 1))
 def test_both_databases_know_when_a_report_is_overdue(
     database: Database, cadence: dict, made: date, reported: date | None, of_day_us: int
