@@ -5,7 +5,8 @@ PYTHON ?= python3
 UV_VERSION = 0.13.9
 BIN = .venv/bin
 UV = $(BIN)/uv
-INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r
+# Compiled once here, and not at each start: an environment may forbid Python to write compiled files.
+INSTALL = $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r
 
 .DEFAULT_GOAL := help
 
