@@ -48,8 +48,13 @@ install: .venv/run ## make the environment only
 demo: .venv/run ## run the server with the sample portfolio (PORT=8001 for another port)
 	@$(BIN)/healthreports demo $(if $(PORT),--port $(PORT))
 
-test: check .venv/node-client .venv/node-signin .venv/node-browser .venv/browser ## check, then run every test
-	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder
+test: .venv/dev .venv/node-client .venv/node-signin .venv/node-browser .venv/browser ## check, then run every test
+	@$(MAKE) --no-print-directory --jobs=2 check collected
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder
+
+# pytest rewrites the assertions of all tests, and stores the result. Otherwise each of its workers does it, for 5 s.
+collected: .venv/dev
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --collect-only --quiet >/dev/null
 
 check: .venv/dev ## format, lint, types, import rules
 	$(BIN)/ruff format --check src tests tools deploy bench
@@ -110,4 +115,4 @@ bench-pages: .venv/bench ## measure the portfolio at 10,000 workspaces against 1
 screenshots: .venv/dev .venv/browser ## take a screenshot of every page, for review (docs/screens)
 	PYTHONPATH=tests $(BIN)/python tests/browser/screenshots.py
 
-.PHONY: help install demo test check docs wheel image-test lock fuzz proxies bench bench-scale bench-pages screenshots
+.PHONY: help install demo test collected check docs wheel image-test lock fuzz proxies bench bench-scale bench-pages screenshots

@@ -279,8 +279,14 @@ def sign_in(visitor: httpx.Client, email: str, password: str) -> httpx.Response:
     return visitor.post("/sign-in", data={**form, "email_address": email, "password": password})
 
 
+def assert_is_restored(reader: Reader, _page: Path) -> None:
+    """The account of the backup is in the database again, and the database is sound."""
+    assert "Acme" in reader.type("healthreports account list")
+    reader.type("healthreports db check")
+
+
 # What must be true at the end of a page, if it is more than that no command fails.
-ENDS_WITH = {"run-for-good": assert_signs_in}
+ENDS_WITH = {"run-for-good": assert_signs_in, "back-up": assert_is_restored}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda one: f"{one.parent.name}/{one.stem}")

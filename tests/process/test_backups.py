@@ -3,7 +3,6 @@
 import gzip
 import json
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -448,38 +447,3 @@ def test_the_trash_is_managed_from_the_command_line(place: str, start: Start, fi
     assert "No such" in run("trash", "restore", reports[1], *by, code=1)
     viewer = ("--as", account.users["viewer"].email_address, "--database", place)
     assert run("trash", "list", *viewer, "--json") == ""
-
-
-def test_each_block_of_the_page_does_what_it_says(tmp_path: Path) -> None:
-    """Follow the page as a new user does, with no other information."""
-    page = (Path(__file__).parents[2] / "docs" / "how-to" / "back-up.md").read_text("utf-8")
-    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 3
-    backing_up, restoring, upgrading = blocks
-    programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-
-    def follow(block: str) -> None:
-        subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", block],
-            cwd=tmp_path,
-            env={"PATH": programs},
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
-
-    def titles() -> list[str]:
-        with closing(sqlite3.connect(tmp_path / "healthreports.sqlite3")) as connection:
-            return [title for (title,) in connection.execute("SELECT title FROM accounts")]
-
-    follow("healthreports db upgrade; healthreports account create Before")
-    follow(backing_up)
-    follow("healthreports account create Since")
-    assert titles() == ["Before", "Since"]
-    follow(restoring)
-    assert titles() == ["Before"]
-    follow(upgrading)
-    for file in tmp_path.glob("healthreports.sqlite3*"):
-        file.unlink()
-    follow(restoring.replace(" --force", ""))
-    assert titles() == ["Before"]

@@ -24,7 +24,7 @@ from healthreports.store.schema.upgrade import upgrade
 from postgres_kit import Cluster
 
 # The same switch as for the generated tests; it can be read only once.
-ROUNDS = effort(4, 50).max_examples
+ROUNDS = effort(3, 50).max_examples
 CLIENTS = 4
 # A round ends after up to this many answers, and up to this many seconds more.
 MOST_ANSWERS = 80
