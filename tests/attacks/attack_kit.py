@@ -15,13 +15,13 @@ from pathlib import Path
 
 import httpx
 
+from effort import P99_S
 from healthreports.app import open_database
 from healthreports.settings import Settings
 from healthreports.store.schema.upgrade import upgrade
 
 _LISTENS = re.compile(r"listens on http://127\.0\.0\.1:(\d+)")
 MOST_FILES = 256
-P99_S = 1.0
 # Not 127.0.0.1: other tests look for free ports there.
 ATTACKER = "127.0.0.9"
 ENOUGH = 20
