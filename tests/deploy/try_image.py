@@ -30,7 +30,7 @@ BASE = "localhost/healthreports-base"
 IMAGE = "localhost/healthreports"
 MOST_BYTES = 200 * 10**6
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-DEBIAN = ("bookworm", "http://deb.debian.org/debian")
+DEBIAN = "bookworm"
 
 # Makes the root of the image read-only but for /tmp and /data, and becomes its user.
 ENTER = """
@@ -135,7 +135,7 @@ def image(buildah: Callable[..., str], tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("image")
     base = folder / "base.tar"
     subprocess.run(
-        ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", DEBIAN[0], base, DEBIAN[1]],
+        ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", DEBIAN, base],
         check=True,
         env=outside(),
     )
