@@ -8,7 +8,8 @@ on the path:
 - `json` or `text` after it: what it prints. JSON is compared by names and types, text exactly.
 - `python title="NAME"`, `yaml title="NAME"`: a file of that name.
 - `ini`: settings, which have to exist.
-- `console`: commands of an administrator of a machine, which no test runs. The page says so.
+- `console`: commands of an administrator of a machine. They are not run by a test, and the page
+  says so.
 
 "Stop the server" between two blocks is done too. A page that does not make a database begins with
 that of the tutorial, and with its server running.
@@ -295,7 +296,7 @@ def test_a_page_has_only_blocks_that_are_run_or_marked(page: Path) -> None:
     assert set(fences[::2]) <= KINDS
     assert set(fences[1::2]) <= {""}
     if any(one.kind == "console" for one in blocks(page)):
-        assert "by hand" in page.read_text("utf-8")
+        assert "not run by a test" in " ".join(page.read_text("utf-8").split())
     for block in blocks(page):
         if block.kind == "ini":
             for line in block.text.splitlines():
