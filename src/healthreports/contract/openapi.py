@@ -144,14 +144,13 @@ def _operation(operation: Operation) -> Json:
         if operation.name in MANY:
             many = operation.resource.kind.value
             body = {"anyOf": [body, object_of({many: MANY[operation.name]}, many)]}
+        form = {"schema": form_of(root, BODIES[operation.name])}
         described["requestBody"] = {
             "required": True,
             "content": {
                 "application/json": {"schema": body},
-                **{
-                    media: {"schema": form_of(root, BODIES[operation.name])}
-                    for media in ("application/x-www-form-urlencoded", "multipart/form-data")
-                },
+                "application/x-www-form-urlencoded": form,
+                "multipart/form-data": form,
             },
         }
         refusals |= _BODY_REFUSALS

@@ -1,6 +1,6 @@
 """The JSON Schemas of attributes, filters and bodies, with the limits that the rules enforce."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from healthreports.contract.resources import CHOICES, FieldType, FilterType
@@ -36,6 +36,15 @@ def nullable(schema: Json) -> Json:
     return {**schema, "type": [schema["type"], "null"]}
 
 
+def one_of(choices: Iterable[str]) -> Json:
+    """The schema of a text that is one of these."""
+    return {"type": "string", "enum": list(choices)}
+
+
+def _text(most: int) -> Json:
+    return {"type": "string", "maxLength": most}
+
+
 def form_of(root: str, body: Json) -> Json:
     """The schema of a body as a form, in which attributes have Rails-style names (1.4).
 
@@ -57,21 +66,23 @@ def _fields(at: str, schema: Json) -> Iterator[tuple[str, Json]]:
 
 
 TEXT: Final[Json] = {"type": "string"}
-_LONG_TEXT: Final[Json] = {"type": ["string", "null"], "maxLength": MAX_LINK}
-_COLOR: Final[Json] = {"type": "string", "enum": list(Color)}
+_LONG_TEXT: Final = nullable(_text(MAX_LINK))
+_COLOR: Final[Json] = one_of(Color)
 ID: Final[Json] = {"type": "string", "pattern": "^[0-9]+$", "examples": ["1"]}
 _TIME: Final[Json] = {"type": "string", "format": "date-time"}
+_DATE: Final[Json] = {"type": "string", "format": "date"}
+_FLAG: Final[Json] = {"type": "boolean"}
 _NAME: Final[Json] = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
 _ADDRESS: Final[Json] = {**_NAME, "format": "email", "pattern": r"^\s*[^@\s]+@[^@\s]+\s*$"}
-_DETAIL: Final[Json] = {
-    "type": "object",
-    "properties": {
-        "category": {"type": "string", "enum": list(Category)},
+_DETAIL: Final = object_of(
+    {
+        "category": one_of(Category),
         "color": _COLOR,
-        "description": {"type": ["string", "null"], "maxLength": MAX_DETAIL_DESCRIPTION},
+        "description": nullable(_text(MAX_DETAIL_DESCRIPTION)),
     },
-    "required": ["category", "color"],
-}
+    "category",
+    "color",
+)
 # At most one detail for each category. JSON Schema needs a condition for each category.
 _DETAILS: Final[Json] = {
     "type": "array",
@@ -90,31 +101,25 @@ FIELD_SCHEMAS: Final[dict[FieldType, Json]] = {
     FieldType.ID: ID,
     FieldType.INTEGER: {"type": "integer"},
     FieldType.TEXT: TEXT,
-    FieldType.FLAG: {"type": "boolean"},
-    FieldType.DATE: {"type": "string", "format": "date"},
+    FieldType.FLAG: _FLAG,
+    FieldType.DATE: _DATE,
     FieldType.TIME: _TIME,
     FieldType.VALUES: {
         "type": "object",
         "additionalProperties": {"type": ["string", "integer", "boolean", "null"]},
     },
     FieldType.DETAILS: _DETAILS,
-    FieldType.PERMISSIONS: {
-        "type": "object",
-        "properties": {
-            name: {"type": "boolean"} for name in WorkspacePermissions.__struct_fields__
-        },
-        "required": list(WorkspacePermissions.__struct_fields__),
-    },
-    **{
-        field_type: {"type": "string", "enum": list(choices)}
-        for field_type, choices in CHOICES.items()
-    },
+    FieldType.PERMISSIONS: object_of(
+        dict.fromkeys(WorkspacePermissions.__struct_fields__, _FLAG),
+        *WorkspacePermissions.__struct_fields__,
+    ),
+    **{field_type: one_of(choices) for field_type, choices in CHOICES.items()},
 }
 FILTER_SCHEMAS: Final[dict[FilterType, Json]] = {
     FilterType.TIME: _TIME,
-    FilterType.DATE: {"type": "string", "format": "date"},
-    FilterType.FLAG: {"type": "boolean"},
-    FilterType.ONLY: {"type": "boolean"},
+    FilterType.DATE: _DATE,
+    FilterType.FLAG: _FLAG,
+    FilterType.ONLY: _FLAG,
     FilterType.ID: ID,
     FilterType.IDS: {"type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"},
     FilterType.TEXT: TEXT,
@@ -126,20 +131,21 @@ FILTER_SCHEMAS: Final[dict[FilterType, Json]] = {
 }
 
 
-_REFERENCE_BODY: Final[Json] = {
-    "type": "object",
-    "properties": {
+_REFERENCE_BODY: Final = object_of(
+    {
         "service_name": _NAME,
         "service_model": _NAME,
         "service_model_ref": {**_NAME, "type": ["string", "integer"]},
-        "external_status": {"type": ["string", "null"], "maxLength": MAX_NAME},
+        "external_status": nullable(_text(MAX_NAME)),
         "external_message": _LONG_TEXT,
         "external_link": {**_LONG_TEXT, "format": "uri", "pattern": "^(https?://.+)?$"},
-        "locked": {"type": ["boolean", "null"]},
-        "status": {"type": "string", "enum": list(SyncStatus)},
+        "locked": nullable(_FLAG),
+        "status": one_of(SyncStatus),
     },
-    "required": ["service_name", "service_model", "service_model_ref"],
-}
+    "service_name",
+    "service_model",
+    "service_model_ref",
+)
 _REPORT_PROPERTIES: Final[Json] = {
     "color": _COLOR,
     "description": {"type": "string", "minLength": 1, "maxLength": MAX_DESCRIPTION},
@@ -147,40 +153,37 @@ _REPORT_PROPERTIES: Final[Json] = {
     "external_reference": _REFERENCE_BODY,
 }
 _IDS: Final[Json] = {"type": "array", "items": ID, "maxItems": MAX_LISTED}
-_FLAG: Final[Json] = {"type": "boolean"}
-_DATE: Final[Json] = {"type": ["string", "null"], "format": "date"}
 _WORKSPACE_PROPERTIES: Final[Json] = {
     "title": _NAME,
-    "description": {"type": ["string", "null"], "maxLength": MAX_DESCRIPTION},
+    "description": nullable(_text(MAX_DESCRIPTION)),
     "archived": _FLAG,
     "clients_see_status_reports": _FLAG,
-    "start_date": _DATE,
-    "due_date": _DATE,
-    "access_level": {"type": "string", "enum": list(AccessLevel)},
+    "start_date": nullable(_DATE),
+    "due_date": nullable(_DATE),
+    "access_level": one_of(AccessLevel),
     "primary_maven_id": nullable(ID),
     "workspace_group_ids": _IDS,
     "external_reference": _REFERENCE_BODY,
 }
 _PARTICIPATION_PROPERTIES: Final[Json] = {
-    "role": {"type": "string", "enum": list(SideRole), "default": SideRole.MAVEN},
-    "side": {"type": "string", "enum": list(Side), "default": Side.PROVIDER},
+    "role": {**one_of(SideRole), "default": SideRole.MAVEN},
+    "side": {**one_of(Side), "default": Side.PROVIDER},
     "permission": {
-        "type": "string",
-        "enum": list(ParticipationPermission),
+        **one_of(ParticipationPermission),
         "default": ParticipationPermission.VIEW,
     },
     "team_lead": _FLAG,
 }
 _MEMBERSHIP_PROPERTIES: Final[Json] = {
-    "permission": {"type": "string", "enum": list(AccountPermission)},
+    "permission": one_of(AccountPermission),
     "disabled": _FLAG,
 }
 _GROUP_PROPERTIES: Final[Json] = {
     "name": _NAME,
     "company": _FLAG,
-    "notes": {"type": ["string", "null"], "maxLength": MAX_DESCRIPTION},
-    "contact_name": {"type": ["string", "null"], "maxLength": MAX_NAME},
-    "email": {"type": ["string", "null"], "maxLength": MAX_NAME},
+    "notes": nullable(_text(MAX_DESCRIPTION)),
+    "contact_name": nullable(_text(MAX_NAME)),
+    "email": nullable(_text(MAX_NAME)),
     "website": _LONG_TEXT,
     "add_workspace_ids": _IDS,
 }
@@ -202,7 +205,7 @@ BODIES: Final[dict[str, Json]] = {
     "UpdateStatusReport": _REPORT_CHANGE,
     "PatchStatusReport": _REPORT_CHANGE,
     "CreateWorkspace": object_of(
-        {**_WORKSPACE_PROPERTIES, "creator_role": {"type": "string", "enum": list(SideRole)}},
+        {**_WORKSPACE_PROPERTIES, "creator_role": one_of(SideRole)},
         "title",
     ),
     "UpdateWorkspace": object_of(_WORKSPACE_PROPERTIES),
@@ -223,7 +226,7 @@ BODIES: Final[dict[str, Json]] = {
     "UpdateWorkspaceGroup": object_of({**_GROUP_PROPERTIES, "remove_workspace_ids": _IDS}),
     "CreateOrUpdateExternalReference": object_of(
         {
-            "subject_type": {"type": "string", "enum": list(SubjectType)},
+            "subject_type": one_of(SubjectType),
             "subject_id": ID,
             **_REFERENCE_BODY["properties"],
         },
