@@ -13,7 +13,6 @@ from healthreports.cli.command import (
     fail,
     group,
     person,
-    read,
     write,
 )
 from healthreports.cli.listing import print_list
@@ -100,7 +99,7 @@ def list_tokens(settings: Settings, as_json: AsJson = False) -> None:
             }
 
     columns = ("id", "user", "name", "scopes", "created", "expires", "revoked", "last_used")
-    read(settings, lambda tx: print_list(columns, rows(tx), as_json=as_json))
+    print_list(settings, columns, rows, as_json=as_json)
 
 
 @command(token_app, "revoke", example="healthreports token revoke 3")
@@ -198,7 +197,7 @@ def list_applications(settings: Settings, as_json: AsJson = False) -> None:
                 }
 
     columns = ("account", "client_id", "name", "kind", "scopes", "redirect_uris")
-    read(settings, lambda tx: print_list(columns, rows(tx), as_json=as_json))
+    print_list(settings, columns, rows, as_json=as_json)
 
 
 @command(application_app, "revoke", example="healthreports application revoke CLIENT_ID")

@@ -1,11 +1,12 @@
 """Commands that manage accounts."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
 
 from healthreports.cli.command import AccountName, AsJson, command, group, read, write
-from healthreports.cli.copies import Export, keep_copy, log
+from healthreports.cli.copies import Export, WithoutExport, keep_copy, log
 from healthreports.cli.listing import print_list
 from healthreports.core.model import Instant
 from healthreports.core.vocabulary import FactorDemand
@@ -42,9 +43,12 @@ def create(
 @command(app, "list", example="healthreports account list --json")
 def list_(settings: Settings, as_json: AsJson = False) -> None:
     """List the accounts."""
-    found = read(settings, accounts.all_accounts)
     columns = ("id", "name", "title")
-    print_list(columns, (dict(zip(columns, one, strict=True)) for one in found), as_json=as_json)
+
+    def rows(tx: Transaction) -> Iterator[dict[str, Any]]:
+        return (dict(zip(columns, one, strict=True)) for one in accounts.all_accounts(tx))
+
+    print_list(settings, columns, rows, as_json=as_json)
 
 
 @command(app, "rename", example="healthreports account rename acme acme-north")
@@ -87,7 +91,7 @@ def delete(
         str, typer.Option(metavar="NAME", help="The name of the account, to confirm.")
     ],
     export: Export = None,
-    without_export: Annotated[bool, typer.Option(help="Delete without an export.")] = False,
+    without_export: WithoutExport = False,
 ) -> None:
     """Delete an account and everything in it. This cannot be undone."""
 

@@ -1,6 +1,7 @@
 """Commands that read and verify the audit log."""
 
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -33,15 +34,20 @@ def _head(text: str) -> Head:
 def list_(settings: Settings, account: AccountName, as_json: AsJson = False) -> None:
     """List the audit log of an account. With --json, with what was before and after each change."""
 
-    def work(tx: Transaction) -> None:
-        pieces = auditing.pieces(tx, accounts.account_named(tx, account))
-        if as_json:
-            for piece in pieces:
-                sys.stdout.buffer.write(AUDIT_JSON_LINES.write(piece, False))  # noqa: FBT003  the signature of LineFormat.write
-        else:
-            print_list(_COLUMNS, (_row(one) for piece in pieces for one in piece), as_json=False)
+    def pieces(tx: Transaction) -> Iterator[list[AuditEvent]]:
+        return auditing.pieces(tx, accounts.account_named(tx, account))
 
-    read(settings, work)
+    def write_lines(tx: Transaction) -> None:
+        for piece in pieces(tx):
+            sys.stdout.buffer.write(AUDIT_JSON_LINES.write(piece, False))  # noqa: FBT003  the signature of LineFormat.write
+
+    def rows(tx: Transaction) -> Iterator[dict[str, Any]]:
+        return (_row(one) for piece in pieces(tx) for one in piece)
+
+    if as_json:
+        read(settings, write_lines)
+    else:
+        print_list(settings, _COLUMNS, rows, as_json=False)
 
 
 _COLUMNS = ("id", "created_at", "action", "subject_id", "user_id", "through", "address")

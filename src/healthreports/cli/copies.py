@@ -22,6 +22,7 @@ Export = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the reports to this new file first, as JSON lines."),
 ]
+WithoutExport = Annotated[bool, typer.Option("--without-export", help="Delete without an export.")]
 
 
 def keep_copy(

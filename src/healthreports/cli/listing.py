@@ -1,18 +1,35 @@
 """Print a list: as a table on a terminal, separated by tabs in a pipe, or as JSON lines."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from healthreports.cli.command import read
+from healthreports.settings import Settings
+from healthreports.store.engine.database import Transaction
+
 # A row of a list: values by column name. A time is a datetime in UTC.
 Row = Mapping[str, Any]
 
 
-def print_list(columns: tuple[str, ...], rows: Iterable[Row], *, as_json: bool) -> None:
-    """Print `rows`, each with the same `columns`, to standard output."""
+def print_list(
+    settings: Settings,
+    columns: tuple[str, ...],
+    rows_of: Callable[[Transaction], Iterable[Row]],
+    *,
+    as_json: bool,
+) -> None:
+    """Print the rows of one snapshot, each with the same `columns`, to standard output.
+
+    Raises WrongSchema, and what `rows_of` raises.
+    """
+    read(settings, lambda tx: _print(columns, rows_of(tx), as_json=as_json))
+
+
+def _print(columns: tuple[str, ...], rows: Iterable[Row], *, as_json: bool) -> None:
     if as_json:
         for row in rows:
             sys.stdout.buffer.write(msgspec.json.encode(row) + b"\n")

@@ -257,7 +257,7 @@ def trash_list(
             offset += _AT_ONCE
 
     columns = ("id", "deleted_at", "color", "description")
-    read(settings, lambda tx: print_list(columns, rows(tx), as_json=as_json))
+    print_list(settings, columns, rows, as_json=as_json)
 
 
 @command(trash_app, "restore", example="healthreports trash restore 12 --as ann@example.org")

@@ -14,7 +14,6 @@ from healthreports.cli.command import (
     command,
     group,
     person,
-    read,
     write,
 )
 from healthreports.cli.listing import print_list
@@ -89,7 +88,7 @@ def list_(
             yield from _rows(name, page)
 
     columns = ("id", "account", "full_name", "email_address", "permission", "disabled")
-    read(settings, lambda tx: print_list(columns, rows(tx), as_json=as_json))
+    print_list(settings, columns, rows, as_json=as_json)
 
 
 def _rows(account: str, page: Page) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from healthreports.cli.command import (
     read,
     write,
 )
-from healthreports.cli.copies import Export, keep_copy
+from healthreports.cli.copies import Export, WithoutExport, keep_copy
 from healthreports.cli.listing import print_list
 from healthreports.core.model import Instant, Participation, User, Workspace
 from healthreports.core.query import Filter, Page
@@ -93,7 +93,7 @@ def list_(
                 }
 
     columns = ("id", "account", "title", "archived", "clients_see_status_reports")
-    read(settings, lambda tx: print_list(columns, rows(tx), as_json=as_json))
+    print_list(settings, columns, rows, as_json=as_json)
 
 
 @command(
@@ -169,7 +169,7 @@ def delete(
         str, typer.Option(metavar="TITLE", help="The title of the workspace, to confirm.")
     ],
     export: Export = None,
-    without_export: Annotated[bool, typer.Option(help="Delete without an export.")] = False,
+    without_export: WithoutExport = False,
 ) -> None:
     """Delete a workspace and all its reports. This cannot be undone."""
 
@@ -197,7 +197,7 @@ def participations(settings: Settings, workspace: WorkspaceId, as_json: AsJson =
             yield from _participants(page)
 
     columns = ("full_name", "email_address", "side", "permission", "team_lead")
-    read(settings, lambda tx: print_list(columns, rows(tx), as_json=as_json))
+    print_list(settings, columns, rows, as_json=as_json)
 
 
 def _participants(page: Page) -> Iterator[dict[str, Any]]:
