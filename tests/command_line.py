@@ -4,7 +4,7 @@ Most of the time of a command, and of the start of a server, is spent on imports
 time, for about 400 commands and 250 servers of the tests. A fork server imports the program once in
 each worker of pytest, and forks for each of them. Passwords are hashed with less work there: a hash
 takes 0.15 s of processor time as users have it, and tests sign in a thousand times. Tests of the
-docs, of several workers and of crashes start the program as users do.
+docs, of the package and of several workers start the program as users do.
 """
 
 import multiprocessing

@@ -10,19 +10,18 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
-from conftest import outside
+from conftest import free_port, outside
 from postgres_kit import Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -230,8 +229,7 @@ def test_every_extra_is_there(image: Image) -> None:
 
 
 def test_it_serves_from_postgresql(image: Image, tmp_path: Path) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        port = listening.getsockname()[1]
+    port = free_port()
     cluster = Cluster(tmp_path / "postgres", listen_addresses="127.0.0.1", port=str(port)).start()
     try:
         address = f"postgresql://postgres@127.0.0.1:{port}/postgres"

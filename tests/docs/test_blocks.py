@@ -19,12 +19,11 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +31,9 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from conftest import free_port
 from postgres_kit import Cluster
+from signin.visitor import send_form
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted([*(DOCS / "tutorials").glob("*.md"), *(DOCS / "how-to").glob("*.md")])
@@ -59,11 +60,6 @@ def blocks(page: Path) -> list[Block]:
         flags=re.MULTILINE | re.DOTALL,
     )
     return [Block(*parts[at : at + 4]) for at in range(0, len(parts) - 4, 4)]
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        return int(listening.getsockname()[1])
 
 
 class Reader:
@@ -272,12 +268,8 @@ def assert_signs_in(reader: Reader, page: Path) -> None:
 
 
 def sign_in(visitor: httpx.Client, email: str, password: str) -> httpx.Response:
-    form = dict(
-        re.findall(
-            r'<input type="hidden" name="(\w+)" value="([^"]*)"', visitor.get("/sign-in").text
-        )
-    )
-    return visitor.post("/sign-in", data={**form, "email_address": email, "password": password})
+    page = visitor.get("/sign-in")
+    return send_form(visitor, page, email_address=email, password=password)
 
 
 def assert_is_restored(reader: Reader, _page: Path) -> None:

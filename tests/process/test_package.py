@@ -145,7 +145,7 @@ def test_the_archive_has_what_a_packager_needs(built: Path) -> None:
         names = {name.partition("/")[2] for name in opened.getnames()}
     for name in ("Makefile", "README.md", "LICENSE", "requirements.lock", "docs/changelog.md"):
         assert name in names
-    assert {"mkdocs.yml", "Containerfile", ".containerignore"} <= names
+    assert {"mkdocs.yml", "Containerfile", ".dockerignore"} <= names
     tracked = subprocess.run(
         ["git", "ls-files", "src", "tests", "docs", "bench", "tools", "deploy"],
         cwd=ROOT,

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from conftest import Account, Server, make_account
+from conftest import Account, Server, free_port, make_account
 from healthreports.app import open_database
 from healthreports.settings import Settings
 from healthreports.store.schema.upgrade import upgrade
@@ -50,11 +50,6 @@ class Front:
         return context.wrap_socket(raw, server_hostname=NAME)
 
 
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        return int(listening.getsockname()[1])
-
-
 def nginx(folder: Path, port: int, behind: int) -> list[str]:
     text = (FOLDER / "nginx.conf").read_text()
     text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
@@ -80,8 +75,8 @@ def caddy(folder: Path, port: int, behind: int) -> list[str]:
         1,
     )
     certificate = f"\n\ttls {folder}/tls.pem {folder}/tls.key\n"
-    text = text.replace(f"{NAME} {{", f"https://{NAME}:{port} {{{certificate}")
-    text = text.replace("127.0.0.1:8000", f"127.0.0.1:{behind}")
+    text = text.replace(f"{{$SITE:{NAME}}} {{", f"https://{NAME}:{port} {{{certificate}")
+    text = text.replace("{$SERVER:127.0.0.1:8000}", f"127.0.0.1:{behind}")
     (folder / "Caddyfile").write_text(text)
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
 

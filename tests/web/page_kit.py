@@ -338,10 +338,9 @@ class Site:
                 for (name,) in sorted(tables)
                 if name != but
                 for row in self._reading.execute(_all_but_last_use(self._reading, name))
+                if not (name == "audit_events" and ".refused'" in repr(row))
             ]
-            refusals = [row for row in found if row.startswith("audit_events ")]
-            hidden = {row for row in refusals if ".refused'" in row}
-            self._seen = (version, but), [row for row in found if row not in hidden]
+            self._seen = (version, but), found
         return self._seen[1]
 
     @cached_property
