@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -46,12 +46,16 @@ def outside() -> dict[str, str]:
     return {name: value for name, value in {**os.environ, **was}.items() if value}
 
 
-hash_with_less_work()
-
 _LISTENS = re.compile(r"listens on (http://[^\s\"]+)")
 _numbers = count(1)
 # The folders with the slowest files. If these ran last, one of two processes would run alone.
 _FIRST = ("generated", "browser", "store", "process")
+
+
+def pytest_configure() -> None:
+    """Let tests, and no script that uses their servers, spend less on starts and passwords."""
+    Server.is_forked = True
+    hash_with_less_work()
 
 
 @pytest.hookimpl(trylast=True)
@@ -75,10 +79,11 @@ def free_port() -> int:
 class Server:
     """`healthreports serve` in its own process.
 
-    Without a `command`, the process is a fork (`command_line.Started`), or for several workers the
-    program as users start it.
+    Without a `command` it is the program as users start it. In a test it is a fork
+    (`command_line.Started`), unless it has several workers.
     """
 
+    is_forked: ClassVar[bool] = False
     database: Path | str
     environment: dict[str, str] = field(default_factory=dict)
     command: Sequence[str] = ()
@@ -120,7 +125,8 @@ class Server:
         return self
 
     def _run(self, *words: str, env: dict[str, str]) -> "subprocess.Popen[str] | Started":
-        if not self.command and "HEALTHREPORTS_WORKERS" not in self.environment:
+        has_workers = "HEALTHREPORTS_WORKERS" in self.environment
+        if self.is_forked and not self.command and not has_workers:
             return Started(*words, env=env)
         command = self.command or (sys.executable, "-m", "healthreports")
         return subprocess.Popen([*command, *words], env=env, stderr=subprocess.PIPE, text=True)
